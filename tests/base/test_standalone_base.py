@@ -248,6 +248,17 @@ def test_a_chosen_mirror_is_used_and_not_trusted(world: World) -> None:
     assert world.build(folder, env=env).digest == first.digest
 
 
+def test_a_bundle_for_a_build_has_the_python(world: World) -> None:
+    folder, disk = _app(world, "bytecode = false\n"), _disk(world)
+    env = _metadata(world, *sorted(disk.iterdir()))
+    assert world.run("bundle", folder, "--for-build", "-o", "inputs.tar", env=env).code == 0
+    first = world.build(folder, env=env)
+    world.close()
+    env["SHIPWHEEL_CACHE"] = str(world.root / "air")
+    assert world.run("unbundle", "inputs.tar", env=env).code == 0
+    assert world.build(folder, env=env).digest == first.digest
+
+
 def test_rejects_wrong_bytes_from_a_server(world: World) -> None:
     folder, disk = _app(world), _disk(world)
     env = _metadata(world, *sorted(disk.iterdir()))

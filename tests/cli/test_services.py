@@ -1,5 +1,6 @@
 """`shipwheel export compose`, and what `up` refuses before an engine has anything to do: offline, with a fake registry and fake engines."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,18 @@ def test_an_image_that_does_not_exist_is_named_before_anything_is_built(world: W
     done = up(world, programs, app)
     assert done.code == 11
     assert f"{app}/shipwheel.toml: services.db.image: docker could not pull nowhere:1" in done.err
+    assert changes(programs) == []
+    assert not (app / "pylock.toml").exists()
+
+
+def test_an_image_that_does_not_suit_its_service_is_named_before_anything_is_built(world: World, programs: Programs) -> None:
+    app = world.app("small\n", settings='[services.db]\nimage = "there:1"\nhealth = "/ready"\n')
+    image = {"Id": f"sha256:{'1' * 64}", "Architecture": "amd64", "Os": "linux", "Config": {"Cmd": ["db"]}, "RootFS": {"Layers": []}}
+    there = f"if args[:2] == ['image', 'inspect'] and 'there:1' in args: print({json.dumps(json.dumps([image]))}); sys.exit()\n"
+    programs.add("docker", there + DOCKER)
+    done = world.run("up", app, "--engine", "docker", env={"PATH": f"{programs.folder}:{world.environment()['PATH']}"})
+    assert done.code == 2
+    assert f"{app}/shipwheel.toml: services.db.health: there:1 may have no Python that asks for a path" in done.err
     assert changes(programs) == []
     assert not (app / "pylock.toml").exists()
 

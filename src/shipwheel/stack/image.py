@@ -98,19 +98,26 @@ def place_all(stack: Stack, pull: Callable[[str, str], ServiceImage], build: Cal
     `pull` gets the place that names the image, for errors, and its reference. Raises UsageError if the images of two projects have one
     name, of which the second would take the place, and as `place`.
     """
-    images: dict[str | Path, ServiceImage] = {}
-    # Pulled first: what does not exist should not come up behind a long build.
+    pulled: dict[str, ServiceImage] = {}
+    placed: dict[str, PlacedService] = {}
+    # First: an image that does not exist, or that does not suit its service, should not come up behind a long build.
     for service in stack.services:
-        if isinstance(service.source, PulledImage) and service.source.reference not in images:
-            images[service.source.reference] = pull(f"{stack.place}: services.{service.name}.image", service.source.reference)
+        if isinstance(service.source, PulledImage):
+            reference = service.source.reference
+            if reference not in pulled:
+                pulled[reference] = pull(f"{stack.place}: services.{service.name}.image", reference)
+            placed[service.name] = place(service, pulled[reference], stack.place)
+    images: dict[Path, ServiceImage] = {}
     paths: dict[str, Path] = {}
     for path in stack.projects:
         images[path] = build(path)
         if (other := paths.setdefault(images[path].name, path)) != path:
             hint = 'Give one of them another name in its settings: name = "…", or tag.'
             raise UsageError(f"the images of {other} and {path} are both named {images[path].name}", hint=hint)
-    sources = ((it, it.source.reference if isinstance(it.source, PulledImage) else it.source.path) for it in stack.services)
-    return tuple(place(service, images[source], stack.place) for service, source in sources)
+    for service in stack.services:
+        if isinstance(service.source, ProjectSource):
+            placed[service.name] = place(service, images[service.source.path], stack.place)
+    return tuple(placed[service.name] for service in stack.services)
 
 
 def place(service: Service, image: ServiceImage, origin: str) -> PlacedService:
