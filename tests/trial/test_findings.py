@@ -450,6 +450,8 @@ OLDER = "  File \"/app/app.py\", line 1\nImportError: cannot import name 'safe' 
 def test_a_program_that_is_older_than_its_packages_has_a_next_step() -> None:
     (finding,) = find(ended(1, OLDER), SERVER)
     assert (finding.kind, "shipwheel init" in finding.hint, "--as-of" in finding.hint) == (K.ENDED, True, True)
+    loop = "  File \"/opt/venv/server.py\", line 49\nRuntimeError: There is no current event loop in thread 'MainThread'.\n"
+    assert "--as-of" in find(ended(1, loop), SERVER)[0].hint
     assert find(ended(1, "ValueError: no\n"), SERVER)[0].hint == ""
     assert find(ended(1, "AttributeError: 'NoneType' object has no attribute 'split'\n"), SERVER)[0].hint == ""
     assert "--as-of" not in find(ended(1, OLDER + NO_MODULE), SERVER)[0].hint

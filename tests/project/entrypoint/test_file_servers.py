@@ -84,6 +84,18 @@ def test_flet_serves_pages_on_every_address(tmp_path: Path) -> None:
     assert launch.env == {"FLET_FORCE_WEB_SERVER": "true", "FLET_SERVER_IP": "0.0.0.0", "FLET_SERVER_PORT": "8550"}
 
 
+def test_a_declared_command_for_a_file_that_serves_itself_is_reached_too(tmp_path: Path) -> None:
+    docker = 'FROM python:3.13\nWORKDIR /app\nCOPY . .\nENV GRADIO_SERVER_PORT=7000\nEXPOSE 7000\nCMD ["python", "run.py"]\n'
+    files = {"run.py": "import page\n", "page.py": "import gradio as gr\ngr.Interface(1).launch()\n", "Dockerfile": docker}
+    launch = launched(tmp_path / "a", files, "gradio")
+    assert (launch.command, launch.ports) == (("python", "run.py"), ("7000/tcp",))
+    assert launch.env == {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": "7000"}
+    files = {"pages.py": "import flet as ft\nft.app(print)\n", "Procfile": "web: python pages.py\n"}
+    launch = launched(tmp_path / "b", files, "flet")
+    assert (launch.command, launch.ports, launch.extra_requirements) == (("python", "pages.py"), ("8000/tcp",), ("flet[web]",))
+    assert launch.env["FLET_SERVER_PORT"] == "8000"
+
+
 def test_adds_a_framework_that_is_imported_but_not_required(tmp_path: Path) -> None:
     files = {"app.py": "import gradio as gr\ngr.Interface(1).launch()\n"}
     assert launched(tmp_path, files, "numpy").extra_requirements == ("gradio",)

@@ -4,20 +4,29 @@ To add one, add a row to `_FILE_SERVERS`.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
 from shipwheel.errors import ProjectError
-from shipwheel.project.entrypoint.command_address import tool_of
+from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 
-__all__ = ["find_file_server", "find_reflex", "find_twisted", "find_voila", "launch_aiohttp", "with_chainlit_files"]
+__all__ = [
+    "find_file_server",
+    "find_reflex",
+    "find_twisted",
+    "find_voila",
+    "launch_aiohttp",
+    "with_chainlit_files",
+    "with_framework_settings",
+]
 
 _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
 """Usual names of the file to serve, letters only."""
@@ -77,6 +86,17 @@ class _FileServer:
             extra_requirements=self.requirements,
         )
 
+    def added_to(self, launch: Launch, evidence: Evidence, module: Module) -> Launch:
+        """Return a launch that runs this file by a command from elsewhere with what the framework needs to be reached."""
+        port = next((port.removesuffix("/tcp") for port in launch.ports if port.endswith("/tcp")), None) or self._port(evidence, module)
+        env = {name: port if value == "{port}" else value for name, value in self.env.items()}
+        return replace(
+            launch,
+            env={**env, **launch.env},
+            ports=launch.ports or (f"{port}/tcp",),
+            extra_requirements=tuple(dict.fromkeys((*launch.extra_requirements, *self.requirements))),
+        )
+
     def _port(self, evidence: Evidence, module: Module) -> str:
         for origin in self.port_from:
             port = evidence.port if origin is _PortFrom.SETTINGS else next(iter(module.ports), None)
@@ -126,6 +146,19 @@ def with_chainlit_files(launch: Launch, evidence: Evidence) -> Launch:
         return replace(launch, env={**launch.env, "CHAINLIT_APP_ROOT": "/tmp"})  # noqa: S108 - a path in the image
     directories = (".files",) if ".chainlit" in own else (".files", ".chainlit")
     return replace(launch, volumes=tuple(f"{evidence.workdir}/{name}" for name in directories))
+
+
+def with_framework_settings(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
+    """Return the launch of a file that serves itself, as of Gradio, with the variables and requirements by which it is reached."""
+    by_name = {module.name: module for module in reversed(modules)}
+    runs_own_code = launch.command[0] == "python" or launch.command[0] in evidence.scripts
+    words = without_flags((*launch.command, *launch.arguments))
+    entry = entry_module(words, launch.directory, evidence.scripts, by_name) if runs_own_code else ""
+    for module in reached_modules(entry, by_name) if entry else ():
+        for package, server in _SERVE_THEMSELVES.items():
+            if package in module.imports and (server.serves is None or server.serves(module)):
+                return server.added_to(launch, evidence, module)
+    return launch
 
 
 def launch_aiohttp(evidence: Evidence, modules: list[Module]) -> Launch | None:
@@ -269,6 +302,9 @@ _FLET = _FileServer(
 _BENTOML = _FileServer(
     ("bentoml", "serve", "{module}", "--host", EVERY_ADDRESS, "--port", "{port}"), "a BentoML service", "3000", _calls("bentoml.service")
 )
+
+_SERVE_THEMSELVES = {"gradio": _GRADIO, "robyn": _ROBYN, "flet": _FLET}
+"""Top-level import -> the server whose address comes from the environment."""
 
 _FILE_SERVERS: tuple[tuple[str, str, Callable[[Evidence, list[Module]], Launch | None]], ...] = (
     ("streamlit", "streamlit", _streamlit),

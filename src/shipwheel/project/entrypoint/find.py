@@ -23,7 +23,14 @@ from shipwheel.project.entrypoint.declared import (
 )
 from shipwheel.project.entrypoint.django import with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.file_servers import find_file_server, find_reflex, find_twisted, find_voila, with_chainlit_files
+from shipwheel.project.entrypoint.file_servers import (
+    find_file_server,
+    find_reflex,
+    find_twisted,
+    find_voila,
+    with_chainlit_files,
+    with_framework_settings,
+)
 from shipwheel.project.entrypoint.front_ends import with_front_ends
 from shipwheel.project.entrypoint.image_settings import with_argument_volumes, with_image_settings
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
@@ -136,6 +143,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         steps, notes = declared_steps(evidence, scan, launch.before_start)
         launch = replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes))
     launch = with_chainlit_files(with_open_address(launch, evidence, modules), evidence)
+    launch = with_framework_settings(launch, evidence, modules)
     if evidence.has("whitenoise"):
         launch = with_static_files(launch, evidence, modules)
     started = (*([launch.command] if launch.declared_at else []), *launch.before_start)
