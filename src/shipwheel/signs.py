@@ -220,6 +220,7 @@ _OUTGROWN = (
     r"AttributeError: (?:module|type object|'(?!NoneType)\w+' object has no attribute)",
     r"ModuleNotFoundError: No module named '(?:imp|cgi|distutils|asynchat|asyncore|smtpd|pipes|telnetlib|[\w.]+\.six\.moves)",
     r"RuntimeError: There is no current event loop",
+    r"RuntimeError: __class__ not set defining",
     r"TypeError: .*(?:unexpected keyword argument|positional argument|unhashable type)",
     r"(?s)site-packages[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
 )

@@ -62,6 +62,14 @@ def test_knows_the_package_that_was_built(tmp_path: Path) -> None:
     assert missing_build_requirement(failure, inputs, {"jokes": ("a",)}) == {"jokes": ("a",), "some-thing": ("bottle",)}
 
 
+def test_a_build_that_is_older_than_its_tools_gets_older_ones(tmp_path: Path) -> None:
+    inputs = _inputs(tmp_path / "root", {"requirements.txt": "some-thing\n", "main.py": ""})
+    output = OTHER.replace("ModuleNotFoundError: No module named '{module}'", "error in some-thing setup command: use_2to3 is invalid.")
+    found = missing_build_requirement(parse_failure(output), inputs, {})
+    assert found == {"some-thing": ("setuptools<58",)}
+    assert missing_build_requirement(parse_failure(output), inputs, found) is None, "it did not help"
+
+
 def test_a_failure_without_a_missing_module_asks_for_nothing(tmp_path: Path) -> None:
     inputs = _inputs(tmp_path / "root", {"setup.py": SETUP, "jokes/__init__.py": ""})
     assert missing_build_requirement(parse_failure("error: No solution found\nNo module named 'bottle'"), inputs, {}) is None

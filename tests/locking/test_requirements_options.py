@@ -66,6 +66,7 @@ def files(lock: Lock) -> dict[str, tuple[str, bool, bool]]:
         ("--no-binary :all: --only-binary early\nboth\nearly\n", {"both": ("1.0", False, True), "early": ("1.0", True, False)}),
         ("--no-binary both\n--no-binary :none:\nboth\n", {"both": ("1.0", True, True)}),
         ("--only-binary :all:\nboth\nlate\n", {"both": ("1.0", True, False), "late": ("1.0", True, False)}),
+        ("both --no-binary both\n", {"both": ("1.0", True, True)}),
         ("--only-binary LATE,other\nlate\nboth\n", {"late": ("1.0", True, False), "both": ("1.0", True, True)}),
         ("--pre\nearly\n", {"early": ("2.0rc1", True, False)}),
         ("early\n", {"early": ("1.0", True, False)}),

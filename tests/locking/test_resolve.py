@@ -11,6 +11,7 @@ import pytest
 from support.lock_requests import lock_request, read_again
 
 from shipwheel.errors import LockError, ProjectError
+from shipwheel.events import Event, Warned
 from shipwheel.locking import uv
 from shipwheel.locking.inputs import LockRequest, inputs_digest
 from shipwheel.locking.make import lock_for, make_lock
@@ -347,8 +348,28 @@ def test_takes_the_versions_of_uv_lock(tmp_path: Path) -> None:
     assert (pins(added)["small"], pins(added)["tool"]) == ("1.0", "1.0")
     assert pins(make_lock(lock_request(tmp_path, MINOR, as_of="2024-01-01")))["small"] == "2.0"
     project(tmp_path, text.format(">=2"))
-    with pytest.raises(LockError, match="does not match pyproject"):
-        make_lock(read_again(request))
+    seen: list[Event] = []
+    moved = make_lock(read_again(request), seen.append)
+    assert pins(moved)["small"] == "2.0" and moved.origin == "uv.lock"
+    assert any("does not match pyproject.toml" in event.message for event in seen if isinstance(event, Warned))
+
+
+def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_path: Path) -> None:
+    for wheel, day in (
+        (SmallWheel("web", "1.0", files={"web.py": ""}, requires=("engine>=1",)), "2020-06-01"),
+        (SmallWheel("engine", "1.5", files={"engine.py": ""}), "2020-05-01"),
+        (SmallWheel("engine", "2.0", files={"engine.py": ""}), "2024-05-01"),
+    ):
+        index.add(wheel.filename, wheel.content(), uploaded=f"{day}T00:00:00Z")
+    seen: list[Event] = []
+    lock = make_lock(listed(tmp_path, "web==1.0\n"), seen.append)
+    assert pins(lock) == {"web": "1.0", "engine": "1.5"}
+    [warning] = [event.message for event in seen if isinstance(event, Warned)]
+    assert warning == "requirements.txt pins versions of 2020-06-01 and before: what they require is of that day, too (engine 1.5)"
+    lock.write()
+    assert pins(lock_for(listed(tmp_path, "web==1.0\nleaf\n")))["engine"] == "1.5", "a lock keeps its versions"
+    assert pins(make_lock(listed(tmp_path, "web==1.0\n", as_of="2026-01-01")))["engine"] == "2.0"
+    assert pins(make_lock(listed(tmp_path, "web>=1.0\n")))["engine"] == "2.0"
 
 
 def test_rejects_a_uv_lock_for_another_python(tmp_path: Path) -> None:

@@ -4,18 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.errors import LockError
+from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Event, Warned
 from shipwheel.locking.diagnose.uv_errors import resolution_error
-from shipwheel.locking.no_compatible_file import Mismatch, MissingFile, NoCompatibleFile
+from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
 from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
 from shipwheel.locking.uv import UvFailed
-from shipwheel.pipeline.python_choice import try_pythons
+from shipwheel.pipeline import python_choice
+from shipwheel.pipeline.python_choice import try_pythons, with_suitable_python
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
+from shipwheel.request import Request
 from shipwheel.settings import Settings
+from shipwheel.store import Store
 
 FAILED = """\
 error: Failed to build `old==1.0`
@@ -109,3 +112,22 @@ def test_keeps_the_rest_of_the_hint(project: Project) -> None:
     hint, rest = "Choose another Python version (--python).", "Tried without success: a>=2."
     error, _ = raised(project, LockError("no", hint=f"{hint} {rest}", hint_without_python=rest))
     assert error.hint.endswith(f"(--as-of). {rest}") and "--python" not in error.hint
+
+
+def test_a_python_that_cannot_be_fetched_is_no_way_out(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = unserved("old")
+    [missing], [target] = error.missing, error.targets
+    other = OtherPython("Python 3.8 (standalone build)", "--python 3.8", Target(target.platform, "3.8.20", (2, 41), False))
+    informed = NoCompatibleFile(error.missing, [target], {missing: Alternatives(known=True, pythons=(other,))})
+    monkeypatch.setattr(python_choice, "with_alternatives", lambda *_: informed)
+    asked: list[str] = []
+
+    def attempt(tried: Project, _: object = None) -> str:
+        asked.append(tried.python)
+        if tried.python == "3.8":
+            raise FetchError("Python 3.8 is not available", hint="Take another.")
+        raise error
+
+    with pytest.raises(NoCompatibleFile) as raised:
+        with_suitable_python(project, Request(project.root, project.settings, Store(tmp_path / "store")), attempt)
+    assert asked[-1] == "3.8" and raised.value is informed

@@ -212,7 +212,7 @@ def test_a_build_gets_what_it_imports_and_the_project_requires(tmp_path: Path, s
     built = build_project_wheel(read_source_tree(root, UserFiles()), store, options, reporter=events.append)
     assert built.filename == "made-1.0-py3-none-any.whl"
     assert [event.message for event in events if isinstance(event, Warned)] == [
-        "the project made imports needed when it is built, and does not require it: needed>=1 is installed"
+        "the build of the project made needs what it does not require: needed>=1 is installed for it"
     ]
 
 

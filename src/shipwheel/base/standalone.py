@@ -9,12 +9,13 @@ from dataclasses import replace
 from shipwheel.base.debian import DebianBases
 from shipwheel.base.model import Base, read_locked_base
 from shipwheel.base.standalone_archive import Standalone
-from shipwheel.base.standalone_builds import find_builds, is_acceptable
+from shipwheel.base.standalone_builds import check_fetchable, find_builds, is_acceptable
 from shipwheel.errors import FetchError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.locking.pylock import Lock
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
+from shipwheel.store import Store
 
 __all__ = ["StandaloneBases"]
 
@@ -22,15 +23,21 @@ __all__ = ["StandaloneBases"]
 class StandaloneBases:
     """The packages of a suite, and the newest build of the project's Python version; see `Bases`."""
 
-    def __init__(self, project: Project, debian: DebianBases, reporter: Reporter) -> None:
+    def __init__(self, project: Project, debian: DebianBases, store: Store, reporter: Reporter) -> None:
         self.archive = debian.archive
         self._project = project
+        self._store = store
         self._debian = debian
         self._reporter = reporter
 
     def resolve(self, platforms: Sequence[Platform], lock: Lock | None, extra: Sequence[str], *, upgrade: bool) -> list[Base]:
-        """See Bases. Raise FetchError that lists the alternatives if a platform has no such build."""
+        """See Bases. Raise FetchError that lists the alternatives if a platform has no such build.
+
+        The same for one that cannot be fetched now, if the project does not ask for this Python: another way may be open.
+        """
         builds = self._resolve_builds(platforms, None if upgrade else lock)
+        if self._project.unsuitable_python:
+            check_fetchable(builds, self._project, self._store)
         bases = self._debian.resolve(platforms, lock, extra, upgrade=upgrade)
         return [
             base if base.standalone == build else replace(base, standalone=build, locked=False)

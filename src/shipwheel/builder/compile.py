@@ -20,8 +20,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import BOUNDS_HINT, OverBounds
-from shipwheel.locking.build_requirements import requirement_of
-from shipwheel.locking.uv_output import missing_module_in
+from shipwheel.locking.build_requirements import requirement_wanted
 from shipwheel.store import Store
 from shipwheel.store_contents import BUILD_LOGS
 from shipwheel.versions import end_of_day
@@ -267,13 +266,11 @@ class _Compilation:
         more = recipe.with_packages(found.values())
         if more != recipe:
             return more
-        if module := missing_module_in(failed.output):
-            requirement = requirement_of(module, self.options.stated, Path("/nonexistent"))
-            if requirement is not None and requirement not in recipe.requires:
-                message = f"{self.source.label} imports {module} when it is built, and does not require it: {requirement} is installed"
-                self.reporter(Warned(message))
-                return replace(recipe, requires=(*recipe.requires, requirement))
-        return None
+        requirement = requirement_wanted(failed.output, self.options.stated, Path("/nonexistent"))
+        if requirement is None or requirement in recipe.requires:
+            return None
+        self.reporter(Warned(f"the build of {self.source.label} needs what it does not require: {requirement} is installed for it"))
+        return replace(recipe, requires=(*recipe.requires, requirement))
 
     def _error(self, failed: _Failed, hint: str = "") -> BuildError:
         log = self._write_log(failed.output)

@@ -1,7 +1,8 @@
-"""Requirements of builds that import them without stating it: a setup.py that reads a version from its own dependency, or uses numpy.
+"""Requirements of builds that need them without stating it: a setup.py that reads a version from its own dependency, or uses numpy, or
+is older than today's setuptools.
 
-uv and shipwheel build in isolation, so such a build fails. If a file of the project names the package of the module, the build is tried
-again with it, and the lock records that, as uv's setting extra-build-dependencies would.
+uv and shipwheel build in isolation, so such a build fails. If a file of the project names the package of the module, or the output shows
+which older tool would do, the build is tried again with it, and the lock records that, as uv's setting extra-build-dependencies would.
 """
 
 import ast
@@ -9,29 +10,39 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from shipwheel.locking.uv_output import Failure
+from shipwheel.locking.old_builds import older_requirement_in
+from shipwheel.locking.uv_output import Failure, missing_module_in
 from shipwheel.project.lock_inputs import LockInputs
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
-__all__ = ["BuildRequirements", "missing_build_requirement", "requirement_name", "requirement_of", "stated_requirements"]
+__all__ = ["BuildRequirements", "missing_build_requirement", "requirement_name", "requirement_wanted", "stated_requirements"]
 
 BuildRequirements = Mapping[str, tuple[str, ...]]
 """Normalized name of a package -> the requirements that its build has beyond those that it states."""
 
 
 def missing_build_requirement(failure: Failure, inputs: LockInputs, known: BuildRequirements) -> BuildRequirements | None:
-    """Return the build requirements with what a failed build could not import; None if no file names it, or if it did not help."""
+    """Return the build requirements with what a failed build lacked; None if nothing names it, or if it did not help."""
     name = failure.built or inputs.stated_name
-    if not name or not failure.missing_module:
-        return None
-    requirement = requirement_of(failure.missing_module, stated_requirements(inputs), inputs.root)
-    if requirement is None or requirement in known.get(name, ()):
+    requirement = _wanted(failure.older_requirement, failure.missing_module, stated_requirements(inputs), inputs.root)
+    if not name or requirement is None or requirement in known.get(name, ()):
         return None
     return {**known, name: (*known.get(name, ()), requirement)}
 
 
-def requirement_of(module: str, stated: Iterable[str], root: Path) -> str | None:
+def requirement_wanted(output: str, stated: Iterable[str], root: Path) -> str | None:
+    """Return what a failed build lacked, by its output: an older tool, or the requirement of a module; None if nothing names it."""
+    return _wanted(older_requirement_in(output), missing_module_in(output), stated, root)
+
+
+def _wanted(older: str, module: str, stated: Iterable[str], root: Path) -> str | None:
+    if older:
+        return older
+    return _requirement_of(module, stated, root) if module else None
+
+
+def _requirement_of(module: str, stated: Iterable[str], root: Path) -> str | None:
     """Return the requirement that brings a module: as it is stated, else as it is generally known; None for a module in `root` itself."""
     top = module.partition(".")[0]
     if any((root / path).exists() for path in (top, f"{top}.py", f"src/{top}")):

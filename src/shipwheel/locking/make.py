@@ -1,6 +1,7 @@
 """Make the lock: resolve the requirements, or take another tool's lock, and write the result in the form of PEP 751."""
 
 from collections.abc import Container, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from shipwheel.locking.canonical_urls import canonical
 from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
+from shipwheel.locking.pinned_day import day_of_pins
 from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
 from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
@@ -74,10 +76,10 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
         contents = contents_of(other, request, preferred, reporter)
     else:
         contents = resolve(request, declared_requirements(request), preferred=preferred, reporter=reporter)
+        if not (request.as_of or preferred):
+            contents = _as_of_pins(request, contents, now, reporter)
     _check_python(request, contents)
     _warn_of_moved(request, contents, preferred, reporter, chosen=not pins)
-    if other is None and not (request.as_of or preferred or contents.is_pinned):
-        _warn_of_age(request.root, now, reporter)
     document = _document(request, contents, as_of)
     check_hashes(document, contents.origin)
     document = canonical(document, request.indexes, reporter)
@@ -93,6 +95,27 @@ def _warn_of_moved(request: LockRequest, contents: LockContents, preferred: Pack
     origin = (inputs.main_lock or inputs.lock_path).name if chosen else inputs.pins.origin
     for warning in warn_of_moved(preferred, contents.pylock.get("packages", ()), contents.unbuildable, origin, request.python):
         reporter(warning)
+
+
+def _as_of_pins(request: LockRequest, contents: LockContents, today: date, reporter: Reporter) -> LockContents:
+    """Return contents with the packages of the day of an old project's pins, where those are old and can be resolved; else as they are."""
+    declared = declared_requirements(request)
+    table = request.inputs.tables.get("project", {})
+    stated = [line.text for line in declared.lines] if declared is not None else table.get("dependencies", ())
+    packages = contents.pylock.get("packages", [])
+    pinned = day_of_pins(stated, packages, today)
+    if pinned is None:
+        if not contents.is_pinned:
+            _warn_of_age(request.root, today, reporter)
+        return contents
+    try:
+        then = resolve(replace(request, as_of=pinned.day), declared)
+        chosen = pinned.preferred(then.pylock.get("packages", []), packages, request.added)
+        found = resolve(request, declared, preferred=chosen)
+    except LockError:
+        return contents
+    reporter(pinned.warning(found.pylock.get("packages", []), packages, contents.origin))
+    return found
 
 
 def _warn_of_age(root: Path, today: date, reporter: Reporter) -> None:

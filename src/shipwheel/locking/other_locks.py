@@ -25,32 +25,32 @@ def contents_of(other: OtherLock, request: LockRequest, preferred: Packages, rep
     """Return the contents for a lock with the versions of another tool's lock. Raises LockError."""
     name = other.path.name
     if name in ("pylock.toml", "uv.lock") and request.added:
-        pins = _pins(_from_uv_lock(other, request).pylock if name == "uv.lock" else _read_pylock(other))
+        pins = _pins(_from_uv_lock(other, request, reporter).pylock if name == "uv.lock" else _read_pylock(other))
         return resolve(request, declared_requirements(request), preferred=preferred, constraints=pins, reporter=reporter)
     if name == "pylock.toml":
         return LockContents(add_missing_files(_read_pylock(other), request, reporter), {}, name)
     if name == "uv.lock":
-        return _from_uv_lock(other, request)
+        return _from_uv_lock(other, request, reporter)
     return _from_tool_lock(other, request, preferred, reporter)
 
 
-def _from_uv_lock(other: OtherLock, request: LockRequest) -> LockContents:
-    """Take the versions of the user's own uv.lock."""
+def _from_uv_lock(other: OtherLock, request: LockRequest, reporter: Reporter) -> LockContents:
+    """Take the versions of the user's own uv.lock; where the project changed after it, those that still satisfy."""
     if request.replaced:
         raise LockError(
             f"{other.path} is taken as it is, so nothing in it is replaced by others",
             hint="Replace it in pyproject.toml and run `uv lock`, or give a day (--as-of) to resolve without it.",
         )
-    if uv.lock_is_outdated(request.root, request.python):
-        raise LockError(
-            f"{other.path} does not match pyproject.toml",
-            hint="Run `uv lock` and build again, or give a day (--as-of) to resolve without it.",
-        )
+    outdated = uv.lock_is_outdated(request.root, request.python)
     chosen = [*(f"--extra={name}" for name in request.extras), *(f"--group={name}" for name in request.groups)]
     try:
         pylock = uv.export_project(request.root, chosen)
     except uv.UvFailed as error:
         raise resolution_error(error.failure, "uv.lock", {}) from None
+    if outdated:
+        reporter(Warned("uv.lock does not match pyproject.toml: its versions are kept where they still satisfy", "Run `uv lock`."))
+        known = tuple(_parse(pylock, other).get("packages", ()))
+        return replace(resolve(request, declared_requirements(request), preferred=known), origin="uv.lock")
     return LockContents(_parse(pylock, other), _parse(_text(other), other), "uv.lock", request.inputs.project.name)
 
 

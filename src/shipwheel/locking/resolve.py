@@ -76,7 +76,7 @@ def resolve(
     """Resolve requirements, or the script or the project where they are None, within `constraints`.
 
     `preferred` packages stay at their versions if those satisfy and can be built. With `override`, the requirements overrule the metadata
-    of packages. A build that lacks a module is tried again with the package of the module. Raises LockError with uv's explanation.
+    of packages. A build that lacks a module, or an older setuptools, is tried again with it. Raises LockError with uv's explanation.
     """
     found: BuildRequirements = {}
     given_up: set[str] = set()
@@ -100,7 +100,7 @@ def resolve(
 
 
 def _warn_of_build(name: str, needed: Sequence[str]) -> Warned:
-    what = f"the build of {name} imports what it does not require: {', '.join(needed)} is installed for it"
+    what = f"the build of {name} needs what it does not require: {', '.join(needed)} is installed for it"
     return Warned(what, 'Name it in [build-system] requires of its pyproject.toml, or in "extra-build-dependencies" of [tool.uv].')
 
 

@@ -38,6 +38,7 @@ _REQUIRES_PYTHON = ">=3.7"
 _MACHINES = " or ".join(f"platform_machine == '{Platform('linux', name).machine}'" for name in DEBIAN_ARCHITECTURES)
 _LINUX = f"sys_platform == 'linux' and platform_python_implementation == 'CPython' and ({_MACHINES})"
 _EXTRA = "extra-build-dependencies"
+_CONSTRAINTS = "build-constraint-dependencies"
 _VARIABLES = "extra-build-variables"
 _OUTSIDE = re.compile(r"PATH|(SHIPWHEEL|UV|DYLD)_\w+", re.ASCII)
 """Variables by which programs are found, and those between shipwheel, uv and its builds."""
@@ -148,6 +149,9 @@ def _with_build_requirements(inputs: LockInputs, more: BuildRequirements) -> Loc
     settings = dict(inputs.workspace.settings)
     stated = settings.get(_EXTRA, {})
     settings[_EXTRA] = {**stated, **{name: [*stated.get(name, ()), *requirements] for name, requirements in more.items()}}
+    # uv forgets them once the backend has asked for more; it keeps constraints.
+    bounds = [each for requirements in more.values() for each in requirements if "<" in each]
+    settings[_CONSTRAINTS] = [*settings.get(_CONSTRAINTS, ()), *dict.fromkeys(bounds)]
     project = msgspec.structs.replace(inputs.project, name=inputs.project.name or inputs.stated_name)
     return msgspec.structs.replace(inputs, workspace=replace(inputs.workspace, settings=settings), project=project)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from shipwheel.digest import Sha256, as_sha256
+from shipwheel.locking.old_builds import older_requirement_in
 from shipwheel.versions import normalized
 
 __all__ = [
@@ -155,6 +156,8 @@ class Failure:
     """Normalized name of the package whose build failed; empty if uv does not name it."""
     missing_module: str = ""
     """The module that a build backend, or the setup.py that it ran, could not import."""
+    older_requirement: str = ""
+    """The requirement with which a build that is older than its tools would have worked: "setuptools<58"."""
 
 
 def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Failure:
@@ -186,6 +189,7 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
         premises=tuple(premise for cause in causes for premise in _premises(cause)),
         built=normalized(built[1]) if built else "",
         missing_module=missing_module_in(stderr) if kind is FailureKind.BUILD else "",
+        older_requirement=older_requirement_in(stderr) if kind is FailureKind.BUILD else "",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from shipwheel.base.model import Bases
-from shipwheel.errors import LockError
+from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.locking.inputs import inputs_digest
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
@@ -57,7 +57,7 @@ def with_suitable_python(
         raise informed
     try:
         found = attempt(adapt(project, python.target.minor))
-    except LockError:
+    except (LockError, FetchError):
         raise informed from None
     _warn_of_other_python(python.target.minor, project, informed, request.reporter, _override_hint(informed, project.python))
     return found

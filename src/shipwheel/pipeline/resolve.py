@@ -208,7 +208,7 @@ def composed_bases(project: Project, store: Store, reporter: Reporter) -> Bases:
         return debian
     from shipwheel.base.standalone import StandaloneBases
 
-    return StandaloneBases(project, debian, reporter)
+    return StandaloneBases(project, debian, store, reporter)
 
 
 def lock_request(project: Project) -> LockRequest:

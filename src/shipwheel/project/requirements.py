@@ -47,6 +47,8 @@ _IGNORED = frozenset(
 )
 _IGNORED_WITH_VALUE = frozenset({"--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--progress-bar"})
 _BUILD_OPTION = re.compile(r"\s--(config-settings?|global-option|install-option)\b")
+_AFTER_REQUIREMENT = re.compile(r"\s+--(?:hash|no-binary|only-binary|prefer-binary|pre|no-deps)\b")
+"""Options behind a requirement. pip reads only hashes there, and ignores those that belong on a line of their own."""
 _SHORT_OPTIONS = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links"}
 _OPTIONS_WITH_VALUE = frozenset(
     {"--requirement", "--constraint", "--index-url", "--extra-index-url", "--find-links", "--pypi-url"} | _IGNORED_WITH_VALUE
@@ -273,7 +275,7 @@ class _Reader:
         hashes = _HASH.findall(text)
         if build_option := _BUILD_OPTION.search(text):
             raise ValueError(f"--{build_option[1]} is not supported: remove it")
-        text = re.split(r"\s+--hash\b", text, maxsplit=1)[0].strip()
+        text = _AFTER_REQUIREMENT.split(text, maxsplit=1)[0].strip()
         if hashes and not any(kind == "sha256" for kind, _ in hashes):
             raise ValueError(f"{text.split(' ', 1)[0]} has no sha256 hash; no other kind of hash is accepted")
         allowed = tuple(value.lower() for kind, value in hashes if kind == "sha256")

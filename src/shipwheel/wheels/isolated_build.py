@@ -22,10 +22,9 @@ from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
-from shipwheel.locking.build_requirements import requirement_of
+from shipwheel.locking.build_requirements import requirement_wanted
 from shipwheel.locking.environment import build_variables, network_variables
 from shipwheel.locking.sandbox import is_available
-from shipwheel.locking.uv_output import missing_module_in
 from shipwheel.project.secret_files import SecretRules
 from shipwheel.store import Store
 from shipwheel.versions import end_of_day, normalized
@@ -145,12 +144,12 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
     while True:
         try:
             built = _build(job, requires, store, key)
-        except _ModuleMissing as missing:
-            requirement = requirement_of(missing.module, job.options.stated, job.source)
+        except BackendFailed as failed:
+            requirement = requirement_wanted(failed.output, job.options.stated, job.source)
             if requirement is None or requirement in requires:
-                raise missing.error from None
+                raise
             requires = (*requires, requirement)
-            reporter(Warned(f"{job.label} imports {missing.module} when it is built, and does not require it: {requirement} is installed"))
+            reporter(Warned(f"the build of {job.label} needs what it does not require: {requirement} is installed for it"))
         else:
             record_built_wheel(built, store)
             reporter(StageFinished(job.label, job.label))
@@ -169,24 +168,13 @@ class BackendFailed(BuildError):
         self.compiles = compiles
 
 
-class _ModuleMissing(Exception):
-    """A build failed with `error`, because it could not import a module."""
-
-    def __init__(self, module: str, error: BuildError) -> None:
-        super().__init__(module)
-        self.module = module
-        self.error = error
-
-
 def _build(job: BuildJob, requires: tuple[str, ...], store: Store, key: str) -> BuiltWheel:
-    """Build a wheel into the store. Raise as `build_in_isolation` does, or _ModuleMissing."""
+    """Build a wheel into the store. Raise as `build_in_isolation` does."""
     with _place(job, requires, store) as place:
         try:
             wheel = build_wheel(place)
         except HookFailed as error:
-            failed = _build_failed(job, place.root, str(error), error.output)
-            module = missing_module_in(error.output)
-            raise _ModuleMissing(module, failed) if module else failed from None
+            raise _build_failed(job, place.root, str(error), error.output) from None
         except OverBounds as error:
             raise BuildError(f"{job.label} cannot be built: {error}", hint=BOUNDS_HINT) from None
         except uv.UvFailed as error:

@@ -1,0 +1,47 @@
+"""The day of an old project's pins."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from shipwheel.locking.pinned_day import PinnedDay, day_of_pins
+
+TODAY = date(2026, 11, 1)
+
+
+def package(name: str, *years: int, version: str = "1.0", wheel: bool = True) -> dict[str, Any]:
+    files = [{"upload-time": datetime(year, 6, 1, tzinfo=UTC)} for year in years]
+    return {"name": name, "version": version, **({"wheels": files} if wheel else {"sdist": files[0]})}
+
+
+@pytest.mark.parametrize(
+    ("requirements", "day"),
+    [
+        (["web==1.0", "forms~=2.0"], date(2021, 6, 1)),
+        (["Web==1.0", "forms<3 ; python_version > '3'", "-e .", "engine"], date(2021, 6, 1)),
+        (["web==1.0"], date(2020, 6, 1)),
+        (["web==1.0", "fresh==1"], None),
+        (["web==1.0", "forms", "engine"], None),
+        (["web>=1.0", "forms"], None),
+        (["web==1.0", "forms==2.0", "engine==1.0"], None),
+        (["unknown==1.0"], None),
+        ([], None),
+    ],
+)
+def test_the_newest_bounded_version_tells_the_day(requirements: list[str], day: date | None) -> None:
+    packages = [package("web", 2020), package("forms", 2022, 2021, wheel=True), package("engine", 2025)]
+    packages += [package("fresh", 2026)] if "fresh==1" in requirements else []
+    found = day_of_pins(requirements, packages, TODAY)
+    assert (found.day if found is not None else None) == day
+
+
+def test_an_index_without_upload_times_tells_no_day() -> None:
+    assert day_of_pins(["web==1.0"], [{"name": "web", "version": "1.0", "wheels": [{}]}, package("engine", 2025)], TODAY) is None
+
+
+def test_what_the_image_adds_and_what_had_no_wheels_is_of_today() -> None:
+    then = [package("engine", 2020), package("server", 2020), package("native", 2020, wheel=False), package("pure", 2020, wheel=False)]
+    now = [package("engine", 2025), package("server", 2025), package("native", 2025), package("pure", 2025, wheel=False)]
+    kept = PinnedDay(date(2020, 6, 1)).preferred(then, now, ("server>=2",))
+    assert [it["name"] for it in kept] == ["engine", "pure"]
