@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Event, Warned
 from shipwheel.locking.diagnose.uv_errors import resolution_error
@@ -122,7 +123,7 @@ def test_a_python_that_cannot_be_fetched_is_no_way_out(project: Project, tmp_pat
     monkeypatch.setattr(python_choice, "with_alternatives", lambda *_: informed)
     asked: list[str] = []
 
-    def attempt(tried: Project, _: object = None) -> str:
+    def attempt(tried: Project, bases: Bases | None = None) -> str:
         asked.append(tried.python)
         if tried.python == "3.8":
             raise FetchError("Python 3.8 is not available", hint="Take another.")

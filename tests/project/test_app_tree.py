@@ -359,3 +359,8 @@ def test_copies_come_from_inside_the_project(tmp_path: Path) -> None:
     assert "out/passwd, which is to be copied to /etc/a, leads out of the project" in caught.value.message
     assert "gone.ini, which is to be copied to /etc/b, is not in the project" in caught.value.message
     assert "the symbolic link conf/link leads out of conf, to ../other.ini" in caught.value.message
+
+
+def test_ignores_the_patterns_that_git_ignores(tmp_path: Path) -> None:
+    written(tmp_path, {".gitignore": "*.log\n.mypy_cache\\\n!\n/data/\n", "a.log": "", "data/x": "", "main.py": ""})
+    assert _paths(list_app(tmp_path)) == ["main.py"]

@@ -13,12 +13,12 @@ from shipwheel.locking.canonical_urls import canonical
 from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
-from shipwheel.locking.pinned_day import day_of_pins
 from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
+from shipwheel.locking.project_day import day_of_commit, day_of_pins
 from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
-from shipwheel.project.git_history import old_last_commit
+from shipwheel.project.git_history import last_commit, old_last_commit
 
 __all__ = ["lock_for", "make_lock", "renewed"]
 
@@ -77,7 +77,7 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
     else:
         contents = resolve(request, declared_requirements(request), preferred=preferred, reporter=reporter)
         if not (request.as_of or preferred):
-            contents = _as_of_pins(request, contents, now, reporter)
+            contents = _as_of_its_day(request, contents, now, reporter)
     _check_python(request, contents)
     _warn_of_moved(request, contents, preferred, reporter, chosen=not pins)
     document = _document(request, contents, as_of)
@@ -97,24 +97,23 @@ def _warn_of_moved(request: LockRequest, contents: LockContents, preferred: Pack
         reporter(warning)
 
 
-def _as_of_pins(request: LockRequest, contents: LockContents, today: date, reporter: Reporter) -> LockContents:
-    """Return contents with the packages of the day of an old project's pins, where those are old and can be resolved; else as they are."""
+def _as_of_its_day(request: LockRequest, contents: LockContents, today: date, reporter: Reporter) -> LockContents:
+    """Return contents with the packages of the day of an old project, where they can be resolved; else as they are."""
     declared = declared_requirements(request)
     table = request.inputs.tables.get("project", {})
     stated = [line.text for line in declared.lines] if declared is not None else table.get("dependencies", ())
-    packages = contents.pylock.get("packages", [])
-    pinned = day_of_pins(stated, packages, today)
-    if pinned is None:
+    now = contents.pylock.get("packages", [])
+    its = day_of_pins(stated, now, today, contents.origin) or day_of_commit(last_commit(request.root), now, today)
+    if its is None:
         if not contents.is_pinned:
             _warn_of_age(request.root, today, reporter)
         return contents
     try:
-        then = resolve(replace(request, as_of=pinned.day), declared)
-        chosen = pinned.preferred(then.pylock.get("packages", []), packages, request.added)
-        found = resolve(request, declared, preferred=chosen)
+        then = resolve(replace(request, as_of=its.day), declared)
+        found = resolve(request, declared, preferred=its.preferred(then.pylock.get("packages", []), now, request.added))
     except LockError:
         return contents
-    reporter(pinned.warning(found.pylock.get("packages", []), packages, contents.origin))
+    reporter(its.warning(found.pylock.get("packages", []), now, today))
     return found
 
 

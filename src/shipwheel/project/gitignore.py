@@ -16,8 +16,20 @@ __all__ = ["dockerignore_spec", "gitignore_spec", "read_gitignore"]
 
 
 def read_gitignore(path: Path) -> PathSpec[Any]:
-    """Return the patterns in a .gitignore file. Raise ProjectError."""
-    return gitignore_spec(read_text(path).splitlines(), str(path))
+    """Return the patterns in a .gitignore file, without invalid ones, which git ignores. Raise ProjectError if it cannot be read."""
+    lines = read_text(path).splitlines()
+    try:
+        return gitignore_spec(lines, str(path))
+    except ProjectError:
+        return gitignore_spec(filter(_is_valid, lines), str(path))
+
+
+def _is_valid(pattern: str) -> bool:
+    try:
+        gitignore_spec((pattern,), "")
+    except ProjectError:
+        return False
+    return True
 
 
 def gitignore_spec(patterns: Iterable[str], origin: str) -> PathSpec[Any]:

@@ -1,11 +1,11 @@
-"""The day of an old project's pins."""
+"""The day of an old project."""
 
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
-from shipwheel.locking.pinned_day import PinnedDay, day_of_pins
+from shipwheel.locking.project_day import ProjectDay, day_of_commit, day_of_pins
 
 TODAY = date(2026, 11, 1)
 
@@ -32,16 +32,25 @@ def package(name: str, *years: int, version: str = "1.0", wheel: bool = True) ->
 def test_the_newest_bounded_version_tells_the_day(requirements: list[str], day: date | None) -> None:
     packages = [package("web", 2020), package("forms", 2022, 2021, wheel=True), package("engine", 2025)]
     packages += [package("fresh", 2026)] if "fresh==1" in requirements else []
-    found = day_of_pins(requirements, packages, TODAY)
+    found = day_of_pins(requirements, packages, TODAY, "requirements.txt")
     assert (found.day if found is not None else None) == day
 
 
 def test_an_index_without_upload_times_tells_no_day() -> None:
-    assert day_of_pins(["web==1.0"], [{"name": "web", "version": "1.0", "wheels": [{}]}, package("engine", 2025)], TODAY) is None
+    assert day_of_pins(["web==1.0"], [{"name": "web", "version": "1.0", "wheels": [{}]}, package("engine", 2025)], TODAY, "a.txt") is None
 
 
 def test_what_the_image_adds_and_what_had_no_wheels_is_of_today() -> None:
     then = [package("engine", 2020), package("server", 2020), package("native", 2020, wheel=False), package("pure", 2020, wheel=False)]
     now = [package("engine", 2025), package("server", 2025), package("native", 2025), package("pure", 2025, wheel=False)]
-    kept = PinnedDay(date(2020, 6, 1)).preferred(then, now, ("server>=2",))
+    kept = ProjectDay(date(2020, 6, 1), "").preferred(then, now, ("server>=2",))
     assert [it["name"] for it in kept] == ["engine", "pure"]
+
+
+@pytest.mark.parametrize(("commit", "found"), [(date(2023, 1, 1), True), (date(2025, 1, 1), False), (None, False)])
+def test_a_commit_of_years_ago_tells_the_day(commit: date | None, found: bool) -> None:
+    assert (day_of_commit(commit, [package("engine", 2024)], TODAY) is not None) is found
+
+
+def test_nothing_is_older_where_all_is_as_old_as_the_commit() -> None:
+    assert day_of_commit(date(2023, 1, 1), [package("engine", 2020)], TODAY) is None

@@ -1,0 +1,94 @@
+"""Packages of the day of an old project, for what it requires without an upper bound.
+
+`flask==1.1.2` alone gets today's Jinja, with which that Flask does not start: what a package requires seldom has bounds. The newest of the
+pinned versions shows when a list worked, so the packages that it does not name are taken as of the day of that version; where nothing is
+pinned, as of the last commit, if that is long ago.
+"""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shipwheel.events import Warned
+from shipwheel.locking.preferences import Packages
+from shipwheel.versions import normalized
+
+__all__ = ["ProjectDay", "day_of_commit", "day_of_pins"]
+
+_OLD = datetime.timedelta(days=365)
+_ABANDONED = datetime.timedelta(days=2 * 365)
+_BOUNDS = frozenset({"==", "===", "~=", "<", "<="})
+_MAX_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectDay:
+    """A day as of which an old project's packages are taken, and the sentence that says why."""
+
+    day: datetime.date
+    reason: str
+
+    def preferred(self, then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], added: Iterable[str]) -> Packages:
+        """Return the packages of the lock of that day that are to keep their versions, in place of those of today's lock.
+
+        What the image adds, a server, is of today. So is a package that has wheels today, and had none for this Python: its source may no
+        longer be built.
+        """
+        with_wheels = {package["name"] for package in now if package.get("wheels")}
+        own = {name for name, _ in _bounds(added)}
+        return tuple(it for it in then if it["name"] not in own and (it.get("wheels") or it["name"] not in with_wheels))
+
+    def warning(self, packages: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]], today: datetime.date) -> Warned:
+        """Return the warning of the packages that have other versions than in today's lock."""
+        versions = {package["name"]: package.get("version") for package in now}
+        moved = [f"{it['name']} {it['version']}" for it in packages if versions.get(it["name"]) != it.get("version")]
+        more = f" and {len(moved) - _MAX_NAMED} more" if len(moved) > _MAX_NAMED else ""
+        what = f"{self.reason} ({', '.join(moved[:_MAX_NAMED])}{more})"
+        return Warned(what, f"They have no later security fixes. --as-of {today} takes today's versions.")
+
+
+def day_of_pins(requirements: Sequence[str], packages: Sequence[Mapping[str, Any]], today: datetime.date, origin: str) -> ProjectDay | None:
+    """Return the day of the pins of direct requirements (PEP 508) in the file `origin`, with the packages that they were resolved to.
+
+    None unless most of them have an upper bound, the newest bounded version is more than a year old, and something else is newer than that.
+    """
+    names = dict(_bounds(requirements))
+    bounded = frozenset(name for name, is_bounded in names.items() if is_bounded)
+    if not bounded or len(bounded) * 2 < len(names):
+        return None
+    published = _published(packages)
+    day = max((published[name] for name in bounded if name in published), default=None)
+    if day is None or today - day < _OLD or not any(published[name] > day for name in published.keys() - bounded):
+        return None
+    return ProjectDay(day, f"{origin} pins versions of {day} and before: what they require is of that day, too")
+
+
+def day_of_commit(commit: datetime.date | None, packages: Sequence[Mapping[str, Any]], today: datetime.date) -> ProjectDay | None:
+    """Return the day of a project's last commit; None if that is not years ago, or no package is newer."""
+    if commit is None or today - commit < _ABANDONED or not any(day > commit for day in _published(packages).values()):
+        return None
+    return ProjectDay(commit, f"the last commit is of {commit}: requirements that are not pinned are of that day, too")
+
+
+def _bounds(requirements: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Yield the names of requirements, and whether each has an upper bound."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        yield normalized(requirement.name), any(each.operator in _BOUNDS for each in requirement.specifier)
+
+
+def _published(packages: Iterable[Mapping[str, Any]]) -> dict[str, datetime.date]:
+    """Return the day on which the first file of each locked version was uploaded, as far as the index says."""
+    found = {}
+    for package in packages:
+        files = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else [])]
+        times = [time for file in files if isinstance(time := file.get("upload-time"), datetime.datetime)]
+        if times:
+            found[package["name"]] = min(times).date()
+    return found
