@@ -30,7 +30,7 @@ def make_request(
     lock_mode: "LockMode | None" = None,
     **settings: object,
 ) -> "Request":
-    """Return a request for the project at `path`, a directory or a single-file script.
+    """Return a request for the project at `path`, a directory or a single-file script; for the one in it, if it requires nothing itself.
 
     The keyword arguments are settings (`tag="hello:1"`, `platforms=["linux/arm64"]`); they override those of the project's own files.
     The store defaults to the one that the command line uses. `upgrade_base` takes the newest base instead of the locked one; `lock_mode`
@@ -38,12 +38,16 @@ def make_request(
 
     Raises UsageError for a wrong setting and ProjectError for a file that cannot be read.
     """
+    from shipwheel.events import Warned
+    from shipwheel.project.applications import project_directory
     from shipwheel.project.read import find_settings
     from shipwheel.request import LockMode, Request
     from shipwheel.settings import merge
     from shipwheel.store import Store, default_root
 
-    path = Path(path)
+    given, path = Path(path), project_directory(Path(path))
+    if path != given:
+        reporter(Warned(f"{given.absolute()} requires nothing itself: the project in {path} is built", f"Name it: shipwheel build {path}."))
     merged = merge(find_settings(path.absolute()), settings)
     return Request(
         path,

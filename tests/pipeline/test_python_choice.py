@@ -123,9 +123,9 @@ def test_a_python_that_cannot_be_fetched_is_no_way_out(project: Project, tmp_pat
     monkeypatch.setattr(python_choice, "with_alternatives", lambda *_: informed)
     asked: list[str] = []
 
-    def attempt(tried: Project, bases: Bases | None = None) -> str:
-        asked.append(tried.python)
-        if tried.python == "3.8":
+    def attempt(project: Project, bases: Bases | None = None) -> str:
+        asked.append(project.python)
+        if project.python == "3.8":
             raise FetchError("Python 3.8 is not available", hint="Take another.")
         raise error
 

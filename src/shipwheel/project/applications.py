@@ -1,13 +1,19 @@
-"""The applications of a uv workspace: its members that have a command to start."""
+"""Which directories are applications: members of a uv workspace that have a command to start, and a project in a sub-folder."""
 
 from pathlib import Path
 
-from shipwheel.errors import NoCommand, ShipwheelError, UsageError
-from shipwheel.project.read import read_project
+from shipwheel.errors import NoCommand, ProjectError, ShipwheelError, UsageError
+from shipwheel.project.entrypoint.scan import Scanner
+from shipwheel.project.nested_projects import is_project_directory, nested_projects
+from shipwheel.project.outside_imports import outside_imports
+from shipwheel.project.read import find_settings, read_project
 from shipwheel.project.workspace import is_project, read_workspace
+from shipwheel.settings import Settings
 from shipwheel.user_files import UserFiles
 
-__all__ = ["applications"]
+__all__ = ["applications", "project_directory"]
+
+_DOCKERFILES = ("Dockerfile", "Containerfile")
 
 
 def applications(root: Path) -> tuple[Path, ...]:
@@ -37,3 +43,29 @@ def _has_command(path: Path) -> bool:
     except ShipwheelError:
         return True
     return True
+
+
+def project_directory(path: Path) -> Path:
+    """Return the directory that is meant by `path`: that of the one application below it, if `path` itself requires nothing; else `path`.
+
+    A Dockerfile, settings and Python files in `path` that import packages are those of an application there.
+    """
+    files = UserFiles()
+    try:
+        if not path.is_dir() or any((path / name).is_file() for name in _DOCKERFILES) or is_project_directory(path, files):
+            return path
+        if find_settings(path, files) != Settings() or _has_code(path, files):
+            return path
+        found = nested_projects(path, files)
+    except (ProjectError, UsageError, OSError):
+        # Reported when the project is read.
+        return path
+    if len(found) > 1:
+        found = tuple(each for each in found if _has_command(each))
+    return found[0] if len(found) == 1 else path
+
+
+def _has_code(root: Path, files: UserFiles) -> bool:
+    """Return whether a Python file in a directory itself imports what Python does not have."""
+    modules = tuple(module for module in Scanner(root, files=files).scan_modules() if "/" not in module.file)
+    return bool(outside_imports(root, modules)) or any("# /// script" in files.read_text(root / module.file) for module in modules)

@@ -17,6 +17,7 @@ from shipwheel.project.git_history import old_last_commit
 from shipwheel.project.import_names import packaged_names
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
+from shipwheel.project.nested_projects import nested_projects
 from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.pins import Pins, pins_beside
 from shipwheel.project.pipfile import read_pipfile
@@ -282,10 +283,15 @@ def _elsewhere(root: Path, names: list[str]) -> str:
         return f"Conda environments are not supported: list the Python packages of {found} in a requirements.txt."
     if (root / ".gitmodules").is_file() and (empty := [name for name in names if _is_empty(root / name)]):
         return f"{', '.join(empty)} may be a repository of its own that is not here yet: git submodule update --init."
-    for name in names:
-        if any((root / name / file).is_file() for file in ("pyproject.toml", "requirements.txt", "setup.py")):
-            return f"There is a project in {root / name}: build that directory."
-    return ""
+    found = [str(path.relative_to(root)) for path in nested_projects(root, UserFiles())]
+    if len(found) == 1:
+        return f"There is a project in {root / found[0]}: build that directory."
+    more = f" and {len(found) - _MAX_REPORTED} more" if len(found) > _MAX_REPORTED else ""
+    return (
+        f"There are projects in {', '.join(found[:_MAX_REPORTED])}{more}: build one of them, as in `shipwheel build {found[0]}`."
+        if found
+        else ""
+    )
 
 
 def _is_empty(path: Path) -> bool:

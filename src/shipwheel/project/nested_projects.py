@@ -1,0 +1,55 @@
+"""Projects in the folders of a directory that is none itself: a monorepo with several services, or with one beside a front end."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from shipwheel.user_files import UserFiles, table_at
+
+__all__ = ["is_project_directory", "nested_projects"]
+
+_MAX_DEPTH = 3
+_MAX_ENTRIES = 300
+_NO_SERVICE = frozenset(
+    """
+    docs doc documentation tests test e2e examples example samples demo notebooks scripts tools infra terraform node_modules venv env
+    """.split()  # noqa: SIM905
+)
+_LISTS = ("requirements.txt", "setup.py", "Pipfile")
+
+
+def is_project_directory(root: Path, files: UserFiles) -> bool:
+    """Return whether a directory says what it requires: in metadata, a requirements file or a Pipfile. Raise ProjectError."""
+    if any(files.is_file(root / name) for name in _LISTS):
+        return True
+    tables = files.read_tables(root)
+    poetry = table_at(tables, "tool", "poetry")
+    return "project" in tables or (bool(poetry) and not _is_empty(poetry))
+
+
+def _is_empty(poetry: object) -> bool:
+    """Return whether Poetry's table is no package and requires nothing but a Python, as at the top of a monorepo."""
+    if not isinstance(poetry, dict) or poetry.get("package-mode", True):
+        return False
+    return not {name for name in poetry.get("dependencies", {}) if name != "python"}
+
+
+def nested_projects(root: Path, files: UserFiles) -> tuple[Path, ...]:
+    """Return the directories below `root` that are projects, sorted; nothing in one of them, and no documentation or tests.
+
+    Raise ProjectError for a pyproject.toml that cannot be read.
+    """
+    return tuple(sorted(_found(root, files, _MAX_DEPTH)))
+
+
+def _found(folder: Path, files: UserFiles, depth: int) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        below = [entry for entry, _ in zip(entries, range(_MAX_ENTRIES), strict=False) if entry.is_dir(follow_symlinks=False)]
+    for entry in below:
+        path = Path(entry.path)
+        if entry.name.startswith(".") or entry.name.lower() in _NO_SERVICE:
+            continue
+        if is_project_directory(path, files):
+            yield path
+        elif depth > 1:
+            yield from _found(path, files, depth - 1)

@@ -1,0 +1,53 @@
+"""The application that is meant by a directory."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import written
+
+from shipwheel.errors import ProjectError
+from shipwheel.project.applications import project_directory
+from shipwheel.project.read import read_project
+
+APP = {"backend/requirements.txt": "flask\n", "backend/app.py": "from flask import Flask\napp = Flask(__name__)\n"}
+LIBRARY = {"libs/client/pyproject.toml": '[project]\nname = "client"\nversion = "1"\n', "libs/client/client/__init__.py": ""}
+EMPTY_POETRY = '[tool.poetry]\nname = "all"\npackage-mode = false\n[tool.poetry.dependencies]\npython = "^3.11"\n'
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {"README.md": "", "frontend/package.json": "{}"},
+        {"docs/requirements.txt": "sphinx\n", "release.py": "import subprocess\n"},
+        {"pyproject.toml": EMPTY_POETRY, **LIBRARY},
+        {"pyproject.toml": "[tool.ruff]\nline-length = 100\n"},
+    ],
+)
+def test_the_one_application_below_a_directory_is_meant(tmp_path: Path, around: dict[str, str]) -> None:
+    root = written(tmp_path / "repository", {**APP, **around})
+    assert project_directory(root) == root / "backend"
+    assert read_project(project_directory(root)).launch is not None
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"requirements.txt": ""},
+        {"pyproject.toml": EMPTY_POETRY + 'flask = "*"\n'},
+        {"pyproject.toml": '[project]\nname = "all"\n'},
+        {"shipwheel.toml": 'dependencies = ["flask"]\n'},
+        {"Dockerfile": "FROM python:3.13\n"},
+        {"main.py": "import flask\n"},
+        {"worker/requirements.txt": "flask\n", "worker/main.py": APP["backend/app.py"]},
+    ],
+)
+def test_a_directory_with_an_application_of_its_own_or_several_is_meant_itself(tmp_path: Path, own: dict[str, str]) -> None:
+    root = written(tmp_path / "repository", {**APP, **own})
+    assert project_directory(root) == root
+
+
+def test_several_projects_are_named(tmp_path: Path) -> None:
+    root = written(tmp_path / "repository", {**APP, "worker/requirements.txt": "", "services/mail/setup.py": ""})
+    with pytest.raises(ProjectError) as raised:
+        read_project(root)
+    assert "backend, services/mail, worker" in raised.value.hint and "`shipwheel build backend`" in raised.value.hint
