@@ -305,6 +305,26 @@ def test_starts_in_the_directory_that_the_image_works_in(tmp_path: Path, source:
     assert (launch.directory, launch.python_path) == (directory, ())
 
 
+@pytest.mark.parametrize(
+    ("command", "directory"),
+    [
+        (("gunicorn", "--bind", "0.0.0.0:8000", "app:app"), "site"),
+        (("python", "app.py"), "site"),
+        (("gunicorn", "site.app:app"), ""),
+        (("python", "top.py"), ""),
+        (("gunicorn", "elsewhere:app"), ""),
+    ],
+)
+def test_a_command_of_the_settings_starts_where_it_finds_what_it_names(tmp_path: Path, command: tuple[str, ...], directory: str) -> None:
+    docker = "FROM python:3.13\nCOPY . /code\nWORKDIR /code/site\nCMD flask run --host 0.0.0.0\n"
+    files = {"Dockerfile": docker, "site/app.py": "", "site/__init__.py": "", "top.py": ""}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    launch = find_launch(Evidence(tmp_path, "demo", "app", Settings(command=command), dependencies=frozenset({"gunicorn"})))
+    assert (launch.command, launch.directory) == (command, directory)
+
+
 def test_moves_a_port_that_only_root_may_open(tmp_path: Path) -> None:
     docker = "FROM python:3.13\nEXPOSE 80\nCMD uvicorn app:app --host 0.0.0.0 --port 80\n"
     launch = launched(tmp_path, {"Dockerfile": docker, "app.py": ""}, "uvicorn")

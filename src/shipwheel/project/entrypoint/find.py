@@ -43,7 +43,7 @@ from shipwheel.project.entrypoint.scripts import find_console_script, find_scrip
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
-from shipwheel.project.entrypoint.working_directory import with_working_directory
+from shipwheel.project.entrypoint.working_directory import in_named_directory, with_working_directory
 
 __all__ = ["Evidence", "Launch", "find_launch"]
 
@@ -105,6 +105,8 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
         scan = Scan((), deployment)
     if launch is None:
         raise _no_command(evidence, scan)
+    if evidence.settings.command:
+        launch = in_named_directory(launch, evidence, scan)
     if not evidence.settings.command and not evidence.settings.entrypoint:
         launch = replace(launch, notes=(*launch.notes, *unused_commands(evidence, scan, launch), *directory_notes(evidence, scan, launch)))
     return _completed(launch, evidence, scan)

@@ -7,7 +7,7 @@ from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.scan import Scan
 
-__all__ = ["own_project_folder", "with_working_directory"]
+__all__ = ["in_named_directory", "own_project_folder", "with_working_directory"]
 
 _PROJECT_FILES = ("pyproject.toml", "requirements.txt", "setup.py", "Pipfile")
 """Files that make a directory a project."""
@@ -27,6 +27,24 @@ def with_working_directory(launch: Launch, evidence: Evidence, scan: Scan) -> La
         return launch
     python_path = tuple(path for path in launch.python_path if path != folder)
     return replace(launch, command=words, directory=folder, python_path=python_path)
+
+
+def in_named_directory(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch of a command that a person wrote in the Dockerfile's directory, if what it names is there alone."""
+    folder = _folder(evidence, scan)
+    if not folder or launch.is_program or evidence.kind != "app" or _names_code(launch, evidence, ""):
+        return launch
+    return replace(launch, directory=folder) if _names_code(launch, evidence, folder) else launch
+
+
+def _names_code(launch: Launch, evidence: Evidence, folder: str) -> bool:
+    """Return whether a command names a file or a module as seen from a directory of the project."""
+    for word in launch.command[1:]:
+        module = posixpath.join(folder, word.partition(":")[0].replace(".", "/"))
+        paths = (posixpath.join(folder, word), f"{module}.py", f"{module}/__init__.py")
+        if not word.startswith("-") and any(map(evidence.has_file, paths)):
+            return True
+    return False
 
 
 def own_project_folder(evidence: Evidence, scan: Scan) -> str:
