@@ -24,7 +24,7 @@ def package(name: str, *years: int, version: str = "1.0", wheel: bool = True) ->
         (["web==1.0", "fresh==1"], None),
         (["web==1.0", "forms", "engine"], None),
         (["web>=1.0", "forms"], None),
-        (["web==1.0", "forms==2.0", "engine==1.0"], None),
+        (["web==1.0", "forms==2.0", "engine==1.0"], date(2025, 6, 1)),
         (["unknown==1.0"], None),
         ([], None),
     ],
@@ -49,8 +49,22 @@ def test_what_the_image_adds_and_what_had_no_wheels_is_of_today() -> None:
 
 @pytest.mark.parametrize(("commit", "found"), [(date(2023, 1, 1), True), (date(2025, 1, 1), False), (None, False)])
 def test_a_commit_of_years_ago_tells_the_day(commit: date | None, found: bool) -> None:
-    assert (day_of_commit(commit, [package("engine", 2024)], TODAY) is not None) is found
+    assert (day_of_commit(commit, TODAY) is not None) is found
 
 
-def test_nothing_is_older_where_all_is_as_old_as_the_commit() -> None:
-    assert day_of_commit(date(2023, 1, 1), [package("engine", 2020)], TODAY) is None
+def test_knows_whether_a_package_is_newer() -> None:
+    assert ProjectDay(date(2023, 1, 1), "").is_before([package("engine", 2020), package("web", 2024, 2025)])
+    assert not ProjectDay(date(2023, 1, 1), "").is_before([package("engine", 2020, 2025)])
+
+
+@pytest.mark.parametrize(
+    ("day", "locked", "missing"),
+    [
+        (date(2021, 1, 1), [], ("setuptools<81",)),
+        (date(2021, 1, 1), [package("setuptools", 2026, version="82.0")], ("setuptools<81",)),
+        (date(2021, 1, 1), [package("setuptools", 2020, version="50.0")], ()),
+        (date(2024, 1, 1), [], ()),
+    ],
+)
+def test_environments_of_old_days_had_setuptools(day: date, locked: list[dict[str, Any]], missing: tuple[str, ...]) -> None:
+    assert ProjectDay(day, "").missing(locked) == missing

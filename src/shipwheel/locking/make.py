@@ -76,8 +76,8 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
         contents = contents_of(other, request, preferred, reporter)
     else:
         contents = resolve(request, declared_requirements(request), preferred=preferred, reporter=reporter)
-        if not (request.as_of or preferred):
-            contents = _as_of_its_day(request, contents, now, reporter)
+        if not request.as_of:
+            contents = _as_in_its_day(request, contents, preferred, now, reporter)
     _check_python(request, contents)
     _warn_of_moved(request, contents, preferred, reporter, chosen=not pins)
     document = _document(request, contents, as_of)
@@ -97,24 +97,32 @@ def _warn_of_moved(request: LockRequest, contents: LockContents, preferred: Pack
         reporter(warning)
 
 
-def _as_of_its_day(request: LockRequest, contents: LockContents, today: date, reporter: Reporter) -> LockContents:
-    """Return contents with the packages of the day of an old project, where they can be resolved; else as they are."""
+def _as_in_its_day(request: LockRequest, contents: LockContents, preferred: Packages, today: date, reporter: Reporter) -> LockContents:
+    """Return contents with the packages of the day of an old project, where they can be resolved; else as they are.
+
+    Those of a lock that is made again stay.
+    """
     declared = declared_requirements(request)
     table = request.inputs.tables.get("project", {})
     stated = [line.text for line in declared.lines] if declared is not None else table.get("dependencies", ())
     now = contents.pylock.get("packages", [])
-    its = day_of_pins(stated, now, today, contents.origin) or day_of_commit(last_commit(request.root), now, today)
+    its = day_of_pins(stated, now, today, contents.origin) or day_of_commit(last_commit(request.root), today)
     if its is None:
-        if not contents.is_pinned:
+        if not (contents.is_pinned or preferred):
             _warn_of_age(request.root, today, reporter)
         return contents
-    try:
-        then = resolve(replace(request, as_of=its.day), declared)
-        found = resolve(request, declared, preferred=its.preferred(then.pylock.get("packages", []), now, request.added))
-    except LockError:
-        return contents
-    reporter(its.warning(found.pylock.get("packages", []), now, today))
-    return found
+    for missing in dict.fromkeys((its.missing(now), ())):
+        whole = replace(request, added=(*request.added, *missing))
+        try:
+            if preferred or not its.is_before(now):
+                return resolve(whole, declared, preferred=preferred) if missing else contents
+            then = resolve(replace(whole, as_of=its.day), declared)
+            found = resolve(whole, declared, preferred=its.preferred(then.pylock.get("packages", []), now, request.added))
+        except LockError:
+            continue
+        reporter(its.warning(found.pylock.get("packages", []), now, today))
+        return found
+    return contents
 
 
 def _warn_of_age(root: Path, today: date, reporter: Reporter) -> None:

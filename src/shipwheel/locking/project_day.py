@@ -10,12 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from shipwheel.events import Warned
 from shipwheel.locking.preferences import Packages
+from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
 __all__ = ["ProjectDay", "day_of_commit", "day_of_pins"]
 
+_WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
+"""Python 3.12, whose environments have no setuptools unless something requires it."""
 _OLD = datetime.timedelta(days=365)
 _ABANDONED = datetime.timedelta(days=2 * 365)
 _BOUNDS = frozenset({"==", "===", "~=", "<", "<="})
@@ -28,6 +33,16 @@ class ProjectDay:
 
     day: datetime.date
     reason: str
+
+    def is_before(self, packages: Iterable[Mapping[str, Any]]) -> bool:
+        """Return whether a package of a lock was published after the day."""
+        return any(day > self.day for day in _published(packages).values())
+
+    def missing(self, packages: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Return the requirement that a lock lacks of what every environment of the day had, stated or not: pkg_resources."""
+        wanted = Requirement(PACKAGE_OF_MODULE["pkg_resources"])
+        has = any(it["name"] == wanted.name and wanted.specifier.contains(it.get("version", "0")) for it in packages)
+        return () if has or self.day >= _WITHOUT_SETUPTOOLS else (str(wanted),)
 
     def preferred(self, then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], added: Iterable[str]) -> Packages:
         """Return the packages of the lock of that day that are to keep their versions, in place of those of today's lock.
@@ -51,7 +66,7 @@ class ProjectDay:
 def day_of_pins(requirements: Sequence[str], packages: Sequence[Mapping[str, Any]], today: datetime.date, origin: str) -> ProjectDay | None:
     """Return the day of the pins of direct requirements (PEP 508) in the file `origin`, with the packages that they were resolved to.
 
-    None unless most of them have an upper bound, the newest bounded version is more than a year old, and something else is newer than that.
+    None unless most of them have an upper bound, and the newest bounded version is more than a year old.
     """
     names = dict(_bounds(requirements))
     bounded = frozenset(name for name, is_bounded in names.items() if is_bounded)
@@ -59,22 +74,20 @@ def day_of_pins(requirements: Sequence[str], packages: Sequence[Mapping[str, Any
         return None
     published = _published(packages)
     day = max((published[name] for name in bounded if name in published), default=None)
-    if day is None or today - day < _OLD or not any(published[name] > day for name in published.keys() - bounded):
+    if day is None or today - day < _OLD:
         return None
     return ProjectDay(day, f"{origin} pins versions of {day} and before: what they require is of that day, too")
 
 
-def day_of_commit(commit: datetime.date | None, packages: Sequence[Mapping[str, Any]], today: datetime.date) -> ProjectDay | None:
-    """Return the day of a project's last commit; None if that is not years ago, or no package is newer."""
-    if commit is None or today - commit < _ABANDONED or not any(day > commit for day in _published(packages).values()):
+def day_of_commit(commit: datetime.date | None, today: datetime.date) -> ProjectDay | None:
+    """Return the day of a project's last commit; None if that is not years ago."""
+    if commit is None or today - commit < _ABANDONED:
         return None
     return ProjectDay(commit, f"the last commit is of {commit}: requirements that are not pinned are of that day, too")
 
 
 def _bounds(requirements: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Yield the names of requirements, and whether each has an upper bound."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
     for text in requirements:
         try:
             requirement = Requirement(text)
