@@ -1,4 +1,4 @@
-"""Which directories are applications: members of a uv workspace that have a command to start, and a project in a sub-folder."""
+"""Directories that are applications: members of a uv workspace that have a command to start, and a project in a sub-folder."""
 
 from pathlib import Path
 

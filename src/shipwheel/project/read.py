@@ -283,15 +283,11 @@ def _elsewhere(root: Path, names: list[str]) -> str:
         return f"Conda environments are not supported: list the Python packages of {found} in a requirements.txt."
     if (root / ".gitmodules").is_file() and (empty := [name for name in names if _is_empty(root / name)]):
         return f"{', '.join(empty)} may be a repository of its own that is not here yet: git submodule update --init."
-    found = [str(path.relative_to(root)) for path in nested_projects(root, UserFiles())]
-    if len(found) == 1:
-        return f"There is a project in {root / found[0]}: build that directory."
-    more = f" and {len(found) - _MAX_REPORTED} more" if len(found) > _MAX_REPORTED else ""
-    return (
-        f"There are projects in {', '.join(found[:_MAX_REPORTED])}{more}: build one of them, as in `shipwheel build {found[0]}`."
-        if found
-        else ""
-    )
+    below = [str(path.relative_to(root)) for path in nested_projects(root, UserFiles())]
+    if len(below) == 1:
+        return f"There is a project in {root / below[0]}: build that directory."
+    named = ", ".join(below[:_MAX_REPORTED]) + (f" and {len(below) - _MAX_REPORTED} more" if len(below) > _MAX_REPORTED else "")
+    return f"There are projects in {named}: build one of them, as in `shipwheel build {below[0]}`." if below else ""
 
 
 def _is_empty(path: Path) -> bool:
