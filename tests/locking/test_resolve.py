@@ -365,7 +365,7 @@ def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_pa
     lock = make_lock(listed(tmp_path, "web==1.0\n"), seen.append)
     assert pins(lock) == {"web": "1.0", "engine": "1.5"}
     [warning] = [event.message for event in seen if isinstance(event, Warned)]
-    assert warning == "requirements.txt pins versions of 2020-06-01 and before: what they require is of that day, too (engine 1.5)"
+    assert warning == "requirements.txt pins versions of 2020-06-01 and before: what they require is of that time, too (engine 1.5)"
     lock.write()
     assert pins(lock_for(listed(tmp_path, "web==1.0\nleaf\n")))["engine"] == "1.5", "a lock keeps its versions"
     assert pins(make_lock(listed(tmp_path, "web==1.0\n", as_of="2026-01-01")))["engine"] == "2.0"

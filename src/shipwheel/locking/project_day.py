@@ -21,6 +21,8 @@ __all__ = ["ProjectDay", "day_of_commit", "day_of_pins"]
 
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
+_FIRST = datetime.date(2020, 10, 5)
+"""Python 3.9, the oldest of an image: tools that are older do not build with it, and packages have no wheels for it."""
 _OLD = datetime.timedelta(days=365)
 _ABANDONED = datetime.timedelta(days=2 * 365)
 _BOUNDS = frozenset({"==", "===", "~=", "<", "<="})
@@ -76,14 +78,14 @@ def day_of_pins(requirements: Sequence[str], packages: Sequence[Mapping[str, Any
     day = max((published[name] for name in bounded if name in published), default=None)
     if day is None or today - day < _OLD:
         return None
-    return ProjectDay(day, f"{origin} pins versions of {day} and before: what they require is of that day, too")
+    return ProjectDay(max(day, _FIRST), f"{origin} pins versions of {day} and before: what they require is of that time, too")
 
 
 def day_of_commit(commit: datetime.date | None, today: datetime.date) -> ProjectDay | None:
     """Return the day of a project's last commit; None if that is not years ago."""
     if commit is None or today - commit < _ABANDONED:
         return None
-    return ProjectDay(commit, f"the last commit is of {commit}: requirements that are not pinned are of that day, too")
+    return ProjectDay(max(commit, _FIRST), f"the last commit is of {commit}: what is not pinned is of that time, too")
 
 
 def _bounds(requirements: Iterable[str]) -> Iterator[tuple[str, bool]]:
