@@ -25,6 +25,9 @@ from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_l
         ("The headers or library files could not be found for jpeg,", LackKind.LIBRARY, "jpeg"),
         ("error: xmlsec1 is not installed or not in path.", LackKind.MODULE, "xmlsec1"),
         ("make: swig: command not found", LackKind.PROGRAM, "swig"),
+        ("The system library `openssl` required by crate `openssl-sys` was not found.", LackKind.MODULE, "openssl"),
+        ("failed to execute command: os error 2\n  is `cmake` not installed?", LackKind.PROGRAM, "cmake"),
+        ("Could not find `protoc`. If `protoc` is installed, try setting the `PROTOC` variable", LackKind.PROGRAM, "protoc"),
     ],
 )
 def test_finds_what_is_missing(line: str, kind: LackKind, name: str) -> None:

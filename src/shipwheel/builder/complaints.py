@@ -47,6 +47,10 @@ _FORMS = (
     (LackKind.PROGRAM, rf"(?:No such file or directory|not found): '({_NAME})'"),
     (LackKind.PROGRAM, rf"(?:^|: )({_NAME}): (?:command )?not found"),
     (LackKind.PROGRAM, rf"Could not run ({_NAME})"),
+    # Of crates that compile C, or start a program while they are compiled.
+    (LackKind.MODULE, rf"The system library `({_NAME})` required by crate"),
+    (LackKind.PROGRAM, rf"is `({_NAME})` not installed\?"),
+    (LackKind.PROGRAM, rf"Could not find `({_NAME})`\. If "),
     (LackKind.PROGRAM, rf"Program '({_NAME})' not found|[Uu]nable to find (?:program )?'({_NAME}[_-]config)'"),
 )
 _PATTERNS = tuple((kind, re.compile(form, re.MULTILINE)) for kind, form in _FORMS)
