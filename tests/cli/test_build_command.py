@@ -14,6 +14,12 @@ from shipwheel.testing.world import SUITE, World
 SETTINGS = 'ports = [8000, "53/udp"]\nvolumes = ["/data", "/var/lib/x"]\n'
 
 
+@pytest.fixture
+def world(empty_world: World) -> World:
+    """What is fetched is the subject of these tests."""
+    return empty_world
+
+
 @pytest.mark.parametrize("name", ["a b.tar", "a b.oci"])
 def test_the_next_steps_can_be_pasted_into_a_shell(world: World, name: str) -> None:
     place = world.app("small\n", settings=SETTINGS)

@@ -23,6 +23,12 @@ SMALL = "/files/small-1.0-py3-none-any.whl"
 ONE = ("--platform", "linux/amd64")
 
 
+@pytest.fixture
+def world(empty_world: World) -> World:
+    """What is fetched is the subject of these tests."""
+    return empty_world
+
+
 def refused(world: World, ran: CommandResult, code: int, *words: str) -> None:
     """Assert that the run failed with this exit code, mentions `words`, gives a next step, and left no partial files."""
     assert ran.code == code, ran.err

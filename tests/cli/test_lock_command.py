@@ -15,6 +15,12 @@ ABI = f"cp{MINOR.replace('.', '')}-cp{MINOR.replace('.', '')}"
 NO_BASE = "The base for linux/amd64, linux/arm64 is not locked yet: the first build locks it, when it knows what the wheels need."
 
 
+@pytest.fixture
+def world(empty_world: World) -> World:
+    """What is fetched is the subject of these tests."""
+    return empty_world
+
+
 def state(root: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*") if path.is_file()}
 

@@ -8,6 +8,12 @@ from support.sdist import sdist
 from shipwheel.testing.world import MINOR, SUITE, World, extension_wheel
 
 
+@pytest.fixture
+def world(empty_world: World) -> World:
+    """What is fetched is the subject of these tests."""
+    return empty_world
+
+
 def asked(world: World) -> tuple[Counter[str], Counter[str]]:
     """What each server was asked for, and how often."""
     return Counter(request.path for request in world.index.requests), Counter(request.path for request in world.mirror.requests)

@@ -2,12 +2,19 @@
 
 from pathlib import Path
 
+import pytest
 from support.sdist import sdist
 
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
 
 ONE = ("--platform", "linux/amd64")
+
+
+@pytest.fixture
+def world(empty_world: World) -> World:
+    """What is fetched is the subject of these tests."""
+    return empty_world
 
 
 def requested(world: World) -> list[str]:

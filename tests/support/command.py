@@ -26,7 +26,7 @@ def shipwheel(*arguments: str | Path, store: Path = TEST_CACHE) -> "subprocess.C
     """Run a command to its end, whatever its exit code."""
     words = tuple(map(str, arguments))
     given = forks.without_start_variables(environment(store))
-    return subprocess.CompletedProcess(words, *forks.run(forks.Command(None, 0, words, str(Path.cwd()), given, -1)))
+    return subprocess.CompletedProcess(words, *forks.run(forks.Command(None, words, str(Path.cwd()), given, -1)))
 
 
 def shipwheel_json(*arguments: str | Path, store: Path = TEST_CACHE) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class RunTarget:
 
     def shipwheel(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end in the sandbox, whatever its exit code: a fork of a process in there that has imported shipwheel."""
-        command = forks.Command(None, 0, arguments, "/", forks.without_start_variables(self.sandbox.environment), -1)
+        command = forks.Command(None, arguments, "/", forks.without_start_variables(self.sandbox.environment), -1)
         return subprocess.CompletedProcess(arguments, *forks.run(command, tuple(self.sandbox.inside(()))))
 
     def left(self) -> str:

@@ -24,6 +24,7 @@ from tempfile import TemporaryFile
 from typing import NoReturn
 
 import shipwheel
+from shipwheel.download.http import trusted_authorities
 from shipwheel.testing import offline_command
 
 __all__ = ["CODE_UNDER_TEST", "Command", "can_run", "run", "without_start_variables"]
@@ -43,10 +44,12 @@ _AT_START = ("PYTHON", "LC_", "LANG", "TZ")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to run, with its whole environment. Without a keyring, it is as users have it. A negative umask is that of this process."""
+    """A command to run, with its whole environment. A negative umask is that of this process.
 
-    keyring: str | None
-    workers: int
+    `offline` is what a command in a world is prepared with. Without it, the command is as users have it.
+    """
+
+    offline: tuple[str, str, int] | None
     arguments: tuple[str, ...]
     directory: str
     environment: dict[str, str]
@@ -133,6 +136,7 @@ def _import_all() -> None:
             import_module(module.name)
     for name in _OTHERS:
         import_module(name)
+    trusted_authorities()
     # The forks share the memory until one writes to it, which a collection would do.
     gc.collect()
     gc.freeze()
@@ -151,8 +155,8 @@ def _run_and_exit(command: Command, out: int, err: int, status: int) -> NoReturn
         os.chdir(command.directory)
         if command.umask >= 0:
             os.umask(command.umask)
-        if command.keyring is not None:
-            offline_command.prepare(Path(command.keyring), command.workers)
+        if command.offline:
+            offline_command.prepare(*command.offline)
         offline_command.run(command.arguments)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

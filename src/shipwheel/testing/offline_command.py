@@ -1,6 +1,6 @@
 """The command line for a world without a network: with the keyring of its archive, and without waiting for the disk or before another try.
 
-    python -m shipwheel.testing.offline_command KEYRING WORKERS PAUSE ARGUMENTS...
+    python -m shipwheel.testing.offline_command KEYRING PYTHONS WORKERS PAUSE ARGUMENTS...
 
 No setting or environment variable must be able to replace the archive's keyring, so it is replaced inside the process.
 """
@@ -15,17 +15,20 @@ from types import FrameType
 __all__ = ["prepare", "run"]
 
 
-def prepare(keyring: Path, workers: int, pause: float = 0) -> None:
-    """Give this process a keyring, a number of workers, and a pause in seconds after each blob of a layout.
+def prepare(keyring: str, pythons: str, workers: int, pause: float = 0) -> None:
+    """Give this process what a world has: a keyring, and a directory for the programs that stand for interpreters.
 
-    0 workers are as many as the machine has. A signal ends the pause, which leaves a test time to send it, however busy the machine is.
+    0 workers are as many as the machine has. `pause` is in seconds, after each blob of a layout; a signal ends it, which leaves a test time
+    to send it, however busy the machine is.
     """
     import shipwheel.debian.release
     import shipwheel.download.http
+    import shipwheel.locking.build_python
     import shipwheel.registry.transport
 
-    data = keyring.read_bytes()
+    data = Path(keyring).read_bytes()
     _replace(shipwheel.debian.release, "archive_keyring", lambda: data)
+    _replace(shipwheel.locking.build_python, "default_root", lambda: Path(pythons))
     _replace(shipwheel.download.http, "_MAX_WAIT_S", 0.01)
     _replace(shipwheel.registry.transport, "_FIRST_WAIT_S", 0.001)
     # The store of a test need not survive a power failure.
@@ -72,5 +75,5 @@ def _pause_after_blobs(pause: float) -> None:
 
 
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
-    run(sys.argv[4:])
+    prepare(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    run(sys.argv[5:])

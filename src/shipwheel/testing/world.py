@@ -6,6 +6,7 @@ A whole `shipwheel build` then runs offline in a second. The command runs as a p
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 
-__all__ = ["MINOR", "SUITE", "CommandResult", "World", "add_base", "extension_wheel", "fill", "make_archive"]
+__all__ = ["MINOR", "SUITE", "CommandResult", "World", "add_base", "extension_wheel", "fill", "make_archive", "make_common"]
 
 _OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 SUITE: Suite = suite_for(_OURS if _OURS in {suite.python for suite in SUITES} else "3.11")
@@ -126,12 +127,19 @@ def make_archive(root: Path, suite: Suite = SUITE) -> FakeArchive:
 
 @dataclass(slots=True)
 class World:
-    """A directory with a running package index and Debian mirror. `env` is added to the environment of every command."""
+    """A directory with a running package index and Debian mirror. `env` is added to the environment of every command.
+
+    `pythons` is the directory of the programs by which uv knows interpreters: the root, unless worlds share them.
+    """
 
     root: Path
     index: PackageIndex = field(default_factory=PackageIndex)
     mirror: PackageIndex = field(default_factory=PackageIndex)
     env: dict[str, str] = field(default_factory=dict)
+    pythons: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pythons = self.root
 
     @property
     def cache(self) -> Path:
@@ -192,8 +200,8 @@ class World:
 
     def command(self, *arguments: str | Path, workers: int = 0, pause: float = 0) -> list[str]:
         """Return the command line that runs shipwheel with the archive's keyring."""
-        own = (str(self.root / "keyring.pgp"), str(workers), str(pause))
-        return [sys.executable, "-m", offline_command.__name__, *own, *map(str, arguments)]
+        own = (self.root / "keyring.pgp", self.pythons, workers, pause)
+        return [sys.executable, "-m", offline_command.__name__, *map(str, (*own, *arguments))]
 
     def start(
         self, *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, pause: float = 0
@@ -224,8 +232,8 @@ class World:
         """
         place, environment = cwd or self.root, self.environment(env)
         if forks.can_run(environment):
-            command = forks.Command(str(self.root / "keyring.pgp"), workers, tuple(map(str, arguments)), str(place), environment, umask)
-            return CommandResult(*forks.run(command))
+            offline = (str(self.root / "keyring.pgp"), str(self.pythons), workers)
+            return CommandResult(*forks.run(forks.Command(offline, tuple(map(str, arguments)), str(place), environment, umask)))
         done = subprocess.run(
             self.command(*arguments, workers=workers),
             cwd=place,
@@ -261,8 +269,23 @@ class World:
         self.close()
 
 
-def fill(world: World, archive: FakeArchive) -> World:
-    """Serve an archive, and the packages `small`, which requires `tiny`, and `native`, which needs libfoo.so.1. Return the world."""
+def make_common(root: Path, archive: FakeArchive) -> World:
+    """Return what worlds with this archive can have in common: a store with the base, and what uv knows of the interpreter."""
+    with World(root) as world:
+        world.serve(archive)
+        assert world.build(world.app("")).digest  # noqa: S101 - for tests
+    return world
+
+
+def fill(world: World, archive: FakeArchive, common: World | None = None) -> World:
+    """Serve an archive, and the packages `small`, which requires `tiny`, and `native`, which needs libfoo.so.1. Return the world.
+
+    With `common`, uv need not ask the interpreter what it is, which takes longer than the rest of a lock.
+    """
+    if common:
+        world.pythons = common.pythons
+        for known in (common.root / "uv").glob("interpreter-*"):
+            shutil.copytree(known, world.root / "uv" / known.name)
     world.serve(archive)
     world.add(SmallWheel(requires=["tiny"]), SmallWheel("tiny", files={"tiny.py": "X = 1\n" * 2000}))
     world.add(*(extension_wheel("native", architecture, ["libfoo.so.1"]) for architecture in DEBIAN_ARCHITECTURES))
