@@ -46,13 +46,14 @@ _WITH_ENGINES = (
 )
 """Files in tests/real whose tests share an engine with those of others."""
 
-WAITING = (
+LONG = (
     "tests/runtime/test_observer.py",
     "tests/testing/test_forks.py",
     "tests/trial/test_check.py",
+    "tests/wheels/test_bytecode.py",
     "tests/wheels/test_hostile_backends.py",
 )
-"""Files whose tests wait much, for up to a minute in all."""
+"""Files whose tests take or wait up to a minute in all."""
 
 
 def group_of(test: str) -> str:
@@ -92,10 +93,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("engines"):
             group = group_of(item.nodeid)
             return first.index(group) if group in first else len(first)
-        is_long = bool(item.get_closest_marker("online")) or item.nodeid.partition("::")[0] in WAITING
+        is_long = bool(item.get_closest_marker("online")) or item.nodeid.partition("::")[0] in LONG
         return len(first) + (1 if is_long else 2)
 
     items.sort(key=rank)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
+    """Close the engines behind their last test: removing what they have stored would otherwise be left to the end of the run."""
+    if nextitem and item.get_closest_marker("engines") and not nextitem.get_closest_marker("engines"):
+        return item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+    return None
 
 
 def _compares(config: pytest.Config) -> bool:
