@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tarfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -97,14 +98,21 @@ class Containerd(BaseEngine):
         self.tool = ("ctr", "--address", start_containerd(self.sandbox), "--namespace", "shipwheel")
 
     def load(self, source: Path, platform: str = NATIVE) -> str:
-        """Import all platforms: importing a second one later makes containerd drop the content of the first."""
+        """Import all platforms: importing a second one later makes containerd drop the content of the first.
+
+        It unpacks this machine's platform. What is for another one, its first container unpacks.
+        """
         archive = self._pack(source.resolve()) if source.is_dir() else source.resolve()
-        printed = self.cli("images", "import", "--all-platforms", str(archive)).stdout
-        found = re.search(r"^unpacking (\S+) \(", printed, re.MULTILINE)
+        command = ["images", "import", "--all-platforms"]
+        if platform == NATIVE:
+            found = re.findall(r"^unpacking (\S+) \(", self.cli(*command, str(archive)).stdout, re.MULTILINE)
+        else:
+            self.cli(*command, "--no-unpack", str(archive))
+            found = self.cli("images", "list", "--quiet", f"target.digest=={_top(archive)}").stdout.split()
         if not found:
-            raise EngineError(f"containerd printed no image name when it imported {source}: {printed}")
-        self._config(found[1], platform)
-        return found[1]
+            raise EngineError(f"containerd has no image of {source}")
+        self._config(found[0], platform)
+        return str(found[0])
 
     def run(self, image: str, **options: Unpack[RunOptions]) -> Container:
         """See `Engine.run`."""
@@ -172,3 +180,11 @@ class Containerd(BaseEngine):
         """Read a JSON document from containerd's content store."""
         found: dict[str, Any] = json.loads(self.cli("content", "get", digest).stdout)
         return found
+
+
+def _top(archive: Path) -> str:
+    """Return the digest of the image index in an archive."""
+    with tarfile.open(archive) as tar:
+        entry = tar.extractfile("index.json")
+        assert entry
+        return str(json.load(entry)["manifests"][0]["digest"])
