@@ -35,6 +35,8 @@ class Rootfs:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._allowance = Allowance()
+        self._resolved: dict[str, Path] = {}
+        """Folder -> the directory that its path leads to. Empty again after anything was removed: only then can it lead elsewhere."""
 
     def apply(self, layer: ImageLayer, store: Store) -> None:
         """Write the entries of a layer over the existing files.
@@ -44,6 +46,7 @@ class Rootfs:
         compressed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
         data = UncompressedStream(compressed, None, self._allowance)
         written: set[Path] = set()
+        self._resolved.clear()
         try:
             with tarfile.open(fileobj=CappedReader(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
                 for member in members(archive):
@@ -87,33 +90,38 @@ class Rootfs:
         name = member.name.strip("/")
         if name.removeprefix("./") in ("", "."):
             return
-        path = checked_path(member.name, "the image")
-        target = self._target(path)
-        if target.name == _OPAQUE:
+        folder, _, base = checked_path(member.name, "the image").rpartition("/")
+        if folder not in self._resolved:
+            self._resolved[folder] = self._directory(folder.split("/"))
+        target = self._resolved[folder] / base
+        if base == _OPAQUE:
+            self._resolved.clear()
             _remove_unwritten([Path(child.path) for child in os.scandir(target.parent)], written)
             return
-        if target.name.startswith(_WHITEOUT):
-            hidden = target.name.removeprefix(_WHITEOUT)
+        if base.startswith(_WHITEOUT):
+            self._resolved.clear()
+            hidden = base.removeprefix(_WHITEOUT)
             if hidden in ("", ".", ".."):
-                raise ArchiveError(f"the image: the whiteout {path!r} leads outside", hint="The image is hostile; do not use it.")
+                raise ArchiveError(f"the image: the whiteout {member.name!r} leads outside", hint="The image is hostile; do not use it.")
             _remove_unwritten([target.with_name(hidden)], written)
             return
         self._write(archive, member, target)
-        for each in (target, *target.parents):
-            if each in written or each == self._root:
-                break
-            written.add(each)
+        while target not in written and target != self._root:
+            written.add(target)
+            target = target.parent
 
     def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
         exists = os.path.lexists(target)
         if member.isdir():
             if exists and not stat.S_ISDIR(target.lstat().st_mode):
+                self._resolved.clear()
                 target.unlink()
             target.mkdir(exist_ok=True)
             # Later entries are written below it, maybe by a user who is not root.
             target.chmod(member.mode & 0o1777 | 0o700)
             return
         if exists:
+            self._resolved.clear()
             _remove(target)
         if member.issym():
             target.symlink_to(member.linkname)
