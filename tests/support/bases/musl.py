@@ -1,6 +1,7 @@
 """A CPython for musl, built from Debian's source packages. Debian has no binary package."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from support.bases.parts import link, packages_of, sources_of, unpack, write
 
 __all__ = ["MUSL_TOOLS", "built_for_musl"]
 
-MUSL_TOOLS = ("ar", "make", "musl-gcc", "patchelf", "xz")
+MUSL_TOOLS = ("ar", "make", "musl-gcc", "nm", "patchelf", "xz")
 """The additional programs that the build needs."""
 
 COMPILER = """#!/bin/sh
@@ -54,8 +55,7 @@ def built_for_musl(tree: Path, work: Path) -> str:
 
     OpenSSL, zlib and libffi are linked statically.
     """
-    sources_of("bookworm", work / "sources", "zlib")
-    sources = sources_of("trixie", work / "sources", "python3.13")
+    sources = sources_of("trixie", work / "sources", "python3.13", "zlib")
     host = Path("/usr/include")
     kernel = {"linux": host / "linux", "asm-generic": host / "asm-generic", "asm": host / "x86_64-linux-gnu/asm"}
     link(work / "kernel", {name: str(place) for name, place in kernel.items()})
@@ -73,6 +73,7 @@ def _run(work: Path, folder: Path, *command: str) -> None:
     """Run a step of a build with the musl compiler. Raise an error with the end of its output if it fails."""
     compiler = str(work / "cc")
     environment = {**os.environ, "CC": compiler, "CXX": compiler, "CFLAGS": "-O0 -g0 -fPIC -w", "MAKEFLAGS": f"-j{os.cpu_count() or 1}"}
+    environment["CONFIG_SITE"] = str(work / "config.site")
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
@@ -114,9 +115,21 @@ def _python(source: Path, prefix: Path, work: Path) -> None:
     for name, flag in (("ZLIB", "-lz"), ("LIBFFI", "-lffi")):
         places += [f"{name}_CFLAGS={include}", f"{name}_LIBS={library} {flag}"]
     options += tuple(f"py_cv_module_{name}=n/a" for name in DISABLED)
+    write(work, {"config.site": "".join(f"{name}=yes\n" for name in _answers(source))})
     _run(work, source, "./configure", *options, *places)
     # All that `make` makes, but for a program that tests embedding.
     _run(work, source, "make", "python", "sharedmods")
+
+
+def _answers(source: Path) -> list[str]:
+    """Return the variables of configure for the functions and headers that musl has: it would compile a program for each of them."""
+    asked = set(re.findall(r"\bac_cv_(?:func|header)_\w+", (source / "configure").read_text()))
+    machine = "x86_64-linux-musl"
+    listing = ["nm", "--dynamic", "--defined-only", "--format=just-symbols", f"/usr/lib/{machine}/libc.so"]
+    functions = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+    include = Path("/usr/include", machine)
+    headers = [re.sub(r"\W", "_", str(path.relative_to(include))) for path in include.rglob("*.h")]
+    return sorted(asked & {*(f"ac_cv_func_{name}" for name in functions), *(f"ac_cv_header_{name}" for name in headers)})
 
 
 def _install(source: Path, local: Path) -> None:

@@ -36,13 +36,13 @@ Files = Mapping[str, str | bytes]
 # --- Debian's packages --------------------------------------------------------------------------------------------
 
 
-def mmdebstrap(suite: str, *options: str) -> None:
-    """Run mmdebstrap with the mirror that this machine uses."""
+def mmdebstrap(suite: str, *options: str, kind: str = "deb") -> None:
+    """Run mmdebstrap with the mirror that this machine uses. `kind` is deb, or deb-src for sources alone."""
     mirror = choose_mirror()
     lines = [
-        f"deb {mirror.debian} {suite} main",
-        f"deb {mirror.debian} {suite}-updates main",
-        f"deb {mirror.security} {suite}-security main",
+        f"{kind} {mirror.debian} {suite} main",
+        f"{kind} {mirror.debian} {suite}-updates main",
+        f"{kind} {mirror.security} {suite}-security main",
     ]
     done = subprocess.run(["mmdebstrap", "--quiet", *options, *lines], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -79,11 +79,7 @@ def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> 
 def sources_of(suite: str, folder: Path, *packages: str) -> Path:
     """Unpack the newest upstream archives of source packages, each into a directory with the package's name."""
     folder.mkdir(parents=True, exist_ok=True)
-    mirror = choose_mirror()
-    listed = ((mirror.debian, suite), (mirror.debian, f"{suite}-updates"), (mirror.security, f"{suite}-security"))
-    lines = "".join(f"deb-src {address} {name} main\n" for address, name in listed)
-    commands = [f'printf %s "{lines}" > "$1/etc/apt/sources.list.d/sources.list"', 'export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"']
-    commands += ["apt-get --quiet update", f'cd "{folder}"']
+    commands = ['export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"', f'cd "{folder}"']
     for package in packages:
         versions = f"$(apt-cache showsrc {package} | sed -n 's/^Version: //p' | sort --version-sort --reverse --unique)"
         commands.append(
@@ -91,7 +87,7 @@ def sources_of(suite: str, folder: Path, *packages: str) -> Path:
         )
     root = folder / "root.tar"
     hook = f"--customize-hook={chr(10).join(commands)}"
-    mmdebstrap(suite, "--variant=custom", "--skip=download/empty", hook, suite, str(root))
+    mmdebstrap(suite, "--variant=custom", "--skip=download/empty", hook, suite, str(root), kind="deb-src")
     root.unlink()
     for package in packages:
         (archive,) = (path for path in folder.glob(f"{package}_*.orig.tar.*") if path.suffix != ".asc")
