@@ -63,6 +63,7 @@ _URL = re.compile(r"(?:for url \(|Failed to fetch: |from )`?(https?://[^\s`)]+)"
 _BUILT = re.compile(rf"Failed to build `({_NAME})(?:==| @ )")
 _MISSING_MODULE = re.compile(r"^ *ModuleNotFoundError: No module named '([\w.]+)'$", re.MULTILINE)
 _BUILD = re.compile(r"[Bb]uild backend|Failed to build")
+_RUST = re.compile(r"Rust compiler\b|[Rr]ust not found|No such file or directory: '(?:cargo|rustc)'|cargo metadata`? (?:returned|failed)")
 _GIT = re.compile(r"Git operation failed")
 
 _USELESS_HINT = re.compile(
@@ -158,6 +159,8 @@ class Failure:
     """The module that a build backend, or the setup.py that it ran, could not import."""
     older_requirement: str = ""
     """The requirement with which a build that is older than its tools would have worked: "setuptools<58"."""
+    needs_rust: bool = False
+    """True if a build looked for Rust, which backends such as maturin need to state metadata."""
 
 
 def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Failure:
@@ -190,6 +193,7 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
         built=normalized(built[1]) if built else "",
         missing_module=missing_module_in(stderr) if kind is FailureKind.BUILD else "",
         older_requirement=older_requirement_in(stderr) if kind is FailureKind.BUILD else "",
+        needs_rust=kind is FailureKind.BUILD and _RUST.search(stderr) is not None,
     )
 
 

@@ -113,6 +113,20 @@ def test_does_not_call_a_package_missing_if_the_index_refused_access() -> None:
     assert "password" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("reason", "needs_rust"),
+    [
+        ("Rust not found, installing into a temporary directory", True),
+        ("error: can't find Rust compiler", True),
+        ("cannot trust it", False),
+    ],
+)
+def test_a_build_that_looks_for_rust_is_told_what_to_state(reason: str, needs_rust: bool) -> None:
+    stderr = f"error: Failed to build `a @ file:///a`\n  cause: The build backend returned an error\n         [stderr]\n         {reason}\n"
+    error = resolution_error(parse_failure(stderr), "r.txt", {})
+    assert ("needs Rust" in error.hint) == needs_rust
+
+
 def test_returns_errors_of_other_kinds_as_they_are() -> None:
     for error in (LockError("other"), resolution_error(parse_failure("error: Failed to build `a`"), "r.txt", {})):
         assert explain_conflict(error, REQUIREMENTS, "", unused, silent) is error

@@ -49,11 +49,17 @@ _HINTS = {
 }
 
 
+_RUST_HINT = _Hint(
+    "Its build backend needs Rust to state its name, version and dependencies, and no build has Rust while the lock is made: "
+    "write them into [project] in its pyproject.toml, or choose a version that has a wheel."
+)
+
+
 class ResolutionError(LockError):
     """uv could not lock the user's file `origin`; `failure` says why."""
 
     def __init__(self, failure: Failure, origin: str, *, details: str, summary: str) -> None:
-        hint = _HINTS[failure.kind]
+        hint = _RUST_HINT if failure.needs_rust else _HINTS[failure.kind]
         super().__init__(
             f"{origin} cannot be locked: {details}",
             hint=hint.text,
