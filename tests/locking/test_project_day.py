@@ -10,8 +10,9 @@ from shipwheel.locking.project_day import ProjectDay, day_of_commit, day_of_pins
 TODAY = date(2026, 11, 1)
 
 
-def package(name: str, *years: int, version: str = "1.0", wheel: bool = True) -> dict[str, Any]:
-    files = [{"upload-time": datetime(year, 6, 1, tzinfo=UTC)} for year in years]
+def package(name: str, *years: int, version: str = "1.0", wheel: bool = True, tag: str = "py3-none-any") -> dict[str, Any]:
+    names = f"https://files.example/{name}-{version}-{tag}.whl"
+    files = [{"url": names, "upload-time": datetime(year, 6, 1, tzinfo=UTC)} for year in years]
     return {"name": name, "version": version, **({"wheels": files} if wheel else {"sdist": files[0]})}
 
 
@@ -42,8 +43,10 @@ def test_an_index_without_upload_times_tells_no_day() -> None:
 
 def test_what_the_image_adds_and_what_had_no_wheels_is_of_today() -> None:
     then = [package("engine", 2020), package("server", 2020), package("native", 2020, wheel=False), package("pure", 2020, wheel=False)]
+    then += [package("windows", 2020, tag="cp39-cp39-win_amd64"), package("older", 2020, tag="cp38-cp38-manylinux1_x86_64")]
     now = [package("engine", 2025), package("server", 2025), package("native", 2025), package("pure", 2025, wheel=False)]
-    kept = ProjectDay(date(2020, 6, 1), "").preferred(then, now, ("server>=2",))
+    now += [package(name, 2025, tag="cp39-cp39-manylinux_2_28_x86_64") for name in ("windows", "older")]
+    kept = ProjectDay(date(2020, 6, 1), "").preferred(then, now, ("server>=2",), "3.9")
     assert [it["name"] for it in kept] == ["engine", "pure"]
 
 

@@ -117,7 +117,7 @@ def _as_in_its_day(request: LockRequest, contents: LockContents, preferred: Pack
             if preferred or not its.is_before(now):
                 return resolve(whole, declared, preferred=preferred) if missing else contents
             then = resolve(replace(whole, as_of=its.day), declared)
-            found = resolve(whole, declared, preferred=its.preferred(then.pylock.get("packages", []), now, request.added))
+            found = resolve(whole, declared, preferred=its.preferred(then.pylock.get("packages", []), now, request.added, request.python))
         except LockError:
             continue
         reporter(its.warning(found.pylock.get("packages", []), now, today))

@@ -14,6 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from shipwheel.events import Warned
 from shipwheel.locking.preferences import Packages
+from shipwheel.locking.prune import has_linux_wheel
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
@@ -46,15 +47,15 @@ class ProjectDay:
         has = any(it["name"] == wanted.name and wanted.specifier.contains(it.get("version", "0")) for it in packages)
         return () if has or self.day >= _WITHOUT_SETUPTOOLS else (str(wanted),)
 
-    def preferred(self, then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], added: Iterable[str]) -> Packages:
+    def preferred(self, then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], added: Iterable[str], minor: str) -> Packages:
         """Return the packages of the lock of that day that are to keep their versions, in place of those of today's lock.
 
-        What the image adds, a server, is of today. So is a package that has wheels today, and had none for this Python: its source may no
-        longer be built.
+        What the image adds, a server, is of today. So is a package that has wheels for the Python `minor` today, and had none: its source
+        may no longer be built.
         """
-        with_wheels = {package["name"] for package in now if package.get("wheels")}
+        with_wheels = {package["name"] for package in now if has_linux_wheel(package, minor)}
         own = {name for name, _ in _bounds(added)}
-        return tuple(it for it in then if it["name"] not in own and (it.get("wheels") or it["name"] not in with_wheels))
+        return tuple(it for it in then if it["name"] not in own and (has_linux_wheel(it, minor) or it["name"] not in with_wheels))
 
     def warning(self, packages: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]], today: datetime.date) -> Warned:
         """Return the warning of the packages that have other versions than in today's lock."""

@@ -19,7 +19,7 @@ from shipwheel.project.lock_inputs import relative_path
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-__all__ = ["drop_other_pythons", "note_systems", "relocate", "without_credentials"]
+__all__ = ["drop_other_pythons", "has_linux_wheel", "note_systems", "relocate", "without_credentials"]
 
 
 _MAX_SOURCE_BYTES = 32 << 20
@@ -34,6 +34,13 @@ def drop_other_pythons(pylock: dict[str, Any], minor: str) -> None:
         wheels = [wheel for wheel in package.get("wheels", []) if _python_tags(wheel) & usable]
         if wheels:
             package["wheels"] = wheels
+
+
+def has_linux_wheel(package: Mapping[str, Any], minor: str) -> bool:
+    """Return whether a package of a lock has a wheel that a Python version may use on some Linux."""
+    usable = python_tags(minor)
+    wheels = [wheel for wheel in package.get("wheels", ()) if _python_tags(wheel) & usable]
+    return any("linux" in file_name(wheel) or file_name(wheel).endswith("-any.whl") for wheel in wheels)
 
 
 def _python_tags(wheel: Mapping[str, Any]) -> set[tuple[str, str]]:
