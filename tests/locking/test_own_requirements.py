@@ -69,6 +69,26 @@ def test_tells_when_requirements_files_decide(tmp_path: Path, requirements: str,
     assert (project.inputs.requirements is not None) == decisive
 
 
+@pytest.mark.parametrize(
+    ("requirements", "command", "decisive"),
+    [
+        ("flask\ngunicorn; python_version > '3.8'\n", "pip install -r requirements.txt && pip install -e .", True),
+        ("gunicorn\n", "pip install -r requirements.txt && pip install -e .", False),
+        ("flask==3.0\n", "pip install -r requirements.txt && pip install -e .", False),
+        ("flask\ngunicorn\n", "pip install -r requirements.txt && pip install -e '.[web]'", False),
+        ("flask\ngunicorn\n", "pip install .", False),
+    ],
+    ids=["more", "others", "the same", "an extra too", "not installed"],
+)
+def test_requirements_files_of_a_dockerfile_decide_if_they_have_all_and_more(
+    tmp_path: Path, requirements: str, command: str, decisive: bool
+) -> None:
+    root = _package(tmp_path / "made", requirements, ', install_requires=["flask"]')
+    (root / "Dockerfile").write_text(f"FROM python:3.13\nWORKDIR /app\nCOPY . .\nRUN {command}\nCMD flask --app made run\n")
+    project = read_project(root, launch=False)
+    assert (project.inputs.requirements is not None, "gunicorn" in project.dependencies) == (decisive, decisive)
+
+
 @pytest.mark.usefixtures("own_uv")
 @pytest.mark.parametrize("table", [STATIC, ""], ids=["static", "asked of its backend"])
 def test_leaves_the_package_out_of_its_own_lock(tmp_path: Path, table: str) -> None:

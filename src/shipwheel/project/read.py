@@ -1,6 +1,7 @@
 """Read a user's project from its directory or script, without running any of it."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,11 +177,19 @@ class _Reader:
         return fuller if app.dependencies < fuller.dependencies else app
 
     def _decide(self, metadata: Metadata, listed: tuple[Path, ...]) -> bool:
-        """True if a package's requirements files decide its lock: they name the package itself, or its metadata names no dependency."""
+        """True if a package's requirements files decide its lock.
+
+        They name the package itself, or its metadata names no dependency, or fewer than the files that the Dockerfile installs.
+        """
         if not listed:
             return False
         found = read_requirements(listed, self._files)
-        return own_line(found, self._root) is not None or (bool(found.lines) and not metadata.dependencies and not metadata.dynamic)
+        if own_line(found, self._root) is not None or (bool(found.lines) and not metadata.dependencies and not metadata.dynamic):
+            return True
+        installs = self._deployment.installs
+        if metadata.dynamic or not installs.requirements or installs.extras or installs.groups:
+            return False
+        return _names(metadata.dependencies) < _names(line.text for line in found.lines)
 
     def _app(self, metadata: Metadata | None, listed: tuple[Path, ...], note: str = "") -> Project:
         metadata = metadata or Metadata(origin=listed[0].relative_to(self._root).as_posix())
@@ -275,6 +284,10 @@ class _Reader:
     def _requirements_files(self) -> tuple[Path, ...]:
         named = tuple(self._root / name for name in self._deployment.installs.requirements)
         return named or next(((self._root / name,) for name in _REQUIREMENTS if self._files.is_file(self._root / name)), ())
+
+
+def _names(requirements: Iterable[str]) -> frozenset[str]:
+    return dependency_names((requirement.partition(";")[0] for requirement in requirements), "3.13")
 
 
 def _elsewhere(root: Path, names: list[str]) -> str:
