@@ -119,6 +119,13 @@ def test_a_stack_comes_up_changes_and_goes_down(target: RunTarget, project: Path
     assert "  no more\n" in broken.stderr
     assert states(target, project)["web"] == "well", "all is as before"
 
+    target.sandbox.run([target.name, "stop", "--time", "1", "hello-model"])
+    status = shipwheel(target, "status", str(project))
+    assert (status.returncode, states(target, project)["model"] == "well") == (1, False), "a model server that is down is no secret"
+    again = up(target, project, "--json", "-e", "NAME=others")
+    assert json.loads(again.stdout)["replaced"] == ["model"], again.stderr
+    assert states(target, project)["model"] == "well"
+
     down = shipwheel(target, "down", str(project))
     assert down.returncode == 0, down.stderr
     assert "volumes stay: hello_hello-data" in down.stderr
