@@ -4,13 +4,13 @@ import argparse
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 import uv
+from msgspec.structs import replace
 from selection_index import PageIndex, upstream
 from selection_page import Answer, Run, page, unexplained
 from selection_peers import Peer, Pip, Uv, Where, newest_pip

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+import msgspec
 from selection_peers import Where
 
 __all__ = ["Answer", "Run", "page", "unexplained"]
@@ -50,8 +51,7 @@ single yanked files, and more. Only these differ:
 """  # noqa: E501
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The answers for one version and target: names of wheels, empty for none. `why` is our reason for none."""
 
     name: str

@@ -40,6 +40,7 @@ BUILDER = BASE | {"builder"}
 PIPELINE = BASE | {"builder"} | {"runtime", "engine", "pipeline"}
 BELOW = {
     # errors is under the leaves as well.
+    "lazy_pattern": set(),
     "decoding": {"digest"},
     "digest": set(),
     "directory_cache": {"file_lock"},
@@ -85,6 +86,8 @@ BELOW = {
     "cli": PIPELINE | {"api", "cli", "dev", "stack", "trial"},
     "testing": PIPELINE | {"api", "cli", "testing"},
 }
+PROGRAMS = {"engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observer.py", "runtime/pages.py", "wheels/compile_worker.py"}
+"""Run inside an image or an interpreter of their own, not imported."""
 ONLY_CLI = {"click", "rich", "typer"}
 SLOW = {
     "httpx",
@@ -139,7 +142,7 @@ def test_imports_go_down() -> None:
             continue
         for line, name in imported(module):
             there = part(name.removeprefix("shipwheel."))
-            if name.startswith("shipwheel.") and there not in (here, "__version__") and there not in BELOW[here]:
+            if name.startswith("shipwheel.") and there not in (here, "lazy_pattern", "__version__") and there not in BELOW[here]:
                 wrong.append(f"{module}:{line} imports {name}")
     assert not wrong
 
@@ -207,6 +210,33 @@ def test_what_is_slow_is_imported_late(module: str) -> None:
     assert not {name.split(".")[0] for name in loaded_by(f"import shipwheel.{module}")} & late
 
 
+def test_the_program_that_confines_a_build_needs_the_standard_library_alone() -> None:
+    """uv starts it with the interpreter of shipwheel, but without shipwheel's environment."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT.parent)!r}); import shipwheel.locking.build_hook"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
+
+
+def at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when a module is imported."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from at_import(child)
+
+
+def test_importing_compiles_no_patterns_and_no_dataclasses() -> None:
+    """`lazy_pattern` and msgspec.Struct do the same in a hundredth of the time."""
+    slow = {"re.compile", "dataclass", "dataclasses.dataclass"}
+    wrong = [
+        f"{module}:{node.lineno} {ast.unparse(node)}"
+        for module in MODULES
+        if module not in PROGRAMS and part(module) != "testing"
+        for node in at_import(tree_of(module))
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and ast.unparse(node) in slow
+    ]
+    assert not wrong
+
+
 def public_names(module: str) -> set[str]:
     """The classes and functions that a module defines without an underscore."""
     return {
@@ -214,10 +244,6 @@ def public_names(module: str) -> set[str]:
         for node in tree_of(module).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
     }
-
-
-PROGRAMS = {"engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observer.py", "runtime/pages.py", "wheels/compile_worker.py"}
-"""Run inside an image or an interpreter of their own, not imported."""
 
 
 def test_all_is_what_is_public() -> None:

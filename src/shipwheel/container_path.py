@@ -3,15 +3,16 @@
 Engines take them in lists that commas and colons separate, so text from outside is none until it was checked here.
 """
 
-import re
 from typing import NewType
+
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["ContainerPath", "as_container_path"]
 
 ContainerPath = NewType("ContainerPath", str)
 """An absolute path below /, without empty parts, `.`, `..`, control characters, backslashes, and what engines separate words with."""
 
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f:,"\\]')
+_FORBIDDEN = lazy_pattern(r'[\x00-\x1f\x7f:,"\\]')
 
 
 def as_container_path(text: str) -> ContainerPath | None:

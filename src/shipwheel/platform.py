@@ -1,7 +1,8 @@
 """OCI platforms, for example linux/amd64."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.errors import UsageError
 
@@ -15,8 +16,7 @@ DEBIAN_ARCHITECTURES = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Platform:
+class Platform(msgspec.Struct, frozen=True, order=True):
     """An OCI platform: operating system, architecture and variant (image-spec, image-index.md: platform)."""
 
     os: str

@@ -1,9 +1,10 @@
 """A build's request, separate from the pipeline, which is slow to import and which some commands do not need."""
 
 import os
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.events import Reporter, silent
 from shipwheel.platform import Platform
@@ -24,8 +25,7 @@ class LockMode(Enum):
     """Take the lock as it is, whatever changed in the project since. Raise LockError if it lacks something."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A request to build: a project at `path`, and `settings` that already include the flags.
 
     `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one; `lock_mode` says whether the lock
@@ -36,7 +36,7 @@ class Request:
     settings: Settings
     store: Store
     reporter: Reporter = silent
-    workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
+    workers: int = msgspec.field(default_factory=lambda: max(2, os.cpu_count() or 1))
     upgrade_base: bool = False
     lock_mode: LockMode = LockMode.UPDATE
     compiles: bool = False

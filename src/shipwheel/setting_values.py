@@ -4,7 +4,6 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -221,8 +220,7 @@ def _argvs(steps: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(_argv(step) for step in steps)
 
 
-@dataclass(frozen=True, slots=True)
-class _Matching:
+class _Matching(msgspec.Struct, frozen=True):
     """The check of a text by a regular expression, which must match it as a whole."""
 
     pattern: str
@@ -266,8 +264,7 @@ def _signal(text: str) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class _Each:
+class _Each(msgspec.Struct, frozen=True):
     """The check of each text of a list."""
 
     check: Callable[[str], str]

@@ -10,6 +10,8 @@ from enum import Enum
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
+
 __all__ = [
     "Companion",
     "Sign",
@@ -226,19 +228,19 @@ _OUTGROWN = (
 )
 """Errors of programs that are older than the packages or the Python that they got."""
 
-_COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in _RULES)
-_COMPILED_SENTENCES = tuple(map(re.compile, _SENTENCES))
-_NEWS = re.compile(r"(?:^|[\[\s|\"=])(?:INFO|DEBUG|TRACE|SUCCESS|info|debug)(?:[\]\s|\":,/]|$)")
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x08\x0b-\x1f\x7f]")
+_COMPILED = tuple((kind, lazy_pattern(pattern)) for kind, pattern in _RULES)
+_COMPILED_SENTENCES = tuple(map(lazy_pattern, _SENTENCES))
+_NEWS = lazy_pattern(r"(?:^|[\[\s|\"=])(?:INFO|DEBUG|TRACE|SUCCESS|info|debug)(?:[\]\s|\":,/]|$)")
+_ESCAPES = lazy_pattern(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x08\x0b-\x1f\x7f]")
 """Control sequences of terminals (ECMA-48, 5.4), and control characters."""
 
-_MISSING_FILE = re.compile(r"FileNotFoundError: (?:\[Errno 2\] )?No such file or directory: '([^']+)'")
-_NO_TEXT = re.compile(r"TypeError: .*NoneType|AttributeError: 'NoneType'|ValueError: invalid literal for int\(\) with base 10: ''")
-_READ_VARIABLE = re.compile(rf"(?:getenv|environ\.get)\(['\"]({_NAME})['\"]\)")
-_NO_PERMISSION = re.compile(r"PermissionError: \[Errno 13\] Permission denied$")
-_KEY_ERROR = re.compile(rf"KeyError: '({_NAME})'")
-_FIELD = re.compile(r" {2}[Ff]ield required")
-_MODEL = re.compile(r"validation errors? for (\w+)")
+_MISSING_FILE = lazy_pattern(r"FileNotFoundError: (?:\[Errno 2\] )?No such file or directory: '([^']+)'")
+_NO_TEXT = lazy_pattern(r"TypeError: .*NoneType|AttributeError: 'NoneType'|ValueError: invalid literal for int\(\) with base 10: ''")
+_READ_VARIABLE = lazy_pattern(rf"(?:getenv|environ\.get)\(['\"]({_NAME})['\"]\)")
+_NO_PERMISSION = lazy_pattern(r"PermissionError: \[Errno 13\] Permission denied$")
+_KEY_ERROR = lazy_pattern(rf"KeyError: '({_NAME})'")
+_FIELD = lazy_pattern(r" {2}[Ff]ield required")
+_MODEL = lazy_pattern(r"validation errors? for (\w+)")
 _JARGON = frozenset(
     {
         "DEBUG",

@@ -7,7 +7,6 @@ A record contains a checksum; a damaged record is treated as absent. The modific
 import errno
 import hashlib
 import os
-import re
 import stat
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from typing import BinaryIO, TypeVar
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Digest, as_digest, hash_digest
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.store_sessions import note_use, open_session
 
 __all__ = ["NO_SPACE", "BlobWriter", "Store", "default_root", "store_write_error"]
@@ -28,7 +28,7 @@ CHUNK = 1 << 20
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """The error numbers of a full disk."""
 
-_PLAIN_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{1,199}\Z")
+_PLAIN_KEY = lazy_pattern(r"[0-9A-Za-z][0-9A-Za-z._-]{1,199}\Z")
 """Keys that name their record's file. Another machine's records bring keys of their own, so any other text is hashed."""
 
 T = TypeVar("T")

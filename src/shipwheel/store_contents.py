@@ -5,16 +5,15 @@ directory with other files keeps those.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import msgspec
 
 from shipwheel.decoding import InvalidDocument, decode_json
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.store_sessions import TEMPORARY_NAME, exclusive, leftover_files
 
 __all__ = ["BUILDERS", "BUILD_LOGS", "BUILD_PACKAGES", "BYTECODE", "IMAGES", "INTERPRETERS", "Kind", "StoredItem", "stored_items"]
@@ -26,8 +25,8 @@ IMAGES, INTERPRETERS, BUILDERS, BUILD_PACKAGES = "rootfs", "interpreters", "buil
 """Names in a store of directories of directories (see `directory_cache`)."""
 
 _BLOCK_BYTES = 4096
-_HEX = re.compile(r"[0-9a-f]{64,128}")
-_CACHED_DIRECTORY = re.compile(r"[0-9a-f]{64}|\.[0-9a-z_]{8}")
+_HEX = lazy_pattern(r"[0-9a-f]{64,128}")
+_CACHED_DIRECTORY = lazy_pattern(r"[0-9a-f]{64}|\.[0-9a-z_]{8}")
 """A directory of a `DirectoryCache`; one that is not complete, or was to be removed, begins with a dot."""
 
 
@@ -56,8 +55,7 @@ _DIRECTORIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StoredItem:
+class StoredItem(msgspec.Struct, frozen=True):
     """A file, a directory with all that is below it, or a database: what is removed as a whole.
 
     `size` in bytes of the disk, `used` in seconds since 1970. A `leftover` belongs to a process that is gone.

@@ -8,8 +8,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.directory_cache import DirectoryCache
 from shipwheel.store_contents import BUILD_LOGS, BUILD_PACKAGES, BUILDERS, BYTECODE, IMAGES, INTERPRETERS, Kind, StoredItem, stored_items
@@ -23,14 +24,13 @@ _BATCH = 256
 _FOLDERS = ("blobs", "records", "partial", "tmp", "sessions", IMAGES, INTERPRETERS, BUILDERS, BUILD_PACKAGES, BUILD_LOGS)
 
 
-@dataclass(slots=True)
-class Pruned:
+class Pruned(msgspec.Struct):
     """The items that were removed, those that stay because they may be in use, the system's refusals, and the bytes that are left."""
 
     left: int
-    removed: list[StoredItem] = field(default_factory=list)
-    in_use: list[StoredItem] = field(default_factory=list)
-    failures: list[OSError] = field(default_factory=list)
+    removed: list[StoredItem] = msgspec.field(default_factory=list)
+    in_use: list[StoredItem] = msgspec.field(default_factory=list)
+    failures: list[OSError] = msgspec.field(default_factory=list)
 
 
 def prune(root: Path, *, older_than: float | None = None, max_size: int | None = None, dry_run: bool = False) -> Pruned:

@@ -8,7 +8,6 @@ Sessions begin, and files are removed, under a lock on the store's directory. Th
 """
 
 import os
-import re
 import stat
 import tempfile
 import time
@@ -18,12 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shipwheel.file_lock import lock_file, locked_directory
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["TEMPORARY_NAME", "StoreSession", "exclusive", "leftover_files", "note_use", "open_session", "used_since"]
 
 _SESSIONS, _TEMPORARY = "sessions", "tmp"
 _PREFIX = "session-"
-TEMPORARY_NAME = re.compile(r"(session-[0-9a-z_]+)\.[0-9a-z_]+|tmp[0-9a-z_]+")
+TEMPORARY_NAME = lazy_pattern(r"(session-[0-9a-z_]+)\.[0-9a-z_]+|tmp[0-9a-z_]+")
 """A temporary file and its session. Earlier versions named none."""
 
 _UNKNOWN_SESSION_S = 24 * 3600

@@ -1,7 +1,9 @@
 """The Debian suites that bases are composed of, and the Python that each ships."""
 
-from dataclasses import dataclass, replace
 from datetime import date
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import UsageError
 from shipwheel.versions import minor_version
@@ -9,8 +11,7 @@ from shipwheel.versions import minor_version
 __all__ = ["SUITES", "SUITES_BY_PREFERENCE", "Suite", "python_released", "suite_by_name", "suite_for", "without_python"]
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(msgspec.Struct, frozen=True):
     """A Debian suite by its codename.
 
     `python` is the minor version that the suite ships ("3.11"), empty where the interpreter comes from elsewhere. `full_python` is the

@@ -3,11 +3,11 @@
 import gzip
 import lzma
 import shutil
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from shipwheel.debian.archive import Archive
 from shipwheel.debian.mirror import DebianMirror

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from support.lock_requests import lock_path, lock_request, read_again
 
 from shipwheel.errors import LockError, UsageError

@@ -1,8 +1,7 @@
 """The setting `replace`: another package takes the place of one, whatever depends on it."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from shipwheel.locking.replaced import with_replaced
 from shipwheel.locking.synthetic import Synthetic

@@ -1,9 +1,9 @@
 """The files of a lock as requirements for pip."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from shipwheel.digest import Sha256
 from shipwheel.errors import UsageError

@@ -3,11 +3,11 @@
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.lock_requests import lock_request, read_again
 
 from shipwheel.errors import LockError, ProjectError

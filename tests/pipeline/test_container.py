@@ -1,9 +1,8 @@
 """The config of a container."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shipwheel.oci.model import encode
 from shipwheel.pipeline.container import ContainerOptions, container_config

@@ -69,7 +69,7 @@ def test_a_second_platform_and_a_second_app_fetch_what_is_theirs(world: World) -
 @pytest.mark.parametrize("kind", ["machine", "python", "glibc", "system"])
 def test_no_usable_file_is_said_before_anything_large_is_fetched(world: World, kind: str) -> None:
     """The project wants `native`, which is fine, and one that has nothing for arm64, this Python, this glibc, or Linux."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     wheel = extension_wheel("picky", "amd64")
     match kind:

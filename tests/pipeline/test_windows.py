@@ -1,9 +1,9 @@
 """A requirements.txt that was frozen on Windows: what only Windows has is left out and said, what merely is for Windows too stays."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.sdist import sdist
 
 from shipwheel.testing.wheels import Member, SmallWheel

@@ -4,11 +4,11 @@ import base64
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from support.digests import ANY
 
 from shipwheel.digest import digest_of

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from packaging.direct_url import DirectUrl
 
 from shipwheel.files.segment import key_of, make_segment, uncompressed_chunks

@@ -13,13 +13,13 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.digests import ANY
 
 from shipwheel.digest import digest_of
@@ -508,7 +508,7 @@ def test_says_that_a_wheel_was_made_with_backslashes(store: Store) -> None:
 
 @pytest.mark.parametrize("way", [{}, {"stored": True}, {"zip64": True}, {"zip64": True, "stored": True}], ids=str)
 def test_accepts_data_descriptors(store: Store, way: dict[str, bool]) -> None:
-    wheel = replace(EVERYTHING, descriptors=True, **way)  # type: ignore[arg-type]
+    wheel = replace(EVERYTHING, descriptors=True, **way)
     assert installed(wheel, store) == installed(EVERYTHING, store)
 
 

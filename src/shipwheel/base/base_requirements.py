@@ -8,6 +8,7 @@ import msgspec
 
 from shipwheel.files.elf import MACHINES, ElfObject
 from shipwheel.files.segment import Segment
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 
@@ -19,7 +20,7 @@ __all__ = ["BaseRequirements", "cached_requirements", "required_libraries", "unm
 _OBJECT_PATH = "opt/venv/lib/any.so"
 """The path of an imagined object of ours, which has no search path of its own."""
 
-_LIBRARY = re.compile(r"([^()]+)(?:\(([^()]+)\))?")
+_LIBRARY = lazy_pattern(r"([^()]+)(?:\(([^()]+)\))?")
 
 
 class BaseRequirements(msgspec.Struct, frozen=True, omit_defaults=True):

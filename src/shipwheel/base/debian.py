@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from shipwheel.base.model import Base, read_locked_base
 from shipwheel.debian.package import DebianPackage
@@ -17,8 +18,7 @@ from shipwheel.suites import Suite
 __all__ = ["DebianBases"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Seed:
+class _Seed(msgspec.Struct, frozen=True):
     """The first packages of a platform's base; wished names that the suite does not have; virtual packages and what provides them."""
 
     packages: tuple[DebianPackage, ...]

@@ -1,8 +1,9 @@
 """Other images as bases: pinned in the lock, and inspected once."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from shipwheel.base.image_facts import image_facts
 from shipwheel.base.image_source import fetch_layers, image_for_platform, open_images

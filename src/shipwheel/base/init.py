@@ -1,7 +1,8 @@
 """The init of an image: Debian's tini, which is a container's first process, forwards signals to the command and reaps orphans."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.base.model import DYNAMIC_INIT, STATIC_INIT, Base, Bases, read_locked_base
 from shipwheel.debian.package import DebianPackage, DebSource

@@ -1,7 +1,6 @@
 """The types of a base: what it consists of, and how a lock records it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -80,8 +79,7 @@ class LockedBase(msgspec.Struct, frozen=True, omit_defaults=True, rename={"missi
     init: DebianPackage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(msgspec.Struct, frozen=True):
     """One platform's base.
 
     `packages` are Debian packages of `suite`. With a base image they are added on top of it: `image` is what the lock records of the image,

@@ -4,7 +4,8 @@ The newest build is chosen once and pinned in the lock by its hash. The lock has
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.base.debian import DebianBases
 from shipwheel.base.model import Base, read_locked_base

@@ -6,7 +6,6 @@ libraries, pip, tests. Archives are not trusted.
 """
 
 import posixpath
-import re
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from shipwheel.errors import ArchiveError
 from shipwheel.files.compress import gunzip
 from shipwheel.files.entry import EntryType, FileEntry, checked_path, parents, spooled_file
 from shipwheel.files.segment import key_of
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -33,7 +33,7 @@ RULES_VERSION = "1"
 PREFIX = "opt/python"
 """The directory of the interpreter in the image."""
 
-_NAME = re.compile(
+_NAME = lazy_pattern(
     r"cpython-(?P<version>3\.\d{1,2}\.\d{1,3})\+(?P<release>\d{8})-(?P<machine>x86_64|aarch64)-unknown-linux-gnu-install_only(?:_stripped)?\.tar\.gz"
 )
 _MAX_UNPACKED_BYTES = 2 << 30
@@ -41,10 +41,10 @@ _MAX_UNPACKED_BYTES = 2 << 30
 
 _MAX_MEMBERS = 50_000
 
-_PROGRAM = re.compile(r"bin/python(3(\.\d+)?)?")
-_HEADERS = re.compile(r"include/|lib/python3\.\d+/_sysconfigdata_[^/]*\.py$")
+_PROGRAM = lazy_pattern(r"bin/python(3(\.\d+)?)?")
+_HEADERS = lazy_pattern(r"include/|lib/python3\.\d+/_sysconfigdata_[^/]*\.py$")
 _LIBRARY = r"lib/python3\.\d+"
-_EXCLUDED = re.compile(
+_EXCLUDED = lazy_pattern(
     r"include/|share/|lib/pkgconfig/|lib/[^/]+\.a|"
     # Tcl and Tk; their names vary with the version.
     r"lib/(?:lib)?(?:tcl|tk|itcl|thread|tdbc)[^/]*(?:/|$)|"

@@ -7,13 +7,13 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.base.standalone_archive import Standalone, parse_filename
 from shipwheel.decoding import InvalidDocument, decode_json
@@ -44,8 +44,7 @@ _CHECKSUMS_FILE = "SHA256SUMS"
 _MIRROR_VARIABLE, _MIRROR_KEY = "UV_PYTHON_INSTALL_MIRROR", "python-install-mirror"
 
 
-@dataclass(frozen=True, slots=True)
-class _AvailableBuild:
+class _AvailableBuild(msgspec.Struct, frozen=True):
     """A build at a URL, which may be that of a local file. `uv_key` is uv's name for it, empty for a local file."""
 
     build: Standalone
@@ -262,7 +261,7 @@ def _with_hash(available: _AvailableBuild, project: Project) -> Standalone:
         sha256 = actual
     if not sha256:
         raise _unavailable(project, f"no hash of {available.build.filename} is known")
-    return msgspec.structs.replace(available.build, sha256=sha256)
+    return replace(available.build, sha256=sha256)
 
 
 def _published_sha256(available: _AvailableBuild, project: Project) -> Sha256 | None:

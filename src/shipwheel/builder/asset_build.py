@@ -5,11 +5,13 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.errors import BuildError
 from shipwheel.files.segment import source_date_epoch
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import confined_in_root, network_binds, with_variables
@@ -22,7 +24,9 @@ _PNPM_BY_LOCK = {"5": "7", "6": "8", "7": "9", "9": "10"}
 """Major version of pnpm-lock.yaml -> that of pnpm."""
 _YARN_BY_LOCK = {"4": "2", "5": "3", "6": "3"}
 """Version of a yarn.lock with metadata -> the major version of yarn, which takes no older lock file as it is."""
-_USER_VARIABLES = re.compile(r"(npm|yarn|pnpm)_\w+|https?_proxy|no_proxy|all_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)", re.IGNORECASE)
+_USER_VARIABLES = lazy_pattern(
+    r"(npm|yarn|pnpm)_\w+|https?_proxy|no_proxy|all_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)", re.IGNORECASE
+)
 """The variables of this machine that say where packages come from."""
 _OFF = ("audit", "fund", "update_notifier")
 _YARN_1 = "1.22.22"
@@ -36,14 +40,13 @@ class AssetFailed(Exception):
         self.output = output
 
 
-@dataclass(frozen=True, slots=True)
-class PackageManager:
+class PackageManager(msgspec.Struct, frozen=True):
     """How packages are fetched: `tool` is a package of npm's registry that has the program, empty for npm itself."""
 
     tool: str
     fetch: tuple[str, ...]
     rebuild: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = msgspec.field(default_factory=dict)
     is_locked: bool = True
 
 
@@ -105,8 +108,7 @@ def _lets_yarn_change_its_lock(directory: Path) -> bool:
     return re.search(r"^enableImmutableInstalls: *false\b", text, re.MULTILINE) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class AssetBuild:
+class AssetBuild(msgspec.Struct, frozen=True):
     """A build in `place`, a directory for it alone whose `source` has the project.
 
     `root` has node and npm, `cache` is npm's cache, which only the fetch step sees. `below` is the directory with package.json. Setting
@@ -119,7 +121,7 @@ class AssetBuild:
     below: str
     stated: Mapping[str, str]
     stop: threading.Event
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds = msgspec.field(default_factory=Bounds)
 
     def run(self, command: Sequence[str]) -> None:
         """Fetch the packages, let them prepare themselves, and run the command. Raise AssetFailed, BuildError."""

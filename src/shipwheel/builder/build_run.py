@@ -5,9 +5,10 @@ import tempfile
 import threading
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.builder.crates import CRATES_INSIDE, use_crates
 from shipwheel.builder.surroundings import INSIDE, Surroundings
@@ -23,8 +24,7 @@ _SCRATCH, _SCRATCH_PATHS = "tmp", ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
 """One directory below the build's stands for these, so that its size counts, and no memory is filled."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuildRun:
+class BuildRun(msgspec.Struct, frozen=True):
     """A build in `place`, a directory for it alone whose `source` has the source.
 
     `root` has the builder's packages. `below` is the package's directory in the source. `requires` are build requirements that the source
@@ -41,8 +41,8 @@ class BuildRun:
     requires: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     exclude_newer: str | None = None
-    index_settings: Mapping[str, Any] = field(default_factory=dict)
-    bounds: Bounds = field(default_factory=Bounds)
+    index_settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    bounds: Bounds = msgspec.field(default_factory=Bounds)
     crates: Path | None = None
 
     def build(self) -> Path:

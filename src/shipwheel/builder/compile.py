@@ -3,11 +3,11 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.builder.build_run import BuildRun
 from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_newer_rust, needs_rust, ran_foreign_program
@@ -41,8 +41,7 @@ _CRATES_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SourceToCompile:
+class SourceToCompile(msgspec.Struct, frozen=True):
     """A source that must be compiled. `content` is a hash of it; `write` puts it below a directory and returns where in that it is.
 
     `uploaded` is the day on which it was published, None if nobody knows. `label` names it in errors, `variables` are for its backend.
@@ -53,7 +52,7 @@ class SourceToCompile:
     content: str
     write: Callable[[Path], str]
     uploaded: date | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
     finish: Callable[[Path, Path], tuple[tuple[str, ...], tuple[str, ...]]] = lambda _source, _wheel: ((), ())
     """Takes a source and its wheel, removes secrets from the wheel, and returns their paths and those of data files that it lacks."""
 
@@ -79,8 +78,7 @@ class _Failed(Exception):
         self.lacks_requirements = lacks_requirements
 
 
-@dataclass(frozen=True, slots=True)
-class _Recipe:
+class _Recipe(msgspec.Struct, frozen=True):
     """The ingredients of a build that its failures add to: names of Debian packages, build requirements."""
 
     packages: tuple[str, ...]
@@ -155,8 +153,7 @@ def _key(source: SourceToCompile, workshop: Workshop, options: BuildOptions, pac
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Compilation:
+class _Compilation(msgspec.Struct, frozen=True):
     """One compilation with all of its attempts."""
 
     source: SourceToCompile

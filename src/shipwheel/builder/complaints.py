@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["Lack", "LackKind", "lacks_in", "last_useful_lines", "needs_newer_rust", "needs_rust", "ran_foreign_program"]
 
@@ -21,8 +24,7 @@ class LackKind(Enum):
     """A program: `pg_config`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lack:
+class Lack(msgspec.Struct, frozen=True):
     """A thing that a build misses."""
 
     kind: LackKind
@@ -53,17 +55,17 @@ _FORMS = (
     (LackKind.PROGRAM, rf"Could not find `({_NAME})`\. If "),
     (LackKind.PROGRAM, rf"Program '({_NAME})' not found|[Uu]nable to find (?:program )?'({_NAME}[_-]config)'"),
 )
-_PATTERNS = tuple((kind, re.compile(form, re.MULTILINE)) for kind, form in _FORMS)
-_ERROR = re.compile(r"(?i)\berror\b|\bfatal\b|not found|No such file|cannot find|undefined reference|unable to")
-_FOREIGN = re.compile(r"cannot run C\S* compiled programs|Exec format error|binary or interpreter not executable")
-_RUST = re.compile(r"\b(?:cargo|rustc|rustup|maturin)\b|\bRust compiler\b")
-_NEWER_RUST = re.compile(
+_PATTERNS = tuple((kind, lazy_pattern(form, re.MULTILINE)) for kind, form in _FORMS)
+_ERROR = lazy_pattern(r"(?i)\berror\b|\bfatal\b|not found|No such file|cannot find|undefined reference|unable to")
+_FOREIGN = lazy_pattern(r"cannot run C\S* compiled programs|Exec format error|binary or interpreter not executable")
+_RUST = lazy_pattern(r"\b(?:cargo|rustc|rustup|maturin)\b|\bRust compiler\b")
+_NEWER_RUST = lazy_pattern(
     r"requires rustc \d|rustc [\d.]+ is not supported by|newer than the currently active|older than the `\d+` edition|"
     r"lock file version .{0,9}requires|lock file version `?\d+`? was found|feature `edition\d+` is required|requires rust-version|"
     r"rust-version [\d.]+ or newer|[Mm]inimum supported [Rr]ust|MSRV"
 )
-_NOISE = re.compile(r'\s*(?:File "|\^+$|raise |\+ )')
-_COMMAND = re.compile(r"^\s*(?:\S*/)?(?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+)(?:-\d+)? ")
+_NOISE = lazy_pattern(r'\s*(?:File "|\^+$|raise |\+ )')
+_COMMAND = lazy_pattern(r"^\s*(?:\S*/)?(?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+)(?:-\d+)? ")
 _MAX_LINES = 25
 
 

@@ -11,14 +11,16 @@ import tempfile
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.builder.surroundings import INSIDE
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError
 from shipwheel.files.segment import key_of
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.environment import network_variables
 from shipwheel.locking.process import Finished, run_bounded
@@ -38,7 +40,7 @@ _CARGO_HOME = f"{INSIDE}/cargo"
 _CONFIGURATION = "config.toml"
 _TABLES = ("source", "registries", "registry", "http", "net")
 """The tables of the user's configuration that say where crates come from. Others name programs of this machine."""
-_VARIABLES = re.compile(r"CARGO_(REGISTRY|REGISTRIES|HTTP|NET)_\w+", re.ASCII)
+_VARIABLES = lazy_pattern(r"CARGO_(REGISTRY|REGISTRIES|HTTP|NET)_\w+", re.ASCII)
 _SKIPPED = frozenset({"target", "vendor", "node_modules"})
 
 
@@ -50,8 +52,7 @@ class CratesFailed(Exception):
         self.output = output
 
 
-@dataclass(frozen=True, slots=True)
-class CrateFetch:
+class CrateFetch(msgspec.Struct, frozen=True):
     """The crates for the source in `place`, whose `source` has it; `below` is the package's directory in it.
 
     `root` has cargo. Setting `stop` ends it, and each of its programs has `bounds`.
@@ -62,7 +63,7 @@ class CrateFetch:
     below: str
     store: Store
     stop: threading.Event
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds = msgspec.field(default_factory=Bounds)
 
     def run(self) -> CachedDirectory | None:
         """Return the directory of the crates, None if the source has them or needs none. Raise CratesFailed, OverBounds, StoreError."""

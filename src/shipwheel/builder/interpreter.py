@@ -1,7 +1,8 @@
 """The Python of a builder: that of the Debian suite, or a standalone one, with the headers and the build variables of the target's."""
 
-from dataclasses import dataclass
 from datetime import date
+
+import msgspec
 
 from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSource, interpreter_path
 from shipwheel.files.entry import Source
@@ -13,8 +14,7 @@ __all__ = ["BuilderPython", "standalone_python", "suite_python", "write_build_va
 _OWN_VARIABLES = "_sysconfigdata_shipwheel"
 
 
-@dataclass(frozen=True, slots=True)
-class BuilderPython:
+class BuilderPython(msgspec.Struct, frozen=True):
     """An interpreter of a builder: `path` in its root, `minor` its version, `variables` the module with the target's build variables.
 
     `sources` have its files, as far as Debian packages do not.

@@ -1,15 +1,16 @@
 """The Debian packages of a builder: compilers for this machine that produce for the target, and the target's libraries and headers."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from shipwheel.debian.depends import IGNORED_DEPENDS
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.relations import Relation
 from shipwheel.debian.version import version_key
 from shipwheel.errors import FetchError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.platform import Platform
 from shipwheel.suites import Suite
 
@@ -24,9 +25,9 @@ _TOOLS = (
 )
 """Programs that builds take for granted. Nothing is Essential in a root that is only unpacked. Suites have one or both of the last two."""
 
-_COMPILERS = re.compile(r"(binutils|g(?:cc|\+\+)-\d+|libc6-dev)(?:-(?:aarch64|x86-64)-linux-gnu)?")
+_COMPILERS = lazy_pattern(r"(binutils|g(?:cc|\+\+)-\d+|libc6-dev)(?:-(?:aarch64|x86-64)-linux-gnu)?")
 """The packages that decide what a source becomes."""
-_REBUILT = re.compile(r"(?:\+b\d+|cross\d+|\+b\d+cross\d+)$")
+_REBUILT = lazy_pattern(r"(?:\+b\d+|cross\d+|\+b\d+cross\d+)$")
 """The end of a version that was built again from the same source, for one architecture or as a cross compiler."""
 
 _RUSTS = ("", "-web")
@@ -35,8 +36,7 @@ _RUSTS = ("", "-web")
 _SPLIT_STDLIB = ("python3-distutils", "python3-lib2to3")
 
 
-@dataclass(frozen=True, slots=True)
-class BuilderIndex:
+class BuilderIndex(msgspec.Struct, frozen=True):
     """The packages of a suite for the machine that compiles, and for the one that the result runs on. They may be the same."""
 
     suite: Suite

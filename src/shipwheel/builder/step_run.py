@@ -11,8 +11,9 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.files.entry import parents
 from shipwheel.locking.bounds import Bounds
@@ -34,8 +35,7 @@ _PROBE_TIMEOUT_S = 30
 _COMPARED_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
+class WrittenFile(msgspec.Struct, frozen=True):
     """A file or symbolic link that a program wrote: its path in the image, and where it is on this machine."""
 
     path: str
@@ -60,8 +60,7 @@ class WrittenFile:
             return stream.read(4) == b"\x7fELF"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRoot:
+class ImageRoot(msgspec.Struct, frozen=True):
     """The unpacked files of an image at `root`, with `place`, a directory for the programs' files alone.
 
     `user` is `uid:gid`; `directory` is where programs start, absolute in the image. Each has `bounds`, and setting `stop` ends it.
@@ -72,7 +71,7 @@ class ImageRoot:
     user: str
     directory: str
     stop: threading.Event
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds = msgspec.field(default_factory=Bounds)
 
     def prepare(self) -> None:
         """Make the directories, and copy the root if no overlay can be mounted over it. Raise OSError."""

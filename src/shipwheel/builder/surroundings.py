@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.files.segment import source_date_epoch
@@ -19,8 +20,7 @@ _LONG_DOUBLES = {"amd64": "INTEL_EXTENDED_16_BYTES_LE", "arm64": "IEEE_QUAD_LE"}
 """Answers to a question of numpy's build, which cannot run a program to find out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """A build for `target` on `host`, by `python`. `stated` are variables that the user adds."""
 
     host: Platform

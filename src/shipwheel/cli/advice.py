@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipwheel.errors import ShipwheelError
+from shipwheel.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
@@ -25,10 +26,10 @@ _ADOPTION = datetime.timedelta(days=365)
 _MAX_PROGRAMS = 3
 """Console scripts that are asked for their sub-commands."""
 
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*")
+_TARGET = lazy_pattern(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*")
 """module:application"""
 
-_MAKES_TABLES = re.compile(r"(?:init|create|setup|make|migrate)[-_]?(?:db|database|tables|all)|db[-_]?(?:init|create|upgrade)|migrate")
+_MAKES_TABLES = lazy_pattern(r"(?:init|create|setup|make|migrate)[-_]?(?:db|database|tables|all)|db[-_]?(?:init|create|upgrade)|migrate")
 
 _TABLE_CALLS = (".create_all", ".create_tables", "init_db", "create_tables", "create_db", "setup_db")
 """Calls that make tables: SQLAlchemy's, peewee's, and people's own functions."""

@@ -3,13 +3,14 @@
 import re
 
 from shipwheel.errors import UsageError
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["parse_age", "parse_size"]
 
 _PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _BYTES = {f"{prefix}{unit}": factor for prefix, factor in _PREFIXES.items() for unit in ("", "b")}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_AMOUNT = re.compile(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", re.ASCII | re.IGNORECASE)
+_AMOUNT = lazy_pattern(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]*)\s*", re.ASCII | re.IGNORECASE)
 
 
 def parse_size(text: str, name: str) -> int:

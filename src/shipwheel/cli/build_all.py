@@ -3,9 +3,10 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from shipwheel.cli.terminal import Terminal
 from shipwheel.cli.text import columns
@@ -20,8 +21,7 @@ BuildOne = Callable[[Path, dict[str, Any]], "tuple[Delivered, str]"]
 """Builds a project with the flags of the command, and returns its reference."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(msgspec.Struct, frozen=True):
     """The end of one project's build: what was delivered, or the error."""
 
     path: str

@@ -1,8 +1,7 @@
 """The class of every command: common options, help with examples, the terminal, and the end of the work when Ctrl-C comes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -25,8 +24,7 @@ _MAX_FLAGS_WIDTH = 28
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """One run of the command line; the object of click's context."""
 
     terminal: Terminal

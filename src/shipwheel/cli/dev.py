@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from shipwheel.cli.command import CommandWithArguments, container_arguments, option
 from shipwheel.cli.container_options import container_options
@@ -119,6 +120,5 @@ def _workbench(path: Path, engine: "Engine", flags: dict[str, Any], build_flags:
 
 def _on_loopback(port: "Port") -> "Port":
     """Return a debugger's port, whose callers can run what they like, for callers on this machine alone."""
-    import msgspec
 
     return port if port.address else msgspec.structs.replace(port, address=_LOOPBACK)

@@ -3,9 +3,11 @@
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.cli.options import request_from
 from shipwheel.cli.terminal import Terminal
@@ -28,8 +30,7 @@ _HOST_NAME = "--add-host=host.docker.internal:host-gateway"
 """On Linux, only this gives this machine the name that Docker Desktop gives it."""
 
 
-@dataclass(frozen=True, slots=True)
-class DevImage:
+class DevImage(msgspec.Struct, frozen=True):
     """An image for development that the engine has: its name there, its digest, and the project that it was built from."""
 
     name: str
@@ -39,8 +40,7 @@ class DevImage:
     project: "Project"
 
 
-@dataclass(frozen=True, slots=True)
-class Workbench:
+class Workbench(msgspec.Struct, frozen=True):
     """A build of the image and its containers, as the command line asks for them."""
 
     path: Path
@@ -161,6 +161,5 @@ class Workbench:
 
 
 def _replaced(spec: "RunSpec", **fields: Any) -> "RunSpec":
-    import msgspec
 
-    return msgspec.structs.replace(spec, **fields)
+    return replace(spec, **fields)

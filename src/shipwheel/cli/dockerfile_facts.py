@@ -4,9 +4,10 @@ import os
 import posixpath
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from shipwheel.cli.options import request_from
 from shipwheel.cli.terminal import Terminal
@@ -103,7 +104,6 @@ def _base_name(resolved: "Resolved") -> str:
 
 def _config(built: "Built") -> "ExecutionConfig":
     """Return the image's config, started by the Python of the virtual environment, and not labelled as made by shipwheel."""
-    import msgspec
 
     from shipwheel.venv import VENV
 
@@ -111,7 +111,7 @@ def _config(built: "Built") -> "ExecutionConfig":
     entrypoint = tuple(f"/{VENV}/bin/python" if word == base.interpreter else word for word in config.entrypoint)
     left_out = ("io.shipwheel.version", "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest")
     labels = {key: value for key, value in config.labels.items() if key not in left_out}
-    return msgspec.structs.replace(config, entrypoint=entrypoint, labels=labels)
+    return replace(config, entrypoint=entrypoint, labels=labels)
 
 
 def _health(built: "Built", request: "Request") -> tuple[str, ...]:

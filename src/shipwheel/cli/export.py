@@ -1,10 +1,10 @@
 """`shipwheel export`."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.image_digests import built_image, image_in_registry
@@ -27,12 +27,11 @@ _NEEDS_DIRECTORY = ("helm", "dockerfile", "bake")
 _MEMORY_STEP = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Exported:
+class _Exported(msgspec.Struct, frozen=True):
     """Files by their relative paths: those to write each time, and those that are a person's once they are there."""
 
     files: dict[str, str]
-    once: dict[str, str] = field(default_factory=dict)
+    once: dict[str, str] = msgspec.field(default_factory=dict)
     note: str = ""
 
 

@@ -4,11 +4,12 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import request_from, some_options
@@ -86,8 +87,7 @@ def _front_ends(request: "Request") -> "list[Change]":
     return [Change(Setting("assets", (front.settings,)), front.reason) for front in found]
 
 
-@dataclass(frozen=True, slots=True)
-class _Proposal:
+class _Proposal(msgspec.Struct, frozen=True):
     """The changes that stayed: all of them as settings, the edit of the file, and what is left to a person.
 
     `by_hand` is the command to write in place of the one that a person wrote, empty if that stays.
@@ -116,7 +116,6 @@ def _locks_kept(project: Path) -> Iterator[None]:
 
 def _lock_again(request: "Request", settings: "Settings") -> None:
     """Lock for the settings that stayed: the last lock may be that of a change that did not help."""
-    from dataclasses import replace
 
     from shipwheel.pipeline.build import resolve_request
 
@@ -168,7 +167,6 @@ def _lines(improved: "Improved", proposal: _Proposal) -> Iterator[str]:
 
 def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try":
     """Return the function that builds, loads and tries the project with some settings."""
-    from dataclasses import replace
 
     from shipwheel.cli.advice import ProjectAdvisor
     from shipwheel.cli.source_facts import source_facts

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from shipwheel.cli.command import Command
 from shipwheel.cli.remote import is_path, open_repository, parse_platforms, tag_or_digest
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     """An image and its name: the document with its media type and digest, and the images for the platforms to show."""
 
     name: str

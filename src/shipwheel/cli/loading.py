@@ -1,9 +1,10 @@
 """Bring what a command names into an engine: a project (built first), an image layout, an archive, or an image that the engine pulls."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from shipwheel.cli.options import request_from
 from shipwheel.errors import UsageError
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadedImage", "Naming", "build_and_load", "check_runnable_by", "load_subject"]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedImage:
+class LoadedImage(msgspec.Struct, frozen=True):
     """An image that the engine has: the engine's name for it, its config and platform, and what its volumes are named after."""
 
     name: str

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import request_from, some_options
@@ -82,12 +83,10 @@ def _check(request: "Request", terminal: Terminal) -> int:
 
 
 def _explain(request: "Request", name: str, terminal: Terminal) -> int:
-    from dataclasses import asdict
-
     from shipwheel.pipeline.lock_project import explain_package
 
     found = explain_package(request, name)
-    terminal.result(lambda: asdict(found), _explanation(found))
+    terminal.result(lambda: msgspec.to_builtins(found), _explanation(found))
     return 0
 
 
@@ -169,8 +168,6 @@ def _changes(changes: "Changes", indent: str = "  ") -> Iterator[str]:
 
 
 def _document(found: "Locked") -> dict[str, Any]:
-    from dataclasses import asdict
-
     from shipwheel.locking.diagnose.diff import lock_diff
 
     lock = found.lock
@@ -181,14 +178,14 @@ def _document(found: "Locked") -> dict[str, Any]:
         "origin": lock.origin,
         "python": lock.python,
         "as-of": lock.as_of,
-        "changes": asdict(changes) if changes is not None else None,
+        "changes": msgspec.to_builtins(changes) if changes is not None else None,
         "platforms": [
             {
                 "platform": str(each.target.platform),
                 "distributions": {item.name: item.version for item in each.distributions},
                 "files": {item.name: item.filename for item in each.distributions if item.filename},
                 "bytes": sum(item.size or 0 for item in each.distributions),
-                "left-out": [asdict(gone) for gone in each.left_out],
+                "left-out": [msgspec.to_builtins(gone) for gone in each.left_out],
                 "built": [item.label for item in each.distributions if item.kind != "wheel"],
                 "base-locked": each.target.platform.architecture in lock.base,
             }
@@ -198,12 +195,10 @@ def _document(found: "Locked") -> dict[str, Any]:
 
 
 def _compare(request: "Request", old: str, new: Path | None, terminal: Terminal) -> int:
-    from dataclasses import asdict
-
     from shipwheel.pipeline.lock_compare import compare_locks
 
     found = compare_locks(request, old, new)
-    terminal.result(lambda: asdict(found), _difference(found))
+    terminal.result(lambda: msgspec.to_builtins(found), _difference(found))
     return 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from shipwheel.cli.command import Command
 from shipwheel.cli.terminal import Terminal
@@ -48,7 +49,6 @@ def command(terminal: Terminal, use: str | None, days: int) -> None:
 
 
 def _document(measured: "Sequence[Measurement]", choice: "Choice") -> dict[str, Any]:
-    import msgspec
 
     rows = [{**msgspec.structs.asdict(it), "cost": it.cost if it.rate else None} for it in measured]
     return {"mirrors": rows, "choice": msgspec.structs.asdict(choice), "used": _used(choice)}

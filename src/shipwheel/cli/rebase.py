@@ -1,6 +1,5 @@
 """`shipwheel rebase`."""
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from shipwheel.cli.remote import open_repository, remote_reference, tag_or_diges
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import UsageError
 from shipwheel.events import format_size
+from shipwheel.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from shipwheel.base.model import ImageFacts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_TAG = lazy_pattern(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
 @click.command(

@@ -3,11 +3,11 @@
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from shipwheel.cli.command import CommandWithArguments, container_arguments, option
 from shipwheel.cli.container_options import container_options
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Requested:
+class _Requested(msgspec.Struct, frozen=True):
     """The options of a command line, parsed."""
 
     ports: "tuple[Port, ...]"
@@ -122,7 +121,7 @@ def _start(engine: "Engine", spec: "RunSpec", terminal: Terminal) -> int:
     commands = container.commands
     lines = [f"{spec.name} runs {_origin(spec, engine)}", *_details(spec, engine)]
     terminal.note("\n".join((*lines, f"  logs: {commands.logs}", f"  stop: {commands.stop}", f"  remove: {commands.remove}")))
-    terminal.result(lambda: {"name": spec.name, "engine": engine.name, **asdict(commands)}, [spec.name])
+    terminal.result(lambda: {"name": spec.name, "engine": engine.name, **msgspec.to_builtins(commands)}, [spec.name])
     return 0
 
 

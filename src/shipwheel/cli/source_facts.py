@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipwheel.lazy_pattern import lazy_pattern
+
 if TYPE_CHECKING:
     from shipwheel.pipeline.build import Built
     from shipwheel.project.entrypoint.module import Module
@@ -16,17 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["source_facts"]
 
 _WORDS = "(?:example|sample|dist|template|tmpl|default)"
-_EXAMPLE = re.compile(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
+_EXAMPLE = lazy_pattern(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
 _MAX_FOLDERS = 500
 _WITHOUT_CONTENT = frozenset({"mkdir", "chown", "chmod", "rm", "touch", "ln"})
 
-_READ_VARIABLE = re.compile(
+_READ_VARIABLE = lazy_pattern(
     r"^[ \t]*(?:\w+\.)*(?P<name>\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?:str\()?(?:os\.)?(?:getenv|environ\.get)\("
     r"[ \t]*[\"'](?P<variable>[A-Za-z_]\w*)[\"'][ \t]*\)\)?[ \t]*(?:#.*)?$",
     re.MULTILINE | re.ASCII,
 )
 _MAX_SOURCE = 1 << 20
-_DEVELOPMENT = re.compile(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]|$)")
+_DEVELOPMENT = lazy_pattern(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]|$)")
 
 
 def source_facts(built: "Built") -> "SourceFacts":

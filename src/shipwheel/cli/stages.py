@@ -1,7 +1,8 @@
 """The stages of the work as events tell them: which are in progress, and the line that each leaves. Pure: nothing is printed here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from shipwheel.events import Moved, StageFinished, StageStarted, format_size
 
@@ -11,8 +12,7 @@ _MIN_SHOWN_S = 0.05
 """Shorter stages leave no line unless they are notable."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageLine:
+class StageLine(msgspec.Struct, frozen=True):
     """A finished stage or detail. `seconds` is how long it took. A `notable` one is shown even if it took no time."""
 
     stage: str
@@ -31,8 +31,7 @@ class StageLine:
         return f"{stage_and_time(name, self.seconds)}  {self.text}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A stage in progress. `detail` names the part that is in progress; `total` is 0 if it is unknown."""
 
     stage: str
@@ -43,8 +42,7 @@ class Row:
     amount: str = ""
 
 
-@dataclass(slots=True)
-class _Work:
+class _Work(msgspec.Struct):
     """A stage, or a detail of the stage `parent`, in progress. `runs` counts the details of one name that run side by side."""
 
     started: float
@@ -52,8 +50,8 @@ class _Work:
     total: int
     parent: str = ""
     runs: int = 1
-    moved: dict[str, int] = field(default_factory=dict)
-    summaries: list[str] = field(default_factory=list)
+    moved: dict[str, int] = msgspec.field(default_factory=dict)
+    summaries: list[str] = msgspec.field(default_factory=list)
     fetched_files: int = 0
     fetched_bytes: int = 0
 

@@ -1,17 +1,17 @@
 """`--verbose`: requests and started programs, seen in one place each, whichever module makes them."""
 
 import logging
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from shipwheel.download.http import redacted
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["trace"]
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS = lazy_pattern(r"(?<=://)[^/@\s]+@")
 
 
 def trace(write: Callable[[str], None]) -> None:

@@ -24,12 +24,12 @@ __all__ = ["command"]
 @click.argument("path", type=click.Path(path_type=Path))
 def command(terminal: Terminal, path: Path) -> None:
     """Print one line for each image. A problem is an error that names both values."""
-    from dataclasses import asdict
+    import msgspec
 
     from shipwheel.oci.validate.check import validate
 
     report = validate(path)
-    terminal.result(lambda: {**asdict(report), "path": str(report.path)}, _lines(report))
+    terminal.result(lambda: {"path": str(report.path), "images": msgspec.to_builtins(report.images), "notes": report.notes}, _lines(report))
 
 
 def _lines(report: "Report") -> Iterator[str]:

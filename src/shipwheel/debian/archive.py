@@ -3,11 +3,11 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
 from shipwheel.debian.package_index import Contents, DebianPackageIndex
@@ -27,8 +27,7 @@ _MAX_RELEASE_BYTES = 8 << 20
 _DATES = "debian-release-date"
 
 
-@dataclass(frozen=True, slots=True)
-class _SignedRelease:
+class _SignedRelease(msgspec.Struct, frozen=True):
     """One of the releases that a suite consists of: the suite itself, its updates or its security updates."""
 
     archive: str

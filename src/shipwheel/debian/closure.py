@@ -5,7 +5,8 @@ What the user names is also followed through Depends, see `depends`.
 
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.debian.depends import follow_depends
 from shipwheel.debian.package import DebianPackage
@@ -33,8 +34,7 @@ _ABI_STABLE = frozenset({"libatomic.so.1", "libgcc_s.so.1", "libgomp.so.1", "lib
 """Libraries of which any recent enough copy works. Whether a copy is recent enough is proved later, by symbol versions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Closure:
+class Closure(msgspec.Struct, frozen=True):
     """The packages of a base sorted by name, and their segments in the same order.
 
     `unresolved` are the sonames that neither they nor the archive provide, with the objects that need them.
@@ -45,8 +45,7 @@ class Closure:
     unresolved: Mapping[str, tuple[ElfObject, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(msgspec.Struct, frozen=True):
     """A package to load, to be kept if it has one of these files; without `files` it is always kept."""
 
     package: DebianPackage

@@ -1,7 +1,6 @@
 """The files of a composed base that maintainer scripts would make: users, certificates, links and the loader's cache."""
 
 import io
-import re
 import tarfile
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +9,7 @@ import msgspec
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import EntryType, FileEntry, directory, file, symlink
 from shipwheel.files.segment import Segment, find_segment, key_of, load_segment_metadata, make_segment, uncompressed_chunks
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.suites import Suite
@@ -30,7 +30,7 @@ _NSSWITCH = (
     "protocols: files\nservices: files\nethers: files\nrpc: files\nnetgroup: files\n"
 )
 _CERTIFICATES_PACKAGE = "ca-certificates"
-_CERTIFICATE = re.compile(r"usr/share/ca-certificates/mozilla/.+\.crt")
+_CERTIFICATE = lazy_pattern(r"usr/share/ca-certificates/mozilla/.+\.crt")
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 

@@ -5,9 +5,11 @@ import queue
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.download.mirrors import MIRRORS
 from shipwheel.errors import FetchError, UsageError
@@ -24,8 +26,7 @@ _PROBED_SUITE = "bookworm"
 _HINT = f"Set {MIRROR_VARIABLE} to the URL of a Debian mirror that this machine can reach, for example https://HOST/debian."
 
 
-@dataclass(frozen=True, slots=True)
-class DebianMirror:
+class DebianMirror(msgspec.Struct, frozen=True):
     """Base URLs of the `debian` and the `debian-security` archive, without a trailing slash; `fallbacks` carry the same files."""
 
     debian: str

@@ -5,7 +5,6 @@ container does not need are excluded. dpkg's metadata is added in the form that 
 """
 
 import posixpath
-import re
 import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, cast
@@ -17,6 +16,7 @@ from shipwheel.digest import Digest, Sha256, sha256_digest
 from shipwheel.errors import DamagedBlob
 from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file, spooled_file
 from shipwheel.files.segment import key_of
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.store import Store
 
 __all__ = ["EXCLUDED", "MERGED_DIRECTORIES", "DebSource", "DebianPackage", "is_excluded", "usr_merged"]
@@ -99,7 +99,7 @@ EXCLUDED = {
 
 _EXCLUDED = tuple(prefix for prefixes in EXCLUDED.values() for prefix in prefixes)
 # Licences require that the copyright stays with the package.
-_COPYRIGHT = re.compile(r"usr/share/doc/[^/]+(?:/copyright)?")
+_COPYRIGHT = lazy_pattern(r"usr/share/doc/[^/]+(?:/copyright)?")
 
 
 class DebianPackage(msgspec.Struct, frozen=True):

@@ -1,18 +1,17 @@
 """Relationship fields of packages: Depends and Provides (deb-control(5), Debian Policy 7)."""
 
-import re
-from dataclasses import dataclass
+import msgspec
 
 from shipwheel.debian.version import version_key
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["Relation", "parse_relations"]
 
 # "libc6 (>= 2.36) [linux-any] <!nocheck>", "python3:any"
-_RELATION = re.compile(r"\s*([^\s:(\[<|,]+)(?::[\w-]+)?\s*(?:\(\s*(<<|<=|>=|>>|=|<|>)\s*([^)\s]+)\s*\))?")
+_RELATION = lazy_pattern(r"\s*([^\s:(\[<|,]+)(?::[\w-]+)?\s*(?:\(\s*(<<|<=|>=|>>|=|<|>)\s*([^)\s]+)\s*\))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(msgspec.Struct, frozen=True):
     """A package's name, and the versions of it that are meant; without an operator all."""
 
     name: str

@@ -6,10 +6,11 @@ rejected. The keys are those of Debian's archive keyring, shipped as `keyring.pg
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from importlib.resources import files
+
+import msgspec
 
 from shipwheel.digest import Sha256, as_sha256
 from shipwheel.errors import SignatureError
@@ -26,8 +27,7 @@ MAX_LAG = timedelta(days=7)
 _HINT = "The mirror is broken or cannot be trusted: use another one (SHIPWHEEL_DEBIAN_MIRROR)."
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(msgspec.Struct, frozen=True):
     """The fields of a release that shipwheel uses."""
 
     codename: str

@@ -1,10 +1,10 @@
 """Debian version numbers (Debian Policy 5.6.12, deb-version(7))."""
 
-import re
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["upstream", "version_key"]
 
-_RUNS = re.compile(r"(\D*)(\d*)")
+_RUNS = lazy_pattern(r"(\D*)(\d*)")
 _TILDE, _END, _LETTER, _OTHER = -1, 0, 0, 256
 
 _Part = tuple[tuple[int, ...], int]

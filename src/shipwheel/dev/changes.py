@@ -1,8 +1,9 @@
 """The saved files that matter: dependencies and settings build the image again, code and configuration start the processes again."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.project.project import Project
 
@@ -21,8 +22,7 @@ _REBUILDING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(msgspec.Struct, frozen=True):
     """Files that were saved at one time, as paths relative to the project; those that decide the image, and others."""
 
     rebuilding: tuple[str, ...]
@@ -32,8 +32,7 @@ class Saved:
         return bool(self.rebuilding or self.restarting)
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(msgspec.Struct, frozen=True):
     """The files of a project whose changes matter."""
 
     root: Path

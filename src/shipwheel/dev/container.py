@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
+
+import msgspec
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.engine.interface import Mount
@@ -21,8 +22,7 @@ _OWN_RELOAD = {"streamlit": {"STREAMLIT_SERVER_RUN_ON_SAVE": "true", "STREAMLIT_
 _RELOAD_GRACE_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class DevProcess:
+class DevProcess(msgspec.Struct, frozen=True):
     """A process of the project: its name and its command, behind the image's init and launcher."""
 
     name: str

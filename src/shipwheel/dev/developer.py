@@ -2,8 +2,9 @@
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.engine.interface import Mount
@@ -17,8 +18,7 @@ _NO_IDS = 1000
 """The IDs where the system has none: its containers run in a virtual machine that maps all to the person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Developer:
+class Developer(msgspec.Struct, frozen=True):
     """The numeric user and group that own the directory."""
 
     uid: int

@@ -4,10 +4,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from shipwheel.download.http import TransientError, raise_for_status, range_start, redacted, translate_errors
 from shipwheel.download.servers import Servers
@@ -34,8 +35,7 @@ class Progress(Protocol):
     def wait(self, seconds: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """The values that all attempts to download one file share. `size` in bytes, None if unknown."""
 
     client: "httpx.Client"
@@ -45,8 +45,7 @@ class Context:
     progress: Progress
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """A running attempt. `position` is its offset in the file, `received` the number of bytes it has brought."""
 
     url: str

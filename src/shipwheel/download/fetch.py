@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
+
+import msgspec
 
 from shipwheel.digest import Digest, hash_digest
 from shipwheel.download.attempt import Context, PartialFile, is_local, local_path, read_local
@@ -44,8 +45,7 @@ WORKERS = 8
 """Downloads at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(msgspec.Struct, frozen=True):
     """A file to download from any of its URLs. `digest` is `sha256:<hex>`; `size` is in bytes, None if unknown."""
 
     urls: tuple[str, ...]
@@ -160,8 +160,7 @@ def _client() -> "httpx.Client":
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Progress:
+class _Progress(msgspec.Struct, frozen=True):
     """Reports the progress of one download, and ends it when the stage ends."""
 
     stage: str

@@ -11,7 +11,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,8 +209,7 @@ def best_addresses(measured: Sequence[Measurement], kind: str, count: int = 3) -
     return tuple(it.address for it in usable[:count])
 
 
-@dataclass(slots=True)
-class _Probe:
+class _Probe(msgspec.Struct):
     """The measurement of one mirror, which ends at `deadline`. `what` is Debian's suite, or the path of a standalone Python."""
 
     name: str
@@ -222,7 +220,7 @@ class _Probe:
     first: float = 0.0
     rate: float = 0.0
     fresh: str = ""
-    transfers: list[tuple[int, float]] = field(default_factory=list)
+    transfers: list[tuple[int, float]] = msgspec.field(default_factory=list)
     """(bytes, seconds) of each response."""
 
     def run(self) -> Measurement:

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+
+import msgspec
 
 from shipwheel.download.attempt import Attempt, Context, PartialFile, run_attempt
 from shipwheel.download.http import MAX_ATTEMPTS, TransientError, back_off, retries_exhausted
@@ -53,8 +54,7 @@ def race(context: Context, files: Mapping[str, PartialFile], failures: list[Fetc
     return None
 
 
-@dataclass(slots=True)
-class _Round:
+class _Round(msgspec.Struct):
     """One round, in which every URL is asked at most once more, several of them side by side if the first ones are slow."""
 
     context: Context
@@ -62,11 +62,11 @@ class _Round:
     waiting: list[str]
     number: int
     verify: Verify
-    errors: dict[str, TransientError | FetchError] = field(default_factory=dict)
-    running: list[Attempt] = field(default_factory=list)
-    slow: list[Attempt] = field(default_factory=list)
+    errors: dict[str, TransientError | FetchError] = msgspec.field(default_factory=dict)
+    running: list[Attempt] = msgspec.field(default_factory=list)
+    slow: list[Attempt] = msgspec.field(default_factory=list)
     """Attempts that were too slow when other servers joined."""
-    outcomes: "SimpleQueue[_Outcome]" = field(default_factory=SimpleQueue)
+    outcomes: "SimpleQueue[_Outcome]" = msgspec.field(default_factory=SimpleQueue)
     checked_at: float = 0.0
     checked_length: int = 0
 

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+import msgspec
 
 __all__ = ["CORRUPT", "SLOW", "STALLED", "Servers", "server_of"]
 
@@ -26,11 +27,10 @@ def server_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
 
 
-@dataclass(slots=True)
-class _Server:
+class _Server(msgspec.Struct):
     severity: int = 0
     rate: float | None = None
-    failures: dict[str, set[str]] = field(default_factory=dict)
+    failures: dict[str, set[str]] = msgspec.field(default_factory=dict)
     proven: bool = False
 
 

@@ -21,13 +21,14 @@ from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig, execution_config
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 
 __all__ = ["DockerLike", "InspectedImage", "is_elsewhere"]
 
-_CLIENT_VARIABLES = re.compile(
+_CLIENT_VARIABLES = lazy_pattern(
     r"(DOCKER_|CONTAINER|NERDCTL_|BUILDKIT_|PODMAN_|STORAGE_|XDG_|LD_|SSH_|LC_|TMP)\w*|(HTTPS?|NO|ALL)_PROXY|"
     r"GO(DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK)|PATH|HOME|USER|LOGNAME|SHELL|PWD|TERM|LANG|LANGUAGE|TZ|DBUS_SESSION_BUS_ADDRESS|"
     r"REGISTRY_AUTH_FILE|NOTIFY_SOCKET",

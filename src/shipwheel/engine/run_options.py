@@ -12,6 +12,7 @@ from shipwheel.container_path import ContainerPath, as_container_path
 from shipwheel.engine.interface import Mount, Port
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, Warned
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExposedPort
 
 __all__ = [
@@ -37,11 +38,11 @@ _TAKEN = "is taken"
 _SOCKET_TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
-_PORT = re.compile(
+_PORT = lazy_pattern(
     r"(?:(?:\[(?P<six>[0-9a-fA-F:]+)\]|(?P<four>\d{1,3}(?:\.\d{1,3}){3})):)?(?:(?P<host>\d{1,5}):)?(?P<inside>\d{1,5})(?:/(?P<kind>tcp|udp))?"
 )
-_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_DRIVE = re.compile(r"[a-zA-Z]:[\\/]")
+_VOLUME_NAME = lazy_pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_DRIVE = lazy_pattern(r"[a-zA-Z]:[\\/]")
 
 
 def parse_port(text: str) -> Port:

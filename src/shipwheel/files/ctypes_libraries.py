@@ -2,12 +2,14 @@
 
 import re
 
+from shipwheel.lazy_pattern import lazy_pattern
+
 __all__ = ["ctypes_libraries", "library_stem"]
 
-_CALLS = re.compile(rb"""find_library\(\s*["']([\w.+-]+)["']|["'](lib[\w.+-]*?\.so\.[\d.]*\d)["']""")
+_CALLS = lazy_pattern(rb"""find_library\(\s*["']([\w.+-]+)["']|["'](lib[\w.+-]*?\.so\.[\d.]*\d)["']""")
 # Much faster to find than the calls, and most modules contain neither.
 _HINTS = (b"find_library(", b".so.")
-_OPTIONAL = re.compile(r"(^|/)(tests?|testing|_?plugins?|contrib|examples?|experimental|benchmarks?|tools|scripts|docs?)/")
+_OPTIONAL = lazy_pattern(r"(^|/)(tests?|testing|_?plugins?|contrib|examples?|experimental|benchmarks?|tools|scripts|docs?)/")
 """Directories with modules that not every user of a package imports."""
 
 

@@ -3,8 +3,9 @@
 import io
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files.entry import EntryType, FileEntry, spooled_file
@@ -14,8 +15,7 @@ from shipwheel.store import Store
 __all__ = ["TrimmedSegment"]
 
 
-@dataclass(frozen=True)
-class TrimmedSegment:
+class TrimmedSegment(msgspec.Struct, frozen=True, dict=True):
     """The source of a segment's entries without those at `paths`. It reads the segment's bytes, not the file that they came from."""
 
     segment: Segment

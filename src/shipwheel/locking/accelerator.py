@@ -7,9 +7,11 @@ resolutions: after the first one, each package that uv's setting covers is overr
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import LockError
 from shipwheel.locking import uv
@@ -31,8 +33,7 @@ COVERED = frozenset(
 _INDEX = "shipwheel-accelerator"
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(msgspec.Struct, frozen=True):
     """The packages to lock from the vendor's index `url`: `requirements` with the versions of the first resolution."""
 
     backend: str

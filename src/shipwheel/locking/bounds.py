@@ -9,8 +9,8 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 __all__ = ["BOUNDS_HINT", "Bounds", "BoundsWatch", "OverBounds", "disk_usage"]
 
@@ -25,8 +25,7 @@ _FREE_SHARE = 10
 """One part of this many of the free space stays free for others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The most that one program of a build may use: seconds, and bytes in its directories."""
 
     seconds: float = 180 * 60

@@ -8,27 +8,29 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from shipwheel.lazy_pattern import lazy_pattern
+
 __all__ = ["build_variables", "locale_variables", "network_variables", "uv_environment"]
 
-_SYSTEM = re.compile(
+_SYSTEM = lazy_pattern(
     r"PATH|TMPDIR|TEMP|TMP|LANG|LANGUAGE|LC_\w+|SYSTEMROOT|COMSPEC|PATHEXT|LD_LIBRARY_PATH|NIX_\w+|SDKROOT|DEVELOPER_DIR", re.ASCII
 )
-_USER = re.compile(r"HOME|USER|LOGNAME|USERPROFILE|(LOCAL)?APPDATA|PROGRAMDATA|XDG_\w+|DBUS_SESSION_BUS_ADDRESS", re.ASCII)
-_NETWORK = re.compile(r"(?i:(http|https|all|no)_proxy)|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE", re.ASCII)
-_ACCESS = re.compile(
+_USER = lazy_pattern(r"HOME|USER|LOGNAME|USERPROFILE|(LOCAL)?APPDATA|PROGRAMDATA|XDG_\w+|DBUS_SESSION_BUS_ADDRESS", re.ASCII)
+_NETWORK = lazy_pattern(r"(?i:(http|https|all|no)_proxy)|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE", re.ASCII)
+_ACCESS = lazy_pattern(
     r"NETRC|SSH_(AUTH_SOCK|ASKPASS)|(PYTHON_)?KEYRING_\w+|UV_(?!PUBLISH_)\w+|"
     r"GIT_(CONFIG|ASKPASS|SSH|SSL|HTTP|PROXY|TERMINAL_PROMPT|ALLOW_PROTOCOL|EXEC_PATH|TRACE|LFS)\w*",
     re.A,
 )
 """The variables that give access to indexes and repositories."""
-_CLOUD = re.compile(r"(AWS|AZURE|GOOGLE|CLOUDSDK|ARTIFACTS|VSS)_\w+", re.ASCII)
+_CLOUD = lazy_pattern(r"(AWS|AZURE|GOOGLE|CLOUDSDK|ARTIFACTS|VSS)_\w+", re.ASCII)
 """The variables from which plugins of the program keyring make logins of indexes."""
-_BUILD = re.compile(
+_BUILD = lazy_pattern(
     r"(SETUPTOOLS|VCS_VERSIONING|DISTUTILS|PBR|HATCH_BUILD|PDM_BUILD|POETRY_DYNAMIC_VERSIONING|UV_DYNAMIC_VERSIONING)_\w+|\w*NO_EXTENSIONS",
     re.ASCII,
 )
 """The variables that tell build backends a version, or to leave out extension modules. None of them is a secret."""
-_NAMED = re.compile(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
+_NAMED = lazy_pattern(r"\$\{([A-Za-z_]\w*)\}", re.ASCII)
 
 
 def uv_environment(environ: Mapping[str, str], directory: Path | None) -> dict[str, str]:

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.pylock import FORMAT
@@ -22,8 +23,7 @@ _VALUES = frozenset({"Python", "as-of", "extras", "groups", "what settings and c
 """The parts that are written out; the others are checksums."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LockRequest:
+class LockRequest(msgspec.Struct, frozen=True, eq=False):
     """The inputs of one lock: the user's directory, as it was read, and the user's choices.
 
     `python` is a minor version ("3.11"). `as_of` is the day whose packages count. `extras` and `groups` are the chosen optional
@@ -42,9 +42,9 @@ class LockRequest:
     accelerator: str = ""
     accelerator_index: str = ""
     build_network: tuple[str, ...] = ()
-    build_bounds: Bounds = field(default_factory=Bounds)
-    replaced: Mapping[str, str] = field(default_factory=dict)
-    indexes: Indexes = field(default_factory=Indexes)
+    build_bounds: Bounds = msgspec.field(default_factory=Bounds)
+    replaced: Mapping[str, str] = msgspec.field(default_factory=dict)
+    indexes: Indexes = msgspec.field(default_factory=Indexes)
 
     @property
     def root(self) -> Path:

@@ -1,10 +1,11 @@
 """Make the lock: resolve the requirements, or take another tool's lock, and write the result in the form of PEP 751."""
 
 from collections.abc import Container, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, silent

@@ -1,6 +1,5 @@
 """The error for locked packages that have no file for a target: why, which files there are, and what can be done about it."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from types import MappingProxyType
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.errors import LockError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.target import Target, python_tags
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ __all__ = [
     "system_names",
 ]
 
-_LINUX = re.compile(r"linux|manylinux|musllinux|any$")
+_LINUX = lazy_pattern(r"linux|manylinux|musllinux|any$")
 """Platform tags of wheels that some Linux can use."""
 
-_MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(.+)")
+_MANYLINUX = lazy_pattern(r"manylinux_(\d+)_(\d+)_(.+)")
 _SYSTEMS = {"win": "Windows", "macosx": "macOS", "ios": "iOS", "android": "Android"}
 _WINDOWS, _NOT_LINUX = "sys_platform == 'win32'", "sys_platform != 'linux'"
 _MAX_REPORTED_FILES = 6

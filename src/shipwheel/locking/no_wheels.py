@@ -5,8 +5,10 @@ each of them and why.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.locking.diagnose.lookup import Lookup
 from shipwheel.locking.synthetic import SYNTHETIC, Synthetic
@@ -17,8 +19,7 @@ __all__ = ["PackageWithoutWheels", "package_without_wheels"]
 _NEVER = "python_version < '0'"
 
 
-@dataclass(frozen=True, slots=True)
-class PackageWithoutWheels:
+class PackageWithoutWheels(msgspec.Struct, frozen=True):
     """A package as a pylock.toml has it, with all its files, and the names of the packages that depend on it."""
 
     package: Mapping[str, Any]

@@ -1,6 +1,6 @@
 """Builds that worked with the tools of their time: what they print when today's setuptools or Cython no longer has what they use."""
 
-import re
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["older_requirement_in"]
 
@@ -13,7 +13,7 @@ _SIGNS = (
     (r"InvalidConfigError: Invalid (?:dash-separated|uppercase) key", "setuptools<78"),
     (r"AttributeError: cython_sources", "cython<3"),
 )
-_COMPILED = tuple((re.compile(pattern), requirement) for pattern, requirement in _SIGNS)
+_COMPILED = tuple((lazy_pattern(pattern), requirement) for pattern, requirement in _SIGNS)
 
 
 def older_requirement_in(output: str) -> str:

@@ -5,9 +5,10 @@ uv prefers the versions in a project's existing uv.lock. A small one, made from 
 
 import tomllib
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.events import Warned
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
@@ -23,8 +24,7 @@ _UNUSED_INDEX = "https://index.invalid/simple"
 """uv requires an index in the entries, but reads only their names and versions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(msgspec.Struct, frozen=True):
     """The packages that may change to newer versions: all, the named ones, or none."""
 
     everything: bool = False

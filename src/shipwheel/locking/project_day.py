@@ -7,9 +7,9 @@ pinned, as of the last commit, if that is long ago.
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
 from shipwheel.events import Warned
@@ -30,8 +30,7 @@ _BOUNDS = frozenset({"==", "===", "~=", "<", "<="})
 _MAX_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectDay:
+class ProjectDay(msgspec.Struct, frozen=True):
     """A day as of which an old project's packages are taken, and the sentence that says why."""
 
     day: datetime.date

@@ -8,22 +8,22 @@ interpret.
 
 import json
 import os
-import re
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.decoding import InvalidDocument, convert
 from shipwheel.digest import as_sha256
 from shipwheel.errors import LockError
+from shipwheel.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from packaging.pylock import Package
@@ -43,7 +43,7 @@ _PACKAGE_KEYS = (
     *("attestation-identities", "tool"),
 )
 _TOP_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups", "created-by")
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_BARE = lazy_pattern(r"[A-Za-z0-9_-]+")
 
 
 class _Named(msgspec.Struct):
@@ -85,8 +85,7 @@ class _Shape(msgspec.Struct):
     default_groups: list[str] = msgspec.field(name="default-groups", default_factory=list)
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(msgspec.Struct, frozen=True, dict=True):
     """A lock as its file has it: `data` is the TOML document, and paths in it are relative to the directory of `path`."""
 
     path: Path

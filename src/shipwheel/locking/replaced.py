@@ -1,7 +1,8 @@
 """Packages that the user replaces by others of the same content, such as one that brings wheels: the setting `replace`."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.locking.synthetic import Synthetic
 from shipwheel.versions import normalized

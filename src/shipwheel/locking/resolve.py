@@ -7,9 +7,11 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned, silent
@@ -34,8 +36,7 @@ from shipwheel.project.requirements import Requirements
 __all__ = ["LockContents", "declared_requirements", "resolve"]
 
 
-@dataclass(frozen=True, slots=True)
-class LockContents:
+class LockContents(msgspec.Struct, frozen=True):
     """The contents of a lock: a pylock.toml, the graph (a uv.lock), and where the requirements come from.
 
     `project` is the user's own package, which is not in the lock. `roots` maps a direct requirement to the place that states it;
@@ -47,12 +48,12 @@ class LockContents:
     uv_lock: Mapping[str, Any]
     origin: str
     project: str = ""
-    roots: Mapping[str, str] = field(default_factory=dict)
+    roots: Mapping[str, str] = msgspec.field(default_factory=dict)
     exact_roots: bool = False
     is_pinned: bool = False
-    hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    accelerator: Mapping[str, Any] = field(default_factory=dict)
-    build_requirements: BuildRequirements = field(default_factory=dict)
+    hashes: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    accelerator: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    build_requirements: BuildRequirements = msgspec.field(default_factory=dict)
     unbuildable: frozenset[str] = frozenset()
 
 

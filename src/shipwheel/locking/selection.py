@@ -6,10 +6,12 @@ Nothing is downloaded. Packages without a usable file are collected over all tar
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.digest import Digest, Sha256, as_sha256, sha256_digest
 from shipwheel.errors import LockError
@@ -34,8 +36,7 @@ T = TypeVar("T")
 __all__ = ["LeftOut", "LockedDistribution", "Selection", "missing_wheel", "requirers", "select", "select_all"]
 
 
-@dataclass(frozen=True, slots=True)
-class LockedDistribution:
+class LockedDistribution(msgspec.Struct, frozen=True):
     """A file of the lock (`kind` wheel or sdist), or a source (`kind` directory or vcs) that a wheel is built from.
 
     `urls` are tried in order, a local file has a file: URL. `sha256` is hex; `size` is in bytes, None where the lock does not say.
@@ -69,8 +70,7 @@ class LockedDistribution:
         return f"{self.name} {self.version}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(msgspec.Struct, frozen=True):
     """A package of a frozen list that a target can neither use nor needs; `wanted_by` are the lines and packages that require it."""
 
     name: str
@@ -79,8 +79,7 @@ class LeftOut:
     wanted_by: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The distributions for one target, in the order of the lock."""
 
     target: Target

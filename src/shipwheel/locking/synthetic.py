@@ -5,15 +5,16 @@ import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import LockError, ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking import uv
 from shipwheel.locking.build_requirements import BuildRequirements
 from shipwheel.locking.diagnose.uv_errors import resolution_error
@@ -40,14 +41,13 @@ _LINUX = f"sys_platform == 'linux' and platform_python_implementation == 'CPytho
 _EXTRA = "extra-build-dependencies"
 _CONSTRAINTS = "build-constraint-dependencies"
 _VARIABLES = "extra-build-variables"
-_OUTSIDE = re.compile(r"PATH|(SHIPWHEEL|UV|DYLD)_\w+", re.ASCII)
+_OUTSIDE = lazy_pattern(r"PATH|(SHIPWHEEL|UV|DYLD)_\w+", re.ASCII)
 """Variables by which programs are found, and those between shipwheel, uv and its builds."""
 _METADATA = "dependency-metadata"
 _SCRIPT_SETTINGS = ("index", "constraint-dependencies", "override-dependencies", "prerelease")
 
 
-@dataclass(frozen=True, slots=True)
-class Synthetic:
+class Synthetic(msgspec.Struct, frozen=True):
     """A project for uv to lock.
 
     `origin` is the user's file that errors name. `project` is the user's own package, which is left out of the lock. `copies` maps private
@@ -58,11 +58,11 @@ class Synthetic:
     python: str
     origin: str
     dependencies: tuple[str, ...] = ()
-    sources: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
     project: str = ""
-    copies: Mapping[str, str] = field(default_factory=dict)
-    names: Mapping[Line, str] = field(default_factory=dict)
+    copies: Mapping[str, str] = msgspec.field(default_factory=dict)
+    names: Mapping[Line, str] = msgspec.field(default_factory=dict)
     preferred: tuple[Mapping[str, Any], ...] = ()
 
     @property

@@ -23,6 +23,7 @@ import msgspec
 
 from shipwheel.digest import Sha256
 from shipwheel.errors import BuildError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.build_python import build_python, hook_variables
 from shipwheel.locking.environment import uv_environment
 from shipwheel.locking.process import Finished, run_process
@@ -70,13 +71,13 @@ __all__ = [
 T = TypeVar("T")
 R = TypeVar("R")
 
-_REMOVED = re.compile(
+_REMOVED = lazy_pattern(
     r"UV_(PROJECT|WORKING|PYTHON$|FROZEN|LOCKED|ISOLATED|NO_SYNC|EXCLUDE|RESOLUTION|PRERELEASE|FORK|CONSTRAINT|OVERRIDE|BUILD_CONSTRAINT|DEV|"
     r"NO_DEV|GROUP|NO_GROUP|NO_SOURCES|NO_BINARY|NO_BUILD|REQUIRE|NO_REQUIRE|ENV_FILE|CUSTOM|NO_EDITABLE|SYSTEM_PYTHON|TORCH|COLOR|NO_INSTALL)"
 )
 """Variables of uv that would change what is locked or built."""
 
-_INDEX_VARIABLE = re.compile(
+_INDEX_VARIABLE = lazy_pattern(
     r"UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|INDEX_STRATEGY|OFFLINE|INSECURE_HOST|HTTP_\w+|NO_PROGRESS)|NO_COLOR"
 )
 

@@ -9,10 +9,12 @@ git printed stands below its cause, after a line such as `[stderr]`, and decides
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
+import msgspec
+
 from shipwheel.digest import Sha256, as_sha256
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.old_builds import older_requirement_in
 from shipwheel.versions import normalized
 
@@ -36,40 +38,40 @@ __all__ = [
 ROOT = "shipwheel-lock"
 """The name of the project that uv locks in place of the user's. uv's messages call it by this name, or "your project"."""
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_ANSI = lazy_pattern(r"\x1b\[[0-9;]*m")
 _NAME = r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?"
 _EXTRAS = r"(?:\[[^\]]*\])?"
 _SPECIFIER = r"(?:[<>=!~]\S*)?"
 
-_PRINTED_BY_OTHERS = re.compile(r"\s*(\[(stderr|stdout)\]|--- (stderr|stdout))$")
-_PREMISE = re.compile(rf"(?:all versions of )?({_NAME}){_EXTRAS}({_SPECIFIER}) depends? on ({_NAME})({_EXTRAS})({_SPECIFIER})")
-_NEXT_REQUIREMENT = re.compile(rf"({_NAME})({_EXTRAS})({_SPECIFIER})$")
-_NOT_FOUND = re.compile(rf"({_NAME}) was not found in the package registry")
-_NO_VERSION = re.compile(rf"no versions? of ({_NAME})")
-_UNUSABLE = re.compile(
+_PRINTED_BY_OTHERS = lazy_pattern(r"\s*(\[(stderr|stdout)\]|--- (stderr|stdout))$")
+_PREMISE = lazy_pattern(rf"(?:all versions of )?({_NAME}){_EXTRAS}({_SPECIFIER}) depends? on ({_NAME})({_EXTRAS})({_SPECIFIER})")
+_NEXT_REQUIREMENT = lazy_pattern(rf"({_NAME})({_EXTRAS})({_SPECIFIER})$")
+_NOT_FOUND = lazy_pattern(rf"({_NAME}) was not found in the package registry")
+_NO_VERSION = lazy_pattern(rf"no versions? of ({_NAME})")
+_UNUSABLE = lazy_pattern(
     rf"({_NAME}){_EXTRAS}(?:\{{[^}}]*\}})?((?:[=<>!~]=|[<>])\S+)? (?:has|have) no "
     r"(?:(`[^`]*`)-compatible )?(?:usable )?wheels( with a matching Python)?"
 )
 
-_NO_INTERPRETER = re.compile(r"No interpreter found|No download found|python-build-standalone")
+_NO_INTERPRETER = lazy_pattern(r"No interpreter found|No download found|python-build-standalone")
 _UPLOAD_TIME = "is missing an upload date"
-_CREDENTIALS = re.compile(r"401 Unauthorized|403 Forbidden|authentication credentials")
-_PYTHON = re.compile(r"[Rr]equires-[Pp]ython|Python version|Python>|Python requirement")
-_UNREACHABLE = re.compile(
+_CREDENTIALS = lazy_pattern(r"401 Unauthorized|403 Forbidden|authentication credentials")
+_PYTHON = lazy_pattern(r"[Rr]equires-[Pp]ython|Python version|Python>|Python requirement")
+_UNREACHABLE = lazy_pattern(
     r"Failed to (fetch|unzip|download|extract|read)|error sending request|Request failed|tcp connect|dns error|timed out|HTTP status"
 )
-_NOT_AN_INDEX = re.compile(r"unexpected (JSON|HTML|content type|response)|[Uu]nsupported `?[Cc]ontent.[Tt]ype|Couldn't parse")
-_URL = re.compile(r"(?:for url \(|Failed to fetch: |from )`?(https?://[^\s`)]+)")
-_BUILT = re.compile(rf"Failed to build `({_NAME})(?:==| @ )")
-_MISSING_MODULE = re.compile(r"^ *ModuleNotFoundError: No module named '([\w.]+)'$", re.MULTILINE)
-_BUILD = re.compile(r"[Bb]uild backend|Failed to build")
-_RUST = re.compile(r"Rust compiler\b|[Rr]ust not found|No such file or directory: '(?:cargo|rustc)'|cargo metadata`? (?:returned|failed)")
-_GIT = re.compile(r"Git operation failed")
+_NOT_AN_INDEX = lazy_pattern(r"unexpected (JSON|HTML|content type|response)|[Uu]nsupported `?[Cc]ontent.[Tt]ype|Couldn't parse")
+_URL = lazy_pattern(r"(?:for url \(|Failed to fetch: |from )`?(https?://[^\s`)]+)")
+_BUILT = lazy_pattern(rf"Failed to build `({_NAME})(?:==| @ )")
+_MISSING_MODULE = lazy_pattern(r"^ *ModuleNotFoundError: No module named '([\w.]+)'$", re.MULTILINE)
+_BUILD = lazy_pattern(r"[Bb]uild backend|Failed to build")
+_RUST = lazy_pattern(r"Rust compiler\b|[Rr]ust not found|No such file or directory: '(?:cargo|rustc)'|cargo metadata`? (?:returned|failed)")
+_GIT = lazy_pattern(r"Git operation failed")
 
-_USELESS_HINT = re.compile(
+_USELESS_HINT = lazy_pattern(
     r"\n\s*hint: (Build failures|To update|The `requires-python`|While the active Python|You can re-run|Pre-releases are available)[^\n]*"
 )
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_URL_CREDENTIALS = lazy_pattern(r"(?<=://)[^/\s@'\"]+@")
 
 
 class FailureKind(Enum):
@@ -105,8 +107,7 @@ class FailureKind(Enum):
     """A server gave no answer, or an incomplete one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Premise:
+class Premise(msgspec.Struct, frozen=True):
     """A requirement that uv's explanation of a conflict states: `dependent` at `version` requires `name`.
 
     `dependent` and `name` are normalized; `dependent` is `ROOT` for the project itself. `version` is a specifier ("==1.0", "<=1.0"),
@@ -120,8 +121,7 @@ class Premise:
     specifier: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UnusablePackage:
+class UnusablePackage(msgspec.Struct, frozen=True):
     """A package that uv refuses because it has neither a source nor a usable wheel; `dependents` are the packages that depend on it."""
 
     name: str
@@ -129,8 +129,7 @@ class UnusablePackage:
     dependents: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """An error of uv.
 
     `text` is the error as uv printed it, without progress, warnings, and hints about our own project; `summary` is its first line,

@@ -3,7 +3,6 @@
 A config may say anything. Engines get its values as arguments and as lines of files, so only checked ones leave this module.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -11,14 +10,15 @@ import msgspec
 
 from shipwheel.container_path import ContainerPath, as_container_path
 from shipwheel.errors import ImageError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.linux_signals import signal_name
 from shipwheel.oci.model import ContainerConfig
 
 __all__ = ["ExecutionConfig", "ExposedPort", "execution_config"]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_USER = re.compile(r"(?:(?!-)[^\x00-\x20\x7f:,=]+)?(?::(?!-)[^\x00-\x20\x7f:,=]+)?")
-_PORT = re.compile(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
+_CONTROL = lazy_pattern(r"[\x00-\x1f\x7f]")
+_USER = lazy_pattern(r"(?:(?!-)[^\x00-\x20\x7f:,=]+)?(?::(?!-)[^\x00-\x20\x7f:,=]+)?")
+_PORT = lazy_pattern(r"([0-9]{1,5})(?:/(tcp|udp|sctp))?")
 
 
 class ExposedPort(NamedTuple):

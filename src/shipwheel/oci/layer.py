@@ -9,7 +9,6 @@ the resulting tar archive", so the other segments are written again without it. 
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
@@ -66,8 +65,7 @@ class Compression(Enum):
     ZSTD = MEDIA_TYPE_LAYER_ZSTD
 
 
-@dataclass(frozen=True)
-class LayerSpec:
+class LayerSpec(msgspec.Struct, frozen=True, dict=True):
     """The content of a layer that may not exist yet; its key is known before anything is fetched.
 
     `base_directories` are directories of the layers below, with the attributes that entries of this layer must not change.

@@ -1,15 +1,14 @@
 """Names and contents of layers for people, in the history of an image (image-spec, config.md: history)."""
 
-import re
-
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.model import ConfigFile, History
 
 __all__ = ["LayerText", "layer_history", "layer_texts"]
 
 _CREATED_BY = "shipwheel: "
-_SHELL = re.compile(r"^(?:RUN )?(?:\|\d+ (?:\S+=\S* )*)?/bin/(?:ba)?sh -c (?:#\(nop\)\s*)?")
+_SHELL = lazy_pattern(r"^(?:RUN )?(?:\|\d+ (?:\S+=\S* )*)?/bin/(?:ba)?sh -c (?:#\(nop\)\s*)?")
 """Docker's words before an instruction, with build arguments."""
 
 

@@ -1,22 +1,21 @@
 """Image references as users type them: `registry/repository:tag@digest` (distribution-spec 1.1, docker's familiar names)."""
 
-import re
-
 import msgspec
 
 from shipwheel.digest import Digest, as_digest
 from shipwheel.errors import UsageError
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["ENGINE_REGISTRY", "Reference"]
 
 # distribution-spec, "Pulling manifests": <name> and <reference> as a tag.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-_ALGORITHM = re.compile(r"(?:sha\d+|md5):")
+_REPOSITORY = lazy_pattern(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = lazy_pattern(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_ALGORITHM = lazy_pattern(r"(?:sha\d+|md5):")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(?::[0-9]{{1,5}})?")
-_IMAGE_ID = re.compile(r"[a-f0-9]{64}")
+_REGISTRY = lazy_pattern(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(?::[0-9]{{1,5}})?")
+_IMAGE_ID = lazy_pattern(r"[a-f0-9]{64}")
 _MAX_NAME = 255
 
 ENGINE_REGISTRY = "docker.io"

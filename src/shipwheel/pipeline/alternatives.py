@@ -1,9 +1,8 @@
 """Versions, Pythons and packages that have wheels, in place of files that are missing or of a source that cannot be built."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
@@ -53,7 +52,7 @@ def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPyt
     """Return the targets with each other Python: one that the project allows, or that of another image with the same C library."""
     if project.settings.base is not None:
         return [
-            OtherPython(f"an image with Python {minor}", "--base", msgspec.structs.replace(target, python=f"{minor}.9"))
+            OtherPython(f"an image with Python {minor}", "--base", replace(target, python=f"{minor}.9"))
             for target in targets
             for minor in _IMAGE_PYTHONS
             if minor != target.minor

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -31,8 +30,7 @@ def without_linked(tree: AppTree, links: Iterable[tuple[str, str]]) -> AppTree:
     return msgspec.structs.replace(tree, files=tuple(sorted(files, key=lambda item: item.path)))
 
 
-@dataclass(frozen=True)
-class AppSource:
+class AppSource(msgspec.Struct, frozen=True, dict=True):
     """Files of the project below `workdir` (without the leading slash), with their bytecode."""
 
     label: str
@@ -97,7 +95,7 @@ class AppSource:
                 yield FileEntry(pyc_path(path, self.minor), EntryType.FILE, 0o644, content)
 
 
-class CopiedSource(AppSource):
+class CopiedSource(AppSource, frozen=True):
     """Files of the project at other places of the image: their paths are relative to its root."""
 
 

@@ -1,11 +1,9 @@
 """Front ends: built by node when their layer is missing, on a clean copy of the project, and kept in the store."""
 
 import posixpath
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.elf import is_elf
 from shipwheel.files.entry import FileEntry
 from shipwheel.files.segment import key_of
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.sandbox import is_available
 from shipwheel.pipeline.app_source import AppSource, CopiedSource
@@ -38,7 +37,7 @@ _VERSION = "2"
 """Part of every key: raise it whenever the same source gives other files."""
 _OF_PYTHON = (".py", ".pyi")
 _CONFIGURED_IN = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", "package.json")
-_READS_PYTHON = re.compile(
+_READS_PYTHON = lazy_pattern(
     rb"""\.py\b|[{,]\s*py\s*[,}]|@tailwindcss/(?:cli|vite|postcss)\b|"tailwindcss"\s*:\s*"[^"\d]*[4-9]""",
 )
 """A front end's configuration that names Python files, or Tailwind from 4 on: it finds names of classes in every file."""
@@ -46,15 +45,14 @@ _CONFIGURATION = (".npmrc", ".yarnrc", ".yarnrc.yml")
 """Files that may have the tokens of a registry, or the names of variables with them."""
 
 
-@dataclass(frozen=True)
-class AssetsSource:
+class AssetsSource(msgspec.Struct, frozen=True, dict=True):
     """The files of a front end, in the image. Its key is that of the project's source: nothing is built before the files are needed."""
 
     project: Project
     settings: AssetSettings
-    downloads: Downloads = field(repr=False, compare=False)
-    store: Store = field(repr=False, compare=False)
-    reporter: Reporter = field(repr=False, compare=False)
+    downloads: Downloads
+    store: Store
+    reporter: Reporter
 
     @property
     def label(self) -> str:

@@ -4,10 +4,10 @@ Every stage asks the store first. A build that was interrupted, or that met a da
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.base.model import Bases
 from shipwheel.debian.optional_libraries import needed_sonames
@@ -186,7 +186,7 @@ def _resolve_once(request: Request) -> tuple[Bases, Resolution]:
 
 def _from_source(request: Request, error: ShipwheelError) -> Request:
     """Return the request to put the project's directory into the image instead of its wheel; raise `error` if that cannot help."""
-    settings = msgspec.structs.replace(request.settings, install="source")
+    settings = replace(request.settings, install="source")
     if request.settings.install is not None or request.path.is_file():
         raise error
     try:
@@ -212,13 +212,13 @@ def _without_copies(request: Request, error: CoveredFiles) -> Request:
     shown = ", ".join(error.targets)
     request.reporter(Warned(f"not copied as in the Dockerfile, since the image has files of its own there: {shown}"))
     copy = {**request.settings.copy, **dict.fromkeys(error.targets, "")}
-    return replace(request, settings=msgspec.structs.replace(request.settings, copy=copy))
+    return replace(request, settings=replace(request.settings, copy=copy))
 
 
 def _without_steps(request: Request, error: StartStepError) -> Request:
     """Return the request without steps: the start of a container may have what the build lacks, so this is no reason to build nothing."""
     request.reporter(Warned(f"the image lacks what a start script would make: {error.message}", error.hint))
-    return replace(request, settings=msgspec.structs.replace(request.settings, steps=()))
+    return replace(request, settings=replace(request.settings, steps=()))
 
 
 def _report_notes(request: Request, project: Project) -> None:
@@ -324,4 +324,4 @@ def _pin(request: Request, resolution: Resolution, platforms: tuple[BuiltPlatfor
         pinned = lock_with_bases(pinned, resolved, resolution.project.packages)
     if pinned is not lock:
         pinned.write()
-    return msgspec.structs.replace(resolution, lock=pinned, platforms=resolved)
+    return replace(resolution, lock=pinned, platforms=resolved)

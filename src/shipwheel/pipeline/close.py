@@ -1,9 +1,8 @@
 """Closing the base: find every Debian package that the image's ELF files need, by what the loader would look for."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import msgspec
+from msgspec.structs import replace
 
 from shipwheel.base.model import Base
 from shipwheel.files.segment import Segment
@@ -25,7 +24,7 @@ def close_base(context: BuildContext, platform: Layered) -> Closed:
     base = _closed(context, planned)
     if base is resolved.base:
         return planned
-    resolved = msgspec.structs.replace(resolved, base=base)
+    resolved = replace(resolved, base=base)
     return with_steps(context.project, Closed(resolved, context.planner.base_layers(resolved), platform.app_layers))
 
 

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from shutil import copytree
+
+from msgspec.structs import replace
 
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import lacks_in, needs_rust

@@ -1,7 +1,8 @@
 """The image config: how a container of the image runs, from the settings and the command that was found. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.base.model import Base
 from shipwheel.oci.execution import ExecutionConfig
@@ -17,8 +18,7 @@ _DROPPED = ("PYTHONHOME", "PYTHONPATH")
 """Variables of a base image that are dropped: they would hide or replace the virtual environment's packages."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerOptions:
+class ContainerOptions(msgspec.Struct, frozen=True):
     """How a container of the image runs. With `program`, arguments of `docker run` append to the command."""
 
     command: tuple[str, ...]

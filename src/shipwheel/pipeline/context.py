@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.base.model import Bases
 from shipwheel.events import Reporter
@@ -21,8 +22,7 @@ from shipwheel.wheels.bytecode import Interpreter
 __all__ = ["BuildContext", "build_context"]
 
 
-@dataclass(frozen=True, slots=True)
-class BuildContext:
+class BuildContext(msgspec.Struct, frozen=True):
     """The constants of one build."""
 
     project: Project

@@ -2,21 +2,22 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from shipwheel.errors import ImageError, UsageError
 from shipwheel.events import StageFinished, StageStarted, Warned
 from shipwheel.oci.layout import LAYOUT, image_files, read_layout, require_layout_or_empty, write_layout
 from shipwheel.oci.validate.check import Report, validate, validate_files
 from shipwheel.pipeline.build import Built, build, retry_damaged
+from shipwheel.pipeline.published import Published
 from shipwheel.request import Request
 
 if TYPE_CHECKING:
     from shipwheel.pipeline.layer_cache import LayerCache
-    from shipwheel.pipeline.publish import Published
 
 __all__ = ["Check", "Delivered", "build_and_deliver", "build_and_load", "build_and_push", "check_target", "deliver"]
 
@@ -28,14 +29,13 @@ _TRUSTING_TRIES = 2
 """Attempts in which layers that the registry claims to have are not made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """A build whose images were delivered. `path` is the layout or archive on disk, `report` what the validator found."""
 
     built: Built
     path: Path | None = None
     report: Report | None = None
-    published: "Published | None" = None
+    published: Published | None = None
 
 
 def build_and_push(request: Request, check: Check | None = None) -> Delivered:

@@ -2,7 +2,9 @@
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.base.base_directories import ANYWHERE, COMPOSED_DIRECTORIES, inherited_attributes, volume_attributes
 from shipwheel.base.init import INIT_DIRECTORIES, init_source
@@ -42,8 +44,7 @@ wheel, app, volumes.
 A standalone Python is one more, and so are files that are copied elsewhere, and those of steps."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayerPlanner:
+class LayerPlanner(msgspec.Struct, frozen=True):
     """Plans the layers of every platform of one build. `compiler` is None for images without bytecode."""
 
     project: Project

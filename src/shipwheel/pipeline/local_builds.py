@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.build_settings import AssetSettings, BuildSettings
 from shipwheel.events import Reporter, Warned, stage
@@ -91,7 +91,7 @@ class LocalBuilds:
         tree = app_tree(self._resolution.project, self._reporter)
         copies = copied_tree(self._resolution.project, self._reporter)
         assets = tuple(self._assets(settings) for settings in self._resolution.project.assets)
-        self.current = msgspec.structs.replace(self._wheels(whole=not trust_metadata), tree=tree, copies=copies, assets=assets)
+        self.current = replace(self._wheels(whole=not trust_metadata), tree=tree, copies=copies, assets=assets)
         return self.current
 
     def _assets(self, settings: AssetSettings) -> AssetsSource:

@@ -5,6 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from shipwheel.base.targets import targets_of
 from shipwheel.errors import LockError, UsageError
 from shipwheel.locking.diagnose.diff import LockDiff, lock_diff
@@ -64,7 +66,6 @@ def _old(text: str, default: Path) -> Lock:
 
 def _selection(project: Project, lock: Lock, platform: Platform) -> Selection | None:
     """Return a platform's selection for the Python version of the lock; None if the lock does not cover the platform."""
-    from dataclasses import replace
 
     try:
         mine = replace(project, python=lock.python or project.python)

@@ -1,9 +1,10 @@
 """`shipwheel lock`: make, check and explain the lock of all platforms, without asking Debian's archive."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from shipwheel.base.model import Bases, lock_table, read_locked_base
 from shipwheel.base.targets import targets_of
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Locked", "explain_package", "outdated_reasons", "project_to_lock", "update_lock"]
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(msgspec.Struct, frozen=True):
     """A lock that serves every platform. `before` is the lock that existed: the same one if it was current."""
 
     project: Project

@@ -1,7 +1,6 @@
 """The plan of a build, with the reason for each choice: a value computed from the resolution, without any I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -17,8 +16,7 @@ from shipwheel.pipeline.resolve import Resolved
 __all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformPlan:
+class PlatformPlan(msgspec.Struct, frozen=True):
     """One platform of a plan."""
 
     platform: str
@@ -44,8 +42,7 @@ class PlatformPlan:
         return sum(item.size or 0 for item in self.distributions)
 
 
-@dataclass(frozen=True, slots=True)
-class BuildPlan:
+class BuildPlan(msgspec.Struct, frozen=True):
     """Everything that a build decides before it downloads anything large."""
 
     name: str

@@ -7,9 +7,9 @@ stages of the build run up to the proof, which then has the last word.
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.base.standalone_archive import StandaloneSource
 from shipwheel.debian.generated_base import GeneratedBase

@@ -11,6 +11,7 @@ from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.digest import Digest
 from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, Warned
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.model import Descriptor, Manifest, decode
 from shipwheel.pipeline.compose import ANNOTATION_PROOF
@@ -28,7 +29,7 @@ _MAX_ARTIFACTS = 16
 
 _MOVING_TAGS = ("latest", "main", "master", "edge", "dev")
 _MAX_TAGS = 1000
-_NOT_IMAGES = re.compile(r"sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64}|layer-[0-9a-f]{64}")
+_NOT_IMAGES = lazy_pattern(r"sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64}|layer-[0-9a-f]{64}")
 """Tags of referrers lists and of cached layers."""
 
 

@@ -5,7 +5,6 @@ Pure: works on what segments record about their files.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -19,6 +18,7 @@ from shipwheel.files.elf import MACHINES, NO_MACHINE, ElfObject
 from shipwheel.files.entry import is_whiteout
 from shipwheel.files.overlaps import replaced_paths, visible
 from shipwheel.files.segment import Segment, key_of
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.platform import Platform
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _VERSION = "4"
 """Part of the key of a proof: raise it when more is checked."""
 
 _PROGRAMS = "opt/venv/bin/"
-_EXTENSION = re.compile(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
+_EXTENSION = lazy_pattern(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
 
 
 class Origin(Enum):
@@ -86,8 +86,7 @@ class _Result(msgspec.Struct, frozen=True):
     fatal: bool
 
 
-@dataclass(frozen=True)
-class _Check:
+class _Check(msgspec.Struct, frozen=True, dict=True):
     """The checks of one image."""
 
     parts: Sequence[Part]

@@ -1,7 +1,5 @@
 """Proving, before delivery, that an image would start; each proof is made once and remembered under the keys of the layers."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements, cached_requirements, required_libraries
@@ -19,8 +17,7 @@ from shipwheel.project.project import Project
 __all__ = ["image_path", "is_proved", "parent_segments", "prove_image"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
+class _Keys(msgspec.Struct, frozen=True):
     """The keys of what is proved: that ELF files load, that the programs to start are there, and both."""
 
     proof: str

@@ -21,27 +21,17 @@ from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.layer_cache import LayerCache
 from shipwheel.pipeline.previous_image import ImageMetadata, PreviousImage, read_previous_image
+from shipwheel.pipeline.published import Published
 from shipwheel.pipeline.segment_metadata import EMPTY, MEDIA_TYPE_RECORD, artifact, pack, pack_builds, unpack, unpack_builds
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
-    from shipwheel.registry.push import Traffic
     from shipwheel.wheels.built_wheels import BuiltWheel
 
-__all__ = ["Published", "Publisher"]
+__all__ = ["Publisher"]
 
 _MAX_ORIGINS = 4
 """Repositories that are remembered for one blob."""
-
-
-class Published(msgspec.Struct, frozen=True):
-    """A finished push. `name` is registry/repository, `traffic` counts the bytes sent, `read` the bytes read from registries."""
-
-    name: str
-    tags: tuple[str, ...]
-    digest: Digest
-    traffic: "Traffic"
-    read: int
 
 
 class Publisher:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from shipwheel.errors import ProjectError
 from shipwheel.events import Reporter, Warned
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.secrets import has_credentials
 from shipwheel.project.secret_files import secret_rules
 from shipwheel.project.secret_tokens import find_tokens
@@ -12,11 +13,11 @@ from shipwheel.settings import Settings
 
 __all__ = ["check_settings", "left_out_secrets"]
 
-_SECRET_NAME = re.compile(
+_SECRET_NAME = lazy_pattern(
     r"(pass|passw(or)?d|passphrase|pwd|secret|token|credentials?|(api|secret|access|private|signing|encryption)_?key(_base)?)$",
     re.IGNORECASE,
 )
-_PLAIN_VALUE = re.compile(r"\s*|true|false|yes|no|none|null|\d+|[./~].*|https?://[^@]*|.{1,5}|.*[<{$].*", re.IGNORECASE | re.DOTALL)
+_PLAIN_VALUE = lazy_pattern(r"\s*|true|false|yes|no|none|null|\d+|[./~].*|https?://[^@]*|.{1,5}|.*[<{$].*", re.IGNORECASE | re.DOTALL)
 """Values that are no secrets: switches, numbers, paths, addresses, placeholders."""
 
 

@@ -6,10 +6,9 @@ They run once, in the image for this machine's processor: files for no processor
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from shipwheel.build_settings import BuildSettings, StepSettings
 from shipwheel.builder.step_run import ImageRoot, WrittenFile
@@ -57,7 +56,7 @@ def with_steps(project: Project, platform: Closed) -> Closed:
     for step in project.steps:
         facts += ["step", *step.run, "env", *(f"{name}={value}" for name, value in sorted(step.env.items())), str(step.network)]
     source = StepsSource(f"what {_shown(project.steps)} wrote", key_of("steps", *facts))
-    return msgspec.structs.replace(platform, step_layers=(_layer(project, source),))
+    return replace(platform, step_layers=(_layer(project, source),))
 
 
 def make_step_layers(context: BuildContext, platforms: Sequence[Closed]) -> None:

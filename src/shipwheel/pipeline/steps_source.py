@@ -1,8 +1,9 @@
 """The files that steps write in an image, as a source of a layer."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import BinaryIO
+
+import msgspec
 
 from shipwheel.builder.step_run import WrittenFile
 from shipwheel.files.entry import EntryType, FileEntry, LazyContent, directory, parents, symlink
@@ -11,8 +12,7 @@ from shipwheel.files.segment import Directory
 __all__ = ["StepsSource"]
 
 
-@dataclass(frozen=True, slots=True)
-class StepsSource:
+class StepsSource(msgspec.Struct, frozen=True):
     """Files that steps wrote. A layer is planned without them: they are there once the steps have run.
 
     `around` are directories of the layers below, with the attributes that they keep.
@@ -21,7 +21,7 @@ class StepsSource:
     label: str
     key: str
     files: tuple[WrittenFile, ...] = ()
-    around: Mapping[str, Directory] = field(default_factory=dict)
+    around: Mapping[str, Directory] = msgspec.field(default_factory=dict)
 
     def entries(self) -> Iterator[FileEntry]:
         """Yield the directories that have special attributes, then the files, both sorted by path."""

@@ -5,7 +5,8 @@ one more layer repeats the right one. The layers of the packages stay what they 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.files.entry import EntryType, FileEntry
 from shipwheel.files.overlaps import check_kinds, content_of, replaced_paths
@@ -15,8 +16,7 @@ from shipwheel.wheels.wheel import WheelSource
 __all__ = ["WinningFiles", "winning_files"]
 
 
-@dataclass(frozen=True, slots=True)
-class WinningFiles:
+class WinningFiles(msgspec.Struct, frozen=True):
     """The source of some files of a wheel; `paths` are those in the image, sorted."""
 
     wheel: WheelSource

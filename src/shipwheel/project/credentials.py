@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from shipwheel.download.http import is_loopback
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.indexes import without_login
 from shipwheel.project.machine_settings import pip_settings, uv_files
 from shipwheel.project.project import Project
@@ -33,7 +34,7 @@ from shipwheel.user_files import read_toml
 __all__ = ["Credentials", "credentials_of"]
 
 _VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
-_URL_WITH_LOGIN = re.compile(r"https?://[^\s/@\"'#$]+@[^\s/@\"'#]+")
+_URL_WITH_LOGIN = lazy_pattern(r"https?://[^\s/@\"'#$]+@[^\s/@\"'#]+")
 _KEYRING_TIMEOUT_S = 20.0
 """A keyring may have to be unlocked first."""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.metadata import Metadata, dependency_names, has_group
 from shipwheel.settings import Settings
@@ -16,8 +17,8 @@ _ONLY_AS_SOURCE = frozenset(
     {"uwsgi", "mysqlclient", "psycopg2", "psycopg[c]", "python-ldap", "pycurl", "mod-wsgi", "pygraphviz", "pylibmc"}
 )
 """Packages that the index has only as source with C code, which an image that serves without them need not wait for."""
-_NUMERIC_USER = re.compile(r"[1-9]\d{0,9}(:\d{1,10})?")
-_SIGNAL = re.compile(r"SIG[A-Z0-9]+([+-]\d+)?|\d{1,2}")
+_NUMERIC_USER = lazy_pattern(r"[1-9]\d{0,9}(:\d{1,10})?")
+_SIGNAL = lazy_pattern(r"SIG[A-Z0-9]+([+-]\d+)?|\d{1,2}")
 
 
 def with_deployed(settings: Settings, deployment: Deployment, metadata: Metadata) -> Settings:

@@ -6,15 +6,17 @@ then from the URL in the lock.
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+from msgspec.structs import replace
+
 from shipwheel.download.mirrors import Choice, load_choice
 from shipwheel.events import Warned
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.machine_settings import pip_settings, uv_files
 from shipwheel.project.project import Project
 from shipwheel.project.tool_indexes import pipfile_indexes
@@ -35,7 +37,7 @@ __all__ = [
 ACCELERATOR_INDEX = "https://download.pytorch.org/whl"
 """The package index of PyTorch's maintainers; uv knows one index below it for each kind of accelerator."""
 
-_SHARED_PATH = re.compile(r"/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#]+)$")
+_SHARED_PATH = lazy_pattern(r"/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#]+)$")
 """The path of a file on the package index and all its mirrors; it holds a hash of the contents."""
 _PROJECT = "the project's settings"
 _REQUIREMENTS = "the requirements"
@@ -43,8 +45,7 @@ _DEFAULT_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
 _EXTRA_VARIABLES = ("UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 
-@dataclass(frozen=True, slots=True)
-class Indexes:
+class Indexes(msgspec.Struct, frozen=True):
     """The package indexes of a project.
 
     `default` is the default index's URL with its login, empty for uv's own default; `origin` names the setting that it comes from.
@@ -52,12 +53,15 @@ class Indexes:
     variables that uv must run with. `rewrites` are URL prefixes in the lock with the prefixes to try first in their place.
     """
 
-    default: str = field(default="", repr=False)
+    default: str = ""
     origin: str = ""
     mirrors: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     rewrites: tuple[tuple[str, str], ...] = ()
     is_chosen: bool = False
+
+    def __repr__(self) -> str:
+        return "Indexes(…)"
 
     @property
     def replacement_hint(self) -> str:

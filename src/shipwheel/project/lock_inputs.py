@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.git_history import locked_version, pretended_version, repository_root
 from shipwheel.project.metadata import Metadata, read_script
 from shipwheel.project.pins import Pins, pins_of_lock
@@ -28,8 +29,8 @@ _MAX_LOCK_BYTES = 32 << 20
 _PROJECT_KEYS = ("name", "requires-python", "dependencies", "optional-dependencies", "dynamic")
 _BACKENDS = ("poetry", "pdm", "flit", "hatch", "setuptools")
 
-_OWN_LOCK = re.compile(rb"^\[tool\.shipwheel\]", re.MULTILINE)
-_LOCATION = re.compile(r"""^\s*"?(?:path|file|url)"?\s*[:=]\s*"((?:(?!://)[^"\\\n])+)\"""", re.MULTILINE)
+_OWN_LOCK = lazy_pattern(rb"^\[tool\.shipwheel\]", re.MULTILINE)
+_LOCATION = lazy_pattern(r"""^\s*"?(?:path|file|url)"?\s*[:=]\s*"((?:(?!://)[^"\\\n])+)\"""", re.MULTILINE)
 """A path in poetry.lock, pdm.lock or Pipfile.lock; parsing such a file as a whole takes far longer."""
 
 

@@ -8,9 +8,10 @@ import configparser
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.requirements import read_requirements
@@ -28,8 +29,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(msgspec.Struct, frozen=True):
     """Static metadata. `dependencies` are requirements (PEP 508); if `dynamic`, there are more, which only a build tells."""
 
     origin: str
@@ -39,16 +39,16 @@ class Metadata:
     requires_python: tuple[str, ...] = ()
     """Version specifiers (PEP 440), one of which must be satisfied; empty if any Python will do."""
     dependencies: tuple[str, ...] = ()
-    extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extras: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     dynamic: bool = False
-    scripts: Mapping[str, str] = field(default_factory=dict)
+    scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Console script -> module:function."""
     package: bool = False
     """True if the project is built into a wheel."""
     backend: str = ""
     packages: tuple[str, ...] | None = None
     """Top-level import names in the wheel, if the metadata lists them; None if the build backend finds them."""
-    tables: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """The tables of pyproject.toml, or of a script's inline metadata."""
 
 

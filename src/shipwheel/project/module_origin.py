@@ -1,9 +1,9 @@
 """The extra or dependency group of a project that would bring a module."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["extra_or_group_with"]
 
-_FOR_DEVELOPERS = re.compile(r"(?i)dev|test|doc|lint|typ(e|ing)|check|ci$|bench|example|build|release|all$")
+_FOR_DEVELOPERS = lazy_pattern(r"(?i)dev|test|doc|lint|typ(e|ing)|check|ci$|bench|example|build|release|all$")
 """Extras and groups that do not belong into an image because of one package."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def extra_or_group_with(project: "Project", package: str) -> tuple[str, str] | None:

@@ -3,9 +3,10 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.errors import LockError
 from shipwheel.project.metadata import Metadata
@@ -30,8 +31,7 @@ _MARKER_VARIABLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Pipfile:
+class Pipfile(msgspec.Struct, frozen=True):
     """A Pipfile: its tables, the hex sha256 of its contents, and the line of each normalized name."""
 
     path: Path

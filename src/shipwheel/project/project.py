@@ -2,9 +2,10 @@
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.container_path import ContainerPath, as_container_path
@@ -17,8 +18,7 @@ from shipwheel.user_files import UserFiles
 __all__ = ["Project"]
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(msgspec.Struct, frozen=True):
     """A project, as its directory or its single-file script describes it."""
 
     root: Path
@@ -45,7 +45,7 @@ class Project:
     """Normalized names of the direct dependencies, with those of the chosen extras and groups."""
     dynamic: bool = False
     """True if only building the project tells all its dependencies."""
-    scripts: Mapping[str, str] = field(default_factory=dict)
+    scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Console script -> module:function."""
     packaged: frozenset[str] = frozenset()
     """Top-level import names in the project's wheel."""
@@ -59,9 +59,9 @@ class Project:
     """How the image starts; None while the dependencies are not known, or if the reader was told to leave it out."""
     notes: tuple[str, ...] = ()
     """Choices that the user should know of, a sentence each."""
-    files: UserFiles = field(default_factory=UserFiles, repr=False, compare=False)
+    files: UserFiles = msgspec.field(default_factory=UserFiles)
     """The files that were read, kept to read the same project for another Python."""
-    scanner: Scanner | None = field(default=None, repr=False, compare=False)
+    scanner: Scanner | None = None
     """The scan of the source, kept to choose a command by other dependencies; None before the first choice."""
 
     @property

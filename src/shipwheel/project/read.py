@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import NoRequirements, ProjectError
 from shipwheel.project.deployed_settings import installs_beside, with_deployed

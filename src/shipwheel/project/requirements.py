@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from shipwheel.errors import LockError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.git_history import repository_root
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import normalized
@@ -33,11 +34,11 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_COMMENT = re.compile(r"(^|\s+)#.*$")
-_HASH = re.compile(r"--hash(?:=|\s+)([a-z0-9]+):([0-9a-fA-F]+)")
-_VCS = re.compile(r"(git|hg|svn|bzr)\+")
+_CODING = lazy_pattern(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_VARIABLE = lazy_pattern(r"\$\{([A-Z0-9_]+)\}")
+_COMMENT = lazy_pattern(r"(^|\s+)#.*$")
+_HASH = lazy_pattern(r"--hash(?:=|\s+)([a-z0-9]+):([0-9a-fA-F]+)")
+_VCS = lazy_pattern(r"(git|hg|svn|bzr)\+")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 _IGNORED = frozenset(
     """
@@ -46,8 +47,8 @@ _IGNORED = frozenset(
     """.split()  # noqa: SIM905
 )
 _IGNORED_WITH_VALUE = frozenset({"--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--progress-bar"})
-_BUILD_OPTION = re.compile(r"\s--(config-settings?|global-option|install-option)\b")
-_AFTER_REQUIREMENT = re.compile(r"\s+--(?:hash|no-binary|only-binary|prefer-binary|pre|no-deps)\b")
+_BUILD_OPTION = lazy_pattern(r"\s--(config-settings?|global-option|install-option)\b")
+_AFTER_REQUIREMENT = lazy_pattern(r"\s+--(?:hash|no-binary|only-binary|prefer-binary|pre|no-deps)\b")
 """Options behind a requirement. pip reads only hashes there, and ignores those that belong on a line of their own."""
 _SHORT_OPTIONS = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links"}
 _OPTIONS_WITH_VALUE = frozenset(

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.gitignore import gitignore_spec
 from shipwheel.project.secret_tokens import FoundToken, find_tokens
 from shipwheel.settings import Settings
@@ -50,48 +51,48 @@ _NAMES = frozenset(
     .secrets.yml .secrets.yaml .secrets.json .secrets.toml secret.yml secret.yaml secret.json secret.toml
     """.split()  # noqa: SIM905
 )
-_PATTERNS = re.compile(
+_PATTERNS = lazy_pattern(
     r"\.env([._-].*)?|.*\.env|env\.(local|prod|production|staging)|"
     r".*\.(tfstate|tfstate\.backup|tfstate\.\d+\.backup|tfvars|tfvars\.json|kubeconfig|publishsettings|"
     r"p12|pfx|pkcs12|jks|jceks|bks|keystore|ppk|kdb|kdbx|keytab|agekey|psafe3)|"
     r"gha-creds-[0-9a-f]+\.json|.*accesskeys\.csv"
 )
-_PATHS = re.compile(
+_PATHS = lazy_pattern(
     r"(.*/)?(\.streamlit/secrets\.toml|\.config/(gcloud|gh|doctl|op|rclone|hub)/.*|\.cargo/credentials(\.toml)?|\.gem/credentials|"
     r"\.composer/auth\.json|\.dbt/profiles\.yml|(gcloud|google-cloud-sdk)/(legacy_credentials/.*|credentials\.db)|"
     r"config/credentials/[^/]+\.key)"
 )
-_EXAMPLE = re.compile(r"(^|[._-])(examples?|samples?|templates?|tmpl|tpl|dist|defaults?|dummy|placeholder)([._-]|$)")
+_EXAMPLE = lazy_pattern(r"(^|[._-])(examples?|samples?|templates?|tmpl|tpl|dist|defaults?|dummy|placeholder)([._-]|$)")
 """Parts of the names of files that show the form without the values."""
 _CONTENTS: tuple[tuple[re.Pattern[str], re.Pattern[bytes]], ...] = (
-    (re.compile(r"\.npmrc|\.yarnrc(\.yml)?|\.pnpmrc"), re.compile(rb"_auth|authToken|_password|npmAuth(Token|Ident)", re.IGNORECASE)),
+    (lazy_pattern(r"\.npmrc|\.yarnrc(\.yml)?|\.pnpmrc"), lazy_pattern(rb"_auth|authToken|_password|npmAuth(Token|Ident)", re.IGNORECASE)),
     (
-        re.compile(r"client_?secrets?.*\.json|(.*[._-])?credentials?([._-].*)?\.json|token\.json|authorized_user\.json"),
-        re.compile(rb"\"(client_secret|refresh_token|private_key|access_token|secret_access_key)\"\s*:\s*\"[^\"\s]{8,}\"", re.IGNORECASE),
+        lazy_pattern(r"client_?secrets?.*\.json|(.*[._-])?credentials?([._-].*)?\.json|token\.json|authorized_user\.json"),
+        lazy_pattern(rb"\"(client_secret|refresh_token|private_key|access_token|secret_access_key)\"\s*:\s*\"[^\"\s]{8,}\"", re.IGNORECASE),
     ),
-    (re.compile(r"token\.pickle|token\.pkl|credentials\.pickle"), re.compile(rb"refresh_token")),
-    (re.compile(r"(.*[._-])?credentials"), re.compile(rb"aws_secret_access_key")),
-    (re.compile(r"(auth|config)\.json"), re.compile(rb"\"(auths|http-basic|github-oauth)\"\s*:\s*\{")),
-    (re.compile(r".*\.ovpn|.*\.conf"), re.compile(rb"^\s*<(key|tls-auth|tls-crypt|secret)>|^\s*PrivateKey\s*=", re.MULTILINE)),
+    (lazy_pattern(r"token\.pickle|token\.pkl|credentials\.pickle"), lazy_pattern(rb"refresh_token")),
+    (lazy_pattern(r"(.*[._-])?credentials"), lazy_pattern(rb"aws_secret_access_key")),
+    (lazy_pattern(r"(auth|config)\.json"), lazy_pattern(rb"\"(auths|http-basic|github-oauth)\"\s*:\s*\{")),
+    (lazy_pattern(r".*\.ovpn|.*\.conf"), lazy_pattern(rb"^\s*<(key|tls-auth|tls-crypt|secret)>|^\s*PrivateKey\s*=", re.MULTILINE)),
 )
 """Names of which only the content tells whether the file is a secret."""
 
 _KEY_SUFFIXES = (".pem", ".key", ".p8", ".pk8", ".crt", ".cer", ".asc", ".gpg", ".json")
 """Files that may hold a private key anywhere, not only at their start."""
-_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----")
-_KEY_AT_START = re.compile(
+_KEY = lazy_pattern(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----")
+_KEY_AT_START = lazy_pattern(
     rb"\s*(\xef\xbb\xbf)?(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File-|AGE-SECRET-KEY-1)"
 )
 _MIN_KEY_BYTES = 21
 _MAX_KEY_FILE_BYTES = 1 << 20
-_PACKAGING_FILE = re.compile(r"(pyproject|uv|pdm|poetry)\.toml|pip\.(conf|ini)|Pipfile|setup\.cfg|.*(require|constraint).*\.(txt|in)")
+_PACKAGING_FILE = lazy_pattern(r"(pyproject|uv|pdm|poetry)\.toml|pip\.(conf|ini)|Pipfile|setup\.cfg|.*(require|constraint).*\.(txt|in)")
 """Files that may name a package index."""
-_PASSWORD = re.compile(rb"https?://[^\s/@:\"'#]*:(?!\$\{?\w+\}?@)[^\s/@\"'#]+@[^\s\"']+")
+_PASSWORD = lazy_pattern(rb"https?://[^\s/@:\"'#]*:(?!\$\{?\w+\}?@)[^\s/@\"'#]+@[^\s\"']+")
 """A URL with a password, unless that is a variable."""
-_INDEX_LINE = re.compile(rb"^\s*(-i|-f|--(extra-)?index-url|--find-links)[\s=]", re.MULTILINE)
+_INDEX_LINE = lazy_pattern(rb"^\s*(-i|-f|--(extra-)?index-url|--find-links)[\s=]", re.MULTILINE)
 """The line of a requirements file under any name."""
 
-_NOT_NEEDED = re.compile(
+_NOT_NEEDED = lazy_pattern(
     r"(.*/)?((tests?|testing|testdata|test_data|fixtures|cassettes|__tests__|specs?|docs?|examples?)/.*|"
     r"test_[^/]*|[^/]*_test\.py|tests\.py|conftest\.py|[^/]*\.(md|rst|adoc))",
     re.IGNORECASE,

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
+
 __all__ = ["FoundToken", "find_tokens"]
 
 
@@ -118,23 +120,25 @@ class _Form(msgspec.Struct, frozen=True):
 
 
 def _forms(table: tuple[tuple[str, str, str], ...]) -> tuple[_Form, ...]:
-    return tuple(_Form(kind, tuple(texts.encode().split()), re.compile(rf"{form}(?![A-Za-z0-9])".encode())) for kind, texts, form in table)
+    return tuple(
+        _Form(kind, tuple(texts.encode().split()), lazy_pattern(rf"{form}(?![A-Za-z0-9])".encode())) for kind, texts, form in table
+    )
 
 
 _TOKEN_FORMS, _ASSIGNMENT_FORMS = _forms(_TOKENS), _forms(_ASSIGNMENTS)
-_LONG_WORD = re.compile(rb"[A-Za-z0-9_.:/+=~-]{20,}")
-_PART_OF_OTHER = re.compile(rb"(?:[A-Za-z0-9_]|Credential=|AccessKeyId=)\Z")
+_LONG_WORD = lazy_pattern(rb"[A-Za-z0-9_.:/+=~-]{20,}")
+_PART_OF_OTHER = lazy_pattern(rb"(?:[A-Za-z0-9_]|Credential=|AccessKeyId=)\Z")
 """The end of what makes a match part of something else: a longer word, or the public half of a signed URL."""
 _START_BYTES = 8192
 _BLOCK_START = b"PRIVATE KEY"
-_BLOCK = re.compile(
+_BLOCK = lazy_pattern(
     rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr]|[\"'+,]|[A-Za-z-]+: [^\n]{0,80})*"
     rb"((?:[A-Za-z0-9+/=]|\s|\\[nr]|[\"'+,]){120,8192}?)-----END "
 )
 _KEY_STARTS = (b"0", b"openssh-key-v1\0", b"\x95", b"\xc5", b"\x94", b"\xc6")
 """First bytes of DER sequences, OpenSSH's keys, and OpenPGP's secret key packets."""
 
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = lazy_pattern(
     rb"(.)\1{5}|example|sample|placeholder|dummy|fake|test|your|replace|change|redacted|secrettoken|qwerty|"
     rb"eby8vdm02xnocqflquwj",  # the key of Azure's storage emulator
     re.IGNORECASE,
@@ -145,10 +149,10 @@ _SEQUENCES = frozenset(row[start : start + _ROW_LENGTH] for row in _ROWS for sta
 _MIN_DISTINCT = 7
 """The end of a token has more different characters than a placeholder such as ghp_abcabcabc…."""
 
-_PUBLIC_FILE = re.compile(
+_PUBLIC_FILE = lazy_pattern(
     r".*\.(html?|jinja2?|j2|tmpl|jsx?|mjs|cjs|tsx?|vue|svelte|css|map|dart|swift|kt|plist)|(.*/)?google-services\.json", re.IGNORECASE
 )
-_PUBLIC_USE = re.compile(rb"firebase|authDomain|innertube|youtubei|maps?[\W_]?(?:js|api|key)|recaptcha", re.IGNORECASE)
+_PUBLIC_USE = lazy_pattern(rb"firebase|authDomain|innertube|youtubei|maps?[\W_]?(?:js|api|key)|recaptcha", re.IGNORECASE)
 _GOOGLE_KEY = "a Google API key"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.user_files import parse_toml
 
 __all__ = ["Addition", "SettingsEdit", "edit_settings"]
@@ -15,8 +16,8 @@ __all__ = ["Addition", "SettingsEdit", "edit_settings"]
 _MARK = "\ufeff"
 """The byte order mark that some editors write."""
 
-_SCRIPT = re.compile(r"^# /// script[^\S\n]*\n((?:#(?: .*)?\n)*)# ///[^\S\n]*$", re.MULTILINE)
-_HEAD = re.compile(r"(?:#!.*\n)?(?:#.*coding[:=].*\n)?")
+_SCRIPT = lazy_pattern(r"^# /// script[^\S\n]*\n((?:#(?: .*)?\n)*)# ///[^\S\n]*$", re.MULTILINE)
+_HEAD = lazy_pattern(r"(?:#!.*\n)?(?:#.*coding[:=].*\n)?")
 """The first lines of a script, which have to stay the first."""
 
 

@@ -10,9 +10,10 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.git_history import describe, format_settings, repository_directories, repository_root
@@ -29,8 +30,7 @@ _NEVER = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SourceTree:
+class SourceTree(msgspec.Struct, frozen=True):
     """A directory to build a wheel from.
 
     `top` is what the build backend needs around `root`: the workspace, or the repository if the version may come from its history.

@@ -12,12 +12,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.user_dirs import config_home, home
 from shipwheel.user_files import read_toml, table_at
 
 __all__ = ["bound_packages", "pipfile_indexes", "tool_indexes"]
 
-_VARIABLE = re.compile(r"\$\{(\w+)\}|\$(\w+)")
+_VARIABLE = lazy_pattern(r"\$\{(\w+)\}|\$(\w+)")
 _PUBLIC = "pypi"
 """The name of the public index in Poetry, PDM and Pipenv; uv's default index takes its place."""
 

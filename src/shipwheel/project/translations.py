@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterable
 
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["TRANSLATIONS_VERSION", "compile_catalogue", "uncompiled"]
 
 TRANSLATIONS_VERSION = 1
 """Changes whenever the bytes of compiled catalogues do."""
 
-_CHARSET = re.compile(rb"charset=([\w.:-]+)")
-_CATALOGUE = re.compile(r"(.*/)?LC_[A-Z]+/[^/]+\.po")
+_CHARSET = lazy_pattern(rb"charset=([\w.:-]+)")
+_CATALOGUE = lazy_pattern(r"(.*/)?LC_[A-Z]+/[^/]+\.po")
 
 
 def uncompiled(paths: Iterable[str]) -> frozenset[str]:

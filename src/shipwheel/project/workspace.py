@@ -1,9 +1,10 @@
 """uv's tables in pyproject.toml and uv.toml: the workspace that a project belongs to, its settings, and its sources."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.project.tool_indexes import bound_packages, tool_indexes
 from shipwheel.user_files import UserFiles, table_at
@@ -22,8 +23,7 @@ UV_SETTINGS = frozenset(
 """The settings of uv that decide what is resolved and how. `environments` is missing: shipwheel sets its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True):
     """The uv workspace of a project, with the settings and sources that uv would use.
 
     `root` is the root of the uv workspace that the project is, or is a member of; None without a workspace. `members` are the members'
@@ -33,8 +33,8 @@ class Workspace:
 
     root: Path | None = None
     members: tuple[Path, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    sources: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    sources: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def source_directories(self) -> tuple[Path, ...]:

@@ -7,10 +7,12 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shipwheel.errors import FetchError, ShipwheelError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.registry.credentials import Credential
 from shipwheel.registry.hosts import Host
 from shipwheel.registry.tokens import covers, describe_scopes, get_token, merge_scopes
@@ -25,20 +27,19 @@ _MAX_CHALLENGE = 8 << 10
 
 # "token = 1*tchar". Some servers leave URLs and scopes unquoted, or omit the commas.
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 - a token of the grammar
-_SCHEME = re.compile(rf"({_TOKEN})(?=[ \t,]|$)")
-_PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",=][^\s",]*))(?=[ \t,]|$)', re.DOTALL)
+_SCHEME = lazy_pattern(rf"({_TOKEN})(?=[ \t,]|$)")
+_PARAMETER = lazy_pattern(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",=][^\s",]*))(?=[ \t,]|$)', re.DOTALL)
 # "token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=""
-_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)")
-_ANYTHING = re.compile(r"[^,]*")
-_SEPARATORS = re.compile(r"[ \t,]*")
+_TOKEN68 = lazy_pattern(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)")
+_ANYTHING = lazy_pattern(r"[^,]*")
+_SEPARATORS = lazy_pattern(r"[ \t,]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(msgspec.Struct, frozen=True):
     """One authentication scheme that a server accepts. Scheme and parameter names are in lower case; the first of two equal names wins."""
 
     scheme: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
@@ -83,13 +84,15 @@ _MAX_REFUSALS = 2
 """Refused headers in a row before a request fails: an expired one and its replacement."""
 
 
-@dataclass(frozen=True, slots=True)
-class _CachedToken:
+class _CachedToken(msgspec.Struct, frozen=True):
     """A token's header, its scopes, and the time on the monotonic clock until which it is used."""
 
     scopes: tuple[str, ...]
-    header: str = field(repr=False)
+    header: str
     expires: float
+
+    def __repr__(self) -> str:
+        return "_CachedToken(…)"
 
 
 class _RefusalCount(threading.local):

@@ -1,6 +1,5 @@
 """Credential helpers: the programs `docker-credential-NAME` that store secrets in a keychain (docker-credential-helpers' protocol)."""
 
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from shipwheel.errors import UsageError
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["HelperSecret", "erase_from_helper", "get_from_helper", "store_in_helper"]
 
@@ -17,7 +17,7 @@ _TIMEOUT_S = 60.0
 _NOT_FOUND = "credentials not found in native keychain"
 """The protocol's answer for an unknown server: helpers have no exit status of its own for it."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class HelperSecret(msgspec.Struct, frozen=True, rename="pascal"):

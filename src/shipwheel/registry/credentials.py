@@ -11,7 +11,8 @@ The first of these that has one wins:
 import base64
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from shipwheel.errors import UsageError
 from shipwheel.registry.auth_file import AuthFile, AuthFileEntry, auth_file_paths, parse_auth_file, read_auth_file, server_names
@@ -27,18 +28,20 @@ _HOST, _USER, _PASSWORD = "SHIPWHEEL_REGISTRY_HOST", "SHIPWHEEL_REGISTRY_USER", 
 _CONFIG_TEXT = "DOCKER_AUTH_CONFIG"
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     """A user name and password, an identity token (it gets bearer tokens), or a registry token (it is a bearer token).
 
     `source` says where it came from, for messages.
     """
 
     username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
+    password: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
     source: str = "the command line"
+
+    def __repr__(self) -> str:
+        return f"Credential({self.username!r}, source={self.source!r})"
 
     @classmethod
     def from_secret(cls, username: str, secret: str, source: str = "the command line") -> "Credential":

@@ -15,6 +15,7 @@ from shipwheel.digest import Digest, as_digest, digest_of, hash_digest
 from shipwheel.download.http import TransientError, range_start, redacted
 from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, silent
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.model import INDEX_TYPES, MANIFEST_TYPES, Descriptor, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.registry.transport import MAX_BODY, Authorization, RegistryRequest, RegistryResponse, Transport
@@ -24,7 +25,7 @@ __all__ = ["ACCEPT", "Document", "Repository", "checked_document"]
 ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 
 _SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
-_NEXT = re.compile(r"""<([^<>]*)>\s*;[^<]*?\brel\s*=\s*"?next"?(?=[\s;,"]|$)""", re.IGNORECASE)
+_NEXT = lazy_pattern(r"""<([^<>]*)>\s*;[^<]*?\brel\s*=\s*"?next"?(?=[\s;,"]|$)""", re.IGNORECASE)
 _PAGE_SIZE = 1000
 _MAX_PAGES = 1000
 _MIN_PROGRESS = 1 << 20

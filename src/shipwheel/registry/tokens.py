@@ -7,7 +7,6 @@ with an identity token.
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -72,12 +71,14 @@ _CLIENT_ID = "shipwheel"
 _CONTACT_OPERATOR = "Contact the registry's operator"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """A bearer token. Use it for `lifetime` seconds from the moment it was requested."""
 
-    value: str = field(repr=False)
+    value: str
     lifetime: float
+
+    def __repr__(self) -> str:
+        return "Token(…)"
 
 
 class _TokenResponse(msgspec.Struct, frozen=True):

@@ -7,11 +7,11 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.download.http import TransientError, redacted, transient_error, translate_errors
 from shipwheel.errors import FetchError
@@ -49,8 +49,7 @@ class Authorization(Protocol):
         """Answer a 401 response, and return whether to try again. Raises FetchError if no header helps."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryRequest:
+class RegistryRequest(msgspec.Struct, frozen=True):
     """A request to a registry.
 
     Attributes:
@@ -66,15 +65,14 @@ class RegistryRequest:
     url: str
     label: str
     scopes: tuple[str, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: Callable[[], Iterator[bytes]] | bytes | None = None
     size: int = 0
     expected: tuple[int, ...] = (200,)
     timeout: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryResponse:
+class RegistryResponse(msgspec.Struct, frozen=True):
     """A whole response. `url` is its URL after redirects."""
 
     status: int

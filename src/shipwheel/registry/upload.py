@@ -3,7 +3,6 @@
 A blob is streamed, so memory stays constant. It is read again from its beginning when an upload has to go back.
 """
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ import msgspec
 from shipwheel.digest import Digest
 from shipwheel.download.http import TransientError
 from shipwheel.errors import FetchError, IntegrityError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.image import Blob
 from shipwheel.registry.repository import Repository
 from shipwheel.registry.transport import RegistryRequest, RegistryResponse
@@ -32,7 +32,7 @@ _COMMIT_TIMEOUT_S = 300.0
 """A registry may need this long to hash and move a large blob."""
 
 _LOST = "the registry lost the unfinished upload"
-_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})")
+_RANGE = lazy_pattern(r"(?:bytes=)?0-(\d{1,18})")
 
 
 class _Refused(Exception):

@@ -4,12 +4,12 @@ With the values that the chart has, the objects are those of `export kubernetes`
 release is deleted, comes in addition. https://helm.sh/docs/topics/charts
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.made_files import head_for
 from shipwheel.oci.reference import Reference
 from shipwheel.stack.helm_schema import values_schema
@@ -36,7 +36,7 @@ _NOTES = """{{ .Release.Name }} is installed in {{ .Release.Namespace }}. See wh
 _KEEP = {"helm.sh/resource-policy": "keep"}
 _LABELS = ("{{- with $.Values.labels }}", "{{- toYaml . | nindent {indent} }}", "{{- end }}")
 _PULL = ("{{- with $.Values.pullSecrets }}", "imagePullSecrets:", "{{- range . }}", "- name: {{ . | quote }}", "{{- end }}", "{{- end }}")
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9]*")
+_IDENTIFIER = lazy_pattern(r"[a-z][a-z0-9]*")
 
 
 def helm_files(stack: Stack, placed: Sequence[PlacedService]) -> dict[str, str]:

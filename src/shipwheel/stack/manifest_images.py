@@ -1,11 +1,12 @@
 """The images in manifests that a person keeps, and their replacement: nothing else of a file changes, comments and spacing neither."""
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shipwheel.errors import UsageError
+from shipwheel.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     import yaml
@@ -15,14 +16,13 @@ __all__ = ["PROJECT_SCHEME", "ManifestImage", "manifest_images", "with_images"]
 PROJECT_SCHEME = "shipwheel://"
 """Begins the name of an image that is the path of a project, relative to the manifest."""
 
-_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+_PROPERTIES = lazy_pattern(r"(?:[&!]\S*\s+)*")
 """An anchor and a tag before a value, which others may refer to."""
 
 _CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestImage:
+class ManifestImage(msgspec.Struct, frozen=True):
     """The image of a container: its name, and where it is in the text. The line counts from 1."""
 
     name: str

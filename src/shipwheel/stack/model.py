@@ -1,6 +1,5 @@
 """A stack and its services, as frozen values. Nothing of them depends on an engine or on the format of a file."""
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 from shipwheel.container_path import ContainerPath
 from shipwheel.engine.interface import Port
 from shipwheel.errors import UsageError
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = [
     "SECRETS_DIRECTORY",
@@ -31,7 +31,7 @@ __all__ = [
 SECRETS_DIRECTORY = "/run/secrets"
 """The directory of a container that has its secrets, a file for each."""
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE = lazy_pattern(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class PulledImage(msgspec.Struct, frozen=True):

@@ -3,11 +3,11 @@
 https://docs.podman.io/en/v5.4.2/markdown/podman-kube-play.1.html
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shipwheel.errors import UsageError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.made_files import head_for
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.kubernetes import literal_words, manifests
@@ -20,7 +20,7 @@ __all__ = ["podman_pods"]
 _PROBES = ("startupProbe", "livenessProbe")
 """The probes that podman runs. It has no load balancer that would ask for readiness."""
 
-_VARIABLE = re.compile(r"(?<!\$)(?:\$\$)*\$\(")
+_VARIABLE = lazy_pattern(r"(?<!\$)(?:\$\$)*\$\(")
 _SET = (
     "import os, sys; end = 2 + int(sys.argv[1]); "
     "os.environ.update(word.partition('=')[::2] for word in sys.argv[2:end]); "

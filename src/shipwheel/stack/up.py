@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -65,16 +64,15 @@ class Done(msgspec.Struct, frozen=True):
     removed: tuple[str, ...] = ()
 
 
-@dataclass
-class _Undo:
+class _Undo(msgspec.Struct):
     """Everything that was made or set aside since the start, for the way back."""
 
     group: ContainerGroup
-    containers: list[str] = field(default_factory=list)
-    aside: list[str] = field(default_factory=list)
+    containers: list[str] = msgspec.field(default_factory=list)
+    aside: list[str] = msgspec.field(default_factory=list)
     """Containers under the names that they had."""
-    networks: list[str] = field(default_factory=list)
-    volumes: list[str] = field(default_factory=list)
+    networks: list[str] = msgspec.field(default_factory=list)
+    volumes: list[str] = msgspec.field(default_factory=list)
 
     def undo(self) -> None:
         """Remove what was made, and let what was there run again."""

@@ -1,14 +1,15 @@
 """Documents of JSON kinds as YAML, as a person would write them: keys in their order, and nothing by reference."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
+
 __all__ = ["yaml_documents"]
 
-_AMBIGUOUS = re.compile(r"[-+.0-9].*|[yYnN]")
+_AMBIGUOUS = lazy_pattern(r"[-+.0-9].*|[yYnN]")
 """Texts that readers of YAML 1.1 and 1.2 disagree about: `1e3` and `0o17` are numbers to some, `y` is true."""
 
 

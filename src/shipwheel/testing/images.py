@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.files.entry import EntryType, FileEntry, file, read_content
 from shipwheel.files.segment import key_of, source_date_epoch
@@ -18,8 +19,7 @@ AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")
 
 
-@dataclass(frozen=True)
-class EntriesSource:
+class EntriesSource(msgspec.Struct, frozen=True):
     """A source of fixed file entries."""
 
     files: tuple[FileEntry, ...]

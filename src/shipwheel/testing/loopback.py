@@ -5,18 +5,18 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import parse_qsl
+
+import msgspec
 
 __all__ = ["Handler", "Loopback", "RecordedRequest"]
 
 Owner = TypeVar("Owner")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
+class RecordedRequest(msgspec.Struct, frozen=True):
     """A request that a server received. Header names are in lower case.
 
     `received` and `sent` are the bytes of its body that were read, and of the response's body that were sent.

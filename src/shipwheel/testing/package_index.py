@@ -16,10 +16,11 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from email.parser import HeaderParser
 from typing import cast
 from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
 
 from shipwheel.testing.loopback import Handler, Loopback, RecordedRequest
 
@@ -28,8 +29,7 @@ __all__ = ["Fault", "PackageIndex"]
 _JSON = "application/vnd.pypi.simple.v1+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """A fault of a path, for the next `times` requests (None: for all), after which it has the fault `then`, or none.
 
     * `status`: respond with this status and without the file.
@@ -55,7 +55,7 @@ class Fault:
     shifted_range: bool = False
     gzip: bool = False
     redirect: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     then: "Fault | None" = None
 
 

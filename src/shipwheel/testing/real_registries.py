@@ -4,15 +4,14 @@ A habit is played alone, on a registry that is otherwise like distribution 2.8 o
 as OWNER/REPOSITORY#NUMBER, an issue or a pull request.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from shipwheel.testing.registry import Habits
 
 __all__ = ["REAL_REGISTRIES", "RealRegistry"]
 
 
-@dataclass(frozen=True, slots=True)
-class RealRegistry:
+class RealRegistry(msgspec.Struct, frozen=True):
     """A registry that was seen to behave so.
 
     `habit` is for readers, `sources` say who has seen it. With `keeps_records`, it can hold what refers to an image.

@@ -7,9 +7,10 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import msgspec
 
 from shipwheel.digest import Digest, digest_of
 from shipwheel.testing.loopback import Handler, Loopback, RecordedRequest
@@ -22,8 +23,7 @@ _IMAGE_CONFIGS = ("", "application/vnd.oci.image.config.v1+json", "application/v
 """The artifact types of images; an image index has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryFault:
+class RegistryFault(msgspec.Struct, frozen=True):
     """A fault of `times` requests whose method and path match these patterns, `after` others did. `kind` is one of:
 
     * "status": respond with `status` and `headers`.
@@ -39,13 +39,12 @@ class RegistryFault:
     path: str = ".*"
     times: int = 1
     status: int = 500
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Habits:
+class Habits(msgspec.Struct, frozen=True):
     """How a registry behaves. `real_registries` has the habits of real ones.
 
     Attributes:

@@ -11,8 +11,9 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 __all__ = ["Member", "SmallWheel", "record_row", "zip_bytes"]
 
@@ -24,8 +25,7 @@ _DEFLATED, _STORED = 8, 0
 _MODE = stat.S_IFREG | 0o644
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """A member of a zip archive. Fields that are None are computed; all others are written unchecked.
 
     `local_*` are fields of the local header that differ from the central directory. `before` are bytes that precede the member.
@@ -52,8 +52,7 @@ class Member:
     before: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
+class _Fields(msgspec.Struct, frozen=True):
     """The numeric header fields of a member."""
 
     method: int
@@ -140,8 +139,7 @@ def record_row(path: str, data: bytes) -> tuple[str, str, str]:
     return path, f"sha256={value}", str(len(data))
 
 
-@dataclass(frozen=True)
-class SmallWheel:
+class SmallWheel(msgspec.Struct, frozen=True):
     """A wheel (PEP 427). `files` maps paths to contents, `data` schemes to such files, scripts map names to `module:function`.
 
     `extra` members come last and are not listed in RECORD. Files of the .dist-info that `omitted` names are not written.
@@ -149,10 +147,10 @@ class SmallWheel:
 
     name: str = "small"
     version: str = "1.0"
-    files: Mapping[str, bytes | str] = field(default_factory=lambda: {"small/__init__.py": "VALUE = 1\n"})
-    data: Mapping[str, Mapping[str, bytes | str]] = field(default_factory=dict)
-    console_scripts: Mapping[str, str] = field(default_factory=dict)
-    gui_scripts: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes | str] = msgspec.field(default_factory=lambda: {"small/__init__.py": "VALUE = 1\n"})
+    data: Mapping[str, Mapping[str, bytes | str]] = msgspec.field(default_factory=dict)
+    console_scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    gui_scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
     executable: frozenset[str] = frozenset()
     requires: Sequence[str] = ()
     requires_python: str = ""

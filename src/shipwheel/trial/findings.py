@@ -1,10 +1,10 @@
 """Read an observation into findings: what keeps the image from serving, and what else its owner should know. Pure."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, is_outgrown, plain_lines, signs_in
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
@@ -398,7 +398,7 @@ def _lost_write(path: str, workdir: str) -> Finding:
     return Finding(FindingKind.LOST_WRITES, f"it writes {path}", hint, path, setting=setting, blocks=True)
 
 
-_OF_SERVER = re.compile(r"\[[\d: +-]{20,30}\] \[\d+\] \[[A-Z]+\] |\*{3} |shipwheel: ")
+_OF_SERVER = lazy_pattern(r"\[[\d: +-]{20,30}\] \[\d+\] \[[A-Z]+\] |\*{3} |shipwheel: ")
 """The start of a line that gunicorn, uWSGI or the launcher writes."""
 
 

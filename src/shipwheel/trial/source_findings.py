@@ -5,17 +5,18 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs import Sign, plain_lines
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.source_facts import SourceFacts
 
 __all__ = ["prefixed", "unmade", "unset_variables", "with_origin"]
 
-_FRAME = re.compile(r'  File "(?P<path>[^"]+)", line \d+')
-_OF_OTHERS = re.compile(r"/site-packages/|/lib/python3|^<")
+_FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
+_OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
 """Paths of code that is not the project's."""
-_READ = re.compile(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"']\)", re.ASCII)
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"']\)", re.ASCII)
+_NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def prefixed(sign: Sign, source: SourceFacts) -> Sign:

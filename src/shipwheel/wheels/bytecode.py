@@ -13,7 +13,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
 import msgspec
@@ -145,18 +144,18 @@ class _Worker:
         )
 
 
-@dataclass
 class BytecodeCompiler:
-    """A `Compiler` for `WheelSource`: a cache in front of a pool of interpreters, which start when they are first needed."""
+    """A `Compiler` for `WheelSource`: a cache in front of a pool of interpreters, which start when they are first needed.
 
-    start: Callable[[], Interpreter]
-    """Called once, when a source must be compiled: to find or unpack the interpreter can take a while."""
-    identity: str
-    """The identity of the interpreter that `start` is expected to return; `compile` raises OtherInterpreter if it returns another."""
-    cache: BytecodeCache
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    `start` is called once, when a source must be compiled: to find or unpack the interpreter can take a while. `identity` is what it is
+    expected to return; `compile` raises OtherInterpreter if it returns another.
+    """
 
-    def __post_init__(self) -> None:
+    def __init__(self, start: Callable[[], Interpreter], identity: str, cache: BytecodeCache, workers: int | None = None) -> None:
+        self.start = start
+        self.identity = identity
+        self.cache = cache
+        self.workers = workers or os.cpu_count() or 1
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         self._started: list[_Worker] = []
         self._interpreter: Interpreter | None = None

@@ -10,11 +10,12 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds, OverBounds
@@ -38,8 +39,7 @@ class HookFailed(Exception):
         self.output = output
 
 
-@dataclass(frozen=True, slots=True)
-class BuildPlace:
+class BuildPlace(msgspec.Struct, frozen=True):
     """The place of a build: `root` is a directory for it alone, `source` the directory to build.
 
     `top` is one around `source` that the backend may change, too, `readable` are further paths that it may read. `environment` is all that
@@ -59,7 +59,7 @@ class BuildPlace:
     network: bool = False
     readable: tuple[Path, ...] = ()
     requires: tuple[str, ...] = ()
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds = msgspec.field(default_factory=Bounds)
     kept: KeptRequirements | None = None
 
     @property

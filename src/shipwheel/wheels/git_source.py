@@ -1,18 +1,18 @@
 """Requirements that are git repositories: cloned at the locked commit, with their submodules."""
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
 from shipwheel.errors import BuildError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.selection import LockedDistribution
 
 __all__ = ["checkout"]
 
 _TIMEOUT_S = 900
 _MAX_CHARACTERS = 500
-_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_COMMIT = lazy_pattern(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _PROTOCOLS = "https:ssh:http:git"
 """The transports for a repository and its submodules. Others of git's run programs that the URL names."""
 _SETTINGS = ("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false")

@@ -9,7 +9,6 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -106,8 +105,7 @@ class BuildOptions(msgspec.Struct, frozen=True):
         return (*texts, *self.build_requirements.get(normalized(name), ()))
 
 
-@dataclass(frozen=True, slots=True)
-class BuildJob:
+class BuildJob(msgspec.Struct, frozen=True):
     """One build: of `source`, a directory, in `top`, which the backend may need around it.
 
     `label` names it in errors. `readable` are further paths for the backend to read. The user's own source has `secret_rules`: its wheel

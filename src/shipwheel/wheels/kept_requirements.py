@@ -6,7 +6,6 @@ A build as a rule leaves them to uv, which keeps them in a cache of its own.
 import hashlib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -32,8 +31,7 @@ class KeptWheel(msgspec.Struct, frozen=True):
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeptRequirements:
+class KeptRequirements(msgspec.Struct, frozen=True):
     """The kept wheels of the builds with one minor version of Python.
 
     With `fetch`, which brings wheels into the store, those of each build are resolved, fetched and collected in `kept`, by the key of the
@@ -43,7 +41,7 @@ class KeptRequirements:
     store: Store
     minor: str
     fetch: Callable[[Sequence[KeptWheel]], None] | None = None
-    kept: dict[str, tuple[KeptWheel, ...]] = field(default_factory=dict)
+    kept: dict[str, tuple[KeptWheel, ...]] = msgspec.field(default_factory=dict)
 
     def find(self, requirements: Path, environment: Path, exclude_newer: str | None, settings: Mapping[str, Any]) -> tuple[KeptWheel, ...]:
         """Return the wheels of a list of requirements, all of which the store has; none if they are not kept.

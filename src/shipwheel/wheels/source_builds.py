@@ -6,10 +6,9 @@ Each is built once for all platforms, and found again in the store under a key o
 import hashlib
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
-import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import BuildError, ProjectWheelError
 from shipwheel.events import Reporter, silent
@@ -40,7 +39,7 @@ def build_pure_wheel(
 
     Without `need_bytes`, a wheel that another machine built is good enough. Raise BuildError.
     """
-    options = msgspec.structs.replace(options, variables={})
+    options = replace(options, variables={})
     if dist.kind == "directory":
         return build_project_wheel(directory_tree(dist), store, options, reporter=reporter, need_bytes=need_bytes)
     key = _distribution_key(dist, options)
@@ -79,7 +78,7 @@ def build_project_wheel(
     The copy has the git history if the build backend may take the version from it. The wheel is without the secrets that the backend put
     into it. Raise ProjectWheelError, and ProjectError for a token in a file.
     """
-    own = msgspec.structs.replace(options, settings=tree.settings)
+    own = replace(options, settings=tree.settings)
     below, allowed = tree.root.relative_to(tree.top), options.allowed_secrets
     parts = (below.as_posix(), options.as_of, options.minor, *allowed, *own.build_requirements_of(tree.name))
     key = _key(tree_digest(tree.top, history=tree.has_history), *parts)

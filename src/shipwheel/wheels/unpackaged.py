@@ -1,19 +1,20 @@
 """Data files that a project's packages have in its directory and not in its wheel: templates that nothing told the build backend of."""
 
 import os
-import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from shipwheel.lazy_pattern import lazy_pattern
+
 __all__ = ["looks_needed", "unpackaged_files"]
 
-_NEVER_DATA = re.compile(
+_NEVER_DATA = lazy_pattern(
     r"(?i).*\.(py[cdiox]?|pxd|c|cc|cpp|h|hpp|rs|so|egg-info|md|rst)|.*~|\..*|py\.typed|makefile|__pycache__|tests?|docs?"
 )
 """Names of files and directories that a program does not read."""
 
-_NEEDED = re.compile(r"(?i)(?:.*/)?(?:templates|static)/.*|.*\.(?:html?|jinja2?|j2|mako|sql)")
+_NEEDED = lazy_pattern(r"(?i)(?:.*/)?(?:templates|static)/.*|.*\.(?:html?|jinja2?|j2|mako|sql)")
 _MAX_FILES = 500
 
 

@@ -9,9 +9,10 @@ import hashlib
 import io
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+
+import msgspec
 
 from shipwheel.digest import Digest
 from shipwheel.errors import ArchiveError, DamagedBlob
@@ -48,8 +49,7 @@ class Compiler(Protocol):
         """Return the .pyc file for each (absolute path in the image, source), or None if it is not valid Python of this version."""
 
 
-@dataclass(frozen=True, slots=True)
-class WheelSource:
+class WheelSource(msgspec.Struct, frozen=True):
     """An installed wheel. `digest` is its blob in the store, `label` its name in errors: "numpy 1.26.4".
 
     `spliced` is False for wheels that were built here: their compressed bytes depend on this machine, so they are compressed again.

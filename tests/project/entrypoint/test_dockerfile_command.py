@@ -1,12 +1,12 @@
 """The command in a Dockerfile, if our image can run it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.project_tree import launched
 
 from shipwheel.project.deployment.process import DeploymentFile

@@ -1,8 +1,9 @@
 """The differences between two locks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shipwheel.locking.pylock import Lock, file_name
 from shipwheel.locking.selection import Selection
@@ -10,8 +11,7 @@ from shipwheel.locking.selection import Selection
 __all__ = ["Changes", "LockDiff", "PlatformDiff", "lock_diff"]
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """Packages that were added or removed, as (name, version), and that moved, as (name, old version, new version)."""
 
     added: tuple[tuple[str, str], ...] = ()
@@ -22,8 +22,7 @@ class Changes:
         return bool(self.added or self.removed or self.moved)
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformDiff:
+class PlatformDiff(msgspec.Struct, frozen=True):
     """The differences on one platform: the bytes of all its distributions in the old and in the new lock, and the changes of both kinds.
 
     A number of bytes is None if a lock does not have all files for the platform.
@@ -46,8 +45,7 @@ class PlatformDiff:
         return self.before is not None and self.after is None
 
 
-@dataclass(frozen=True, slots=True)
-class LockDiff:
+class LockDiff(msgspec.Struct, frozen=True):
     """The differences between two locks.
 
     `files` has the files that were added ("+name") and removed ("-name") for packages whose version is the same. `facts` are other

@@ -3,9 +3,11 @@
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.locking import uv
 from shipwheel.locking.synthetic import Synthetic
@@ -26,8 +28,7 @@ def only(synthetic: Synthetic, requirements: Sequence[str], names: Sequence[str]
     return replace(synthetic, dependencies=tuple(requirements), settings=settings, sources=sources, project="", preferred=())
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(msgspec.Struct, frozen=True):
     """Ask uv for single packages; `limit` is an RFC 3339 instant, and later files do not count."""
 
     synthetic: Synthetic

@@ -5,12 +5,15 @@ import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking import uv
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.synthetic import Synthetic
@@ -30,11 +33,10 @@ _MAX_WORKING = 2
 _TIMEOUT_S = 20.0
 """For trying one suggestion."""
 
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$")
+_REQUIREMENT = lazy_pattern(r"\s*([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class UserRequirement:
+class UserRequirement(msgspec.Struct, frozen=True):
     """A requirement that the user wrote: its normalized name, its text, and its file and line."""
 
     name: str
@@ -42,8 +44,7 @@ class UserRequirement:
     location: str
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(msgspec.Struct, frozen=True):
     """A change to try: the advice to the user, and the project and the instant (RFC 3339) for which uv then locks.
 
     `name` is the package whose new version the advice should mention; `another_python` says that the change is another Python version.

@@ -1,7 +1,8 @@
 """Errors for the user from uv's failures: the user's own files and lines instead of temporary paths, and a next step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.errors import FetchError, LockError
 from shipwheel.locking.uv_output import Failure, FailureKind, in_users_terms
@@ -11,8 +12,7 @@ __all__ = ["IndexUnavailable", "ResolutionError", "resolution_error"]
 _MAX_TEXT = 6000
 
 
-@dataclass(frozen=True, slots=True)
-class _Hint:
+class _Hint(msgspec.Struct, frozen=True):
     text: str
     another_python: bool = False
     """True if the text is about another Python version."""

@@ -5,9 +5,11 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
@@ -40,8 +42,7 @@ _COMMANDS = {
 _TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformReport:
+class PlatformReport(msgspec.Struct, frozen=True):
     """A package on one platform: its version and file (`size` in bytes), the lines and packages that require it, the path from the project.
 
     `note` says why there is no file, or that it is built from a source.
@@ -56,8 +57,7 @@ class PlatformReport:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NewerVersions:
+class NewerVersions(msgspec.Struct, frozen=True):
     """The newer versions of a package: the `newest` one, and the one that is `possible` and that `command` would lock.
 
     `moves` are the other packages that would change with it, `obstacles` the requirements in the way of a newer one. `held` is the lock
@@ -73,8 +73,7 @@ class NewerVersions:
     command: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PackageReport:
+class PackageReport(msgspec.Struct, frozen=True):
     """One package of a lock, on all platforms."""
 
     name: str

@@ -4,9 +4,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from shipwheel.errors import LockError
 from shipwheel.locking.formats.tool_lock import Dependency, Entry, ToolLock, parse_dependency

@@ -5,9 +5,10 @@ a package belongs to are followed along their graph of dependencies.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.errors import LockError
 from shipwheel.locking.target import Target
@@ -18,8 +19,7 @@ from shipwheel.versions import normalized
 __all__ = ["Dependency", "Entry", "ToolLock", "parse_dependency", "requirements_for_linux"]
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
+class Dependency(msgspec.Struct, frozen=True):
     """An edge of a lock's graph: a package with extras, under a marker, within a specifier (PEP 440)."""
 
     name: str
@@ -30,8 +30,7 @@ class Dependency:
     """The extras of the dependent package that need it; empty if the package itself does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One package of a lock. `hashes` are sha256 in hex.
 
     `version` is empty if the tool left it open within `specifier`. `url` is the direct reference behind `name @` (PEP 508), empty for a
@@ -52,8 +51,7 @@ class Entry:
     index: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolLock:
+class ToolLock(msgspec.Struct, frozen=True):
     """A parsed lock, with the `direct` dependencies of the project and the chosen `groups`, under the tool's names for them.
 
     `changed` is the name of the project's file that was changed after the lock was written, empty if none was.
@@ -64,7 +62,7 @@ class ToolLock:
     direct: tuple[Dependency, ...] = ()
     groups: frozenset[str] = frozenset()
     changed: str = ""
-    locations: Mapping[str, str] = field(default_factory=dict)
+    locations: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The project's own requirements: the file, and the line if known, by name."""
     indexes: tuple[Mapping[str, Any], ...] = ()
     """Indexes that are not configured in pyproject.toml, in uv's form."""

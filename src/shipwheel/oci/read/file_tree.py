@@ -4,7 +4,6 @@ Each layer is read once, as a stream. The tree keeps paths, links, the propertie
 that interpreters and C libraries contain.
 """
 
-import re
 import tarfile
 import tempfile
 import zlib
@@ -18,6 +17,7 @@ from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import parents
 from shipwheel.files.segment import Directory, Segment
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.image import FileLayer, Image, ImageLayer, compressed_chunks
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
 from shipwheel.oci.read.layer_stream import Allowance, CompressedStream, UncompressedStream, UnpackError, check_member
@@ -41,9 +41,9 @@ _PIECE = 1 << 20
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _VERSIONS = (
     # CPython's PY_VERSION, glibc's banner, musl's version: each is a separate string in the file.
-    (re.compile(r"(?:python3\.\d+|libpython3\.\d+[a-z]*\.so[\d.]*)$"), re.compile(rb"\0(3\.\d{1,2}\.\d{1,3})(?:\+|(?:a|b|rc)\d+)?\0")),
-    (re.compile(r"libc(?:\.so\.6|-2\.\d+\.so)$"), re.compile(rb"GNU C Library [^\n\0]{0,80}version (2\.\d{1,3})")),
-    (re.compile(r"(?:ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1|/libc\.so)$"), re.compile(rb"\0(1\.\d{1,2}\.\d{1,3})(?:-git[\w-]*)?\0")),
+    (lazy_pattern(r"(?:python3\.\d+|libpython3\.\d+[a-z]*\.so[\d.]*)$"), lazy_pattern(rb"\0(3\.\d{1,2}\.\d{1,3})(?:\+|(?:a|b|rc)\d+)?\0")),
+    (lazy_pattern(r"libc(?:\.so\.6|-2\.\d+\.so)$"), lazy_pattern(rb"GNU C Library [^\n\0]{0,80}version (2\.\d{1,3})")),
+    (lazy_pattern(r"(?:ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1|/libc\.so)$"), lazy_pattern(rb"\0(1\.\d{1,2}\.\d{1,3})(?:-git[\w-]*)?\0")),
 )
 """(name of a file, version that it contains)."""
 

@@ -8,7 +8,6 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -25,8 +24,7 @@ __all__ = ["ImageReport", "Report", "validate", "validate_files"]
 _MAX_REPORTED = 50
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReport:
+class ImageReport(msgspec.Struct, frozen=True):
     """A validated image. Sizes in bytes; `size` is that of manifest, config and compressed layers."""
 
     name: str
@@ -38,8 +36,7 @@ class ImageReport:
     entries: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """The valid images of a layout or an archive. `notes` are unusual findings that are not errors."""
 
     path: Path

@@ -5,19 +5,20 @@ It also collects what they state about layers, which `layers` checks.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from shipwheel.digest import as_digest, digest_of
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.read.image_files import ImageFile, ImageFiles
 
 __all__ = ["Documents", "StatedImage", "StatedLayer", "digest_of_file"]
 
 MAX_DOCUMENT = 4 << 20
 _MAX_DEPTH = 4
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_TIME = lazy_pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 _OCI = "application/vnd.oci.image."
 _DOCKER = "application/vnd.docker."
@@ -37,8 +38,7 @@ _LAYERS = {
 """Media type -> (family, compression)."""
 
 
-@dataclass(slots=True)
-class StatedLayer:
+class StatedLayer(msgspec.Struct):
     """A layer as a manifest describes it. `location` names it in problems."""
 
     location: str
@@ -53,8 +53,7 @@ class StatedLayer:
     """True if shipwheel made the layer, and so knows that it deletes nothing."""
 
 
-@dataclass(slots=True)
-class StatedImage:
+class StatedImage(msgspec.Struct):
     """An image as its documents describe it; its layers are not checked yet."""
 
     location: str
@@ -63,7 +62,7 @@ class StatedImage:
     digest: str
     size: int
     config_digest: str
-    layers: list[StatedLayer] = field(default_factory=list)
+    layers: list[StatedLayer] = msgspec.field(default_factory=list)
     is_complete: bool = True
     """True if all layers can be read."""
 

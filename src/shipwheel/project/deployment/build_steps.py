@@ -1,14 +1,15 @@
 """Commands that write files of the image from those of the project, such as static files: the same ones each time."""
 
 import posixpath
-import re
 from collections.abc import Sequence
+
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["is_build_step"]
 
 _DJANGO_STEPS = frozenset({"collectstatic", "compress", "compilescss", "compilejsi18n"})
 _FLASK_STEPS = (("assets", "build"), ("digest", "compile"), ("translate", "compile"), ("scss", "compile"))
-_PYTHON = re.compile(r"python[\d.]*")
+_PYTHON = lazy_pattern(r"python[\d.]*")
 _MAX_OPTIONS = 6
 
 

@@ -3,8 +3,11 @@
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
+import msgspec
+from msgspec.structs import replace
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
@@ -13,14 +16,13 @@ from shipwheel.project.deployment.stage import Copy, Stage
 
 __all__ = ["BuiltFiles", "find_built_files", "missing_note", "own_run_notes"]
 
-_NODE_IMAGE = re.compile(r"(^|/)(node|bun|deno|yarn|pnpm)\b")
+_NODE_IMAGE = lazy_pattern(r"(^|/)(node|bun|deno|yarn|pnpm)\b")
 _NODE_TOOLS = frozenset({"npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "gulp", "grunt", "webpack", "vite"})
-_BUILDS = re.compile(r"build|compile|bundle|generate|dist|prod|compress|webpack|vite|gulp|tailwind|collectstatic|assets")
+_BUILDS = lazy_pattern(r"build|compile|bundle|generate|dist|prod|compress|webpack|vite|gulp|tailwind|collectstatic|assets")
 _MAX_SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltFiles:
+class BuiltFiles(msgspec.Struct, frozen=True):
     """Files that a node stage makes and the app's image has. All paths are relative to the project."""
 
     place: str

@@ -5,25 +5,26 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import YamlTable, parse_yaml, yaml_list, yaml_table, yaml_text
 from shipwheel.user_files import UserFiles
 
 __all__ = ["ComposeService", "ServiceMount", "find_compose_services"]
 
-_FILE = re.compile(r"(docker-)?compose([._-][\w.-]+)?\.ya?ml", re.IGNORECASE)
+_FILE = lazy_pattern(r"(docker-)?compose([._-][\w.-]+)?\.ya?ml", re.IGNORECASE)
 _FOLDERS = ("docker", "container", "deploy", "deployment", ".docker", "ops", "infra", "compose", "docker/compose", "docker-compose")
 _OTHER_PURPOSE = frozenset("dev devel development test tests testing ci local debug override example sample e2e lint traefik".split())  # noqa: SIM905
-_VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^{}]*))?\})", re.ASCII)
+_VARIABLE = lazy_pattern(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^{}]*))?\})", re.ASCII)
 _MAX_SERVICES = 60
 _MAX_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceMount:
+class ServiceMount(msgspec.Struct, frozen=True):
     """A volume of a service."""
 
     target: str
@@ -34,8 +35,7 @@ class ServiceMount:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ComposeService:
+class ComposeService(msgspec.Struct, frozen=True):
     """A service of a compose file. Values that refer to unknown variables are left out."""
 
     name: str
@@ -47,12 +47,12 @@ class ComposeService:
     """The directory that it is built from."""
     dockerfile: Path | None = None
     target: str = ""
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = msgspec.field(default_factory=dict)
     command: tuple[str, ...] | str | None = None
     """Words, or a text that is split into words as a shell does; None if the image's is used."""
     command_line: int = 0
     entrypoint: tuple[str, ...] | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     """Names of variables without a value in the file."""
     ports: tuple[str, ...] = ()

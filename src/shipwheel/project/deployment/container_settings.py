@@ -1,20 +1,20 @@
 """The variables, volumes, ports and health check that a deployment file gives a container, as they are written there."""
 
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.deployment.process import ProcessFiles
 
 __all__ = ["ContainerSettings", "dockerfile_settings", "health_path"]
 
-_URL_PATH = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|\$\{?\w+\}?)(?::(?:\d+|\$\{?[\w:-]+\}?))?(/[\w./~-]*)?")
+_URL_PATH = lazy_pattern(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|\$\{?\w+\}?)(?::(?:\d+|\$\{?[\w:-]+\}?))?(/[\w./~-]*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSettings:
+class ContainerSettings(msgspec.Struct, frozen=True):
     """The settings that a deployment file gives a container."""
 
     place: str
@@ -22,7 +22,7 @@ class ContainerSettings:
     files: ProcessFiles
     home: str = ""
     """The directory of the container that is the project's; empty if there is none."""
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
     withheld: tuple[str, ...] = ()
     """Names of variables that may be secret, name a companion, or have no value in the file."""
     volumes: tuple[str, ...] = ()

@@ -5,10 +5,11 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+
+import msgspec
 
 from shipwheel.project.deployment.script import Script, ShellCommand, list_names
 from shipwheel.project.deployment.stage import Copy, Stage
@@ -21,8 +22,7 @@ _MAX_DEPTH = 6
 _MAX_SCRIPT = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """A file or directory of the build context in the image."""
 
     source: str
@@ -33,8 +33,7 @@ class Placed:
     line: int
 
 
-@dataclass(frozen=True)
-class CopiedFiles:
+class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
     """The files of a stage that come from the repository.
 
     Args:
@@ -48,7 +47,7 @@ class CopiedFiles:
     context: Path
     project: Path
     repository: Path
-    files: UserFiles = field(default_factory=UserFiles, repr=False, compare=False)
+    files: UserFiles = msgspec.field(default_factory=UserFiles)
 
     @cached_property
     def placed(self) -> tuple[Placed, ...]:

@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.shell_words import text_of
 
 if TYPE_CHECKING:
@@ -17,15 +19,14 @@ __all__ = ["Instruction", "exec_form", "parse_dockerfile", "parse_pairs"]
 _MAX_BYTES = 1 << 20
 _MAX_INSTRUCTION = 32768
 """Characters of an instruction; a longer one was not written by a person."""
-_ESCAPE_DIRECTIVE = re.compile(rb"(?:#[ \t]*\w+[ \t]*=.*\n)*?#[ \t]*escape[ \t]*=[ \t]*`[ \t]*\r?\n", re.IGNORECASE)
-_FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
+_ESCAPE_DIRECTIVE = lazy_pattern(rb"(?:#[ \t]*\w+[ \t]*=.*\n)*?#[ \t]*escape[ \t]*=[ \t]*`[ \t]*\r?\n", re.IGNORECASE)
+_FLAG = lazy_pattern(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
 _WITH_FLAGS = frozenset({"FROM", "COPY", "ADD", "RUN", "HEALTHCHECK"})
-_PAIR = re.compile(r"""(?<!\w)([A-Za-z_]\w*)=((?:"(?:[^"\\]|\\.)*"|'[^']*'|\\.|[^\s"'])*)""", re.ASCII | re.DOTALL)
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PAIR = lazy_pattern(r"""(?<!\w)([A-Za-z_]\w*)=((?:"(?:[^"\\]|\\.)*"|'[^']*'|\\.|[^\s"'])*)""", re.ASCII | re.DOTALL)
+_NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(msgspec.Struct, frozen=True):
     """An instruction of a Dockerfile."""
 
     keyword: str

@@ -4,11 +4,14 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+from msgspec.structs import replace
+
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.made_files import is_made
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_dockerfile
@@ -18,7 +21,7 @@ from shipwheel.versions import normalized
 
 __all__ = ["Build", "Dockerfile", "find_dockerfiles", "project_names", "repository_folders"]
 
-_FILE = re.compile(r"(dockerfile|containerfile)([._-].+)?|.+\.(dockerfile|containerfile)", re.IGNORECASE)
+_FILE = lazy_pattern(r"(dockerfile|containerfile)([._-].+)?|.+\.(dockerfile|containerfile)", re.IGNORECASE)
 _FOLDERS = frozenset(
     "docker container containers .docker dockerfiles deploy deployment deployments .deploy build ops infra packaging images".split()  # noqa: SIM905
 )
@@ -31,7 +34,7 @@ _OTHER_PURPOSE = frozenset(
 )
 """Words in the name of a Dockerfile or stage that production does not use, or not for the app."""
 _PRODUCTION = frozenset("prod production release runtime deploy final app web server backend api".split())  # noqa: SIM905
-_VERSION = re.compile(r"v?\d+|latest|main|master")
+_VERSION = lazy_pattern(r"v?\d+|latest|main|master")
 _MAX_CHAIN = 5
 _MAX_UP = 3
 _MAX_CANDIDATES = 12
@@ -39,21 +42,19 @@ _MAX_ENTRIES = 500
 _MAX_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(msgspec.Struct, frozen=True):
     """A build of an image, as another file describes it."""
 
     dockerfile: Path
     context: Path
     target: str = ""
     """The name of a stage; empty for the last one."""
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = msgspec.field(default_factory=dict)
     image: str = ""
     """The name that the image gets; empty if the file gives it none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dockerfile:
+class Dockerfile(msgspec.Struct, frozen=True):
     """The stage of a Dockerfile that production uses, and its files."""
 
     name: str
@@ -119,8 +120,7 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     return (is_other, ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
 
 
-@dataclass(frozen=True, slots=True)
-class _Dockerfiles:
+class _Dockerfiles(msgspec.Struct, frozen=True):
     """The Dockerfiles of a repository, whose images may be made from each other's."""
 
     root: Path

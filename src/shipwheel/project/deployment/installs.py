@@ -3,8 +3,11 @@
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 
+import msgspec
+from msgspec.structs import replace
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.deployment.script import ShellCommand
@@ -15,8 +18,8 @@ from shipwheel.versions import normalized
 
 __all__ = ["Installs", "find_installs"]
 
-_PYTHON_IMAGE = re.compile(r"(?:^|/)python:v?(3\.\d+)")
-_PYTHON_TAG = re.compile(r"python-?(3\.\d+)", re.IGNORECASE)
+_PYTHON_IMAGE = lazy_pattern(r"(?:^|/)python:v?(3\.\d+)")
+_PYTHON_TAG = lazy_pattern(r"python-?(3\.\d+)", re.IGNORECASE)
 _TOOLS = frozenset(
     """
     pip setuptools wheel poetry poetry-core poetry-plugin-export uv pipx pipenv pdm hatch hatchling flit build virtualenv tox nox pip-tools
@@ -24,8 +27,10 @@ _TOOLS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Python packages that only build or install others."""
-_DEVELOPMENT = re.compile(r"(^|[-_./])(dev|devel|development|tests?|testing|lint|linting|docs?|typing|ci|local|debug|build)([-_.]|$)", re.I)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*([<>=!~;].*)?", re.DOTALL)
+_DEVELOPMENT = lazy_pattern(
+    r"(^|[-_./])(dev|devel|development|tests?|testing|lint|linting|docs?|typing|ci|local|debug|build)([-_.]|$)", re.I
+)
+_NAME = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*([<>=!~;].*)?", re.DOTALL)
 _WITH_VALUE = frozenset(
     """
     -i --index-url --extra-index-url -f --find-links -t --target --prefix --root --cache-dir --default-timeout --timeout --retries -c
@@ -36,8 +41,7 @@ _WITH_VALUE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Installs:
+class Installs(msgspec.Struct, frozen=True):
     """Everything that a Dockerfile installs. Each value comes with its place for messages."""
 
     python: str = ""
@@ -49,7 +53,7 @@ class Installs:
     groups: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     """Python packages by name, as requirements (PEP 508)."""
-    system: SystemPackages = field(default_factory=SystemPackages)
+    system: SystemPackages = msgspec.field(default_factory=SystemPackages)
     place: str = ""
     """The place of the first of these."""
     notes: tuple[str, ...] = ()

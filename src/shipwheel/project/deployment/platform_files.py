@@ -3,9 +3,10 @@
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.container_settings import ContainerSettings
@@ -19,8 +20,7 @@ from shipwheel.user_files import UserFiles, table_at
 __all__ = ["Hosting", "read_hosting"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hosting:
+class Hosting(msgspec.Struct, frozen=True):
     """The contents of one platform's file."""
 
     processes: tuple[Process, ...] = ()
@@ -31,18 +31,17 @@ class Hosting:
     place: str = ""
 
 
-@dataclass(slots=True)
-class _Described:
+class _Described(msgspec.Struct):
     """Collects what a file says about one service."""
 
     file: str
     files: ProjectFiles
     line: int = 1
-    commands: dict[str, tuple[str, int]] = field(default_factory=dict)
+    commands: dict[str, tuple[str, int]] = msgspec.field(default_factory=dict)
     """Process -> (command, line)."""
-    variables: dict[str, str | None] = field(default_factory=dict)
-    ports: list[str] = field(default_factory=list)
-    volumes: list[str] = field(default_factory=list)
+    variables: dict[str, str | None] = msgspec.field(default_factory=dict)
+    ports: list[str] = msgspec.field(default_factory=list)
+    volumes: list[str] = msgspec.field(default_factory=list)
     health: str = ""
     python: str = ""
     dockerfile: str = ""

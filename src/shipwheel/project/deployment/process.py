@@ -1,10 +1,11 @@
 """A process that a deployment file declares: how it is started, and with what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand, list_names
 from shipwheel.project.deployment.secrets import masked
@@ -38,8 +39,7 @@ class ProcessFiles(ScriptFiles, Protocol):
         """Return the path in the project of an absolute path that the process sees; None for one that the project does not have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(msgspec.Struct, frozen=True):
     """A process that a deployment file declares, as it is written there."""
 
     kind: DeploymentFile
@@ -56,7 +56,7 @@ class Process:
     """Words after `words` that somebody who starts a container may replace."""
     directory: str = "/"
     """The working directory, absolute, as the process sees it."""
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The environment that the file gives it."""
     ports: tuple[str, ...] = ()
     """TCP ports that the file declares."""
@@ -82,13 +82,12 @@ class Process:
         return run_words((*self.words, *self.arguments), state, self.files, (self.file, self.line))
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectFiles:
+class ProjectFiles(msgspec.Struct, frozen=True):
     """The files that a process sees that starts in the project's directory, wherever that is: it is `home` for the process."""
 
     project: Path
     home: str = "/app"
-    files: UserFiles = field(default_factory=UserFiles, repr=False, compare=False)
+    files: UserFiles = msgspec.field(default_factory=UserFiles)
 
     def project_path(self, path: str) -> str | None:
         """See `ProcessFiles`."""

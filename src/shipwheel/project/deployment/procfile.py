@@ -1,13 +1,13 @@
 """Procfiles: a process type and its command in each line."""
 
-import re
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["ProcessType", "parse_procfile"]
 
 ProcessType = tuple[int, str]
 """(line number, command line)"""
 
-_LINE = re.compile(r"^\s*([A-Za-z0-9_-]+)\s*:\s*(.*?)\s*$")
+_LINE = lazy_pattern(r"^\s*([A-Za-z0-9_-]+)\s*:\s*(.*?)\s*$")
 
 
 def parse_procfile(text: str) -> dict[str, ProcessType]:

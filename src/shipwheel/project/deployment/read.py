@@ -1,9 +1,11 @@
 """The entry point: everything that a repository says about its deployment."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.project.deployment.built_files import BuiltFiles, find_built_files, own_run_notes
 from shipwheel.project.deployment.ci_builds import find_ci_builds
@@ -25,8 +27,7 @@ from shipwheel.user_files import UserFiles
 __all__ = ["Deployment", "read_deployment"]
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(msgspec.Struct, frozen=True):
     """Everything that a repository says about its deployment."""
 
     dockerfile: Dockerfile | None = None
@@ -37,7 +38,7 @@ class Deployment:
     """In order of precedence."""
     settings: tuple[ContainerSettings, ...] = ()
     """Settings of containers, in order of precedence."""
-    installs: Installs = field(default_factory=Installs)
+    installs: Installs = msgspec.field(default_factory=Installs)
     companions: tuple[str, ...] = ()
     """Other services that the app needs, with their image."""
     built: tuple[BuiltFiles, ...] = ()

@@ -1,14 +1,14 @@
 """Scripts, the commands that they run, and the files that they find."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 __all__ = ["NoFiles", "Script", "ScriptFiles", "ShellCommand", "list_names"]
 
 
-@dataclass(frozen=True, slots=True)
-class ShellCommand:
+class ShellCommand(msgspec.Struct, frozen=True):
     """A command that a shell runs."""
 
     words: tuple[str, ...]
@@ -32,8 +32,7 @@ class ShellCommand:
         return f"{self.file}, line {self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """A script of the repository: its name for messages, and its content."""
 
     name: str

@@ -2,16 +2,17 @@
 
 import re
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.secret_tokens import find_tokens
 
 __all__ = ["has_credentials", "is_secret_variable", "masked"]
 
-_SECRET = re.compile(
+_SECRET = lazy_pattern(
     r"secret|token(?!iz)|passw|passphrase|pwd|credential|private|apikey|(^|_)(key|pass|pat|auth|dsn|salt|cert)s?(_|$)|key$", re.IGNORECASE
 )
-_CREDENTIALS = re.compile(r"://[^/\s]*@")
+_CREDENTIALS = lazy_pattern(r"://[^/\s]*@")
 _VALUE = r"""("[^"]*"|'[^']*'|[^\s;&|]+)"""
-_ASSIGNED = re.compile(rf"(?<![\w-])([A-Za-z_]\w*)(=){_VALUE}|(?<!\S)(--?[A-Za-z][\w-]*)(=|\s+){_VALUE}")
+_ASSIGNED = lazy_pattern(rf"(?<![\w-])([A-Za-z_]\w*)(=){_VALUE}|(?<!\S)(--?[A-Za-z][\w-]*)(=|\s+){_VALUE}")
 """NAME=VALUE, --name=VALUE or --name VALUE."""
 
 

@@ -3,9 +3,11 @@
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.compose import ComposeService, ServiceMount
 from shipwheel.project.deployment.container_settings import ContainerSettings, health_path
 from shipwheel.project.deployment.dockerfile import exec_form
@@ -22,16 +24,15 @@ _WEB_NAMES = ("web", "app", "api", "server", "backend", "webserver", "django", "
 _DEVELOPMENT_WORDS = frozenset({"runserver", "runserver_plus", "--reload", "--debug", "dev", "develop", "watch", "watchmedo", "watchfiles"})
 _WORKS_BESIDE = frozenset({"celery", "flower", "rq", "rqworker", "rqscheduler", "worker", "beat", "dramatiq", "arq", "huey_consumer"})
 """Words of commands that work beside a web server, and may show a page of their own."""
-_DEVELOPMENT_NAMES = re.compile(r"(^|[-_.])(dev|devel|development|develop|test|tests|testing|debug|local|ci)([-_.]|$)", re.IGNORECASE)
+_DEVELOPMENT_NAMES = lazy_pattern(r"(^|[-_.])(dev|devel|development|develop|test|tests|testing|debug|local|ci)([-_.]|$)", re.IGNORECASE)
 _TRUE = frozenset({"1", "true", "yes", "on"})
-_NO_COMPANION = re.compile(
+_NO_COMPANION = lazy_pattern(
     r"(^|/)(nginx|traefik|caddy|haproxy|adminer|pgadmin4?|phpmyadmin|redisinsight|portainer|prometheus|grafana|watchtower|certbot|alpine|busybox"
     r"|swag|jwilder/.*|node|mkcert|dozzle|flower)(:|$)"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(msgspec.Struct, frozen=True):
     """The services that run the project."""
 
     processes: tuple[Process, ...] = ()
@@ -236,13 +237,12 @@ def _companions(own: Sequence[ComposeService], every: Sequence[ComposeService]) 
             yield f"{name} ({service.image})"
 
 
-@dataclass(frozen=True, slots=True)
-class _MountedFiles:
+class _MountedFiles(msgspec.Struct, frozen=True):
     """The files of a service that mounts the project's directory."""
 
     mounts: tuple[ServiceMount, ...]
     project: Path
-    files: UserFiles = field(repr=False, compare=False)
+    files: UserFiles
 
     def project_path(self, path: str) -> str | None:
         """See `ProcessFiles`."""

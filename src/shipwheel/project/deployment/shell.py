@@ -6,9 +6,10 @@ that may not run as it is written, or not at all, is reported with the reason fo
 
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from shipwheel.project.deployment.conditions import clauses, decide, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
@@ -67,14 +68,13 @@ class _Ended(Exception):
     """The script has ended, or become another program."""
 
 
-@dataclass(slots=True)
-class _Shell:
+class _Shell(msgspec.Struct):
     files: ScriptFiles
     state: ShellState
     file: str
     line: int
-    commands: list[ShellCommand] = field(default_factory=list)
-    functions: "dict[str, Node]" = field(default_factory=dict)
+    commands: list[ShellCommand] = msgspec.field(default_factory=list)
+    functions: "dict[str, Node]" = msgspec.field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     """Reasons why the commands at this point may not run."""
     background: bool = False

@@ -3,9 +3,11 @@
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.secrets import is_secret_variable
 
 if TYPE_CHECKING:
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNKNOWN", "USUAL_PATH", "ShellState", "expand_pattern", "expand_word", "text_of"]
 
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_QUOTED_ESCAPE = re.compile(r'\\([$`"\\\n])')
+_ESCAPE = lazy_pattern(r"\\(.)", re.DOTALL)
+_QUOTED_ESCAPE = lazy_pattern(r'\\([$`"\\\n])')
 UNKNOWN = "\0"
 """Stands in a value for a part that is not known. No value that a process gets can contain it."""
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -26,14 +28,13 @@ _MAX_VALUE = 8192
 """Characters of a value; longer ones are no value that a person wrote."""
 
 
-@dataclass(slots=True)
-class ShellState:
+class ShellState(msgspec.Struct):
     """The variables, positional parameters and working directory of a shell."""
 
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
     positional: tuple[str, ...] = ()
     directory: str = ""
-    exported: dict[str, None] = field(default_factory=dict)
+    exported: dict[str, None] = msgspec.field(default_factory=dict)
     """Names of the variables that the script itself exports, in order."""
 
     def lookup(self, name: str) -> str | None:
@@ -79,8 +80,7 @@ def expand_pattern(node: "Node", state: ShellState, doubts: list[str]) -> str:
     return _Expansion(state, doubts, unset_is_empty=True).text(node, 0)
 
 
-@dataclass(slots=True)
-class _Expansion:
+class _Expansion(msgspec.Struct):
     state: ShellState
     doubts: list[str]
     unset_is_empty: bool

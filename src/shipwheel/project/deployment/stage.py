@@ -3,8 +3,10 @@
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_pairs
 from shipwheel.project.deployment.script import NoFiles, Script, ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
@@ -17,7 +19,7 @@ FIRST_PORT = 1024
 """The first port that a user other than root can listen on everywhere."""
 
 _UNKNOWN_DIRECTORY = "/\0"
-_VARIABLE = re.compile(r"\\(.)|\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-+])([^{}$]*))?\})", re.ASCII)
+_VARIABLE = lazy_pattern(r"\\(.)|\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-+])([^{}$]*))?\})", re.ASCII)
 _MOVES = frozenset({"mv", "cp"})
 _MAX_STAGES = 50
 
@@ -28,8 +30,7 @@ def parse_port(word: str) -> str:
     return word if re.fullmatch(r"[1-9][0-9]{0,4}", word) and int(word) < 1 << 16 else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True):
     """Files that an instruction puts into a stage."""
 
     sources: tuple[str, ...]
@@ -44,8 +45,7 @@ class Copy:
     """The Dockerfile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True):
     """A stage with all that it inherits from the stages that it is built on."""
 
     name: str
@@ -136,8 +136,7 @@ def evaluate_stages(
     return tuple(stages)
 
 
-@dataclass(slots=True)
-class _StageBuilder:
+class _StageBuilder(msgspec.Struct):
     """Collects the instructions of one stage."""
 
     file: str
@@ -152,15 +151,15 @@ class _StageBuilder:
     user: str = ""
     health: str = ""
     stop_signal: str = ""
-    ports: dict[str, None] = field(default_factory=dict)
-    udp_ports: dict[str, None] = field(default_factory=dict)
-    volumes: dict[str, None] = field(default_factory=dict)
-    variables: dict[str, str] = field(default_factory=dict)
-    arguments: dict[str, str] = field(default_factory=dict)
-    secrets: dict[str, None] = field(default_factory=dict)
-    unknown: dict[str, None] = field(default_factory=dict)
-    copies: list[Copy] = field(default_factory=list)
-    runs: list[ShellCommand] = field(default_factory=list)
+    ports: dict[str, None] = msgspec.field(default_factory=dict)
+    udp_ports: dict[str, None] = msgspec.field(default_factory=dict)
+    volumes: dict[str, None] = msgspec.field(default_factory=dict)
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
+    arguments: dict[str, str] = msgspec.field(default_factory=dict)
+    secrets: dict[str, None] = msgspec.field(default_factory=dict)
+    unknown: dict[str, None] = msgspec.field(default_factory=dict)
+    copies: list[Copy] = msgspec.field(default_factory=list)
+    runs: list[ShellCommand] = msgspec.field(default_factory=list)
     started_in: str = ""
 
     @classmethod

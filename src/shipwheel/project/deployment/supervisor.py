@@ -4,9 +4,11 @@ import configparser
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatch
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles
 
 __all__ = ["Program", "is_supervisor", "supervised"]
@@ -17,8 +19,8 @@ _DEBIAN = "/etc/supervisor/conf.d/*.conf"
 """The files that Debian's configuration includes."""
 _MAX_BYTES = 1 << 16
 _MAX_PROGRAMS = 20
-_ENV = re.compile(r"%\(ENV_(\w+)\)s")
-_PAIR = re.compile(r"(\w+)=(\"[^\"]*\"|'[^']*'|[^,]*)")
+_ENV = lazy_pattern(r"%\(ENV_(\w+)\)s")
+_PAIR = lazy_pattern(r"(\w+)=(\"[^\"]*\"|'[^']*'|[^,]*)")
 _BESIDE = frozenset(
     """
     nginx apache2 httpd caddy haproxy traefik varnishd cron crond rsyslogd syslog-ng sshd redis-server memcached postgres mysqld mongod
@@ -26,12 +28,11 @@ _BESIDE = frozenset(
     """.split()  # noqa: SIM905
 )
 """Programs that production has in containers of their own."""
-_SERVERS = re.compile(r"\b(gunicorn|uvicorn|hypercorn|daphne|granian|uwsgi\w*|waitress-serve)\b")
-_WORKERS = re.compile(r"\b(celery|rq|rqworker|dramatiq|huey_consumer|arq|beat|worker|scheduler|flower)\b", re.IGNORECASE)
+_SERVERS = lazy_pattern(r"\b(gunicorn|uvicorn|hypercorn|daphne|granian|uwsgi\w*|waitress-serve)\b")
+_WORKERS = lazy_pattern(r"\b(celery|rq|rqworker|dramatiq|huey_consumer|arq|beat|worker|scheduler|flower)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(msgspec.Struct, frozen=True):
     """A section `program` of the configuration."""
 
     name: str

@@ -3,8 +3,10 @@
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.shell_words import UNKNOWN
 
@@ -27,16 +29,15 @@ _TOOLS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Programs that mostly serve the build or wait for a companion, and that an app may run all the same."""
-_BUILD_ONLY_PATTERN = re.compile(
+_BUILD_ONLY_PATTERN = lazy_pattern(
     r".+-dev|python3?(\.\d+)?(-(dev|pip|venv|setuptools|wheel|distutils|minimal|full))?|(gcc|g\+\+|clang|llvm)-\d+"
 )
 _IN_BASE = frozenset({"ca-certificates", "tzdata", "media-types", "netbase", "libexpat1", "zlib1g"})
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_NAME = lazy_pattern(r"[a-z0-9][a-z0-9+.-]+")
 _OTHER_SYSTEMS = {"apk": "Alpine's", "dnf": "Fedora's", "yum": "Red Hat's", "microdnf": "Red Hat's", "zypper": "SUSE's"}
 
 
-@dataclass(frozen=True, slots=True)
-class SystemPackages:
+class SystemPackages(msgspec.Struct, frozen=True):
     """The system packages that a Dockerfile installs."""
 
     names: tuple[str, ...] = ()

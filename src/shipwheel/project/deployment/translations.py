@@ -1,15 +1,15 @@
 """The step that compiles gettext's catalogues (.po into .mo): where a Dockerfile, a Makefile or a script has it."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.user_files import UserFiles
 
 __all__ = ["translation_step"]
 
-_COMPILES = re.compile(rb"\bcompilemessages\b|\bpybabel\b[^\n]*\bcompile\b|\bmsgfmt\b|\bcompile_catalog\b")
+_COMPILES = lazy_pattern(rb"\bcompilemessages\b|\bpybabel\b[^\n]*\bcompile\b|\bmsgfmt\b|\bcompile_catalog\b")
 _FILES = ("Makefile", "makefile", "GNUmakefile", "justfile", "Justfile", "Taskfile.yml", "tasks.py", "fabfile.py", "Procfile", "tox.ini")
 _FOLDERS = (".", "bin", "scripts", "docker", "deploy", "compose")
 _MAX_BYTES = 1 << 18

@@ -3,6 +3,8 @@
 import posixpath
 import re
 
+from shipwheel.lazy_pattern import lazy_pattern
+
 __all__ = ["unwrapped"]
 
 _MAX_WRAPPERS = 6
@@ -13,8 +15,8 @@ _RUN_OPTIONS_WITH_VALUE = frozenset(
 )
 _INITS = frozenset({"tini", "tini-static", "dumb-init", "catatonit"})
 _OTHER_USER = frozenset({"gosu", "su-exec", "setpriv", "setuidgid"})
-_WAITS = re.compile(r"wait[-_]?(for|4)|dockerize|wtfc")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+_WAITS = lazy_pattern(r"wait[-_]?(for|4)|dockerize|wtfc")
+_ASSIGNMENT = lazy_pattern(r"[A-Za-z_]\w*=", re.ASCII)
 
 
 def unwrapped(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
+from msgspec.structs import replace
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.entrypoint.copies import has_code, is_only_for_building
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -18,7 +20,7 @@ __all__ = ["with_aliases"]
 _SYSTEM = tuple("/tmp /var/tmp /dev /proc /sys /run /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /boot".split())  # noqa: S108, SIM905
 _PARENTS_ONLY = frozenset("/ /usr /usr/local /usr/src /opt /srv /home /root /var /var/lib /var/www /etc /mnt".split())  # noqa: SIM905
 """Directories that are no links themselves, only what is below them."""
-_CONFIG = re.compile(r".+\.(ini|conf|cfg|toml|ya?ml|json|xml|env|properties)")
+_CONFIG = lazy_pattern(r".+\.(ini|conf|cfg|toml|ya?ml|json|xml|env|properties)")
 _MAX_ALIASES = 20
 
 

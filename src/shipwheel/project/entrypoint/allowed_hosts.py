@@ -2,7 +2,8 @@
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name
 
@@ -13,8 +14,7 @@ _READS = frozenset({"get", "getenv", "env", "config", "list", "str", "get_list",
 """Last names of calls that read an environment variable: os.environ.get, environs' env.list, decouple's config."""
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedHosts:
+class AllowedHosts(msgspec.Struct, frozen=True):
     """A list of host names: `hosts` are those that it has as text, `variables` the environment variables that it comes from."""
 
     name: str

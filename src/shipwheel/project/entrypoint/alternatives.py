@@ -1,7 +1,8 @@
 """Other commands that may serve a project: if the one that was found has none of the pages that are asked for, they are tried."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.declared import needs_server
 from shipwheel.project.entrypoint.evidence import Evidence

@@ -2,8 +2,10 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS, Framework, FrameworkKind, framework_of
 from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name
@@ -28,8 +30,7 @@ _SERVES = frozenset({"uvicorn.run", "waitress.serve", "bottle.run", "hypercorn.r
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
+class Application(msgspec.Struct, frozen=True):
     """An application object, or a factory that needs no arguments."""
 
     module: ModulePath
@@ -51,8 +52,7 @@ class Application:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Factory:
+class Factory(msgspec.Struct, frozen=True):
     """A function that returns an application."""
 
     name: str

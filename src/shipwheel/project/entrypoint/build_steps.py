@@ -1,7 +1,8 @@
 """Steps that make files for the image from the project's own: those that deployment files run, and those that it cannot do without."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.build_settings import StepSettings
 from shipwheel.project.deployment.build_steps import is_build_step

@@ -6,8 +6,11 @@ To add a server, add a row to `_SERVERS`.
 import configparser
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
+from msgspec.structs import replace
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.stage import FIRST_PORT, parse_port
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.listening import LOOPBACK
@@ -16,10 +19,10 @@ from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 
 __all__ = ["Listening", "find_address", "is_server", "tool_of", "unprivileged", "without_flags"]
 
-_INTERPRETER_FLAGS = re.compile(r"-[uOBEsSIx]+m?")
+_INTERPRETER_FLAGS = lazy_pattern(r"-[uOBEsSIx]+m?")
 _HOST_OPTIONS = ("--host", "--address", "--bind-address", "--ip", "--server.address", "--interface")
 _PORT_OPTIONS = ("--port", "-p", "--server.port", "--http-port")
-_EVERY = re.compile(r"(?:^|[=,/])(?:0\.0\.0\.0|\[::\]|\*):(\d+)(?=$|[,/])")
+_EVERY = lazy_pattern(r"(?:^|[=,/])(?:0\.0\.0\.0|\[::\]|\*):(\d+)(?=$|[,/])")
 """An address that a program listens on, in a list or a URL: nobody calls this one."""
 _BIND_OPTIONS = ("--bind", "-b", "--listen", "--http", "--http-socket")
 
@@ -27,8 +30,7 @@ _BIND_OPTIONS = ("--bind", "-b", "--listen", "--http", "--http-socket")
 _DEFAULT_PORT = "8000"
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
+class _Server(msgspec.Struct, frozen=True):
     """The options of a server that say where it listens."""
 
     port: str = ""
@@ -83,8 +85,7 @@ _WORKERS = frozenset({"celery", "rq", "rqworker", "dramatiq", "arq", "huey_consu
 """Programs that run for as long as the container does, and listen on no port of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
+class Listening(msgspec.Struct, frozen=True):
     """The ports that a command listens on, and the command that does so on every address."""
 
     words: tuple[str, ...]

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.user_files import UserFiles
 
 __all__ = ["find_config_addresses"]
 
 _FILES = ("*.ini", "*.cfg", "*.conf", "*.toml", "*.yml", "*.yaml", "*.json", "*.properties", "config/*", "conf/*", "etc/*")
 _SUFFIXES = frozenset({".ini", ".cfg", ".conf", ".toml", ".yml", ".yaml", ".json", ".properties"})
-_OTHERS = re.compile(r"(pyproject|poetry|pylock[\w.-]*|shipwheel|docker-compose[\w.-]*|compose[\w.-]*)\.\w+|package(-lock)?\.json")
-_LINE = re.compile(
+_OTHERS = lazy_pattern(r"(pyproject|poetry|pylock[\w.-]*|shipwheel|docker-compose[\w.-]*|compose[\w.-]*)\.\w+|package(-lock)?\.json")
+_LINE = lazy_pattern(
     rb"^[^\n#;]*?\b(?:host|hostname|bind|listen|address|interface|server_name)\w*[\"']?\s*[:=]\s*[\"']?(127\.0\.0\.1|localhost|\[?::1\]?)",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -1,8 +1,9 @@
 """Files of the project that a Dockerfile copies to places outside its directory: /etc/shop/shop.toml."""
 
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from shipwheel.project.deployment.copied_files import Placed
 from shipwheel.project.entrypoint.evidence import Evidence

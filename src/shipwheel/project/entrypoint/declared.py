@@ -2,7 +2,9 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
@@ -62,8 +64,7 @@ _Steps = tuple[tuple[str, ...], ...]
 """Commands that run before the start."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     """The command that a process comes to, and the steps before it."""
 
     command: ShellCommand

@@ -2,8 +2,10 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import parents
@@ -23,8 +25,7 @@ _DEFAULT_PORT = "8000"
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
 
 
-@dataclass(frozen=True, slots=True)
-class _DjangoProject:
+class _DjangoProject(msgspec.Struct, frozen=True):
     """A Django project, as its manage.py shows it."""
 
     manager: Module

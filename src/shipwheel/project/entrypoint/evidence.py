@@ -1,8 +1,9 @@
 """The facts about a project that the search for its command starts from."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from shipwheel.settings import Settings
 
@@ -11,8 +12,7 @@ __all__ = ["Evidence"]
 _MAX_TEXT = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """The facts about a project that the search for its command starts from."""
 
     root: Path
@@ -20,8 +20,8 @@ class Evidence:
     """Normalised (PEP 503)."""
     kind: Literal["package", "app"]
     """The kind of `Project`."""
-    settings: Settings = field(default_factory=Settings)
-    scripts: dict[str, str] = field(default_factory=dict)
+    settings: Settings = msgspec.field(default_factory=Settings)
+    scripts: dict[str, str] = msgspec.field(default_factory=dict)
     """Console script -> module:function."""
     dependencies: frozenset[str] = frozenset()
     """Normalised names of Python packages."""

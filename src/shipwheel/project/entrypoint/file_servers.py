@@ -5,11 +5,14 @@ To add one, add a row to `_FILE_SERVERS`.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
+import msgspec
+from msgspec.structs import replace
+
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module
@@ -30,7 +33,7 @@ __all__ = [
 
 _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
 """Usual names of the file to serve, letters only."""
-_PAGE = re.compile(r"(^|/)pages/")
+_PAGE = lazy_pattern(r"(^|/)pages/")
 _BOKEH_ORIGIN_NOTE = (
     "If browsers reach the app under an address other than localhost and its port, set BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
 )
@@ -47,8 +50,7 @@ class _PortFrom(Enum):
     """The call in the file that starts the server, which names a port."""
 
 
-@dataclass(frozen=True, slots=True)
-class _FileServer:
+class _FileServer(msgspec.Struct, frozen=True):
     """How to serve a file with a framework.
 
     In `command` and in the values of `env`, `{file}`, `{module}` and `{port}` stand for the file, its import name and the port.
@@ -63,7 +65,7 @@ class _FileServer:
     """Selects the files to serve among those that import the framework; None for all of them."""
     port_from: tuple[_PortFrom, ...] = (_PortFrom.SETTINGS,)
     """The places to look for a port; the first that has one wins."""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = msgspec.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     """Added to the requirements of a project that has the framework."""

@@ -5,7 +5,8 @@
 
 import re
 from contextlib import suppress
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.errors import NoCommand, ProjectError
 from shipwheel.project.deployment.process import DeploymentFile

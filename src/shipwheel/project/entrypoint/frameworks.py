@@ -4,8 +4,9 @@ To add a framework, add a row to `FRAMEWORKS`. If its applications need a server
 `servers`.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 __all__ = ["FRAMEWORKS", "Framework", "FrameworkKind", "framework_of"]
 
@@ -25,8 +26,7 @@ class FrameworkKind(Enum):
     """Takes jobs from a queue and listens on no port."""
 
 
-@dataclass(frozen=True, slots=True)
-class Framework:
+class Framework(msgspec.Struct, frozen=True):
     """A framework: the Python package that contains it, and how its applications run."""
 
     distribution: str

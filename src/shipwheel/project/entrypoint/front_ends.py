@@ -5,9 +5,11 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.build_settings import AssetSettings
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.built_files import BuiltFiles, missing_note
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import FrontEnd, Launch
@@ -15,11 +17,11 @@ from shipwheel.project.entrypoint.scan import Scan
 
 __all__ = ["with_front_ends"]
 
-_FETCHES = re.compile(
+_FETCHES = lazy_pattern(
     r"(npm|pnpm|yarn|bun)\s+(ci|i|install|add|cache|config|set|update|fetch)\b.*|(yarn|npm|pnpm)(\s+--?[\w=-]+)*|corepack\b.*|.*\bserve\b.*"
 )
 _FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", "assets", "js", "app/frontend", "src/frontend")
-_OUT_DIR = re.compile(r"""outDir\s*:\s*(?:path\.(?:resolve|join)\(\s*__dirname\s*,\s*)?["']([^"']+)["']""")
+_OUT_DIR = lazy_pattern(r"""outDir\s*:\s*(?:path\.(?:resolve|join)\(\s*__dirname\s*,\s*)?["']([^"']+)["']""")
 _CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
 _MAX_SOURCES = 300
 

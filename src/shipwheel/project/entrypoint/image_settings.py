@@ -1,10 +1,11 @@
 """The variables, volumes and ports that deployment files give a container, translated for our image."""
 
 import posixpath
-import re
 from collections.abc import Iterator
-from dataclasses import replace
 
+from msgspec.structs import replace
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.container_settings import ContainerSettings
 from shipwheel.project.deployment.secrets import has_credentials
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -15,12 +16,12 @@ from shipwheel.project.entrypoint.runnable import Runnable, is_encodable
 
 __all__ = ["with_argument_volumes", "with_image_settings"]
 
-_IMAGE_VARIABLE = re.compile(
+_IMAGE_VARIABLE = lazy_pattern(
     r"PYTHON(?!_?ENV)\w*|(PIP|PIPENV|POETRY|PDM|UV|LD|LC|NODE|NPM|YARN|APT|DEBIAN|HATCH)_.*|PATH|HOME|USER|SHELL|LANG|LANGUAGE|VIRTUAL_ENV"
     r"|GUNICORN_PID.*|TERM|TINI_VERSION"
 )
 """Variables that describe another image or how it is built."""
-_ABSOLUTE_PATH = re.compile(r"(^|[:,=\s])/(?!/)|////")
+_ABSOLUTE_PATH = lazy_pattern(r"(^|[:,=\s])/(?!/)|////")
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - paths in the image
 _ALLOWED_PARENTS = ("/opt", "/home", "/mnt")
 _NO_VOLUMES = frozenset({"/", "/var", "/var/lib", "/var/log", "/srv", *_ALLOWED_PARENTS})

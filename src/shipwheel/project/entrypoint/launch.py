@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.project.entrypoint.applications import Application
@@ -33,16 +35,14 @@ INITIAL_SUFFIX = ".initial"
 _ARGUMENT_PARSERS = frozenset({"argparse", "click", "typer", "fire", "docopt", "optparse", "cyclopts", "tyro"})
 
 
-@dataclass(frozen=True, slots=True)
-class FrontEnd:
+class FrontEnd(msgspec.Struct, frozen=True):
     """A front end that node has to build: the settings for that, and why, in one sentence without its full stop."""
 
     settings: AssetSettings
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(msgspec.Struct, frozen=True):
     """How a container of the project's image starts."""
 
     command: tuple[str, ...]
@@ -53,7 +53,7 @@ class Launch:
     """Default arguments of a program: the Cmd after the Entrypoint."""
     ports: tuple[str, ...] = ()
     """Ports with their protocol, for example 8000/tcp."""
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     workers_variable: str = ""
     """The environment variable from which the server takes its number of processes; the launcher sets it from the container's CPUs."""
     directory: str = ""

@@ -2,7 +2,8 @@
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.project.entrypoint.listening import LOOPBACK
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
@@ -15,8 +16,7 @@ _PORTS = frozenset({"port", "bind-port", "server-port", "listen-port", "http-por
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True)
-class ListenOptions:
+class ListenOptions(msgspec.Struct, frozen=True):
     """The option that sets the address, of a program that listens on the loopback interface without it."""
 
     option: str
@@ -28,8 +28,7 @@ class ListenOptions:
     """The default of the option for the port; empty if there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
+class _Option(msgspec.Struct, frozen=True):
     name: str
     """Without dashes."""
     option: str

@@ -3,8 +3,11 @@
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
+import msgspec
+from msgspec.structs import replace
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.allowed_hosts import AllowedHosts, find_allowed_hosts
 from shipwheel.project.entrypoint.applications import (
     Application,
@@ -34,7 +37,7 @@ from shipwheel.project.entrypoint.write_scan import WRITE_HINTS, FilePaths, scan
 
 __all__ = ["Module", "link_factories", "read_module"]
 
-_HINTS = re.compile(
+_HINTS = lazy_pattern(
     rb"fastapi|starlette|litestar|quart|blacksheep|fasthtml|sanic|aiohttp|flask|bottle|pyramid|dash|celery|falcon|connexion|django|DJANGO"
     rb"|ariadne|strawberry|socketio|cherrypy|start_response|shiny|bokeh|solara|marimo|bentoml|huey|faust|faststream|dramatiq|arq|scrapy"
     rb"|SGI_APPLICATION|streamlit|chainlit|gradio|nicegui|panel|^(app|application|api|asgi_app|wsgi_app|server|asgi|wsgi)\s*[:=]"
@@ -48,8 +51,7 @@ _MAX_CHAIN = 4
 """Modules that a factory may delegate through."""
 
 
-@dataclass(frozen=True, slots=True)
-class Module(ModulePath):
+class Module(ModulePath, frozen=True):
     """The facts about one source file."""
 
     imports: frozenset[str] = frozenset()
@@ -84,7 +86,7 @@ class Module(ModulePath):
     """(class, prefix) of the variables that classes of settings read."""
     reads_arguments: bool = False
     """True if it reads sys.argv."""
-    paths: FilePaths = field(default_factory=FilePaths)
+    paths: FilePaths = msgspec.field(default_factory=FilePaths)
     classes: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     """The names that it assigns or imports at its top level."""

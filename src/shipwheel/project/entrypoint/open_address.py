@@ -1,7 +1,8 @@
 """A program of the project that listens on the loopback interface by default gets the option that opens its address, if that is clear."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.command_address import without_flags
 from shipwheel.project.entrypoint.evidence import Evidence

@@ -3,6 +3,7 @@
 import configparser
 import re
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.scan import Scan
@@ -10,7 +11,7 @@ from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 
 __all__ = ["find_pastedeploy"]
 
-_APPLICATION_SECTION = re.compile(r"(app|composite|pipeline):main$")
+_APPLICATION_SECTION = lazy_pattern(r"(app|composite|pipeline):main$")
 _SERVER_SECTION = "server:main"
 _DEFAULT_ADDRESS = ("127.0.0.1", "6543")
 """Host and port of a server section that names none."""

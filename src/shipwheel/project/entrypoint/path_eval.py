@@ -6,10 +6,11 @@ from `__file__`. Names of other modules stay in it as references between NUL cha
 
 import ast
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.syntax import full_name
 
 __all__ = ["INSTANCE", "ROOT", "Names", "PathEvaluator", "is_plain_path", "normal_path", "reference"]
@@ -19,7 +20,7 @@ ROOT = "\x01"
 INSTANCE = ":instance"
 """The name that Flask's instance directory is referred to by."""
 
-_REFERENCE = re.compile("\0([^\0]*)\0")
+_REFERENCE = lazy_pattern("\0([^\0]*)\0")
 _IDENTITIES = frozenset(
     """
     os.path.abspath os.path.realpath os.path.normpath os.fspath str pathlib.Path pathlib.PurePath pathlib.PosixPath
@@ -34,7 +35,7 @@ _MAX_LENGTH = 300
 _MAX_DEPTH = 25
 _MAX_REFERENCES = 6
 """References that may lead to another reference."""
-_PLAIN = re.compile(r"(?:/[\w.@+=,\- ]+)+")
+_PLAIN = lazy_pattern(r"(?:/[\w.@+=,\- ]+)+")
 _MAX_PLAIN_BYTES = 200
 """A link's target on a volume is named after its whole path, and a file name has 255 bytes at most."""
 
@@ -187,8 +188,7 @@ class PathEvaluator:
         return [self.text(argument, depth - 1) for argument in node.args]
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(msgspec.Struct, frozen=True):
     """The values of names across all files of a project, as path templates."""
 
     values: Mapping[str, str]

@@ -1,7 +1,8 @@
 """The processes of a project beside its web server: workers, schedulers and the release step that deployment files declare."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.declared import find_process

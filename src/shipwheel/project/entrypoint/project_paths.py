@@ -2,7 +2,9 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import parents
@@ -39,8 +41,7 @@ _FRAMEWORK_WRITES = {"python-fasthtml": Write(".sesskey", WriteKind.SESSION_KEY)
 """Files that a framework writes by itself, by its Python package."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenPath:
+class WrittenPath(msgspec.Struct, frozen=True):
     """A path that the app writes to."""
 
     path: str
@@ -55,8 +56,7 @@ class WrittenPath:
         return self.kind.is_directory
 
 
-@dataclass(frozen=True, slots=True)
-class AppFiles:
+class AppFiles(msgspec.Struct, frozen=True):
     """The project's paths in the image, relative to the working directory. Nothing else on this machine's disk affects detection."""
 
     files: frozenset[str] = frozenset()

@@ -1,10 +1,11 @@
 """Commands of deployment files as our image runs them: their paths and programs translated, and whether the image can run them at all."""
 
 import posixpath
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.process import ProcessFiles
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.command_address import is_server, tool_of, without_flags
@@ -31,18 +32,17 @@ _DISTRIBUTIONS = {
     "faust": "faust-streaming",
 }
 """Program -> the Python package that contains it, if that has another name."""
-_PYTHON = re.compile(r"python(3(\.\d+)?)?|pypy3?")
-_IN_BIN = re.compile(r"(/[^/\0]+)*/s?bin/([^/\0]+)")
-_TARGET = re.compile(r"(?!(?:python|file):)[\w.]+:\w[\w.]*(\(.*\))?")
+_PYTHON = lazy_pattern(r"python(3(\.\d+)?)?|pypy3?")
+_IN_BIN = lazy_pattern(r"(/[^/\0]+)*/s?bin/([^/\0]+)")
+_TARGET = lazy_pattern(r"(?!(?:python|file):)[\w.]+:\w[\w.]*(\(.*\))?")
 """module:variable, but not gunicorn's `python:` and `file:` before the name of its configuration."""
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
+_MODULE = lazy_pattern(r"[A-Za-z_]\w*(\.\w+)+")
 _MODULE_OPTIONS = frozenset({"-A", "--app", "-m", "--module"})
 _SEARCH_OPTIONS = frozenset({"--chdir", "--pythonpath", "--app-dir", "-d"})
 """Options with a directory that a server imports from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Runnable:
+class Runnable(msgspec.Struct, frozen=True):
     """Translates commands from where a deployment file runs them into our image, where the project is in the working directory."""
 
     evidence: Evidence

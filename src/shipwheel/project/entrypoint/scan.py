@@ -7,10 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.read import Deployment, read_deployment
 from shipwheel.project.entrypoint.module import Module, link_factories, read_module
 from shipwheel.project.entrypoint.syntax import ModulePath
@@ -26,7 +28,7 @@ _SKIPPED_DIRECTORIES = frozenset(
 )
 _PASTEDEPLOY_FILES = ("production.ini", "prod.ini")
 """Not development.ini, which enables a debugger that runs whatever a visitor types."""
-_IMPORT = re.compile(rb"^[ \t]*(?:from|import)[ \t]+(\.|[A-Za-z_]\w*)", re.MULTILINE)
+_IMPORT = lazy_pattern(rb"^[ \t]*(?:from|import)[ \t]+(\.|[A-Za-z_]\w*)", re.MULTILINE)
 _MAX_FILES = 1500
 _MAX_DEPTH = 5
 _MAX_FILES_OF_ROOT = 100
@@ -34,13 +36,12 @@ _MAX_FILES_OF_ROOT = 100
 _MAX_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """The files of a project's directory that show how the project starts, read and parsed."""
 
     modules: tuple[Module, ...] = ()
     """The project's own modules, shallow ones first."""
-    deployment: Deployment = field(default_factory=Deployment)
+    deployment: Deployment = msgspec.field(default_factory=Deployment)
     """The contents of the repository's deployment files."""
     pastedeploy: tuple[tuple[str, str], ...] = ()
     """(name, text) of PasteDeploy's ini files, the preferred one first."""

@@ -1,7 +1,8 @@
 """Console scripts, and Python files that are run as they are."""
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, imports_neighbours, launch_file, launch_module

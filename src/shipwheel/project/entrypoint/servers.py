@@ -3,7 +3,8 @@
 To add a server, add a function that returns it, and a line in `choose_server` or `_wsgi_server` at its rank.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -36,8 +37,7 @@ _SCHEDULERS = ("apscheduler", "django-apscheduler", "flask-apscheduler", "rocket
 """Python packages that run jobs inside the server: with two processes, each job would run twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(msgspec.Struct, frozen=True):
     """A server program and its arguments, in which `{target}` stands for module:variable."""
 
     program: str

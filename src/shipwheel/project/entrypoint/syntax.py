@@ -6,7 +6,8 @@ Nothing is imported or run. Every scan of a file works on the same `SourceFile`.
 import ast
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
 
@@ -25,8 +26,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ModulePath:
+class ModulePath(msgspec.Struct, frozen=True):
     """The location of a module: its file, its import name, and the directory that it is imported from."""
 
     file: str
@@ -42,8 +42,7 @@ class ModulePath:
         return self.name.partition(".")[0]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SourceFile:
+class SourceFile(msgspec.Struct, frozen=True, eq=False):
     """A parsed source file."""
 
     path: ModulePath

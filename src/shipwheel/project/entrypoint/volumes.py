@@ -5,7 +5,9 @@ A directory becomes a volume. A file in a directory with other files of the app 
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.django import migration_steps
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -34,8 +36,7 @@ _MAX_PATHS = 12
 """Paths that are put into volumes."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True):
     """The volumes and links for the paths that an app writes."""
 
     volumes: tuple[str, ...]

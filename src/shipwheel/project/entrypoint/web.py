@@ -6,8 +6,9 @@ Development servers, such as those of Flask and Django, are never chosen: withou
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.applications import Application

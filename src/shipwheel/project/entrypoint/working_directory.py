@@ -1,7 +1,8 @@
 """The directory of the project that a Dockerfile's image starts in, for a command that comes from elsewhere."""
 
 import posixpath
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch

@@ -3,9 +3,11 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.path_eval import INSTANCE, ROOT, PathEvaluator, reference
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
@@ -14,9 +16,9 @@ __all__ = ["WRITE_HINTS", "FilePaths", "Write", "WriteKind", "scan_paths"]
 WRITE_HINTS = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|open\([^)\n]{0,200}['\"][wax]|_DIR\b"
 """Matches the source of any file that this module could find a write in."""
 
-_SQLITE_URL = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%]+)(?:\?(?!.*(?:mode=ro|immutable=1)\b).*)?")
+_SQLITE_URL = lazy_pattern(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%]+)(?:\?(?!.*(?:mode=ro|immutable=1)\b).*)?")
 """A database URL, unless it opens the file for reading only."""
-_FOLDER_SETTING = re.compile(r"MEDIA_ROOT|(UPLOAD|LOG|MEDIA)(S|ED_\w+)?_(FOLDER|DIR|DIRECTORY|DEST)", re.IGNORECASE)
+_FOLDER_SETTING = lazy_pattern(r"MEDIA_ROOT|(UPLOAD|LOG|MEDIA)(S|ED_\w+)?_(FOLDER|DIR|DIRECTORY|DEST)", re.IGNORECASE)
 """Names of settings for the directory of uploads or logs."""
 _MAKE_DIRECTORY = frozenset({"os.mkdir", "os.makedirs"})
 _MAX_VALUES = 8
@@ -61,8 +63,7 @@ _OPENED_BY = {
 """Functions that open the file of their first argument for writing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """Something that a source file writes."""
 
     path: str
@@ -72,8 +73,7 @@ class Write:
     """True if the path was in an SQLAlchemy URL: Flask-SQLAlchemy resolves relative ones in its own way."""
 
 
-@dataclass(frozen=True, slots=True)
-class FilePaths:
+class FilePaths(msgspec.Struct, frozen=True):
     """The paths in one source file, as path templates."""
 
     constants: tuple[tuple[str, str], ...] = ()
