@@ -1,18 +1,19 @@
 """The packages of one suite for one architecture, and which of them provide a shared library."""
 
 import difflib
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
 
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.relations import Relation, parse_relations
+from shipwheel.debian.sorted_table import SortedTable
 from shipwheel.debian.version import version_key
 from shipwheel.digest import as_sha256
 from shipwheel.errors import ArchiveError
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["Contents", "DebianPackageIndex"]
 
@@ -26,8 +27,8 @@ _PREFERRED_PROVIDERS = {
 """Soname -> the package that Debian prefers, for sonames where the general ranking of providers picks another one."""
 
 _PRIORITIES = (b"required", b"important", b"standard", b"optional", b"extra")
-_NAMES = re.compile(rb"(?:^|[,|])\s*([^\s,|:(]+)")
-_PROVIDED_NAME = re.compile(rb"(?:^|,)\s*([^\s,:(]+)")
+_NAMES = lazy_pattern(rb"(?:^|[,|])\s*([^\s,|:(]+)")
+_PROVIDED_NAME = lazy_pattern(rb"(?:^|,)\s*([^\s,:(]+)")
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class DebianPackageIndex:
         self.find_paths = find_paths
         self.may_miss_libraries = False
         """True once a soname was looked up in a Contents file that the release does not list."""
-        self._tables = tables
+        self._tables = tuple((archive, SortedTable(table)) for archive, table in tables)
         self._contents = contents
 
     def newest(self, name: str) -> DebianPackage | None:
@@ -64,8 +65,7 @@ class DebianPackageIndex:
         return None if found is None else _parse_row(*found)
 
     def _newest_row(self, name: str) -> tuple[str, bytes] | None:
-        rows = self._rows.get(name.encode(), ())
-        return max(rows, key=lambda each: version_key(each[1].split(b"\t", 2)[1].decode()), default=None)
+        return max(self._rows(name), key=lambda each: version_key(each[1].split(b"\t", 2)[1].decode()), default=None)
 
     def satisfying(self, wanted: Relation) -> tuple[DebianPackage, ...]:
         """Return the package that a relation names, then those that provide it, in apt's order: by Priority.
@@ -85,7 +85,7 @@ class DebianPackageIndex:
 
     def similar_names(self, name: str) -> tuple[str, ...]:
         """Return up to three package names like this one, the most similar first."""
-        return tuple(difflib.get_close_matches(name, [known.decode() for known in self._rows], n=3))
+        return tuple(difflib.get_close_matches(name, {row.partition(b"\t")[0].decode() for _, row in self._all_rows()}, n=3))
 
     def providers(self, soname: str) -> tuple[str, ...]:
         """Return the packages that have a library of this name in a loader directory, the best first.
@@ -93,17 +93,16 @@ class DebianPackageIndex:
         The order is fixed: Debian's preference, no development or debug package, the shortest name, the newest of numbered variants
         (libomp5-16 before libomp5-13).
         """
-        names = self._providers.get(soname.encode())
-        if names is None:
-            return ()
         preferred = _PREFERRED_PROVIDERS.get(soname)
-        available = [name for name in names.decode().split(",") if name.encode() in self._rows]
+        names = (name for line in self._providers.named(soname.encode()) for name in line.decode().partition("\t")[2].split(","))
+        available = [name for name in names if any(self._rows(name))]
         return tuple(sorted(available, key=lambda name: (name != preferred, *_rank(name))))
 
     def sonames(self, stem: str) -> tuple[str, ...]:
         """Return the sonames of a library, the shortest first: `libmagic.so.1`, … for `magic`."""
         start = b"lib%b.so." % stem.encode()
-        return tuple(sorted((name.decode() for name in self._providers if name.startswith(start)), key=lambda name: (len(name), name)))
+        names = (line.decode().partition("\t")[0] for line in self._providers.starting(start))
+        return tuple(sorted(names, key=lambda name: (len(name), name)))
 
     def is_library(self, name: str) -> bool:
         """Return whether a package has a library in a loader directory."""
@@ -114,7 +113,7 @@ class DebianPackageIndex:
 
         For a version that the index does not list (a lock may have an older one), return those of the newest version.
         """
-        rows = [row.decode().split("\t") for _, row in self._rows.get(package.name.encode(), ())]
+        rows = [row.decode().split("\t") for _, row in self._rows(package.name)]
         rows.sort(key=lambda row: row[1] == package.version)
         return tuple(group for field in (rows[-1][7:9] if rows else ()) for group in parse_relations(field))
 
@@ -129,39 +128,36 @@ class DebianPackageIndex:
 
     @cached_property
     def _dependents(self) -> Counter[bytes]:
-        rows = (row for rows in self._rows.values() for _, row in rows)
-        return Counter(name for row in rows for name in {*_NAMES.findall(row.split(b"\t", 9)[8])})
+        return Counter(name for _, row in self._all_rows() for name in {*_NAMES.findall(row.split(b"\t", 9)[8])})
 
     @cached_property
     def _library_packages(self) -> frozenset[bytes]:
-        return frozenset(name for names in self._providers.values() for name in names.split(b","))
+        return frozenset(name for line in self._providers for name in line.partition(b"\t")[2].split(b","))
 
-    @cached_property
-    def _rows(self) -> dict[bytes, list[tuple[str, bytes]]]:
-        rows: dict[bytes, list[tuple[str, bytes]]] = {}
-        for archive, table in self._tables:
-            for line in table.splitlines():
-                rows.setdefault(line[: line.index(b"\t")], []).append((archive, line))
-        return rows
+    def _rows(self, name: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the rows of a package, each with its archive."""
+        return ((archive, row) for archive, table in self._tables for row in table.named(name.encode()))
+
+    def _all_rows(self) -> Iterator[tuple[str, bytes]]:
+        return ((archive, row) for archive, table in self._tables for row in table)
 
     @cached_property
     def _providing(self) -> dict[bytes, frozenset[str]]:
         """Virtual package -> the names of the packages that provide it."""
         found: dict[bytes, set[str]] = {}
-        for rows in self._rows.values():
-            for _, row in rows:
-                if provides := row.rsplit(b"\t", 3)[1]:
-                    name = row[: row.index(b"\t")].decode()
-                    for virtual in _PROVIDED_NAME.findall(provides):
-                        found.setdefault(virtual, set()).add(name)
+        for _, row in self._all_rows():
+            if provides := row.rsplit(b"\t", 3)[1]:
+                name = row[: row.index(b"\t")].decode()
+                for virtual in _PROVIDED_NAME.findall(provides):
+                    found.setdefault(virtual, set()).add(name)
         return {virtual: frozenset(names) for virtual, names in found.items()}
 
     @cached_property
-    def _providers(self) -> dict[bytes, bytes]:
-        """Soname -> the names of the packages that have it, separated by commas."""
+    def _providers(self) -> SortedTable:
+        """The sonames, each with the names of the packages that have it, separated by commas."""
         contents = self._contents()
         self.may_miss_libraries = not contents.is_listed
-        return dict(line.split(b"\t") for line in contents.table.splitlines())
+        return SortedTable(contents.table)
 
 
 def _provided(row: bytes) -> tuple[Relation, ...]:

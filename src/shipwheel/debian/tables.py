@@ -58,8 +58,8 @@ def contents_table(chunks: Iterable[bytes], multiarch: str, name: str) -> bytes:
         for soname, packages in pattern.findall(b"\n" + block + b"\n"):
             # "[[$AREA/]$SECTION/]$NAME", comma-separated (Debian repository format, Contents indices)
             packages_by_soname.setdefault(soname, set()).update(entry.rpartition(b"/")[2] for entry in packages.split(b","))
-    rows = (b"%b\t%b\n" % (soname, b",".join(sorted(names))) for soname, names in sorted(packages_by_soname.items()))
-    return _text(b"".join(rows))
+    rows = (b"%b\t%b\n" % (soname, b",".join(sorted(names))) for soname, names in packages_by_soname.items())
+    return _text(b"".join(sorted(rows)))
 
 
 def find_paths(chunks: Iterable[bytes], pattern: bytes, name: str) -> dict[str, frozenset[str]]:
