@@ -15,7 +15,7 @@ from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
 from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
-from shipwheel.locking.project_day import day_of_commit, day_of_pins
+from shipwheel.locking.project_day import ProjectDay, day_of_commit, day_of_pins
 from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
@@ -108,22 +108,30 @@ def _as_in_its_day(request: LockRequest, contents: LockContents, preferred: Pack
     stated = [line.text for line in declared.lines] if declared is not None else table.get("dependencies", ())
     now = contents.pylock.get("packages", [])
     its = day_of_pins(stated, now, today, contents.origin) or day_of_commit(last_commit(request.root), today)
-    if its is None:
+    found = _resolved_on(its, request, contents, preferred) if its is not None else None
+    if its is None or found is None:
         if not (contents.is_pinned or preferred):
             _warn_of_age(request.root, today, reporter)
         return contents
+    if not preferred and its.is_before(now):
+        reporter(its.warning(found.pylock.get("packages", []), now, today))
+    return found
+
+
+def _resolved_on(its: ProjectDay, request: LockRequest, contents: LockContents, preferred: Packages) -> LockContents | None:
+    """Return contents with the packages of a day, and with setuptools if that can be; None if they cannot be resolved."""
+    declared, now = declared_requirements(request), contents.pylock.get("packages", [])
     for missing in dict.fromkeys((its.missing(now), ())):
         whole = replace(request, added=(*request.added, *missing))
         try:
             if preferred or not its.is_before(now):
                 return resolve(whole, declared, preferred=preferred) if missing else contents
             then = resolve(replace(whole, as_of=its.day), declared)
-            found = resolve(whole, declared, preferred=its.preferred(then.pylock.get("packages", []), now, request.added, request.python))
+            chosen = its.preferred(then.pylock.get("packages", []), now, request.added, request.python)
+            return resolve(whole, declared, preferred=chosen)
         except LockError:
             continue
-        reporter(its.warning(found.pylock.get("packages", []), now, today))
-        return found
-    return contents
+    return None
 
 
 def _warn_of_age(root: Path, today: date, reporter: Reporter) -> None:

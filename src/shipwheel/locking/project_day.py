@@ -22,8 +22,8 @@ __all__ = ["ProjectDay", "day_of_commit", "day_of_pins"]
 
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
-_FIRST = datetime.date(2020, 10, 5)
-"""Python 3.9, the oldest of an image: tools that are older do not build with it, and packages have no wheels for it."""
+_FIRST = datetime.date(2021, 4, 5)
+"""Half a year after Python 3.9, the oldest of an image: older tools do not build with it, and now packages have wheels for it."""
 _OLD = datetime.timedelta(days=365)
 _ABANDONED = datetime.timedelta(days=2 * 365)
 _BOUNDS = frozenset({"==", "===", "~=", "<", "<="})
