@@ -435,7 +435,7 @@ def test_chooses_the_closest_python_if_debian_lacks_the_preferred_one(
     project = _detect(tmp_path, {".python-version": f"# pyenv\n{preferred}\n", "pyproject.toml": PROJECT + line, "main.py": ""})
     assert (project.python, project.other_pythons) == (chosen, others)
     short = ".".join(preferred.split(".")[:2])
-    note = f"Debian has no Python {short}, which .python-version names: the image has {chosen}."
+    note = f"Debian has no Python {short}, which .python-version names: {chosen} is the closest that the project allows."
     assert project.notes == ((note,) if chosen != short else ())
 
 

@@ -113,7 +113,7 @@ SERVICES = {
         (*GUNICORN, "mysite.wsgi:application"),
         8000,
         {"/": "/static/polls/style.", "/static/admin/css/base.css": "{", "/admin/login/": "/static/admin/css/base."},
-        message="Debian has no Python 3.12, which .python-version names: the image has 3.13.",
+        message="Debian has no Python 3.12, which .python-version names: 3.13 is the closest that the project allows.",
     ),
     # It writes into its own directory, on a read-only root.
     "notes": Service((*GUNICORN, "app:app"), 8000, {"/": " notes"}, message="-v notes-app-uploads:/app/uploads -v notes-data:/data"),

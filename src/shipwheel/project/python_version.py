@@ -115,7 +115,7 @@ def _closest(choice: PythonChoice, origin: str, known: Sequence[str], allowed: S
         return choice
     version, *others = matching
     reason = f"{origin} names {choice.version}, which no Debian suite has; this is the closest that the project allows"
-    note = f"Debian has no Python {choice.version}, which {origin} names: the image has {version}."
+    note = f"Debian has no Python {choice.version}, which {origin} names: {version} is the closest that the project allows."
     return PythonChoice(version, reason, _matching(version, allowed, project), tuple(others), note)
 
 
