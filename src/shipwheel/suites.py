@@ -17,7 +17,8 @@ class Suite(msgspec.Struct, frozen=True):
     `python` is the minor version that the suite ships ("3.11"), empty where the interpreter comes from elsewhere. `full_python` is the
     version, with its micro part, that the suite had when it was added here; `libc` is glibc's version at that time. Both serve as long as
     the suite's packages are not known. `python_released` is the day on which that minor version first came out. `released` is False for
-    testing, which may lack an archive for updates or for security.
+    testing, which may lack an archive for updates or for security. `supported_until` is the last day of Debian's long-term support:
+    some time later, mirrors have no security updates of the suite any more, although the signed release still lists them.
     """
 
     codename: str
@@ -26,6 +27,7 @@ class Suite(msgspec.Struct, frozen=True):
     python_released: date
     libc: tuple[int, int]
     released: bool = True
+    supported_until: date = date.max
 
     def releases(self) -> tuple[tuple[str, str], ...]:
         """Return (archive, codename of the release) for the suite, its updates and its security updates."""
@@ -36,7 +38,7 @@ class Suite(msgspec.Struct, frozen=True):
         )
 
 
-_BULLSEYE = Suite("bullseye", "3.9", "3.9.2", date(2020, 10, 5), libc=(2, 31))
+_BULLSEYE = Suite("bullseye", "3.9", "3.9.2", date(2020, 10, 5), libc=(2, 31), supported_until=date(2026, 8, 31))
 _BOOKWORM = Suite("bookworm", "3.11", "3.11.2", date(2022, 10, 24), libc=(2, 36))
 _TRIXIE = Suite("trixie", "3.13", "3.13.5", date(2024, 10, 7), libc=(2, 41))
 _FORKY = Suite("forky", "3.14", "3.14.0", date(2025, 10, 7), libc=(2, 41), released=False)

@@ -179,3 +179,24 @@ def test_keeps_nothing_of_a_wrong_file(fake: FakeArchive, tmp_path: Path) -> Non
         _archive(fake, tmp_path).package_index(SUITE, AMD64)
     _replace(fake.folder(), path, good)
     assert _archive(fake, tmp_path).package_index(SUITE, AMD64).newest("liba1")
+
+
+@pytest.mark.parametrize(
+    ("codename", "removed", "version"),
+    [("bullseye", True, "1"), ("bullseye", False, "1+deb11u1"), ("bookworm", True, "1+deb11u1")],
+    ids=["removed", "still there", "a supported suite never loses its updates"],
+)
+def test_an_old_suite_does_without_security_updates_that_the_mirror_has_removed(
+    tmp_path: Path, codename: str, removed: bool, version: str
+) -> None:
+    fake, events = FakeArchive(tmp_path / "mirror", codename), list[Event]()
+    fake.add(make_deb("libc6", "1"), ("libc6", "1", "amd64"))
+    fake.add(make_deb("libc6", "1+deb11u1"), ("libc6", "1+deb11u1", "amd64"), release="security")
+    fake.publish()
+    if removed:
+        shutil.rmtree(fake.root / "debian-security" / "pool")
+    found = _archive(fake, tmp_path, events).package_index(suite_by_name(codename), AMD64).newest("libc6")
+    assert found is not None
+    assert found.version == version
+    warned = [event.message for event in events if isinstance(event, Warned)]
+    assert bool(warned) is (version == "1")

@@ -9,12 +9,13 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.debian.downloads import package_downloads
 from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
-from shipwheel.debian.package_index import Contents, DebianPackageIndex
+from shipwheel.debian.package_index import Contents, DebianPackageIndex, parse_row
 from shipwheel.debian.release import Release, check_age, check_rollback, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, find_paths, packages_table
 from shipwheel.digest import digest_of, sha256_digest
-from shipwheel.download.fetch import Download, fetch, fetch_bytes
+from shipwheel.download.fetch import Download, fetch, fetch_bytes, probe
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
 from shipwheel.platform import Platform
@@ -25,6 +26,8 @@ __all__ = ["Archive"]
 
 _MAX_RELEASE_BYTES = 8 << 20
 _DATES = "debian-release-date"
+_PROBED_PACKAGES = 12
+"""Security updates of an old suite that are looked for. Removal takes weeks, architecture by architecture."""
 
 
 class _SignedRelease(msgspec.Struct, frozen=True):
@@ -84,8 +87,10 @@ class Archive:
         """
         releases = self._suite_releases(suite)
         files = [(release, path) for release in releases for path in self._packages_paths(release, platform, suite)]
-        tables = self._packages_tables(files)
         label = f"Debian {suite.codename} {platform.architecture}"
+        tables = self._packages_tables(files)
+        if datetime.now(UTC).date() > suite.supported_until:
+            tables = self._still_there(tables, label)
         return DebianPackageIndex(label, tables, lambda: self._contents(releases[0], platform), partial(self._paths, releases[0], platform))
 
     def _suite_releases(self, suite: Suite) -> tuple[_SignedRelease, ...]:
@@ -154,6 +159,25 @@ class Archive:
             self.store.put(kind, digest, packages_table(self.store.chunks(sha256_digest(digest)), signed.label(path)))
         return [(signed.archive, self.store.get(kind, signed.release.files[path][0]) or b"") for signed, path in files]
 
+    def _still_there(self, tables: Sequence[tuple[str, bytes]], label: str) -> list[tuple[str, bytes]]:
+        """Return the tables without that of security updates which the mirror has removed: of an old suite, only the main archive stays."""
+        gone = [table for table in tables if table[0] == "debian-security" and self._is_removed(table)]
+        if gone:
+            self.reporter(
+                Warned(
+                    f"{label} is not supported any more, and the mirror has removed its security updates: the image lacks them",
+                    hint="A newer Python is on a suite that Debian supports: try --python 3.11.",
+                )
+            )
+        return [table for table in tables if table not in gone]
+
+    def _is_removed(self, table: tuple[str, bytes]) -> bool:
+        """Return whether the mirror lacks any of some packages in a table."""
+        rows = table[1].splitlines()
+        downloads = package_downloads([parse_row(table[0], row) for row in rows[:: len(rows) // _PROBED_PACKAGES + 1]], self.mirror)
+        with ThreadPoolExecutor(_PROBED_PACKAGES) as pool:
+            return any(pool.map(_is_missing, downloads))
+
     def _contents(self, signed: _SignedRelease, platform: Platform) -> Contents:
         kind, path = f"debian-contents-{TABLE_VERSION}", f"main/Contents-{platform.architecture}.gz"
         if path not in signed.release.files:
@@ -192,3 +216,11 @@ class Archive:
         """
         data = fetch_bytes(download.urls[-1], label=download.label)
         return Contents(contents_table([data], platform.multiarch, download.label), is_listed=digest_of(data) == download.digest)
+
+
+def _is_missing(download: Download) -> bool:
+    try:
+        probe(download.urls, download.label)
+    except FetchError as error:
+        return error.not_found
+    return False

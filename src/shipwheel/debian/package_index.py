@@ -15,7 +15,7 @@ from shipwheel.digest import as_sha256
 from shipwheel.errors import ArchiveError
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["Contents", "DebianPackageIndex"]
+__all__ = ["Contents", "DebianPackageIndex", "parse_row"]
 
 _PREFERRED_PROVIDERS = {
     "libjpeg.so.62": "libjpeg62-turbo",
@@ -62,7 +62,7 @@ class DebianPackageIndex:
     def newest(self, name: str) -> DebianPackage | None:
         """Return the newest version of a package, or None if the suite does not have it."""
         found = self._newest_row(name)
-        return None if found is None else _parse_row(*found)
+        return None if found is None else parse_row(*found)
 
     def _newest_row(self, name: str) -> tuple[str, bytes] | None:
         return max(self._rows(name), key=lambda each: version_key(each[1].split(b"\t", 2)[1].decode()), default=None)
@@ -76,7 +76,7 @@ class DebianPackageIndex:
         rows = (row for name in self.providing(wanted.name) if (row := self._newest_row(name)) is not None)
         fitting = [(archive, row) for archive, row in rows if any(map(wanted.is_provided_by, _provided(row)))]
         fitting.sort(key=lambda each: (_priority(each[1]), each[1]))
-        providers = (_parse_row(archive, row) for archive, row in fitting)
+        providers = (parse_row(archive, row) for archive, row in fitting)
         return (*((own,) if own is not None and wanted.allows(own.version) else ()), *(it for it in providers if it.name != wanted.name))
 
     def providing(self, name: str) -> frozenset[str]:
@@ -176,7 +176,8 @@ def _rank(name: str) -> tuple[bool, int, int, str]:
     return name.endswith(("-dev", "-dbg", "-dbgsym", "-debug", "-doc")), len(stem), -int(number), name
 
 
-def _parse_row(archive: str, row: bytes) -> DebianPackage:
+def parse_row(archive: str, row: bytes) -> DebianPackage:
+    """Return the package in a row of `packages_table`. Raise ArchiveError if its size or hash is malformed."""
     name, version, architecture, filename, hash_text, size, source = row.decode().split("\t")[:7]
     sha256 = as_sha256(hash_text)
     if sha256 is None or not (size.isascii() and size.isdigit() and len(size) < 20):
