@@ -376,6 +376,33 @@ def test_chooses_a_python_that_requires_python_allows(tmp_path: Path, requires: 
     assert _detect(tmp_path, {"pyproject.toml": PROJECT + line, "main.py": ""}).python == chosen
 
 
+@pytest.mark.parametrize("requires", ["==3.11.7", ">=3.11.4,<3.12", "~=3.11.9"])
+@pytest.mark.parametrize("named", ["", "3.11.7\n"])
+def test_a_pinned_micro_version_stands_for_its_minor_version(tmp_path: Path, requires: str, named: str) -> None:
+    files = {"pyproject.toml": PROJECT + f'requires-python = "{requires}"\n', "main.py": ""}
+    project = _detect(tmp_path, {**files, **({".python-version": named} if named else {})})
+    assert (project.python, project.requires_python) == ("3.11", "==3.11.*")
+    assert any(f"requires Python {requires}: the image has Debian's 3.11.2" in note for note in project.notes)
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (
+            {"backend/app/pyproject.toml": "", "frontend/package.json": ""},
+            "There is a project in {root}/backend/app: build that directory.",
+        ),
+        ({"api/requirements.txt": "", "api/x/setup.py": "", "worker/Pipfile": ""}, "There are projects in api, worker: build one of them, as in"),
+        ({"{{cookiecutter.slug}}/setup.py": ""}, "{{cookiecutter.slug}} is a template: make a project from it"),
+    ],
+)
+def test_names_the_projects_below_a_directory_without_one(tmp_path: Path, files: dict[str, str], hint: str) -> None:
+    written(tmp_path, files)
+    with pytest.raises(ProjectError) as raised:
+        read_project(tmp_path)
+    assert raised.value.hint.startswith(hint.replace("{root}", str(tmp_path)))
+
+
 def test_names_a_submodule_that_is_not_here(tmp_path: Path) -> None:
     written(tmp_path, {".gitmodules": '[submodule "backend"]\n', "compose.yaml": "", "site/x": ""})
     (tmp_path / "backend").mkdir()
@@ -459,7 +486,7 @@ def test_rejects_a_python_that_the_project_excludes(tmp_path: Path) -> None:
         ProjectError, match=r"setting python wants Python 3\.13 \(Debian has 3\.13\.5\), but pyproject\.toml requires >=3\.10,<3\.12"
     ):
         _detect(tmp_path, files, python="3.13")
-    for wrong in ("banana", ">=4", ">=3.11.4,<3.12"):
+    for wrong in ("banana", ">=4", "==3.11.77"):
         (tmp_path / "pyproject.toml").write_text(PROJECT + f'requires-python = "{wrong}"\n')
         with pytest.raises(ProjectError, match=r"pyproject\.toml: "):
             read_project(tmp_path)

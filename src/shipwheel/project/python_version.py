@@ -21,6 +21,8 @@ _BY_PYTHON = {suite.python: suite for suite in SUITES_BY_PREFERENCE}
 _BY_CODENAME = {suite.codename: suite for suite in SUITES_BY_PREFERENCE}
 _STANDALONE = tuple(f"3.{minor}" for minor in range(30, 6, -1))
 """Versions that no Debian suite may have."""
+_MAX_MICRO = 40
+"""More micro versions than any minor version of Python has had."""
 _VERSION_FILES = (
     (".python-version", r"(?:cpython[@-])?v?(3\.\d+(?:\.\d+)?)"),
     ("runtime.txt", r"python-(3\.\d+(?:\.\d+)?)"),
@@ -97,6 +99,8 @@ def satisfies_python(version: str, specifier: str) -> bool:
 
 def _named(version: str, origin: str, allowed: Sequence[str], project: str) -> PythonChoice:
     specifier = _matching(version, allowed, project)
+    if allowed and specifier is None and (other := _other_micro(version, allowed, project)) is not None:
+        return msgspec.structs.replace(other, reason=f"{origin} names it", is_named=True)
     if allowed and specifier is None:
         has = f" (Debian has {_BY_PYTHON[version].full_python})" if version in _BY_PYTHON else ""
         raise ProjectError(
@@ -128,11 +132,30 @@ def _best(known: Sequence[str], allowed: Sequence[str], project: str) -> PythonC
         if text is not None or not allowed:
             reason = f"{project} requires {text}" if text else "the project requires no other"
             return PythonChoice(version, reason, text, tuple(other for other in matching if other != version))
+    for version in (*known, *_BY_PYTHON, *_STANDALONE):
+        if (other := _other_micro(version, allowed, project)) is not None:
+            return other
     suites = ", ".join(suite.full_python for suite in SUITES)
     raise ProjectError(
         f"{project}: no available Python satisfies {' || '.join(allowed)}",
         hint=f"Change requires-python so that it allows one of Debian's versions: {suites}.",
     )
+
+
+def _other_micro(version: str, allowed: Sequence[str], project: str) -> PythonChoice | None:
+    """Return a minor version of which the project allows only other micro versions: its own machine's, as in `==3.11.7`.
+
+    Micro versions fix errors and add nothing, so that an app runs on all of them.
+    """
+    if version.count(".") == 2:
+        return None
+    every = (f"{version}.{micro}" for micro in range(_MAX_MICRO))
+    text = next((text for one in every if (text := _matching(one, allowed, project)) is not None), None)
+    if text is None:
+        return None
+    has = f"Debian's {_BY_PYTHON[version].full_python}" if version in _BY_PYTHON else f"another {version}"
+    note = f"{project} requires Python {text}: the image has {has}, which differs in fixes alone."
+    return PythonChoice(version, f"{project} requires {text}", f"=={version}.*", note=note)
 
 
 def _of_its_time(day: date, allowed: Sequence[str], project: str) -> PythonChoice:

@@ -296,6 +296,8 @@ def _elsewhere(root: Path, names: list[str]) -> str:
         return f"Conda environments are not supported: list the Python packages of {found} in a requirements.txt."
     if (root / ".gitmodules").is_file() and (empty := [name for name in names if _is_empty(root / name)]):
         return f"{', '.join(empty)} may be a repository of its own that is not here yet: git submodule update --init."
+    if template := next((name for name in names if "{{" in name), None):
+        return f"{template} is a template: make a project from it, with cookiecutter or copier, and build that."
     below = [str(path.relative_to(root)) for path in nested_projects(root, UserFiles())]
     if len(below) == 1:
         return f"There is a project in {root / below[0]}: build that directory."
