@@ -33,6 +33,16 @@ SERVERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "cherrypy",
         ("9090/tcp",),
     ),
+    "cherrypy without quickstart": (
+        "import cherrypy\ncherrypy.server.socket_port = 9091\ncherrypy.engine.start()\n",
+        "cherrypy",
+        ("9091/tcp",),
+    ),
+    "websockets": ("import websockets\nwebsockets.serve(handle, '', 8765)\n", "websockets", ("8765/tcp",)),
+    "asyncio's streams": ("import asyncio\nasyncio.start_server(handle, '0.0.0.0', 8888)\n", "", ("8888/tcp",)),
+    "aiohttp's site": ("from aiohttp import web\nweb.TCPSite(runner, '0.0.0.0', 8082)\n", "aiohttp", ("8082/tcp",)),
+    "eventlet": ("import eventlet\neventlet.wsgi.server(eventlet.listen(('', 5001)), app)\n", "eventlet", ("5001/tcp",)),
+    "uvicorn on its default port": ("import uvicorn\nfrom x import app\nuvicorn.run(app, host='0.0.0.0')\n", "uvicorn", ("8000/tcp",)),
     "a client": ("import redis\nredis.Redis(host='db', port=6379)\n", "redis", ()),
 }
 
@@ -65,6 +75,26 @@ def test_warns_about_a_server_on_loopback(tmp_path: Path, host: str, local: bool
 )
 def test_finds_loopback_hosts_of_cherrypy_and_grpc(tmp_path: Path, text: str, local: bool) -> None:
     assert bool(launched(tmp_path, {"main.py": text}).notes) == local
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "ports"),
+    [
+        ("import uvicorn\nfrom fastapi import FastAPI\napp = FastAPI()\nuvicorn.run(app)\n", True, ("8000/tcp",)),
+        ("import uvicorn\nfrom fastapi import FastAPI\napp = FastAPI()\nuvicorn.run(app, port=80)\n", True, ("80/tcp",)),
+        ("import uvicorn\nfrom fastapi import FastAPI\napp = FastAPI()\nuvicorn.run(app, uds='/tmp/x')\n", False, ()),
+        ("import uvicorn\nfrom fastapi import FastAPI\napp = FastAPI()\nuvicorn.run(app, **options)\n", False, ()),
+        ("from quart import Quart\napp = Quart('x')\napp.run()\n", True, ("5000/tcp",)),
+        ("from quart import Quart\napp = Quart('x')\napp.run('0.0.0.0')\n", False, ()),
+        ("import cherrypy\ncherrypy.server.socket_host = '0.0.0.0'\ncherrypy.engine.start()\n", False, ("8080/tcp",)),
+        ("import websockets\nwebsockets.serve(handle, 'localhost', 8765)\n", True, ("8765/tcp",)),
+        ("import tornado.web\ntornado.web.Application([]).listen(8888, 'localhost')\n", True, ("8888/tcp",)),
+        ("import subprocess\nsubprocess.run('localhost')\n", False, ()),
+    ],
+)
+def test_warns_about_a_default_address_on_loopback(tmp_path: Path, text: str, local: bool, ports: tuple[str, ...]) -> None:
+    launch = launched(tmp_path, {"main.py": text})
+    assert ("127.0.0.1 only" in "".join(launch.notes), launch.ports) == (local, ports)
 
 
 NUMBERS = st.one_of(st.integers(-10, 1 << 40).map(str), st.integers(0, 99999).map(lambda number: repr(str(number))), st.just("True"))

@@ -34,6 +34,11 @@ LAYOUTS: dict[str, Layout] = {
         "",
         ("python", "main.py"),
     ),
+    "a server and its client": (
+        {"greeter_server.py": "s.add_insecure_port('[::]:50051')\n" + MAIN, "greeter_client.py": MAIN},
+        "grpcio",
+        ("python", "greeter_server.py"),
+    ),
     "application in tests": ({"tests/app.py": FASTAPI, "main.py": "x = 1"}, "fastapi uvicorn", ("python", "main.py")),
 }
 
@@ -54,3 +59,23 @@ def test_a_script_that_parses_arguments_is_a_program(tmp_path: Path) -> None:
 )
 def test_a_script_that_reads_argv_is_a_program(tmp_path: Path, text: str, program: bool) -> None:
     assert launched(tmp_path, {"main.py": text}).is_program == program
+
+
+def test_a_package_that_serves_is_no_command_line_program(tmp_path: Path) -> None:
+    main = "import connexion\ndef main():\n    app = connexion.App('x')\n    app.run(port=8080)\n" + MAIN
+    launch = launched(tmp_path, {"server/__init__.py": "", "server/__main__.py": main}, "connexion")
+    assert (launch.command, launch.ports, launch.is_program) == (("python", "-m", "server"), ("8080/tcp",), False)
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("from litestar.cli.main import litestar_group\ndef main():\n    litestar_group()\n", "uvicorn"),
+        ("from django.core.management import execute_from_command_line\ndef main():\n    execute_from_command_line([])\n", "uvicorn"),
+        ("from demo.app import app\ndef main():\n    serve(app)\n", "demo"),
+    ],
+)
+def test_the_command_line_of_a_framework_is_no_server(tmp_path: Path, script: str, command: str) -> None:
+    files = {"demo/__init__.py": script, "demo/app.py": "from litestar import Litestar\napp = Litestar([])\n"}
+    scripts = {"demo": "demo.__init__:main"}
+    assert launched(tmp_path, files, "litestar", kind="package", scripts=scripts, packaged=frozenset({"demo"})).command[0] == command

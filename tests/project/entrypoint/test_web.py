@@ -174,6 +174,11 @@ LAYOUTS: dict[str, Layout] = {
         "flask flask-socketio gunicorn gevent gevent-websocket",
         (*BOUND_GUNICORN, "--worker-class", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "app:app"),
     ),
+    "socketio on eventlet": (
+        {"app.py": "import socketio\nsio = socketio.Server()\napp = socketio.WSGIApp(sio)\n"},
+        "python-socketio eventlet gunicorn",
+        (*BOUND_GUNICORN, "--worker-class", "eventlet", "app:app"),
+    ),
     "socketio around fastapi": (
         {
             "main.py": "import socketio\n"

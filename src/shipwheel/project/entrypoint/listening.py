@@ -1,26 +1,35 @@
 """The TCP ports and hosts that a source file starts servers on, found in its syntax tree."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from shipwheel.project.entrypoint.syntax import SourceFile, called_name
+from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
 __all__ = ["LOOPBACK", "find_bind", "find_ports", "listens_on_loopback", "names_address"]
 
 _START_CALLS = frozenset(
     """
     run run_app listen serve launch start start_server create_server run_simple make_server start_http_server bind serve_forever
-    run_forever Config
+    run_forever Config TCPSite
     """.split()  # noqa: SIM905
 )
 """Functions and methods that start a server."""
-_PAIR_FIRST = frozenset({"HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer", "bind", "WSGIServer"})
+_PAIR_FIRST = frozenset({"HTTPServer", "ThreadingHTTPServer", "TCPServer", "ThreadingTCPServer", "bind", "listen", "WSGIServer"})
 """Those whose first argument is (host, port)."""
+_HOST_FIRST = frozenset({"make_server", "run_simple"})
+"""Those whose first arguments are host and port."""
+_HANDLER_FIRST = frozenset({"serve", "start_server", "create_server", "TCPSite"})
+"""Those that take a handler, a host and a port, as in asyncio and websockets."""
 _PORT_FIRST = frozenset({"listen", "start_http_server", "listenTCP", "TCPServer"})
 """Those whose first argument is the port."""
 _ADDRESS_FIRST = frozenset({"add_insecure_port", "add_secure_port"})
 """Those whose first argument is host:port, as in gRPC."""
 _CHERRYPY_PORT = 8080
+_DEFAULT_PORTS = {"uvicorn.run": 8000, "bottle.run": 8080}
+"""Functions that listen on the loopback interface if they are given no host -> their port."""
+_APPLICATION_PORTS = {"flask": 5000, "apiflask": 5000, "flask-openapi3": 5000, "quart": 5000, "bottle": 8080, "dash": 8050}
+"""Frameworks whose applications have a method `run` like that."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAX_TEXT_DEPTH = 6
 _MAX_NUMBER_DEPTH = 4
@@ -28,11 +37,15 @@ _MAX_NUMBER_DEPTH = 4
 _Constants = Mapping[str, ast.expr]
 
 
-def find_ports(source: SourceFile) -> tuple[str, ...]:
-    """Return the ports in source order: those of calls that start a server, then the defaults of command-line options called port."""
+def find_ports(source: SourceFile, applications: Sequence[Application] = ()) -> tuple[str, ...]:
+    """Return the ports in source order: those of calls that start a server, then the defaults of command-line options called port.
+
+    `applications` are those of the file.
+    """
     constants = dict(_constants(source))
     calls = [node for node in source.nodes if isinstance(node, ast.Call)]
     found = [port for call in calls for port in _ports(call, constants)]
+    found = found or [port for call, port in _default_runs(source, applications) if keyword_value(call, "port") is None]
     if found or any(called_name(call) in _START_CALLS for call in calls):
         found += [port for call in calls for port in _option_ports(call, constants)]
     if _uses_cherrypy(source):
@@ -40,14 +53,27 @@ def find_ports(source: SourceFile) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(port) for port in found if 0 < port < 1 << 16))
 
 
-def listens_on_loopback(source: SourceFile) -> bool:
+def listens_on_loopback(source: SourceFile, applications: Sequence[Application] = ()) -> bool:
     """Return whether a file starts a server on the loopback interface, which nothing outside a container reaches."""
+    if any(keyword_value(call, "host") is None for call, _ in _default_runs(source, applications)):
+        return True
     constants = dict(_constants(source))
     if _uses_cherrypy(source):
         # CherryPy's default is the loopback interface.
         return _text(_cherrypy_setting(source, "server.socket_host"), constants) in ("", *LOOPBACK)
     calls = (node for node in source.nodes if isinstance(node, ast.Call))
     return any(_host(call, host, constants) in LOOPBACK for call in calls for host in _hosts(call))
+
+
+def _default_runs(source: SourceFile, applications: Sequence[Application]) -> Iterator[tuple[ast.Call, int]]:
+    """Yield (call, default port) of calls that start a server, whose default host is the loopback interface."""
+    own = {f"{app.variable}.run": port for app in applications if (port := _APPLICATION_PORTS.get(app.framework.distribution))}
+    ports = {**_DEFAULT_PORTS, **own}
+    for call in (node for node in source.nodes if isinstance(node, ast.Call)):
+        name = full_name(call.func, source.aliases)
+        elsewhere = keyword_value(call, "uds", "fd") is not None or any(keyword.arg is None for keyword in call.keywords)
+        if name in ports and not elsewhere and len(call.args) <= (name in _DEFAULT_PORTS):
+            yield call, ports[name]
 
 
 def names_address(source: SourceFile) -> bool:
@@ -69,13 +95,15 @@ def _host(call: ast.Call, host: ast.expr, constants: _Constants) -> str:
 
 
 def _uses_cherrypy(source: SourceFile) -> bool:
-    modules = (node.value for node in source.nodes if isinstance(node, ast.Attribute) and node.attr == "quickstart")
+    modules = (node.value for node in source.nodes if isinstance(node, ast.Attribute) and node.attr in ("quickstart", "engine"))
     return any(isinstance(module, ast.Name) and module.id == "cherrypy" for module in modules)
 
 
 def _cherrypy_setting(source: SourceFile, name: str) -> ast.expr:
-    """Return the value of a setting, from any dictionary in the file; an empty text if there is none."""
+    """Return the value of a setting, from any dictionary or assignment in the file; an empty text if there is none."""
     for node in source.nodes:
+        if isinstance(node, ast.Assign) and any(full_name(target, {}) == f"cherrypy.{name}" for target in node.targets):
+            return node.value
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == name:
@@ -103,8 +131,10 @@ def _ports(call: ast.Call, constants: _Constants) -> Iterator[int]:
         yield from _numbers(pair.elts[1], constants)
     if name in _ADDRESS_FIRST and first is not None:
         yield from _numbers(ast.Constant(_text(first, constants).rpartition(":")[2]), constants)
-    if name == "make_server" and len(call.args) > 1:
+    if name in _HOST_FIRST and len(call.args) > 1:
         yield from _numbers(call.args[1], constants)
+    if name in _HANDLER_FIRST and len(call.args) > 2:
+        yield from _numbers(call.args[2], constants)
 
 
 def _option_ports(call: ast.Call, constants: _Constants) -> Iterator[int]:
@@ -125,8 +155,13 @@ def _hosts(call: ast.Call) -> Iterator[ast.expr]:
         yield from (keyword.value for keyword in call.keywords if keyword.arg in ("host", "address", "server_name"))
     if name in _PAIR_FIRST and call.args and isinstance(call.args[0], ast.Tuple) and call.args[0].elts:
         yield call.args[0].elts[0]
-    if name in ("make_server", *_ADDRESS_FIRST) and call.args:
+    if call.args and (name in _HOST_FIRST or name in _ADDRESS_FIRST):
         yield call.args[0]
+    if name in _HANDLER_FIRST and len(call.args) > 2:
+        yield call.args[1]
+    if name == "listen" and len(call.args) > 1:
+        # Tornado's listen(port, address).
+        yield call.args[1]
 
 
 def _value(node: ast.expr, constants: _Constants) -> ast.expr:

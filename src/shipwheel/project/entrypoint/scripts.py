@@ -18,22 +18,36 @@ _EXAMPLES = ("examples", "example", "samples")
 """Directories whose files are never an application, unless somebody names one."""
 
 
-def find_console_script(evidence: Evidence, _scan: Scan) -> Launch | None:
-    """Return a package's only console script, or the one with the project's name."""
+_MANAGERS = ("litestar.cli.", "litestar.__main__.", "flask.cli.", "quart.cli.", "django.core.management.execute_from_command_line")
+"""Command lines of frameworks: without a sub-command, they print their help."""
+
+
+def find_console_script(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return a package's only console script, or the one with the project's name, unless it is the command line of a web framework."""
     if evidence.kind != "package" or not evidence.scripts:
         return None
     same = [name for name in evidence.scripts if normalized(name) == evidence.name]
     if len(evidence.scripts) != 1 and not same:
         return None
     name = same[0] if same else next(iter(evidence.scripts))
+    if any(
+        module.name == evidence.scripts[name].partition(":")[0].removesuffix(".__init__") and _is_manager(module) for module in scan.modules
+    ):
+        return None
     return Launch((name,), True, reason=f"{name} is the project's console script ({evidence.scripts[name]}).")
 
 
+def _is_manager(module: Module) -> bool:
+    names = (*module.calls, *(origin for _, origin in module.imported))
+    return any(name.startswith(_MANAGERS) for name in names)
+
+
 def find_script(evidence: Evidence, scan: Scan) -> Launch | None:
-    """Return the project's single file, a file with a usual name, a package's `__main__`, or the only file with a main guard."""
+    """Return the project's single file, a file with a usual name, a package's `__main__`, the only file with a main guard or a server."""
     if evidence.single_file is not None:
         return launch_file(evidence, scan.modules[0], (), f"{scan.modules[0].file} is the script.") if scan.modules else None
-    return _named_file(evidence, scan) or _main_module(evidence, scan) or _module_in_package(evidence, scan) or _only_script(evidence, scan)
+    finders = (_named_file, _main_module, _module_in_package, _only_script, _only_server)
+    return next((launch for find in finders if (launch := find(evidence, scan)) is not None), None)
 
 
 def _named_file(evidence: Evidence, scan: Scan) -> Launch | None:
@@ -52,7 +66,8 @@ def _main_module(evidence: Evidence, scan: Scan) -> Launch | None:
         return None
     package = found[0].top_level
     launch = launch_module(evidence, found[0], ("python", "-m", package), f"{package} can be run as a program ({found[0].file}).")
-    return replace(launch, is_program=True)
+    ports = tuple(f"{port}/tcp" for port in found[0].ports[:1])
+    return replace(launch, is_program=not ports, ports=ports)
 
 
 def _is_in_package(evidence: Evidence, module: Module) -> bool:
@@ -79,6 +94,12 @@ def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
 def _only_script(evidence: Evidence, scan: Scan) -> Launch | None:
     found = [module for module in scan.modules if module.is_script and "/" not in module.file and module.file != "setup.py"]
     return launch_file(evidence, found[0], (), f"{found[0].file} is the only script.") if len(found) == 1 else None
+
+
+def _only_server(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return the one file at the top that starts a server on a port: the scripts beside it are its clients and tools."""
+    found = [module for module in scan.modules if module.ports and "/" not in module.file]
+    return launch_file(evidence, found[0], (), f"{found[0].file} is the only file that starts a server.") if len(found) == 1 else None
 
 
 def _name(module: Module) -> str:

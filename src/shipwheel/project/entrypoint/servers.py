@@ -100,7 +100,7 @@ def _asgi_server(distribution: str, dependencies: frozenset[str], port: str) -> 
 
 def _wsgi_server(evidence: Evidence, port: str) -> Server:
     dependencies = evidence.dependencies
-    if dependencies & {"flask-socketio", "flask-sock"}:
+    if dependencies & {"flask-socketio", "flask-sock", "python-socketio"}:
         return _required(_websocket_gunicorn(port, dependencies), "gunicorn", dependencies)
     if "gunicorn" in dependencies:
         return _threaded_gunicorn(evidence, port)
