@@ -146,6 +146,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"ModuleNotFoundError: No module named '([\w.]+)'"),
     (SignKind.MODULE, r"ImportError: No module named '?([\w.]+)'?$"),
     (SignKind.PACKAGE, rf"pip3? install (?:(?:-U|--upgrade|--user) )?['\"`]?({_REQUIREMENT})(?![\w./=<>~!\[-])"),
+    (SignKind.PACKAGE, r"(?:^|Error: )[`'\"]?([A-Za-z][\w.-]*+(?:\[[\w,.-]++\])?)[`'\"]? (?:must|needs to|has to) be installed\b"),
     (SignKind.PACKAGE, r"requires? (?:the )?[`'\"]?([A-Za-z][\w.-]*+\[[\w,.-]++\])[`'\"]? extra"),
     (SignKind.LIBRARY, r"(?:^|: |\()([\w+-][\w+.-]*\.so(?:\.[\w.]+)?): cannot open shared object file"),
     (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")([\w.+-]++)[\"']"),
@@ -377,12 +378,19 @@ def _privileged_bind(line: str, before: list[str]) -> Sign | None:
     return Sign(SignKind.PRIVILEGED_PORT, "", line.strip())
 
 
+def _refused_postgres(line: str, _before: list[str]) -> Sign | None:
+    """Return the sign of a PostgreSQL server that refuses: psycopg's asynchronous connections name no address."""
+    match = re.search(r"psycopg2?\.OperationalError: Connection refused", line)
+    return Sign(SignKind.COMPANION, "localhost:5432", line.strip()) if match is not None else None
+
+
 _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
     _missing_file,
     _environ_key,
     _absent_variable,
     _privileged_bind,
     _settings_field,
+    _refused_postgres,
 )
 
 
@@ -418,6 +426,8 @@ def placeholder(name: str) -> str:
         return "8000"
     if "HOSTS" in name:
         return "localhost"
+    if "MONGO" in name and not name.endswith(("NAME", "USER", "PASSWORD")):
+        return "mongodb://localhost:27017/check"
     if name.endswith(("DATABASE_URL", "DATABASE_URI", "DB_URL", "SQLALCHEMY_DATABASE_URI")):
         return "sqlite:////tmp/check.db"
     if "CREDENTIAL" in name:

@@ -463,3 +463,13 @@ def test_a_module_of_a_package_that_may_be_there_can_be_one_that_its_version_lac
     assert "If chains.memory is there, its version has no such module: `shipwheel init`" in hint
     assert is_outgrown(log)
     assert not is_outgrown(NO_MODULE)
+
+
+def test_a_program_is_not_called_old_if_a_variable_explains_its_end() -> None:
+    lines = ("Traceback (most recent call last):", '  File "/app/db.py", line 3, in <module>', "    engine = create(URL)")
+    log = "\n".join(
+        (*lines, '  File "/opt/venv/lib/python3.11/site-packages/x.py", line 3, in create', "TypeError: unhashable type: 'x'\n")
+    )
+    for variables, told in (((), True), ((("URL", "DATABASE_URL", "db.py, line 1"),), False)):
+        (end,) = (found for found in find(ended(1, log), SERVER, SourceFacts(variables=variables)) if found.kind is K.ENDED)
+        assert ("older than its packages" in end.hint) is told

@@ -264,6 +264,13 @@ def test_the_packages_of_a_project_without_requirements_are_those_it_imports() -
     assert project.tries[-1].dependencies == ("pyyaml", "flask")
 
 
+def test_says_why_the_packages_that_a_project_imports_cannot_be_locked() -> None:
+    project = WithoutRequirements(lambda settings, env: SERVES, unbuildable=lambda settings: True)
+    with pytest.raises(NoRequirements):
+        improve(project, Settings(), project.lines.append)
+    assert project.lines[-1] == "  not set: no version of it fits\nat all"
+
+
 def test_a_project_that_cannot_be_built_is_an_error() -> None:
     project = Project(lambda settings, env: SERVES, unbuildable=lambda settings: True)
     with pytest.raises(LockError):
@@ -315,3 +322,11 @@ def test_the_first_changes_are_left_out_if_nothing_can_be_built_with_them() -> N
     found = improve(project, Settings(), project.lines.append, first=[FRONT])
     assert found.trial.verdict.is_good
     assert (found.changes, found.rejected) == ((), ((FRONT, "no version of it fits\nat all"),))
+
+
+def test_a_driver_that_a_made_up_value_asks_for_is_no_setting() -> None:
+    wants = fails('  File "<frozen os>", line 679, in __getitem__', "KeyError: 'DATABASE_URL'")
+    project = Project(lambda settings, env: no_module("aiosqlite") if env else wants)
+    found = improve(project, Settings(), project.lines.append)
+    assert (found.changes, found.variables) == ((), ("DATABASE_URL",))
+    assert "DATABASE_URL" in found.trial.headline

@@ -237,6 +237,8 @@ def test_the_settings_of_real_findings_are_accepted() -> None:
         ("SECRET_KEY", "check-" + "0" * 40),
         ("PORT", "8000"),
         ("DATABASE_URL", "sqlite:////tmp/check.db"),
+        ("MONGODB_URL", "mongodb://localhost:27017/check"),
+        ("MONGO_DB_NAME", "check-" + "0" * 40),
         ("REDIS_URL", "redis://localhost:6379/0"),
         ("PUBLIC_URL", "http://localhost:8000"),
         ("DEBUG", "false"),

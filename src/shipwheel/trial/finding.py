@@ -6,7 +6,7 @@ import msgspec
 
 from shipwheel.build_settings import AssetSettings
 
-__all__ = ["Finding", "FindingKind", "Setting", "Verdict"]
+__all__ = ["OUTSIDE", "Finding", "FindingKind", "Setting", "Verdict"]
 
 
 class Verdict(Enum):
@@ -63,6 +63,10 @@ class FindingKind(Enum):
     REDIRECT = "redirect"
     SLOW_STOP = "slow-stop"
     ZOMBIES = "zombies"
+
+
+OUTSIDE = frozenset({FindingKind.VARIABLE, FindingKind.COMPANION})
+"""Findings that explain why a program failed, whatever its packages are."""
 
 
 class Setting(msgspec.Struct, frozen=True):

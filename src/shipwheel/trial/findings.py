@@ -7,7 +7,7 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, is_outgrown, plain_lines, signs_in
-from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
+from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.source_facts import HostRule, SourceFacts
 from shipwheel.trial.source_findings import prefixed, unmade, unset_variables, with_origin
@@ -62,7 +62,8 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
     found += (with_origin(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
     if unexplained and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks):
         found += unset_variables(source, seen.log, config.environment)
-        found = [*map(_aged, found)] if is_outgrown(seen.log) else found
+        if is_outgrown(seen.log) and not any(finding.blocks and finding.kind in OUTSIDE for finding in found):
+            found = [*map(_aged, found)]
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in found:
         unique.setdefault((finding.kind, finding.subject), finding)

@@ -15,6 +15,7 @@ from shipwheel.trial.trial import Trial
 __all__ = ["Improved", "Round", "Try", "improve"]
 
 _ROUNDS = 12
+_SQLITE_DRIVER = Setting("dependencies", ("aiosqlite",))
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -81,7 +82,9 @@ def improve(
     for _ in range(_ROUNDS):
         wanted = [finding.subject for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.subject not in env]
         tried = [change.setting for change in (*kept, *(change for change, _ in rejected))]
-        new = [change for change in changes_for(now.trial, now.advisor) if change.setting not in tried]
+        made_up = [env[name] for name in env.keys() - given]
+        found = [change for change in changes_for(now.trial, now.advisor) if not _is_of_made_up(change, made_up)]
+        new = [change for change in found if change.setting not in tried]
         certain = [change for change in new if not change.tentative]
         new = certain or new[:1]
         if not wanted and not new:
@@ -99,6 +102,11 @@ def improve(
     return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds)
 
 
+def _is_of_made_up(change: Change, values: Sequence[str]) -> bool:
+    """Return whether a program wants a driver only because a made-up value names that kind of database."""
+    return change.setting == _SQLITE_DRIVER and any(value.startswith("sqlite:") for value in values)
+
+
 def _with_changes(settings: Settings, changes: Sequence[Change], report: Callable[[str], None]) -> Settings:
     for change in changes:
         report(f"  set {change.setting.key}: {change.reason}")
@@ -114,6 +122,8 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
         try:
             return settings, attempt(settings, env), found
         except LockError as error:
+            if missing is not None:
+                report(f"  not set: {error.message}")
             # The error that led to what cannot be locked says more.
             raise missing or error from None
         except NoRequirements as error:

@@ -12,7 +12,7 @@ import msgspec
 
 from shipwheel.signs import is_outgrown
 from shipwheel.similar import PACKAGE_OF_MODULE
-from shipwheel.trial.finding import Finding, FindingKind, Setting
+from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
 __all__ = [
@@ -54,10 +54,6 @@ _PROGRAM_PACKAGES = {
     "tesseract": "tesseract-ocr",
 }
 """Program -> Debian package, where the two differ."""
-
-
-_OUTSIDE = frozenset({FindingKind.VARIABLE, FindingKind.COMPANION})
-"""Findings that explain why a program failed, whatever its packages are."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -132,7 +128,7 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
         if setting is not None:
             guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
             yield Change(setting, _reason(finding), tentative=guessed or finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
-    if not _OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
+    if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
         yield from _older(advisor)
 
 
