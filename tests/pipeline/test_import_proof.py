@@ -80,6 +80,17 @@ def test_what_the_project_has_in_another_directory_is_named(world: World) -> Non
     assert world.build(folder).code == 0
 
 
+def test_the_project_itself_imported_from_above_is_named(world: World) -> None:
+    folder = app(world, {"main.py": "import small\n", "store.py": ""})
+    (folder / "main.py").write_text(f"import {folder.name}.store\n")
+    ran = world.build(folder)
+    settings = (f'workdir = "/app/{folder.name}"', 'env = {PYTHONPATH = "/app"}')
+    assert (ran.code, f"{folder.name} is this directory: set {' and '.join(settings)}." in ran.err) == (8, True)
+    with (folder / "shipwheel.toml").open("a") as file:
+        file.write("".join(f"{setting}\n" for setting in settings))
+    assert world.build(folder).code == 0
+
+
 def test_setuptools_brings_the_module_that_the_standard_library_lost(world: World) -> None:
     world.add(SmallWheel("other", files={"_distutils_hack/__init__.py": ""}))
     folder = app(world, {"main.py": "import distutils\nimport nowhere\n"})

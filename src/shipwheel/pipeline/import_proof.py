@@ -14,6 +14,7 @@ from shipwheel.errors import MissingImports
 from shipwheel.files.segment import Segment
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
+from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
 from shipwheel.similar import PACKAGE_OF_MODULE
@@ -33,6 +34,8 @@ class MissingImport(msgspec.Struct, frozen=True):
     module: str
     file: str
     line: int
+    name: str = ""
+    """The dotted name that it imports, which begins with the module's."""
 
 
 def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> None:
@@ -42,11 +45,17 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
         return
     lines = "\n".join(f"  {found.file}, line {found.line}: {found.module}" for found in missing[:20])
     names = tuple(dict.fromkeys(found.module for found in missing))
-    left_out = {name: pattern for name in names if (pattern := _left_out(project, name))}
-    folders = {name: folder for name in names if name not in left_out and (folder := _folder(project, name))}
-    others = tuple(name for name in names if name not in left_out and name not in folders)
+    outer = {found.module: package for found in missing if project.kind == "app" and (package := outer_package(project.root, found.name))}
+    left_out = {name: pattern for name in names if name not in outer and (pattern := _left_out(project, name))}
+    folders = {name: folder for name in names if name not in {*outer, *left_out} and (folder := _folder(project, name))}
+    others = tuple(name for name in names if name not in {*outer, *left_out, *folders})
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
+    if outer:
+        above, package = project.settings.workdir.rstrip("/"), max(outer.values(), key=len)
+        workdir = f"{above}/{package.replace('.', '/')}"
+        settings += [("workdir", workdir), ("env", {"PYTHONPATH": above})]
+        hints.append(f'{package} is this directory: set workdir = "{workdir}" and env = {{PYTHONPATH = "{above}"}}.')
     if left_out:
         listed = ", ".join(f'"{pattern}"' for pattern in left_out.values())
         hints.append(f"The project has {', '.join(left_out)}, and .gitignore or .dockerignore leaves it out: set include = [{listed}].")
@@ -113,7 +122,7 @@ def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -
     for module in reached:
         for name, line in module.required:
             top = name.partition(".")[0]
-            wanted.setdefault(top, MissingImport(top, module.file, line))
+            wanted.setdefault(top, MissingImport(top, module.file, line, name))
     present = {*standard_library(minor), *project.settings.ignore_imports}
     names = wanted.keys() - present
     found = frozenset(_top_levels(_directories(project, minor, reached), segments)) if names else frozenset[str]()

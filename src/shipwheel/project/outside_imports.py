@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.outer_package import outer_package
 from shipwheel.project.standard_library import EVERY_STANDARD_MODULE
 
 __all__ = ["outside_imports"]
@@ -16,7 +17,7 @@ def outside_imports(root: Path, modules: tuple[Module, ...]) -> tuple[tuple[str,
     found: dict[str, str] = {}
     for module in modules:
         for name, line in module.required:
-            if name.partition(".")[0] not in known:
+            if name.partition(".")[0] not in known and not outer_package(root, name):
                 found.setdefault(name, f"{module.file}, line {line}")
     return tuple(found.items())
 
