@@ -240,6 +240,14 @@ LAYOUTS: dict[str, Layout] = {
         "flask gunicorn",
         (*GUNICORN, "run:app"),
     ),
+    "app.py that takes the application from a module": (
+        {
+            "config.py": "import connexion\nconnex_app = connexion.App('x')\n",
+            "app.py": "import config\napp = config.connex_app\napp.add_api('x.yml')\n" + MAIN.replace("print(1)", "app.run()"),
+        },
+        "connexion uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "app:app"),
+    ),
     "wsgi.py that imports the application": (
         {"wsgi.py": "from site1.core import app as application\n", "run.py": "from site1.core import app\n" + MAIN, "site1/core.py": FLASK},
         "flask gunicorn",

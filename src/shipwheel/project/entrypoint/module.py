@@ -91,7 +91,7 @@ class Module(ModulePath, frozen=True):
     names: frozenset[str] = frozenset()
     """The names that it assigns or imports at its top level."""
     imported: tuple[tuple[str, str], ...] = ()
-    """(name, dotted origin) of what it imports from modules at its top level."""
+    """(name, dotted origin) of what it imports from modules at its top level, or takes from a module: `app = config.app`."""
     required: tuple[tuple[str, int], ...] = ()
     """(absolute dotted name, line) of what it imports whenever it is imported itself: at the top level, in no `try` and no `if`."""
 
@@ -111,7 +111,7 @@ def _scan(source: SourceFile) -> Module:
     factories = find_factories(source)
     found, unresolved = find_applications(source, factories)
     applications = tuple(app for app in found if not runs_when_imported(app, source))
-    imported = tuple(imported_names(tree))
+    imported = (*imported_names(tree), *_taken_names(source))
     bind, bind_line = find_bind(source)
     exports = (Factory(name, None, origin) for name, origin in imported) if path.file.endswith("__init__.py") else ()
     return Module(
@@ -157,6 +157,12 @@ def _calls(source: SourceFile) -> Iterator[str]:
 def _reads_arguments(source: SourceFile) -> bool:
     names = (node for node in source.nodes if isinstance(node, (ast.Attribute, ast.Name)))
     return any(full_name(node, source.aliases) == "sys.argv" for node in names)
+
+
+def _taken_names(source: SourceFile) -> Iterator[tuple[str, str]]:
+    for variable, value, _ in assignments(source.tree.body):
+        if isinstance(value, ast.Attribute) and (origin := full_name(value, source.aliases)).partition(".")[0] in source.aliases.values():
+            yield variable, origin
 
 
 def _top_level_names(tree: ast.Module) -> Iterator[str]:
