@@ -360,7 +360,13 @@ def test_rejects_a_dash_factory_and_shows_the_line_to_add(tmp_path: Path) -> Non
     assert "`server = make_app().server`" in caught.value.hint
 
 
-@pytest.mark.parametrize("start", ["app.run()", "import waitress\nwaitress.serve(app)"])
-def test_no_server_imports_what_serves_while_it_is_imported(tmp_path: Path, start: str) -> None:
-    launch = launched(tmp_path, {"shop.py": f"{FLASK}{start}\n"}, "flask waitress gunicorn")
+def test_flask_ignores_that_a_file_runs_it_while_it_is_imported(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"shop.py": f"{FLASK}app.run(debug=True)\n"}, "flask gunicorn")
+    assert (launch.command, launch.env) == ((*GUNICORN, "shop:app"), {"FLASK_RUN_FROM_CLI": "true"})
+    launch = launched(tmp_path, {"shop.py": f"{FLASK}{MAIN.replace('print(1)', 'app.run()')}"}, "flask gunicorn")
+    assert (launch.command, launch.env) == ((*GUNICORN, "shop:app"), {})
+
+
+def test_no_server_imports_what_serves_while_it_is_imported(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"shop.py": f"{FLASK}import waitress\nwaitress.serve(app)\n"}, "flask waitress gunicorn")
     assert launch.command == ("python", "shop.py")

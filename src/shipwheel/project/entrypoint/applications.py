@@ -10,7 +10,17 @@ from msgspec.structs import replace
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS, Framework, FrameworkKind, framework_of
 from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name
 
-__all__ = ["Application", "Factory", "factory_applications", "find_applications", "find_factories", "runs_when_imported", "with_subclasses"]
+__all__ = [
+    "FLASKS",
+    "Application",
+    "Factory",
+    "calls_run",
+    "factory_applications",
+    "find_applications",
+    "find_factories",
+    "runs_when_imported",
+    "with_subclasses",
+]
 
 _FILES = ("main", "app", "asgi", "wsgi", "server", "api", "application", "web", "run", "service", "__init__", "__main__")
 _VARIABLES = ("app", "application", "api", "asgi_app", "wsgi_app", "server", "asgi", "wsgi")
@@ -24,6 +34,8 @@ _PROTOCOLS = {
 _WRAPPERS = frozenset({"python-socketio", "asgiref", "gradio"})
 """Frameworks whose application may wrap another one, which then is not the entry point: `ASGIApp(sio, app)`."""
 
+FLASKS = frozenset({"flask", "apiflask", "flask-openapi3"})
+"""Frameworks whose method `run` does nothing if FLASK_RUN_FROM_CLI is set to true: a server can import a file that calls it."""
 _SERVES = frozenset({"uvicorn.run", "waitress.serve", "bottle.run", "hypercorn.run", "wsgiref.simple_server.make_server"})
 """Calls that serve the application among their arguments until they are stopped."""
 
@@ -101,10 +113,18 @@ def runs_when_imported(app: Application, source: SourceFile) -> bool:
     """Return whether the file serves an application at its top level, so that no other server can import it."""
     if app.is_factory or app.framework.kind not in (FrameworkKind.WSGI, FrameworkKind.ASGI, FrameworkKind.DASH):
         return False
+    own = {f"{app.variable}.run_server", *(() if app.framework.distribution in FLASKS else (f"{app.variable}.run",))}
+    return any(name in own or (name in _SERVES and _names(call, app.variable)) for name, call in _top_level_calls(source).items())
+
+
+def calls_run(app: Application, source: SourceFile) -> bool:
+    """Return whether the file calls the application's method `run` at its top level."""
+    return f"{app.variable}.run" in _top_level_calls(source)
+
+
+def _top_level_calls(source: SourceFile) -> dict[str, ast.Call]:
     calls = (node.value for node in source.tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
-    names = {full_name(call.func, source.aliases): call for call in calls}
-    own = {f"{app.variable}.run", f"{app.variable}.run_server"}
-    return any(name in own or (name in _SERVES and _names(call, app.variable)) for name, call in names.items())
+    return {full_name(call.func, source.aliases): call for call in calls}
 
 
 def _names(call: ast.Call, variable: str) -> bool:

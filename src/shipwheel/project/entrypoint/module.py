@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.allowed_hosts import AllowedHosts, find_allowed_hosts
 from shipwheel.project.entrypoint.applications import (
+    FLASKS,
     Application,
     Factory,
+    calls_run,
     factory_applications,
     find_applications,
     find_factories,
@@ -61,6 +63,8 @@ class Module(ModulePath, frozen=True):
     """The functions that it calls, decorators included: dotted names, and methods as `.name`."""
     is_script: bool = False
     """True if it has an `if __name__ == "__main__"` block, or serves an application at its top level, so that nothing can import it."""
+    ignored_run: bool = False
+    """True if it runs a Flask application at its top level, which Flask can be told to ignore."""
     unresolved: tuple[tuple[str, str], ...] = ()
     """(variable, dotted name of the called function) of top-level assignments that a factory of another module may decide."""
     factories: tuple[Factory, ...] = ()
@@ -122,6 +126,7 @@ def _scan(source: SourceFile) -> Module:
         applications=applications,
         calls=frozenset(_calls(source)),
         is_script=len(applications) < len(found) or any(is_main_guard(node) for node in tree.body),
+        ignored_run=any(calls_run(app, source) for app in applications if app.framework.distribution in FLASKS),
         unresolved=tuple(unresolved),
         factories=(*factories, *exports),
         strings=tuple(dict.fromkeys(_strings(source))),

@@ -71,7 +71,8 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
     what = f"application that {best.variable}() in {file} creates" if best.is_factory else f"application {best.variable} in {file}"
     others = also_found(f"{app.module.name}:{app.variable}" for app in apps if app.module.file != file)
     reason = f"{server.program} serves the {best.framework.label} {what}{others}."
-    return launch_application(evidence, best, server, reason)
+    launch = launch_application(evidence, best, server, reason)
+    return replace(launch, env={"FLASK_RUN_FROM_CLI": "true"}) if module is not None and module.ignored_run else launch
 
 
 def _ranked_applications(evidence: Evidence, scan: Scan) -> list[Application]:
