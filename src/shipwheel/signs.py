@@ -146,7 +146,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"ModuleNotFoundError: No module named '([\w.]+)'"),
     (SignKind.MODULE, r"ImportError: No module named '?([\w.]+)'?$"),
     (SignKind.PACKAGE, rf"pip3? install (?:(?:-U|--upgrade|--user) )?['\"`]?({_REQUIREMENT})(?![\w./=<>~!\[-])"),
-    (SignKind.PACKAGE, r"(?:^|Error: )[`'\"]?([A-Za-z][\w.-]*+(?:\[[\w,.-]++\])?)[`'\"]? (?:must|needs to|has to) be installed\b"),
+    (SignKind.PACKAGE, rf"(?:^|Error: )[`'\"]?({_REQUIREMENT})[`'\"]? (?:must|needs to|has to) be installed\b"),
     (SignKind.PACKAGE, r"requires? (?:the )?[`'\"]?([A-Za-z][\w.-]*+\[[\w,.-]++\])[`'\"]? extra"),
     (SignKind.LIBRARY, r"(?:^|: |\()([\w+-][\w+.-]*\.so(?:\.[\w.]+)?): cannot open shared object file"),
     (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")([\w.+-]++)[\"']"),
