@@ -71,7 +71,9 @@ def _default_runs(source: SourceFile, applications: Sequence[Application]) -> It
     ports = {**_DEFAULT_PORTS, **own}
     for call in (node for node in source.nodes if isinstance(node, ast.Call)):
         name = full_name(call.func, source.aliases)
-        elsewhere = keyword_value(call, "uds", "fd") is not None or any(keyword.arg is None for keyword in call.keywords)
+        # An option of the program that gives the host mostly has one for the port beside it.
+        chosen = not isinstance(keyword_value(call, "host") or ast.Constant(""), ast.Constant)
+        elsewhere = chosen or keyword_value(call, "uds", "fd") is not None or any(keyword.arg is None for keyword in call.keywords)
         if name in ports and not elsewhere and len(call.args) <= (name in _DEFAULT_PORTS):
             yield call, ports[name]
 
