@@ -282,9 +282,9 @@ def test_includes_names_with_a_backslash(tmp_path: Path) -> None:
     assert [(item.path, item.link) for item in tree.files] == [("a\\b.txt", None), ("link", "a\\b.txt")]
 
 
-def test_an_invalid_pattern_is_reported_with_its_file(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match="gitignore"):
-        list_app(written(tmp_path, {".gitignore": "!\n"}))
+def test_an_invalid_pattern_is_ignored_as_git_does(tmp_path: Path) -> None:
+    tree = list_app(written(tmp_path, {".gitignore": "!\na\n", "a": "", "b": ""}))
+    assert [item.path for item in tree.files] == ["b"]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
