@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from shipwheel.cli.allocator import give_memory_back
 from shipwheel.cli.cache_limit import cache_limit, use_store
 from shipwheel.cli.command import option
 from shipwheel.errors import UsageError
@@ -102,6 +103,7 @@ def request_from(path: Path, flags: dict[str, Any], reporter: Reporter) -> "Requ
     """
     from shipwheel.api import make_request
 
+    give_memory_back()
     if not flags.pop("yes", False):
         _reject_home(path)
     limit = cache_limit()
