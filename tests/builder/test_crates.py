@@ -18,19 +18,23 @@ FETCHED = '[source.crates-io]\nreplace-with = "vendored-sources"\n[source.vendor
 
 
 class Cargo:
-    """Stands for cargo in the sandbox: keeps each command, and the configuration that it would find in its home."""
+    """Stands for cargo in the sandbox: keeps each command, and the configurations that it would find in its home.
+
+    `failing` are commands; `look` is the one that looks for the source's own crates.
+    """
 
     def __init__(self, *failing: str) -> None:
         self.ran: list[tuple[str, list[str], Mapping[str, str]]] = []
-        self.configuration = ""
+        self.configurations: list[str] = []
         self._failing = failing
 
     def __call__(self, words: Sequence[str], *, env: Mapping[str, str], directories: Sequence[Path], **_: Any) -> Finished:
         command = words[words.index("--") + 1 :]
-        self.ran.append((command[1], [*words], env))
-        path = directories[-1] / "config.toml"
-        self.configuration = path.read_text() if path.is_file() else ""
-        return Finished(1 if command[1] in self._failing else 0, FETCHED if command[1] == "vendor" else "", "no matching package")
+        name = "look" if command[1:3] == ["fetch", "--offline"] else command[1]
+        self.ran.append((name, [*words], env))
+        path = next(each / "config.toml" for each in directories if each.name == "cargo")
+        self.configurations.append(path.read_text() if path.is_file() else "")
+        return Finished(1 if name in self._failing else 0, FETCHED if name == "vendor" else "", "no matching package")
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def fetch(folder: Path, cargo: Cargo, monkeypatch: pytest.MonkeyPatch, *, place:
 def test_crates_that_the_source_has_are_taken_without_a_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cargo = Cargo()
     assert fetch(tmp_path, cargo, monkeypatch) is None
-    assert [(name, "--share-net" in words) for name, words, _ in cargo.ran] == [("fetch", False)]
+    assert [(name, "--share-net" in words) for name, words, _ in cargo.ran] == [("look", False)]
 
 
 def test_what_fetches_crates_does_not_read_the_sources_configuration(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,44 +65,73 @@ def test_what_fetches_crates_does_not_read_the_sources_configuration(tmp_path: P
     (home / "credentials.toml").write_text('[registry]\ntoken = "secret"\n')
     monkeypatch.setenv("CARGO_REGISTRIES_OWN_TOKEN", "secret")
     monkeypatch.setenv("MY_SECRET", "1")
-    cargo = Cargo("fetch")
+    cargo = Cargo("look")
     assert fetch(tmp_path, cargo, monkeypatch) is not None
-    (_, offline, first), (name, online, second) = cargo.ran
-    assert (name, "--share-net" in offline, "--share-net" in online) == ("vendor", False, True)
+    (_, offline, first), (name, online, second), _ = cargo.ran
+    assert (name, "--share-net" in offline, "--share-net" in online) == ("fetch", False, True)
     source = str(tmp_path / "place" / "source")
     assert (source in offline, online[online.index(source) - 1]) == (False, "--ro-bind"), "what looks for crates gets a copy"
     home_of = [words[words.index("/build/cargo") - 1] for words in (offline, online)]
     assert home_of[0] != home_of[1], "the source's programs may have changed the first"
     assert online[online.index("--chdir") + 1] == "/build/cargo", "not the source's directory, above which cargo looks for configurations"
     assert "--locked" in online
-    assert tomllib.loads(cargo.configuration) == {"source": {"mirror": {"registry": "sparse+http://host/"}}}
+    assert tomllib.loads(cargo.configurations[1]) == {"source": {"mirror": {"registry": "sparse+http://host/"}}}
     assert [str(home / "credentials.toml") in words for words in (offline, online)] == [False, True]
     assert ["CARGO_REGISTRIES_OWN_TOKEN" in env for env in (first, second)] == [False, True]
     assert "MY_SECRET" not in second
+
+
+def test_what_copies_crates_has_no_passwords_and_no_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crate can have a link to /proc/self/environ, or to cargo's files, and cargo copies what is behind it: the build would see it."""
+    (home / "config.toml").write_text(
+        '[source.own]\nregistry = "sparse+http://host/"\n[registries.own]\nindex = "sparse+http://host/"\ntoken = "secret"\n'
+        '[registry]\ndefault = "own"\ntoken = "secret"\n[http]\nproxy = "http://user:secret@host"\n'
+    )
+    (home / "credentials.toml").write_text('[registry]\ntoken = "secret"\n')
+    for name in ("CARGO_REGISTRIES_OWN_TOKEN", "CARGO_REGISTRY_TOKEN", "CARGO_HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("CARGO_REGISTRIES_OTHER_INDEX", "sparse+http://other/")
+    cargo = Cargo("look")
+    fetch(tmp_path, cargo, monkeypatch)
+    (_, _, variables), (name, words, left) = cargo.ran[1:]
+    assert [*variables.values()].count("secret") == 4
+    assert (name, "--share-net" in words, "--offline" in words) == ("vendor", False, True)
+    assert "secret" not in left.values()
+    assert left["CARGO_REGISTRIES_OTHER_INDEX"] == "sparse+http://other/"
+    assert str(home / "credentials.toml") not in words
+    assert tomllib.loads(cargo.configurations[2]) == {
+        "source": {"own": {"registry": "sparse+http://host/"}},
+        "registries": {"own": {"index": "sparse+http://host/"}},
+        "registry": {"default": "own"},
+    }
 
 
 def test_a_mirror_that_is_a_directory_is_there_while_crates_are_fetched(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "config.toml").write_text('[source.own]\ndirectory = "crates"\n')
-    cargo = Cargo("fetch")
+    cargo = Cargo("look")
     fetch(tmp_path, cargo, monkeypatch)
-    words = cargo.ran[1][1]
-    inside = words[words.index(str(home.parent / "crates")) + 1]
-    assert tomllib.loads(cargo.configuration) == {"source": {"own": {"directory": inside}}}
+    for (_, words, _), text in zip(cargo.ran[1:], cargo.configurations[1:], strict=True):
+        inside = words[words.index(str(home.parent / "crates")) + 1]
+        assert tomllib.loads(text)["source"] == {"own": {"directory": inside}}
 
 
 def test_crates_are_fetched_once_for_a_lock_file(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cargo = Cargo("fetch")
+    cargo = Cargo("look")
     first = fetch(tmp_path, cargo, monkeypatch)
     second = fetch(tmp_path, cargo, monkeypatch, place="other")
     assert first.path == second.path
-    assert [name for name, _, _ in cargo.ran] == ["fetch", "vendor", "fetch"]
+    assert [name for name, _, _ in cargo.ran] == ["look", "fetch", "vendor", "look"]
 
 
 @pytest.mark.parametrize(
     ("files", "failing", "message"),
-    [(("Cargo.toml",), ("fetch",), "neither its crates nor a Cargo.lock"), ((), ("fetch", "vendor"), "cannot be fetched")],
+    [
+        (("Cargo.toml",), ("look",), "neither its crates nor a Cargo.lock"),
+        ((), ("look", "fetch"), "cannot be fetched"),
+        ((), ("look", "vendor"), "cannot be fetched"),
+    ],
 )
 def test_says_why_there_are_no_crates(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, files: Sequence[str], failing: Sequence[str], message: str
@@ -132,6 +165,20 @@ def test_fetched_crates_replace_the_servers_that_a_source_names(tmp_path: Path) 
     use_crates(source, fetched)
     assert tomllib.loads((source / ".cargo" / "config.toml").read_text()) == {"source": expected["source"]}
     assert kept.read_text() == "[own]\n", "a link of the source leads nowhere"
-    (source / ".cargo" / "config.toml").write_text("[")
+
+
+@pytest.mark.parametrize("text", ["[", "a = " + "[" * 100_000, None, ""])
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path, text: str | None) -> None:
+    fetched, source = tmp_path / "crates", tmp_path / "source"
+    fetched.mkdir()
+    (fetched / "config.toml").write_text(FETCHED)
+    file = source / ".cargo" / "config.toml"
+    (file.parent if text else source).mkdir(parents=True)
+    if text is None:
+        file.mkdir(parents=True)
+    elif text:
+        file.write_text(text)
+    else:
+        file.parent.write_text("a file in place of the directory")
     with pytest.raises(BuildError, match=r"\.cargo/config\.toml cannot be read"):
         use_crates(source, fetched)

@@ -41,6 +41,10 @@ _CONFIGURATION = "config.toml"
 _TABLES = ("source", "registries", "registry", "http", "net")
 """The tables of the user's configuration that say where crates come from. Others name programs of this machine."""
 _VARIABLES = lazy_pattern(r"CARGO_(REGISTRY|REGISTRIES|HTTP|NET)_\w+", re.ASCII)
+_NAMING = ("index", "protocol", "default")
+"""The settings of a registry that name its server. Others are passwords, or programs that tell them."""
+_NAMES_SERVER = lazy_pattern(r"CARGO_(?:REGISTRY|REGISTRIES_\w+)_(?:INDEX|PROTOCOL|DEFAULT)", re.ASCII)
+_CERTIFICATES = ("SSL_CERT_FILE", "CARGO_HTTP_CAINFO")
 _SKIPPED = frozenset({"target", "vendor", "node_modules"})
 
 
@@ -99,18 +103,37 @@ class CrateFetch(msgspec.Struct, frozen=True):
         return None
 
     def _fetch(self, manifests: Sequence[Path], directory: Path) -> None:
-        """Write crates into a directory, and the configuration that makes cargo take them. Cargo.lock has their checksums."""
-        configuration, binds = _user_configuration(os.environ)
+        """Write crates into a directory, and the configuration that makes cargo take them. Cargo.lock has their checksums.
+
+        A crate can have a link to any file that cargo sees, and cargo copies what is behind it. So what copies has no passwords and no
+        network; what has them only fetches.
+        """
+        tables, binds = _user_configuration(os.environ)
+        binds[f"{INSIDE}/source"] = (self.place / "source", False)
         home = self.place / "cargo"
         home.mkdir()
-        (home / _CONFIGURATION).write_text(configuration, encoding="utf-8")
-        first, *more = map(self._inside, manifests)
+        first, *more = paths = [*map(self._inside, manifests)]
+        _write(tables, home)
+        for path in paths:
+            command = ("cargo", "fetch", "--locked", "--manifest-path", path)
+            fetching = {**binds, **_user_secrets(os.environ), **network_binds()}
+            _check(self._cargo(command, fetching, _CARGO_HOME, home, _user_variables(os.environ), network=True))
+        _write(_without_secrets(tables), home)
         also = [word for path in more for word in ("--sync", path)]
-        command = ("cargo", "vendor", "--locked", "--versioned-dirs", "--respect-source-config", "--manifest-path", first, *also)
-        binds |= {f"{INSIDE}/source": (self.place / "source", False), CRATES_INSIDE: (directory, True), **network_binds()}
-        finished = self._cargo((*command, f"{CRATES_INSIDE}/vendor"), binds, _CARGO_HOME, home, _user_variables(os.environ), network=True)
-        if finished.code != 0:
-            raise CratesFailed("its crates cannot be fetched", _text(finished))
+        command = (
+            "cargo",
+            "vendor",
+            "--locked",
+            "--offline",
+            "--versioned-dirs",
+            "--respect-source-config",
+            "--manifest-path",
+            first,
+            *also,
+        )
+        variables = {name: value for name, value in _user_variables(os.environ).items() if _NAMES_SERVER.fullmatch(name)}
+        copying = {**binds, CRATES_INSIDE: (directory, True)}
+        finished = _check(self._cargo((*command, f"{CRATES_INSIDE}/vendor"), copying, _CARGO_HOME, home, variables))
         (directory / _CONFIGURATION).write_text(finished.stdout, encoding="utf-8")
 
     def _cargo(
@@ -146,16 +169,18 @@ def use_crates(source: Path, crates: Path) -> None:
         if path.is_symlink():
             path.unlink()
     named = next((folder / name for name in ("config", _CONFIGURATION) if (folder / name).is_file()), folder / _CONFIGURATION)
-    try:
-        own = tomllib.loads(named.read_text(encoding="utf-8")) if named.is_file() else {}
-        fetched = tomllib.loads((crates / _CONFIGURATION).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BuildError(f"{named.relative_to(source)} cannot be read: {error}", hint="Correct it, or choose another version.") from error
+    fetched = tomllib.loads((crates / _CONFIGURATION).read_text(encoding="utf-8"))
     import tomli_w
 
-    folder.mkdir(exist_ok=True)
-    named.unlink(missing_ok=True)
-    named.write_text(tomli_w.dumps({**own, "source": fetched.get("source", {})}), encoding="utf-8")
+    try:
+        own = tomllib.loads(named.read_text(encoding="utf-8")) if named.is_file() else {}
+        text = tomli_w.dumps({**own, "source": fetched.get("source", {})})
+        folder.mkdir(exist_ok=True)
+        named.unlink(missing_ok=True)
+        named.write_text(text, encoding="utf-8")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BuildError(f"{named.relative_to(source)} cannot be read: {reason}", hint="Correct it, or choose another version.") from error
 
 
 def _manifests(source: Path) -> tuple[Path, ...]:
@@ -179,14 +204,25 @@ def _walk(source: Path) -> Iterator[Path]:
 
 def _user_variables(environ: Mapping[str, str]) -> dict[str, str]:
     own = {name: value for name, value in environ.items() if _VARIABLES.fullmatch(name)}
-    certificates = {name: f"{INSIDE}/{name}" for name in ("SSL_CERT_FILE", "CARGO_HTTP_CAINFO") if environ.get(name)}
+    certificates = {name: f"{INSIDE}/{name}" for name in _CERTIFICATES if environ.get(name)}
     return {**own, **network_variables(environ), **certificates}
 
 
-def _user_configuration(environ: Mapping[str, str]) -> tuple[str, dict[str, tuple[Path, bool]]]:
+def _user_secrets(environ: Mapping[str, str]) -> dict[str, tuple[Path, bool]]:
+    """Return the files with the user's passwords for servers, and with the authorities that certify these."""
+    home = _user_home(environ)
+    certificates = {f"{INSIDE}/{name}": (Path(path), False) for name in _CERTIFICATES if (path := environ.get(name))}
+    credentials = {f"{_CARGO_HOME}/{name}": (home / name, False) for name in ("credentials.toml", "credentials") if (home / name).is_file()}
+    return {**certificates, **credentials}
+
+
+def _user_home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("CARGO_HOME") or Path.home() / ".cargo")
+
+
+def _user_configuration(environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, tuple[Path, bool]]]:
     """Return what the user's configuration of cargo says about servers and directories of crates, and the paths that it needs."""
-    home = Path(environ.get("CARGO_HOME") or Path.home() / ".cargo")
-    binds = {f"{INSIDE}/{name}": (Path(path), False) for name in ("SSL_CERT_FILE", "CARGO_HTTP_CAINFO") if (path := environ.get(name))}
+    home = _user_home(environ)
     named = next((home / name for name in ("config", _CONFIGURATION) if (home / name).is_file()), None)
     tables: dict[str, Any] = {}
     if named is not None:
@@ -194,18 +230,37 @@ def _user_configuration(environ: Mapping[str, str]) -> tuple[str, dict[str, tupl
             tables = tomllib.loads(named.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise BuildError(f"{named} cannot be read: {error}", hint="Correct it: crates come from where it says.") from error
-    for name in ("credentials.toml", "credentials"):
-        if (home / name).is_file():
-            binds[f"{_CARGO_HOME}/{name}"] = (home / name, False)
     tables = {name: table for name, table in tables.items() if name in _TABLES}
+    binds: dict[str, tuple[Path, bool]] = {}
     for number, (table, key) in enumerate(_paths(tables)):
         inside = f"{INSIDE}/registry-{number}"
         # Relative paths start at the parent of the configuration's directory.
         binds[inside] = (home.parent / table[key], False)
         table[key] = inside
+    return tables, binds
+
+
+def _without_secrets(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sources of a configuration, and the names of its registries' servers."""
+    registries = {name: _naming(table) for name, table in tables.get("registries", {}).items()}
+    return {"source": tables.get("source", {}), "registries": registries, "registry": _naming(tables.get("registry", {}))}
+
+
+def _naming(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key in _NAMING}
+
+
+def _write(tables: Mapping[str, Any], home: Path) -> None:
     import tomli_w
 
-    return tomli_w.dumps(tables), binds
+    (home / _CONFIGURATION).write_text(tomli_w.dumps(tables), encoding="utf-8")
+
+
+def _check(finished: Finished) -> Finished:
+    """Return what cargo did. Raise CratesFailed if it failed."""
+    if finished.code != 0:
+        raise CratesFailed("its crates cannot be fetched", _text(finished))
+    return finished
 
 
 def _paths(tables: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
