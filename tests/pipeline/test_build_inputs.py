@@ -23,7 +23,7 @@ from shipwheel.testing.images import AMD64
 from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
-from shipwheel.wheels.kept_requirements import KEPT_RECORD, KeptRequirements
+from shipwheel.wheels.kept_requirements import KEPT_RECORD, KeptRequirements, KeptWheel
 
 BACKEND = """
 import os, zipfile
@@ -186,6 +186,21 @@ def test_a_record_leads_to_no_file_outside(tmp_path: Path) -> None:
     for name, expected in (("backend-1.0-py3-none-any.whl", 1), ("../backend-1.0-py3-none-any.whl", 0), ("/x.whl", 0), ("..whl", 0)):
         store.put(KEPT_RECORD, kept.key(listed, None, {}), msgspec.json.encode([{"filename": name, "digest": digest}]))
         assert len(kept.find(listed, tmp_path / "venv", None, {})) == expected, name
+
+
+def test_a_bundle_has_no_addresses_of_kept_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be paths of this machine (find-links), or have a signature in their query."""
+    store, name = Store(tmp_path / "here"), "helper-1.0-py3-none-any.whl"
+    digest, listed = store.add(b"helper"), tmp_path / "requirements.txt"
+    fetched: list[KeptWheel] = []
+    listed.write_text("helper\n")
+    url = f"file://{tmp_path}/{name}?signature=secret"
+    pylock = f'[[packages]]\nname = "helper"\nwheels = [{{ url = "{url}", hashes = {{ sha256 = "{digest[7:]}" }} }}]\n'
+    monkeypatch.setattr("shipwheel.wheels.kept_requirements.uv.list_wheels", lambda *_: pylock)
+    kept = KeptRequirements(store, MINOR, fetched.extend)
+    kept.find(listed, tmp_path / "venv", None, {})
+    assert [wheel.url for wheel in fetched] == [url]
+    assert [(wheel.filename, wheel.digest, wheel.url) for wheels in kept.kept.values() for wheel in wheels] == [(name, digest, "")]
 
 
 def test_an_archive_of_images_is_no_bundle_for_a_build(world: World, tmp_path: Path) -> None:

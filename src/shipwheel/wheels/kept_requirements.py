@@ -54,7 +54,8 @@ class KeptRequirements(msgspec.Struct, frozen=True):
             return found if all(self.store.has(wheel.digest) for wheel in found) else ()
         wheels = tuple(_suitable(uv.list_wheels(environment, requirements, exclude_newer), self.minor))
         self.fetch(wheels)
-        self.kept[key] = wheels
+        # Without their URLs, which may be paths of this machine, or have a signature.
+        self.kept[key] = tuple(KeptWheel(wheel.filename, wheel.digest) for wheel in wheels)
         return wheels
 
     def key(self, requirements: Path, exclude_newer: str | None, settings: Mapping[str, Any]) -> str:
