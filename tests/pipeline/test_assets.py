@@ -1,6 +1,7 @@
 """Builds with a front end: node builds it once, when a layer needs it. A small program stands for bubblewrap and all in it."""
 
 import json
+import posixpath
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -147,19 +148,27 @@ def test_an_output_that_leads_out_of_the_source_is_not_read(world: World, runs: 
         ("package.json", '{"dependencies": {"@tailwindcss/vite": "4"}}', True),
         ("tailwind.config.js", 'content: ["../shop/**/*.{html,py}"]', True),
         ("tailwind.config.js", 'content: ["../shop/**/*.html"]', False),
+        ("tailwind.config.js", 'content: ["../**/*"]', True),
+        ("package.json", '{"dependencies": {"tailwindcss": "latest"}}', True),
+        ("package.json", '{"dependencies": {"tailwindcss": "catalog:"}}', True),
+        ("../package.json", '{"dependencies": {"tailwindcss": "^4.1"}}', True),
+        ("config/tailwind.config.js", 'content: ["../shop/**/*.{html,py}"]', True),
+        ("scripts/told.mjs", 'read("../shop/constants.py")', True),
         ("README.md", "python manage.py", False),
         ("deep/x.js", "a.py", False),
     ],
 )
 def test_python_files_are_a_front_ends_only_if_it_reads_them(tmp_path: Path, name: str, text: str, reads: bool) -> None:
-    path = tmp_path / "ui" / name
-    path.parent.mkdir(parents=True)
+    path = tmp_path / posixpath.normpath(f"ui/{name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     (tmp_path / "main.py").write_text("")
     (tmp_path / "page.html").write_text("")
     project = SimpleNamespace(root=tmp_path)
-    source = AssetsSource(project, AssetSettings(("npm",), "ui/dist", "ui"), *[None] * 3)  # type: ignore[arg-type]
-    assert [file.path for file in source._tree.files] == sorted(["page.html", f"ui/{name}", *(["main.py"] if reads else [])])
+    run = ("node", "scripts/told.mjs")
+    source = AssetsSource(project, AssetSettings(run, "ui/dist", "ui"), *[None] * 3)  # type: ignore[arg-type]
+    expected = ["page.html", posixpath.normpath(f"ui/{name}"), *(["main.py"] if reads else [])]
+    assert [file.path for file in source._tree.files] == sorted(expected)
 
 
 def test_no_project_sees_what_another_one_downloaded(tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ _VERSION = "2"
 _OF_PYTHON = (".py", ".pyi")
 _CONFIGURED_IN = (".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", "package.json")
 _READS_PYTHON = lazy_pattern(
-    rb"""\.py\b|[{,]\s*py\s*[,}]|@tailwindcss/(?:cli|vite|postcss)\b|"tailwindcss"\s*:\s*"[^"\d]*[4-9]""",
+    rb"""\.py\b|[{,]\s*py\s*[,}]|\*\*/\*["'`]|@tailwindcss/(?:cli|vite|postcss)\b|"tailwindcss"\s*:\s*"(?![^"\d]*[1-3]\b)""",
 )
-"""A front end's configuration that names Python files, or Tailwind from 4 on: it finds names of classes in every file."""
+"""A front end's configuration that names Python files or all files, or Tailwind, unless from before 4: it finds classes in every file."""
 _CONFIGURATION = (".npmrc", ".yarnrc", ".yarnrc.yml")
 """Files that may have the tokens of a registry, or the names of variables with them."""
 
@@ -86,12 +86,24 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         return msgspec.structs.replace(tree, files=tuple(file for file in tree.files if not file.path.endswith(_OF_PYTHON)))
 
     def _reads_python(self, tree: AppTree) -> bool:
-        """Return whether the build has a Python, or a configuration beside package.json makes the front end read Python files."""
+        """Return whether the build has a Python, or a configuration makes the front end read Python files.
+
+        Configurations are beside package.json, or have a name that says so, or that the command or package.json tells.
+        """
         if any(name.startswith("python") for name in self.settings.packages):
             return True
         folder = posixpath.normpath(self.settings.in_)
-        own = (file for file in tree.files if file.link is None and (posixpath.dirname(file.path) or ".") == folder)
-        return any(_READS_PYTHON.search(file.host.read_bytes()) for file in own if file.path.endswith(_CONFIGURED_IN))
+        scripts = {
+            posixpath.normpath(file.path): file.host for file in tree.files if file.link is None and file.path.endswith(_CONFIGURED_IN)
+        }
+        package = scripts.get(posixpath.normpath(posixpath.join(folder, "package.json")))
+        told = " ".join(self.settings.run).encode() + (package.read_bytes() if package is not None else b"")
+        for path, host in scripts.items():
+            parent, name = posixpath.split(path)
+            is_read = (parent or ".") == folder or name == "package.json" or ".config." in name or name.encode() in told
+            if is_read and _READS_PYTHON.search(host.read_bytes()):
+                return True
+        return False
 
     def entries(self) -> Iterator[FileEntry]:
         """Build the front end and yield its files. Raise BuildError, and ProjectError for a token in a file."""
