@@ -21,7 +21,8 @@ def yaml_documents(documents: Iterable[Any]) -> str:
         """Writes texts of several lines as blocks."""
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        style = "|" if "\n" in value else "'" if _AMBIGUOUS.fullmatch(value) else None
+        # In any other style, readers take it for the end of a line.
+        style = '"' if "\x85" in value else "|" if "\n" in value else "'" if _AMBIGUOUS.fullmatch(value) else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
