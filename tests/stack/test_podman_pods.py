@@ -66,3 +66,10 @@ def test_a_job_that_nothing_waits_for_is_a_job() -> None:
     job = next(it for it in yaml.safe_load_all(made) if it["kind"] == "Job")
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
     assert POSTGRES.name not in made
+
+
+def test_a_line_separator_of_unicode_stays_in_a_value() -> None:
+    services = (msgspec.structs.replace(DB, env={"MOTD": "a\x85b"}),)
+    text = podman_pods(Stack("shop", ROOT, PLACE, services), [place(services[0], POSTGRES, PLACE)])
+    (db,) = (it["spec"]["containers"][0] for it in yaml.safe_load_all(text) if it["kind"] == "Pod")
+    assert db["env"] == [{"name": "MOTD", "value": "a\x85b"}]

@@ -115,9 +115,9 @@ class CrateFetch(msgspec.Struct, frozen=True):
         first, *more = paths = [*map(self._inside, manifests)]
         _write(tables, home)
         for path in paths:
-            command = ("cargo", "fetch", "--locked", "--manifest-path", path)
+            fetch = ("cargo", "fetch", "--locked", "--manifest-path", path)
             fetching = {**binds, **_user_secrets(os.environ), **network_binds()}
-            _check(self._cargo(command, fetching, _CARGO_HOME, home, _user_variables(os.environ), network=True))
+            _check(self._cargo(fetch, fetching, _CARGO_HOME, home, _user_variables(os.environ), network=True))
         _write(_without_secrets(tables), home)
         also = [word for path in more for word in ("--sync", path)]
         command = (
