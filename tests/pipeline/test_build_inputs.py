@@ -159,6 +159,14 @@ def test_a_damaged_archive_is_refused(written: Path, old: bytes, new: bytes, mes
     assert not store.sweep()
 
 
+def test_a_size_below_zero_is_refused(written: Path) -> None:
+    data = written.read_bytes()
+    assert data.count(b'"size": 3000\n') == 2
+    written.write_bytes(data.replace(b'"size": 3000\n', b'"size": -300\n'))
+    with pytest.raises(ImageError, match=r"shipwheel-build\.json is invalid"):
+        filled(written)
+
+
 def _with_checksums(data: bytes) -> bytes:
     """Return a tar whose headers of blobs have the right checksums."""
     out = bytearray(data)

@@ -1,7 +1,7 @@
 """Descriptors, manifests, indexes and configs as frozen types, and their JSON (image-spec 1.1)."""
 
 import contextlib
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ __all__ = [
     "MEDIA_TYPE_LAYER_ZSTD",
     "MEDIA_TYPE_MANIFEST",
     "OCI_LAYERS",
+    "BlobSize",
     "ConfigFile",
     "ContainerConfig",
     "Descriptor",
@@ -90,12 +91,16 @@ class PlatformFields(msgspec.Struct, frozen=True, omit_defaults=True):
         return Platform(self.os, self.architecture, self.variant)
 
 
+BlobSize = Annotated[int, msgspec.Meta(ge=0)]
+"""The size of a blob in bytes."""
+
+
 class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Media type, digest and size of a blob (image-spec, descriptor.md)."""
 
     media_type: str
     digest: Digest
-    size: int
+    size: BlobSize
     annotations: dict[str, str] = {}
     platform: PlatformFields | None = None
     artifact_type: str = ""

@@ -21,7 +21,7 @@ from shipwheel.locking import uv
 from shipwheel.oci.archive import read_archive, read_member
 from shipwheel.oci.layer import LAYER_RECORD
 from shipwheel.oci.layout import INDEX, LAYOUT, OCI_LAYOUT, LayoutReader, atomic_write, blob_path, index_json, write_error
-from shipwheel.oci.model import Descriptor, decode
+from shipwheel.oci.model import BlobSize, Descriptor, decode
 from shipwheel.pipeline.build_inputs import BuildInputs, StoreRecord
 from shipwheel.store import Store
 from shipwheel.wheels.built_wheels import BUILT_RECORD
@@ -41,7 +41,7 @@ class _Blob(msgspec.Struct, frozen=True, order=True):
     """A blob of the archive; `size` in bytes."""
 
     digest: Digest
-    size: int
+    size: BlobSize
 
     @property
     def descriptor(self) -> Descriptor:
