@@ -277,3 +277,36 @@ def test_warns_about_a_project_without_recent_commits(index: PackageIndex, tmp_p
     events.clear()
     make_lock(listed(tmp_path, "small==1.0\n"), events.append)
     assert not [event for event in events if isinstance(event, Warned)], "pinned requirements do not age"
+
+
+def test_a_commit_of_before_git_tells_no_day(tmp_path: Path) -> None:
+    (tmp_path / "app.py").touch()
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "app.py")
+    git(tmp_path, "commit", "-qm", "x", day="1970-01-02T12:00:00Z")
+    assert last_commit(tmp_path) is None
+
+
+def test_whoever_edits_old_requirements_gets_versions_of_today(index: PackageIndex, tmp_path: Path) -> None:
+    for version, day in (("1.0", "2020-01-01"), ("2.0", "2024-01-01")):
+        wheel = SmallWheel("dated", version, files={"dated.py": ""})
+        index.add(wheel.filename, wheel.content(), uploaded=f"{day}T00:00:00Z")
+    request = listed(tmp_path, "dated\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "requirements.txt")
+    git(tmp_path, "commit", "-qm", "x")
+    (tmp_path / "app.py").touch()
+    assert pins(make_lock(request))["dated"] == "1.0"
+    assert pins(make_lock(listed(tmp_path, "dated>=1\n")))["dated"] == "2.0"
+
+
+def test_warns_of_the_age_where_the_index_tells_no_days(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/whl/cpu/")
+    request = listed(tmp_path, "small\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "requirements.txt")
+    git(tmp_path, "commit", "-qm", "x")
+    events: list[Event] = []
+    make_lock(request, events.append)
+    [message] = [event.message for event in events if isinstance(event, Warned)]
+    assert "the last commit is of 2020-05-17" in message

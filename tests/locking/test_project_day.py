@@ -33,12 +33,23 @@ def package(name: str, *years: int, version: str = "1.0", wheel: bool = True, ta
 def test_the_newest_bounded_version_tells_the_day(requirements: list[str], day: date | None) -> None:
     packages = [package("web", 2020), package("forms", 2022, 2021, wheel=True), package("engine", 2025)]
     packages += [package("fresh", 2026)] if "fresh==1" in requirements else []
-    found = day_of_pins(requirements, packages, TODAY, "requirements.txt")
+    found = day_of_pins(requirements, packages, TODAY, date(2025, 6, 1), "requirements.txt")
     assert (found.day if found is not None else None) == day
 
 
+@pytest.mark.parametrize("commit", [TODAY, None])
+@pytest.mark.parametrize("requirements", [["web<2"], ["web~=1.0", "forms<3"], ["web==1.*"]])
+def test_a_range_tells_no_day_in_a_project_that_may_be_of_today(requirements: list[str], commit: date | None) -> None:
+    packages = [package("web", 2020), package("forms", 2021)]
+    assert day_of_pins(requirements, packages, TODAY, commit, "requirements.txt") is None
+    assert day_of_pins(["web==1.0"], packages, TODAY, commit, "requirements.txt") is not None
+
+
 def test_an_index_without_upload_times_tells_no_day() -> None:
-    assert day_of_pins(["web==1.0"], [{"name": "web", "version": "1.0", "wheels": [{}]}, package("engine", 2025)], TODAY, "a.txt") is None
+    assert (
+        day_of_pins(["web==1.0"], [{"name": "web", "version": "1.0", "wheels": [{}]}, package("engine", 2025)], TODAY, None, "a.txt")
+        is None
+    )
 
 
 def test_what_the_image_adds_and_what_had_no_wheels_is_of_today() -> None:
@@ -58,6 +69,7 @@ def test_a_commit_of_years_ago_tells_the_day(commit: date | None, found: bool) -
 def test_knows_whether_a_package_is_newer() -> None:
     assert ProjectDay(date(2023, 1, 1), "").is_before([package("engine", 2020), package("web", 2024, 2025)])
     assert not ProjectDay(date(2023, 1, 1), "").is_before([package("engine", 2020, 2025)])
+    assert ProjectDay(date(2023, 1, 1), "").is_before([{"name": "engine", "version": "1.0"}]), "no times, no knowledge"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Event, Warned
 from shipwheel.locking import uv
 from shipwheel.locking.inputs import LockRequest, inputs_digest
-from shipwheel.locking.make import lock_for, make_lock
+from shipwheel.locking.make import lock_for, make_lock, renewed
+from shipwheel.locking.preferences import Upgrade
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.selection import select, select_all
 from shipwheel.locking.target import Target
@@ -370,6 +371,16 @@ def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_pa
     assert pins(lock_for(listed(tmp_path, "web==1.0\nleaf\n")))["engine"] == "1.5", "a lock keeps its versions"
     assert pins(make_lock(listed(tmp_path, "web==1.0\n", as_of="2026-01-01")))["engine"] == "2.0"
     assert pins(make_lock(listed(tmp_path, "web>=1.0\n")))["engine"] == "2.0"
+    assert pins(renewed(listed(tmp_path, "web==1.0\n"), lock, upgrade=Upgrade(everything=True)))["engine"] == "2.0"
+
+
+def test_says_nothing_of_an_old_day_that_moves_nothing(index: PackageIndex, tmp_path: Path) -> None:
+    for name, version, day in (("still", "1.0", "2020-06-01"), ("server", "1.0", "2020-06-01"), ("server", "2.0", "2024-05-01")):
+        wheel = SmallWheel(name, version, files={f"{name}.py": ""})
+        index.add(wheel.filename, wheel.content(), uploaded=f"{day}T00:00:00Z")
+    seen: list[Event] = []
+    assert pins(make_lock(listed(tmp_path, "still==1.0\n", added=("server",)), seen.append))["server"] == "2.0"
+    assert [event.message for event in seen if isinstance(event, Warned)] == []
 
 
 def test_rejects_a_uv_lock_for_another_python(tmp_path: Path) -> None:

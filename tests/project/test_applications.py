@@ -46,6 +46,11 @@ def test_a_directory_with_an_application_of_its_own_or_several_is_meant_itself(t
     assert project_directory(root) == root
 
 
+def test_a_list_of_tools_is_no_application(tmp_path: Path) -> None:
+    root = written(tmp_path / "repository", {"ci/requirements.txt": "tox\n", "shop/app.py": APP["backend/app.py"]})
+    assert project_directory(root) == root
+
+
 def test_several_projects_are_named(tmp_path: Path) -> None:
     root = written(tmp_path / "repository", {**APP, "worker/requirements.txt": "", "services/mail/setup.py": ""})
     with pytest.raises(ProjectError) as raised:

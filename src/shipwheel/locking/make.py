@@ -1,6 +1,6 @@
 """Make the lock: resolve the requirements, or take another tool's lock, and write the result in the form of PEP 751."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
 from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
-from shipwheel.locking.project_day import ProjectDay, day_of_commit, day_of_pins
+from shipwheel.locking.project_day import ProjectDay, day_of_commit, day_of_pins, moved_packages
 from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
-from shipwheel.project.git_history import last_commit, old_last_commit
+from shipwheel.project.git_history import has_changes, last_commit, old_last_commit
 
 __all__ = ["lock_for", "make_lock", "renewed"]
 
@@ -49,7 +49,7 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     if main is not None:
         # A variant has the versions of the project's own lock, whatever it had before.
         preferred = with_pins(preferred, request.inputs.pins)
-    lock = make_lock(request, reporter, preferred)
+    lock = make_lock(request, reporter, preferred, newest=upgrade.everything)
     bases: dict[str, Any] = {}
     compiled: dict[str, tuple[str, ...]] = {}
     compilers: dict[str, tuple[str, ...]] = {}
@@ -62,9 +62,10 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     return lock.with_compiled(compiled).with_compilers(compilers) if compiled else lock
 
 
-def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Packages = ()) -> Lock:
+def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Packages = (), *, newest: bool = False) -> Lock:
     """Make a new lock, not yet written; `preferred` packages stay at their versions if they can.
 
+    With `newest`, the others have today's versions, however old the project is.
     Raises LockError with uv's explanation.
     """
     now = datetime.now(UTC).date()
@@ -78,7 +79,7 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
     else:
         contents = resolve(request, declared_requirements(request), preferred=preferred, reporter=reporter)
         if not request.as_of:
-            contents = _as_in_its_day(request, contents, preferred, now, reporter)
+            contents = _as_in_its_day(request, contents, preferred, now, reporter, newest=newest)
     _check_python(request, contents)
     _warn_of_moved(request, contents, preferred, reporter, chosen=not pins)
     document = _document(request, contents, as_of)
@@ -98,7 +99,9 @@ def _warn_of_moved(request: LockRequest, contents: LockContents, preferred: Pack
         reporter(warning)
 
 
-def _as_in_its_day(request: LockRequest, contents: LockContents, preferred: Packages, today: date, reporter: Reporter) -> LockContents:
+def _as_in_its_day(
+    request: LockRequest, contents: LockContents, preferred: Packages, today: date, reporter: Reporter, *, newest: bool
+) -> LockContents:
     """Return contents with the packages of the day of an old project, where they can be resolved; else as they are.
 
     Those of a lock that is made again stay.
@@ -107,31 +110,50 @@ def _as_in_its_day(request: LockRequest, contents: LockContents, preferred: Pack
     table = request.inputs.tables.get("project", {})
     stated = [line.text for line in declared.lines] if declared is not None else table.get("dependencies", ())
     now = contents.pylock.get("packages", [])
-    its = day_of_pins(stated, now, today, contents.origin) or day_of_commit(last_commit(request.root), today)
-    found = _resolved_on(its, request, contents, preferred) if its is not None else None
-    if its is None or found is None:
-        if not (contents.is_pinned or preferred):
-            _warn_of_age(request.root, today, reporter)
-        return contents
-    if not preferred and its.is_before(now):
-        reporter(its.warning(found.pylock.get("packages", []), now, today))
-    return found
+    # Whoever edits the requirements today means what there is today.
+    commit = None if has_changes(request.root, _requirement_files(request)) else last_commit(request.root)
+    its = day_of_pins(stated, now, today, commit, contents.origin) or day_of_commit(commit, today)
+    keeps = bool(preferred) or newest
+    if its is not None and (keeps or not its.is_before(now)):
+        missing = its.missing(now)
+        return (_resolved(request, missing, preferred) if missing else None) or contents
+    found = _of_day(its, request, contents, reporter) if its is not None else None
+    if found is None and not (contents.is_pinned or keeps):
+        _warn_of_age(request.root, today, reporter)
+    return found or contents
 
 
-def _resolved_on(its: ProjectDay, request: LockRequest, contents: LockContents, preferred: Packages) -> LockContents | None:
-    """Return contents with the packages of a day, and with setuptools if that can be; None if they cannot be resolved."""
-    declared, now = declared_requirements(request), contents.pylock.get("packages", [])
+def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, reporter: Reporter) -> LockContents | None:
+    """Return contents with the packages of a day, and say which ones differ; None if they cannot be resolved."""
+    now = contents.pylock.get("packages", [])
     for missing in dict.fromkeys((its.missing(now), ())):
-        whole = replace(request, added=(*request.added, *missing))
-        try:
-            if preferred or not its.is_before(now):
-                return resolve(whole, declared, preferred=preferred) if missing else contents
-            then = resolve(replace(whole, as_of=its.day), declared)
-            chosen = its.preferred(then.pylock.get("packages", []), now, request.added, request.python)
-            return resolve(whole, declared, preferred=chosen)
-        except LockError:
+        then = _resolved(replace(request, as_of=its.day), missing, ())
+        if then is None:
             continue
+        preferred = its.preferred(then.pylock.get("packages", []), now, request.added, request.python)
+        found = _resolved(request, missing, preferred)
+        if found is None:
+            continue
+        moved = moved_packages(found.pylock.get("packages", []), now)
+        if moved:
+            reporter(its.warning(moved))
+        return found if moved else contents
     return None
+
+
+def _resolved(request: LockRequest, more: Sequence[str], preferred: Packages) -> LockContents | None:
+    """Return the contents for a request with more requirements; None if they cannot be resolved."""
+    try:
+        return resolve(replace(request, added=(*request.added, *more)), declared_requirements(request), preferred=preferred)
+    except LockError:
+        return None
+
+
+def _requirement_files(request: LockRequest) -> tuple[str, ...]:
+    """Return the files that state requirements, without those that shipwheel writes: its lock, and what its settings are in."""
+    inputs = request.inputs
+    own = {inputs.lock_path.name, *(["pyproject.toml"] if "shipwheel" in inputs.tables.get("tool", {}) else [])}
+    return tuple(name for name in inputs.texts if name not in own)
 
 
 def _warn_of_age(root: Path, today: date, reporter: Reporter) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import Specifier
 
 from shipwheel.events import Warned
 from shipwheel.locking.preferences import Packages
@@ -18,7 +19,7 @@ from shipwheel.locking.prune import has_linux_wheel
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
-__all__ = ["ProjectDay", "day_of_commit", "day_of_pins"]
+__all__ = ["ProjectDay", "day_of_commit", "day_of_pins", "moved_packages"]
 
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
@@ -26,7 +27,8 @@ _FIRST = datetime.date(2021, 4, 5)
 """Half a year after Python 3.9, the oldest of an image: older tools do not build with it, and now packages have wheels for it."""
 _OLD = datetime.timedelta(days=365)
 _ABANDONED = datetime.timedelta(days=2 * 365)
-_BOUNDS = frozenset({"==", "===", "~=", "<", "<="})
+_PINS = frozenset({"==", "==="})
+_BOUNDS = _PINS | {"~=", "<", "<="}
 _MAX_NAMED = 5
 
 
@@ -37,8 +39,9 @@ class ProjectDay(msgspec.Struct, frozen=True):
     reason: str
 
     def is_before(self, packages: Iterable[Mapping[str, Any]]) -> bool:
-        """Return whether a package of a lock was published after the day."""
-        return any(day > self.day for day in _published(packages).values())
+        """Return whether a package of a lock was published after the day, or the index does not tell when any was."""
+        published = _published(packages)
+        return not published or any(day > self.day for day in published.values())
 
     def missing(self, packages: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
         """Return the requirement that a lock lacks of what every environment of the day had, stated or not: pkg_resources."""
@@ -53,24 +56,31 @@ class ProjectDay(msgspec.Struct, frozen=True):
         may no longer be built.
         """
         with_wheels = {package["name"] for package in now if has_linux_wheel(package, minor)}
-        own = {name for name, _ in _bounds(added)}
+        own = {name for name, _ in _bounds(added, ranges=True)}
         return tuple(it for it in then if it["name"] not in own and (has_linux_wheel(it, minor) or it["name"] not in with_wheels))
 
-    def warning(self, packages: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]], today: datetime.date) -> Warned:
-        """Return the warning of the packages that have other versions than in today's lock."""
-        versions = {package["name"]: package.get("version") for package in now}
-        moved = [f"{it['name']} {it['version']}" for it in packages if versions.get(it["name"]) != it.get("version")]
+    def warning(self, moved: Sequence[str]) -> Warned:
+        """Return the warning of the packages that have other versions than in today's lock ("jinja2 2.11.3")."""
         more = f" and {len(moved) - _MAX_NAMED} more" if len(moved) > _MAX_NAMED else ""
         what = f"{self.reason} ({', '.join(moved[:_MAX_NAMED])}{more})"
-        return Warned(what, f"They have no later security fixes. --as-of {today} takes today's versions.")
+        return Warned(what, "They have no later security fixes. `shipwheel lock --upgrade` takes today's versions.")
 
 
-def day_of_pins(requirements: Sequence[str], packages: Sequence[Mapping[str, Any]], today: datetime.date, origin: str) -> ProjectDay | None:
+def moved_packages(packages: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the packages that have other versions than in today's lock, with these ("jinja2 2.11.3")."""
+    versions = {package["name"]: package.get("version") for package in now}
+    return tuple(f"{it['name']} {it['version']}" for it in packages if versions.get(it["name"]) != it.get("version"))
+
+
+def day_of_pins(
+    requirements: Sequence[str], packages: Sequence[Mapping[str, Any]], today: datetime.date, commit: datetime.date | None, origin: str
+) -> ProjectDay | None:
     """Return the day of the pins of direct requirements (PEP 508) in the file `origin`, with the packages that they were resolved to.
 
-    None unless most of them have an upper bound, and the newest bounded version is more than a year old.
+    `commit` is the day of the project's last one. A range counts as a pin only if that is more than a year ago: `numpy<2` is old in a
+    project of today, too. None unless half of the requirements are pinned, and the newest of these versions is more than a year old.
     """
-    names = dict(_bounds(requirements))
+    names = dict(_bounds(requirements, ranges=commit is not None and today - commit >= _OLD))
     bounded = frozenset(name for name, is_bounded in names.items() if is_bounded)
     if not bounded or len(bounded) * 2 < len(names):
         return None
@@ -88,14 +98,18 @@ def day_of_commit(commit: datetime.date | None, today: datetime.date) -> Project
     return ProjectDay(max(commit, _FIRST), f"the last commit is of {commit}: what is not pinned is of that time, too")
 
 
-def _bounds(requirements: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Yield the names of requirements, and whether each has an upper bound."""
+def _bounds(requirements: Iterable[str], *, ranges: bool) -> Iterator[tuple[str, bool]]:
+    """Yield the names of requirements, and whether each is pinned, or with `ranges` has an upper bound."""
     for text in requirements:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
-        yield normalized(requirement.name), any(each.operator in _BOUNDS for each in requirement.specifier)
+        yield normalized(requirement.name), any(_is_bound(each, ranges=ranges) for each in requirement.specifier)
+
+
+def _is_bound(specifier: Specifier, *, ranges: bool) -> bool:
+    return specifier.operator in _BOUNDS if ranges else specifier.operator in _PINS and not specifier.version.endswith(".*")
 
 
 def _published(packages: Iterable[Mapping[str, Any]]) -> dict[str, datetime.date]:

@@ -60,8 +60,7 @@ def project_directory(path: Path) -> Path:
     except (ProjectError, UsageError, OSError):
         # Reported when the project is read.
         return path
-    if len(found) > 1:
-        found = tuple(each for each in found if _has_command(each))
+    found = tuple(each for each in found if _has_command(each))
     return found[0] if len(found) == 1 else path
 
 

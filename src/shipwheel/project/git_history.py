@@ -3,12 +3,14 @@
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 __all__ = [
     "describe",
     "format_settings",
+    "has_changes",
     "last_commit",
     "locked_version",
     "old_last_commit",
@@ -22,16 +24,32 @@ _NO_VERSION = "0.0.0"
 
 _MAX_AGE_DAYS = 365
 """After this many days without a commit, today's versions of unpinned requirements may differ from all that the project ever ran with."""
+_FIRST_GIT = date(2005, 4, 7)
+"""A commit of before is one whose day was set to hide when it was made: 1970-01-01."""
 
 
 def last_commit(root: Path) -> date | None:
-    """Return the day of the newest commit that changed a directory; None without git, or if git does not know the directory."""
+    """Return the day of the newest commit that changed a directory.
+
+    None without git, if git does not know the directory, and for a day on which there was no git.
+    """
     command = ["git", "log", "-1", "--format=%cs", "--", "."]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
-        return date.fromisoformat(done.stdout.decode().strip()) if done.returncode == 0 else None
+        day = date.fromisoformat(done.stdout.decode().strip()) if done.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
+    return day if day is not None and day >= _FIRST_GIT else None
+
+
+def has_changes(root: Path, names: Sequence[str]) -> bool:
+    """Return whether files of a directory, by their paths in it, differ from the last commit; False without git."""
+    command = ["git", "--no-optional-locks", "status", "--porcelain", "--", *names]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and bool(names and done.stdout)
 
 
 def old_last_commit(root: Path, today: date) -> date | None:

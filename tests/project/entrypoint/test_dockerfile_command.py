@@ -313,6 +313,8 @@ def test_starts_in_the_directory_that_the_image_works_in(tmp_path: Path, source:
         (("gunicorn", "site.app:app"), ""),
         (("python", "top.py"), ""),
         (("gunicorn", "elsewhere:app"), ""),
+        (("gunicorn", "--chdir", "site", "app:app"), ""),
+        (("gunicorn", "--chdir=site", "app:app"), ""),
     ],
 )
 def test_a_command_of_the_settings_starts_where_it_finds_what_it_names(tmp_path: Path, command: tuple[str, ...], directory: str) -> None:

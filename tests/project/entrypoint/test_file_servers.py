@@ -96,6 +96,12 @@ def test_a_declared_command_for_a_file_that_serves_itself_is_reached_too(tmp_pat
     assert launch.env["FLET_SERVER_PORT"] == "8000"
 
 
+def test_a_page_that_is_only_imported_is_not_served(tmp_path: Path) -> None:
+    page = "import gradio as gr\nif __name__ == '__main__':\n    gr.Interface(1).launch()\n"
+    launch = launched(tmp_path, {"bot.py": "import page\n", "page.py": page}, "gradio", settings=Settings(command=("python", "bot.py")))
+    assert (launch.command, launch.ports, launch.env) == (("python", "bot.py"), (), {})
+
+
 def test_adds_a_framework_that_is_imported_but_not_required(tmp_path: Path) -> None:
     files = {"app.py": "import gradio as gr\ngr.Interface(1).launch()\n"}
     assert launched(tmp_path, files, "numpy").extra_requirements == ("gradio",)

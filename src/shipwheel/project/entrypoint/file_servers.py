@@ -157,6 +157,9 @@ def with_framework_settings(launch: Launch, evidence: Evidence, modules: Sequenc
     words = without_flags((*launch.command, *launch.arguments))
     entry = entry_module(words, launch.directory, evidence.scripts, by_name) if runs_own_code else ""
     for module in reached_modules(entry, by_name) if entry else ():
+        if module.is_script and module.name != entry:
+            # What it serves when it is run itself is not served when it is imported.
+            continue
         for package, server in _SERVE_THEMSELVES.items():
             if package in module.imports and (server.serves is None or server.serves(module)):
                 return server.added_to(launch, evidence, module)

@@ -1,6 +1,7 @@
 """The directory of the project that a Dockerfile's image starts in, for a command that comes from elsewhere."""
 
 import posixpath
+from itertools import pairwise
 
 from msgspec.structs import replace
 
@@ -33,7 +34,13 @@ def with_working_directory(launch: Launch, evidence: Evidence, scan: Scan) -> La
 def in_named_directory(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     """Return the launch of a command that a person wrote in the Dockerfile's directory, if what it names is there alone."""
     folder = _folder(evidence, scan)
-    if not folder or launch.is_program or evidence.kind != "app" or _names_code(launch, evidence, ""):
+    if (
+        not folder
+        or launch.is_program
+        or evidence.kind != "app"
+        or _names_code(launch, evidence, "")
+        or _changes_directory(launch, evidence)
+    ):
         return launch
     return replace(launch, directory=folder) if _names_code(launch, evidence, folder) else launch
 
@@ -46,6 +53,14 @@ def _names_code(launch: Launch, evidence: Evidence, folder: str) -> bool:
         if not word.startswith("-") and any(map(evidence.has_file, paths)):
             return True
     return False
+
+
+def _changes_directory(launch: Launch, evidence: Evidence) -> bool:
+    """Return whether an option names a directory of the project, as in `--chdir src`: the command is meant for the top."""
+    options = [word for word in launch.command[1:] if word.startswith("-")]
+    values = [value for word, value in pairwise(launch.command) if word in options]
+    values += [word.partition("=")[2] for word in options]
+    return any(value and evidence.has_directory(value) for value in values)
 
 
 def own_project_folder(evidence: Evidence, scan: Scan) -> str:
