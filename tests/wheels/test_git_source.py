@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from support.programs import needs
 
-from shipwheel.errors import BuildError
+from shipwheel.errors import ArchiveError, BuildError
 from shipwheel.locking.selection import LockedDistribution
+from shipwheel.store import Store
 from shipwheel.wheels.git_source import checkout
+from shipwheel.wheels.source_builds import write_source
 
 pytestmark = needs("git")
 
@@ -46,6 +48,25 @@ def test_takes_the_locked_commit_and_not_a_newer_one(tmp_path: Path) -> None:
     old = git(root, "rev-parse", "HEAD")
     commit(root, a="new")
     assert (checkout(locked(root, old), tmp_path / "out") / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("subdirectory", ["link", "link/deep", "../elsewhere", "inside"])
+def test_a_package_is_not_outside_of_its_repository(tmp_path: Path, subdirectory: str) -> None:
+    """The package's directory is read, and written to, by this machine as well as by the sandbox."""
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    root = tmp_path / "remote"
+    (root / "package").mkdir(parents=True)
+    (root / "package" / "a").write_text("")
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    (root / "inside").symlink_to("package")
+    git(root, "init", "--quiet")
+    commit(root)
+    dist, store = locked(root, git(root, "rev-parse", "HEAD"), subdirectory), Store(tmp_path / "store")
+    if subdirectory == "inside":
+        assert (write_source(dist, tmp_path / "out", store) / "a").is_file()
+        return
+    with pytest.raises(ArchiveError, match="is a link to outside"):
+        write_source(dist, tmp_path / "out", store)
 
 
 def test_takes_submodules_at_their_commits(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from shipwheel.errors import BuildError, ProjectWheelError
+from shipwheel.errors import ArchiveError, BuildError, ProjectWheelError
 from shipwheel.events import Reporter, silent
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
@@ -107,8 +107,14 @@ def _key(*parts: str) -> str:
 
 
 def write_source(dist: LockedDistribution, directory: Path, store: Store) -> Path:
-    """Write an sdist, which must be in the store, or a repository into a new directory, and return the package's directory in it."""
-    return checkout(dist, directory) if dist.kind == "vcs" else _unpacked(dist, directory, store)
+    """Write an sdist, which must be in the store, or a repository into a new directory, and return the package's directory in it.
+
+    Raise BuildError if that cannot be read, ArchiveError for a hostile sdist or a package's directory that is elsewhere.
+    """
+    found = checkout(dist, directory) if dist.kind == "vcs" else _unpacked(dist, directory, store)
+    if not found.resolve().is_relative_to(directory.resolve()):
+        raise ArchiveError(f"{dist.label}: its directory {dist.subdirectory} is a link to outside", hint="It is hostile; do not use it.")
+    return found
 
 
 def secret_rules(options: BuildOptions) -> SecretRules:
