@@ -17,6 +17,7 @@ from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
 from shipwheel.pipeline.build_inputs import BuildInputs, StoreRecord
 from shipwheel.pipeline.input_archive import fill, read_inputs, write_inputs
+from shipwheel.project.app_tree import list_app
 from shipwheel.store import Store
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
@@ -119,6 +120,11 @@ def written(tmp_path: Path) -> Iterator[Path]:
     assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "inputs.tar").read_bytes(), "the same twice"
     yield tmp_path / "inputs.tar"
     store.close()
+
+
+def test_a_bundle_in_the_project_is_no_file_of_it(written: Path) -> None:
+    (written.parent / "other.tar").write_bytes(b"data")
+    assert [file.path for file in list_app(written.parent, exclude=["here"]).files] == ["other.tar"]
 
 
 def filled(archive: Path) -> Store:

@@ -46,8 +46,8 @@ _STORE = frozenset({"blobs", "records", "partial", "tmp"})
 """The directories of shipwheel's own store, which a CI job may keep in the project."""
 
 _OUTPUT_STARTS = {
-    # The name of the first member of an image archive, and of a bundle.
-    ".tar": (b"oci-layout\0", b"shipwheel-bundle.json\0"),
+    # The name of the first member of an image archive, of a bundle, and of one for builds.
+    ".tar": (b"oci-layout\0", b"shipwheel-bundle.json\0", b"shipwheel-build.json\0"),
     # The first line of compose files and manifests.
     ".yaml": (b"# Made by `shipwheel ", b"# Made once by `shipwheel "),
 }
