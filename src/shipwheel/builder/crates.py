@@ -169,10 +169,10 @@ def use_crates(source: Path, crates: Path) -> None:
         if path.is_symlink():
             path.unlink()
     named = next((folder / name for name in ("config", _CONFIGURATION) if (folder / name).is_file()), folder / _CONFIGURATION)
-    fetched = tomllib.loads((crates / _CONFIGURATION).read_text(encoding="utf-8"))
     import tomli_w
 
     try:
+        fetched = tomllib.loads((crates / _CONFIGURATION).read_text(encoding="utf-8"))
         own = tomllib.loads(named.read_text(encoding="utf-8")) if named.is_file() else {}
         text = tomli_w.dumps({**own, "source": fetched.get("source", {})})
         folder.mkdir(exist_ok=True)
