@@ -45,13 +45,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def fetch(folder: Path, cargo: Cargo, monkeypatch: pytest.MonkeyPatch, *, place: str = "place", files: Sequence[str] = ()) -> Any:
+def fetch(
+    folder: Path, cargo: Cargo, monkeypatch: pytest.MonkeyPatch, *, place: str = "place", files: Sequence[str] = (), below: str = "."
+) -> Any:
     monkeypatch.setattr(crates, "run_bounded", cargo)
     for name in files or ("Cargo.toml", "Cargo.lock"):
         path = folder / place / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    return CrateFetch(folder / place, folder / "root", ".", Store(folder / "store"), threading.Event()).run()
+    return CrateFetch(folder / place, folder / "root", below, Store(folder / "store"), threading.Event()).run()
 
 
 def test_crates_that_the_source_has_are_taken_without_a_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +149,14 @@ def test_takes_the_lock_files_that_are_nearest_to_the_top(tmp_path: Path, home: 
     fetch(tmp_path, cargo, monkeypatch, files=(*names, "vendor/c/Cargo.toml", "vendor/c/Cargo.lock", "src/a/test/Cargo.lock"))
     manifests = [words[words.index("--manifest-path") + 1] for _, words, _ in cargo.ran]
     assert manifests == ["/build/source/src/a/Cargo.toml", "/build/source/src/b/Cargo.toml"]
+
+
+def test_the_lock_file_of_a_workspace_is_above_its_members(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cargo = Cargo("look")
+    names = ("Cargo.toml", "Cargo.lock", "python/Cargo.toml")
+    assert fetch(tmp_path, cargo, monkeypatch, files=names, below="python") is not None
+    _, words, _ = cargo.ran[-1]
+    assert words[words.index("--manifest-path") + 1] == "/build/source/python/Cargo.toml"
 
 
 def test_fetched_crates_replace_the_servers_that_a_source_names(tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ class CrateFetch(msgspec.Struct, frozen=True):
         output = self._missing(manifests)
         if output is None:
             return None
-        locks = [path.with_name("Cargo.lock") for path in manifests]
-        if not all(path.is_file() for path in locks):
+        locks = [lock for path in manifests if (lock := self._lock_of(path)) is not None]
+        if len(locks) != len(manifests):
             raise CratesFailed("its source has neither its crates nor a Cargo.lock with their checksums", output)
         cache = DirectoryCache(self.store.root / BUILD_PACKAGES)
         name = key_of("crates", _VERSION, *(path.read_text(encoding="utf-8", errors="replace") for path in locks))
@@ -88,6 +88,11 @@ class CrateFetch(msgspec.Struct, frozen=True):
     @property
     def _source(self) -> Path:
         return self.place / "source" / self.below
+
+    def _lock_of(self, manifest: Path) -> Path | None:
+        """Return the lock file of a manifest, which is above it if that is a member of a workspace."""
+        folders = (folder for folder in manifest.parents if folder.is_relative_to(self.place / "source"))
+        return next((lock for folder in folders if (lock := folder / "Cargo.lock").is_file()), None)
 
     def _missing(self, manifests: Sequence[Path]) -> str | None:
         """Return what cargo prints if crates are missing."""
