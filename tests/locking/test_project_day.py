@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shipwheel.locking.project_day import ProjectDay, day_of_commit, day_of_pins
+from shipwheel.locking.project_day import ProjectDay, day_of_commit, day_of_pins, old_packages_note
 
 TODAY = date(2026, 11, 1)
 
@@ -83,3 +83,9 @@ def test_knows_whether_a_package_is_newer() -> None:
 )
 def test_environments_of_old_days_had_setuptools(day: date, locked: list[dict[str, Any]], missing: tuple[str, ...]) -> None:
     assert ProjectDay(day, "").missing(locked) == missing
+
+
+def test_a_plan_notes_that_packages_are_old() -> None:
+    assert old_packages_note("") == ()
+    [note] = old_packages_note("2021-04-05")
+    assert "2021-04-05" in note and "shipwheel lock --upgrade" in note

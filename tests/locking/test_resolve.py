@@ -368,10 +368,13 @@ def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_pa
     [warning] = [event.message for event in seen if isinstance(event, Warned)]
     assert warning == "requirements.txt pins versions of 2020-06-01 and before: what they require is of that time, too (engine 1.5)"
     lock.write()
-    assert pins(lock_for(listed(tmp_path, "web==1.0\nleaf\n")))["engine"] == "1.5", "a lock keeps its versions"
+    again = lock_for(listed(tmp_path, "web==1.0\nleaf\n"))
+    assert pins(again)["engine"] == "1.5", "a lock keeps its versions"
+    assert [each.packages_of for each in (lock, again)] == ["2021-04-05"] * 2
     assert pins(make_lock(listed(tmp_path, "web==1.0\n", as_of="2026-01-01")))["engine"] == "2.0"
     assert pins(make_lock(listed(tmp_path, "web>=1.0\n")))["engine"] == "2.0"
-    assert pins(renewed(listed(tmp_path, "web==1.0\n"), lock, upgrade=Upgrade(everything=True)))["engine"] == "2.0"
+    upgraded = renewed(listed(tmp_path, "web==1.0\n"), lock, upgrade=Upgrade(everything=True))
+    assert (pins(upgraded)["engine"], upgraded.packages_of) == ("2.0", "")
 
 
 def test_says_nothing_of_an_old_day_that_moves_nothing(index: PackageIndex, tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
         # A variant has the versions of the project's own lock, whatever it had before.
         preferred = with_pins(preferred, request.inputs.pins)
     lock = make_lock(request, reporter, preferred, newest=upgrade.everything)
+    if found is not None and preferred:
+        lock = lock.with_packages_of(found.packages_of)
     bases: dict[str, Any] = {}
     compiled: dict[str, tuple[str, ...]] = {}
     compilers: dict[str, tuple[str, ...]] = {}
@@ -137,7 +139,7 @@ def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, repor
         moved = moved_packages(found.pylock.get("packages", []), now)
         if moved:
             reporter(its.warning(moved))
-        return found if moved else contents
+        return replace(found, packages_of=its.day.isoformat()) if moved else contents
     return None
 
 
@@ -183,6 +185,7 @@ def _document(request: LockRequest, contents: LockContents, as_of: str) -> dict[
     # A pinned list requires every package in it; the project that it was made from requires fewer.
     roots = contents.roots if contents.exact_roots else {**dict.fromkeys(direct, contents.origin), **contents.roots}
     tool: dict[str, Any] = {
+        **({"packages-of": contents.packages_of} if contents.packages_of else {}),
         "format": FORMAT,
         "inputs": inputs_digest(request),
         "python": request.python,

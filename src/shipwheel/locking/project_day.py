@@ -19,7 +19,7 @@ from shipwheel.locking.prune import has_linux_wheel
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
-__all__ = ["ProjectDay", "day_of_commit", "day_of_pins", "moved_packages"]
+__all__ = ["ProjectDay", "day_of_commit", "day_of_pins", "moved_packages", "old_packages_note"]
 
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
@@ -30,6 +30,7 @@ _ABANDONED = datetime.timedelta(days=2 * 365)
 _PINS = frozenset({"==", "==="})
 _BOUNDS = _PINS | {"~=", "<", "<="}
 _MAX_NAMED = 5
+_NO_FIXES = "no later security fixes: `shipwheel lock --upgrade` takes today's versions"
 
 
 class ProjectDay(msgspec.Struct, frozen=True):
@@ -63,7 +64,12 @@ class ProjectDay(msgspec.Struct, frozen=True):
         """Return the warning of the packages that have other versions than in today's lock ("jinja2 2.11.3")."""
         more = f" and {len(moved) - _MAX_NAMED} more" if len(moved) > _MAX_NAMED else ""
         what = f"{self.reason} ({', '.join(moved[:_MAX_NAMED])}{more})"
-        return Warned(what, "They have no later security fixes. `shipwheel lock --upgrade` takes today's versions.")
+        return Warned(what, f"They have {_NO_FIXES}.")
+
+
+def old_packages_note(day: str) -> tuple[str, ...]:
+    """Return a sentence for the plan from the day that the lock records; none if it records none."""
+    return (f"packages are of {day} and before, since the project is; they have {_NO_FIXES}",) if day else ()
 
 
 def moved_packages(packages: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -144,6 +144,11 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         return str(self._tool.get("as-of", ""))
 
     @property
+    def packages_of(self) -> str:
+        """The day as of which packages were taken because the project is old; empty if they were of the day of the lock."""
+        return str(self._tool.get("packages-of", ""))
+
+    @property
     def python(self) -> str:
         """The Python version for which it was made: "3.11"."""
         return str(self._tool.get("python", ""))
@@ -201,6 +206,10 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
     def with_base(self, architecture: str, base: Mapping[str, Any]) -> "Lock":
         """Return the lock with another base for an architecture."""
         return self._with({**self._tool, "base": {**self.base, architecture: dict(base)}})
+
+    def with_packages_of(self, day: str) -> "Lock":
+        """Return the lock with the day of an old project; the same lock if there is none."""
+        return self._with({"packages-of": day, **self._tool}) if day else self
 
     def with_compiled(self, compiled: Mapping[str, tuple[str, ...]]) -> "Lock":
         """Return the lock with other packages to compile."""

@@ -8,6 +8,7 @@ import msgspec
 from shipwheel.base.model import Base
 from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.locking.accelerator import accelerator_note
+from shipwheel.locking.project_day import old_packages_note
 from shipwheel.locking.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user
 from shipwheel.pipeline.preview import PlannedLayer, Preview
@@ -117,7 +118,7 @@ def make_plan(preview: Preview) -> BuildPlan:
         lock=str(lock.path),
         lock_written=resolution.wrote_lock,
         as_of=lock.as_of,
-        notes=(*project.notes, *launch.notes, *accelerator_note(lock.accelerator)),
+        notes=(*project.notes, *launch.notes, *accelerator_note(lock.accelerator), *old_packages_note(lock.packages_of)),
         platforms=tuple(_platform(each, layers, preview.ways) for each, layers in zip(resolution.platforms, preview.layers, strict=True)),
     )
 
