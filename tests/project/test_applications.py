@@ -7,7 +7,9 @@ from support.project_tree import written
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.applications import project_directory
+from shipwheel.project.nested_projects import nested_projects
 from shipwheel.project.read import read_project
+from shipwheel.user_files import UserFiles
 
 APP = {"backend/requirements.txt": "flask\n", "backend/app.py": "from flask import Flask\napp = Flask(__name__)\n"}
 LIBRARY = {"libs/client/pyproject.toml": '[project]\nname = "client"\nversion = "1"\n', "libs/client/client/__init__.py": ""}
@@ -44,6 +46,12 @@ def test_the_one_application_below_a_directory_is_meant(tmp_path: Path, around: 
 def test_a_directory_with_an_application_of_its_own_or_several_is_meant_itself(tmp_path: Path, own: dict[str, str]) -> None:
     root = written(tmp_path / "repository", {**APP, **own})
     assert project_directory(root) == root
+
+
+def test_files_hide_no_project(tmp_path: Path) -> None:
+    projects = {f"service{number:02}/requirements.txt": "" for number in range(20)}
+    root = written(tmp_path / "repository", {**projects, **{f"{number}.csv": "" for number in range(400)}})
+    assert len(nested_projects(root, UserFiles())) == len(projects)
 
 
 def test_a_list_of_tools_is_no_application(tmp_path: Path) -> None:

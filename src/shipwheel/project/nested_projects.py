@@ -9,7 +9,7 @@ from shipwheel.user_files import UserFiles, table_at
 __all__ = ["is_project_directory", "nested_projects"]
 
 _MAX_DEPTH = 3
-_MAX_ENTRIES = 300
+_MAX_DIRECTORIES = 300
 _NO_SERVICE = frozenset(
     """
     docs doc documentation tests test e2e examples example samples demo notebooks scripts tools infra terraform node_modules venv env
@@ -44,8 +44,8 @@ def nested_projects(root: Path, files: UserFiles) -> tuple[Path, ...]:
 
 def _found(folder: Path, files: UserFiles, depth: int) -> Iterator[Path]:
     with os.scandir(folder) as entries:
-        below = [entry for entry, _ in zip(entries, range(_MAX_ENTRIES), strict=False) if entry.is_dir(follow_symlinks=False)]
-    for entry in below:
+        below = sorted((entry for entry in entries if entry.is_dir(follow_symlinks=False)), key=lambda entry: entry.name)
+    for entry in below[:_MAX_DIRECTORIES]:
         path = Path(entry.path)
         if entry.name.startswith(".") or entry.name.lower() in _NO_SERVICE:
             continue
