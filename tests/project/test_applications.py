@@ -40,11 +40,19 @@ def test_the_one_application_below_a_directory_is_meant(tmp_path: Path, around: 
         {"shipwheel.toml": 'dependencies = ["flask"]\n'},
         {"Dockerfile": "FROM python:3.13\n"},
         {"main.py": "import flask\n"},
+        {"shop/views.py": APP["backend/app.py"]},
         {"worker/requirements.txt": "flask\n", "worker/main.py": APP["backend/app.py"]},
     ],
 )
 def test_a_directory_with_an_application_of_its_own_or_several_is_meant_itself(tmp_path: Path, own: dict[str, str]) -> None:
     root = written(tmp_path / "repository", {**APP, **own})
+    assert project_directory(root) == root
+
+
+@pytest.mark.parametrize("name", ["integration_tests", "testing", "vendor/mail", "{{cookiecutter.slug}}", "myenv/src/mail"])
+def test_what_is_no_part_of_the_project_is_not_its_application(tmp_path: Path, name: str) -> None:
+    files = {f"{name}/{file.partition('/')[2]}": text for file, text in APP.items()}
+    root = written(tmp_path / "repository", {**files, "myenv/pyvenv.cfg": ""})
     assert project_directory(root) == root
 
 

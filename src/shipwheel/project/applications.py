@@ -1,5 +1,6 @@
 """Directories that are applications: members of a uv workspace that have a command to start, and a project in a sub-folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from shipwheel.errors import NoCommand, ProjectError, ShipwheelError, UsageError
@@ -54,9 +55,9 @@ def project_directory(path: Path) -> Path:
     try:
         if not path.is_dir() or any((path / name).is_file() for name in _DOCKERFILES) or is_project_directory(path, files):
             return path
-        if find_settings(path, files) != Settings() or _has_code(path, files):
-            return path
         found = nested_projects(path, files)
+        if find_settings(path, files) != Settings() or _has_code(path, files, found):
+            return path
     except (ProjectError, UsageError, OSError):
         # Reported when the project is read.
         return path
@@ -64,7 +65,10 @@ def project_directory(path: Path) -> Path:
     return found[0] if len(found) == 1 else path
 
 
-def _has_code(root: Path, files: UserFiles) -> bool:
-    """Return whether a Python file in a directory itself imports what Python does not have."""
-    modules = tuple(module for module in Scanner(root, files=files).scan_modules() if "/" not in module.file)
-    return bool(outside_imports(root, modules)) or any("# /// script" in files.read_text(root / module.file) for module in modules)
+def _has_code(root: Path, files: UserFiles, projects: Sequence[Path]) -> bool:
+    """Return whether a Python file in a directory itself imports what Python does not have, or one outside of the projects is a web app."""
+    modules = Scanner(root, files=files).scan_modules()
+    own = tuple(module for module in modules if "/" not in module.file)
+    if outside_imports(root, own) or any("# /// script" in files.read_text(root / module.file) for module in own):
+        return True
+    return any(module.applications and not any((root / module.file).is_relative_to(each) for each in projects) for module in modules)

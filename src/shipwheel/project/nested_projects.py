@@ -1,6 +1,7 @@
 """Projects in the folders of a directory that is none itself: a monorepo with several services, or with one beside a front end."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,12 @@ _MAX_DEPTH = 3
 _MAX_DIRECTORIES = 300
 _NO_SERVICE = frozenset(
     """
-    docs doc documentation tests test e2e examples example samples demo notebooks scripts tools infra terraform node_modules venv env
+    docs doc documentation tests test testing e2e examples example samples demo notebooks scripts tools infra terraform node_modules venv
+    env vendor fixtures benchmarks templates
     """.split()  # noqa: SIM905
 )
+_TESTS = frozenset({"test", "tests", "testing"})
+"""Words in the names of folders of tests: integration_tests."""
 _LISTS = ("requirements.txt", "setup.py", "Pipfile")
 
 
@@ -47,7 +51,9 @@ def _found(folder: Path, files: UserFiles, depth: int) -> Iterator[Path]:
         below = sorted((entry for entry in entries if entry.is_dir(follow_symlinks=False)), key=lambda entry: entry.name)
     for entry in below[:_MAX_DIRECTORIES]:
         path = Path(entry.path)
-        if entry.name.startswith(".") or entry.name.lower() in _NO_SERVICE:
+        if entry.name.startswith((".", "{{")) or entry.name.lower() in _NO_SERVICE:
+            continue
+        if _TESTS & {*re.split("[-_]", entry.name.lower())} or (path / "pyvenv.cfg").is_file():
             continue
         if is_project_directory(path, files):
             yield path
