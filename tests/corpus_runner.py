@@ -40,6 +40,8 @@ class Expected:
     """The verdict with the settings that `init` wrote."""
     path: str = ""
     """The project's folder in a repository; empty if it is the whole application."""
+    below: str = ""
+    """The folder of the project that is built where another, which has no settings of its own, is named."""
     settings: tuple[str, ...] = ()
     """The keys that `init` writes."""
     says: tuple[str, ...] = ()
@@ -90,10 +92,11 @@ def try_app(name: str, options: Sequence[str] = (), store: Path | None = None, p
     with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
         project = Path(folder) / name
         shutil.copytree(CORPUS / name, project)
-        if path := expectations()[name].path:
+        expected = expectations()[name]
+        if expected.path:
             subprocess.run(["git", "init", "--quiet", str(project)], check=True)
-            project /= path
-        (project / "shipwheel.toml").write_text(f"as-of = {AS_OF}\n", encoding="utf-8")
+            project /= expected.path
+        (project / expected.below / "shipwheel.toml").write_text(f"as-of = {AS_OF}\n", encoding="utf-8")
         built, output, checked = _shipwheel("check", project, options, store)
         document: dict[str, Any] = {"trial": built}
         mended = 0.0

@@ -59,11 +59,11 @@ def _package(root: Path, source: str, command: tuple[str, ...] = (), files: Mapp
 @pytest.mark.parametrize("kind", SOURCES)
 def test_the_option_that_opens_the_address_is_added(tmp_path: Path, kind: str) -> None:
     launch = _package(tmp_path, SOURCES[kind])
-    assert launch.command == ("shop", OPTIONS[kind], "0.0.0.0")
+    assert launch.command == ("shop", f"{OPTIONS[kind]}=0.0.0.0")
     assert (launch.is_program, launch.ports) == (False, ("5000/tcp",))
     assert "src/shop/cli.py starts a server that listens on" in launch.notes[0]
     launch = launched(tmp_path / "script", {"main.py": SOURCES[kind]})
-    assert (launch.command, launch.ports) == (("python", "main.py", OPTIONS[kind], "0.0.0.0"), ("5000/tcp",))
+    assert (launch.command, launch.ports) == (("python", "main.py", f"{OPTIONS[kind]}=0.0.0.0"), ("5000/tcp",))
 
 
 def test_only_the_subcommand_that_is_started_gets_it(tmp_path: Path) -> None:
@@ -77,14 +77,14 @@ def serve_it(host): uvicorn.run(app, host=host)
 """
     assert _package(tmp_path, source).command == ("shop",)
     files = {"Dockerfile": 'FROM python\nCOPY . /app\nENTRYPOINT ["shop"]\nCMD ["serve", "--fast"]\n'}
-    assert _package(tmp_path, source, files=files).command == ("shop", "serve", "--fast", "--host", "0.0.0.0")
+    assert _package(tmp_path, source, files=files).command == ("shop", "serve", "--fast", "--host=0.0.0.0")
     files = {"Dockerfile": 'FROM python\nCOPY . /app\nENTRYPOINT ["shop"]\nCMD ["serve", "--host=::"]\n'}
     assert _package(tmp_path, source, files=files).notes == ()
 
 
 def test_a_module_that_the_entry_imports_may_have_it(tmp_path: Path) -> None:
     files = {"src/shop/web.py": SOURCES["click"]}
-    assert _package(tmp_path, "from shop.web import main\n", files=files).command == ("shop", "--host", "0.0.0.0")
+    assert _package(tmp_path, "from shop.web import main\n", files=files).command == ("shop", "--host=0.0.0.0")
 
 
 def test_a_client_keeps_its_default(tmp_path: Path) -> None:

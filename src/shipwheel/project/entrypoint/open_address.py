@@ -40,8 +40,12 @@ def with_open_address(launch: Launch, evidence: Evidence, modules: Sequence[Modu
         return replace(launch, notes=(*launch.notes, note))
     others = (note for note in launch.notes if module.file not in note or "127.0.0.1" not in note)
     notes = (*others, f"{what}: the image's command does.")
-    command = (*words, options.option, EVERY_ADDRESS)
-    return replace(launch, command=command, arguments=(), is_program=False, ports=ports, notes=notes)
+    return replace(launch, command=(*words, *_opened(options.option)), arguments=(), is_program=False, ports=ports, notes=notes)
+
+
+def _opened(option: str) -> tuple[str, ...]:
+    """Return the words of a command that open the address: Tornado's parser takes a value only in the word of its option."""
+    return (f"{option}={EVERY_ADDRESS}",) if option.startswith("--") else (option, EVERY_ADDRESS)
 
 
 def _options(modules: Sequence[Module], words: Sequence[str]) -> Iterator[tuple[Module, ListenOptions]]:
