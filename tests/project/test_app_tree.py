@@ -182,6 +182,13 @@ def _not_ignored(root: Path) -> list[str]:
     return sorted(name for name in listed.splitlines() if not name.endswith(".gitignore"))
 
 
+def test_a_negated_default_holds_for_a_file_that_git_tracks(tmp_path: Path) -> None:
+    written(tmp_path, {".gitignore": "!kept.swp\n", "kept.swp": "", "other.swp": ""})
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    subprocess.run(["git", "-C", str(tmp_path), "add", "--force", "."], check=True)
+    assert [item.path for item in list_app(tmp_path).files] == ["kept.swp"]
+
+
 def test_a_project_in_a_repository_has_what_git_tracks_below_it(tmp_path: Path) -> None:
     written(tmp_path, {".gitignore": "data/\n*.db\n", "app/main.py": "", "app/data/a.csv": "", "app/data/b.csv": "", "app/x.db": ""})
     subprocess.run(["git", "init", "-q", tmp_path], check=True)

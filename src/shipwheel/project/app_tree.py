@@ -11,6 +11,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -155,14 +156,21 @@ class _Walk:
         self._docker = _docker_rules(root / ".dockerignore")
         # A pattern that takes files back may match below an excluded directory.
         self._enters_excluded = include or (self._docker and any(pattern.include is False for pattern in self._docker.spec.patterns))
-        self._tracked = tracked_files(root) if repository_root(root) is not None else frozenset[str]()
-        self._tracked_directories = frozenset(parent for file in self._tracked for parent in _directories_above(file))
         self._secret_rules = secret_rules
         self.files: list[AppFile] = []
         self.secrets: list[str] = []
         self.tokens: list[FoundToken] = []
         self.special: list[str] = []
         self.problems: list[str] = []
+
+    @cached_property
+    def _tracked(self) -> frozenset[str]:
+        """The files that git tracks. Git is asked only if something is ignored."""
+        return tracked_files(self._root) if repository_root(self._root) is not None else frozenset()
+
+    @cached_property
+    def _tracked_directories(self) -> frozenset[str]:
+        return frozenset(parent for file in self._tracked for parent in _directories_above(file))
 
     def rules_above(self) -> tuple[_Rules, ...]:
         """Return the .gitignore files from the repository's root down to ours; none if they exclude our root as a whole."""
@@ -255,8 +263,9 @@ class _Walk:
 
     def _take_entry(self, path: str, entry: os.DirEntry[str], rules: tuple[_Rules, ...], ignored: bool) -> None:
         is_directory = entry.is_dir(follow_symlinks=False)
-        is_tracked = path in self._tracked
-        ignored = _is_ignored(path, is_directory, (self._default, *(() if is_tracked else rules)), ignored and not is_tracked)
+        ignored = _is_ignored(path, is_directory, (self._default, *rules), ignored)
+        if ignored and path in self._tracked:
+            ignored = _is_ignored(path, is_directory, (self._default,), ignored=False)
         excluded = self._is_excluded(path, is_directory, ignored)
         if excluded and not (is_directory and (self._enters_excluded or path in self._tracked_directories)):
             return
