@@ -24,7 +24,7 @@ __all__ = ["ProjectDay", "day_of_commit", "day_of_pins", "moved_packages", "old_
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
 _FIRST = datetime.date(2021, 4, 5)
-"""Half a year after Python 3.9, the oldest of an image: older tools do not build with it, and now packages have wheels for it."""
+"""Half a year after Python 3.9, the oldest that an image has: by then, packages had wheels for it. Older ones do not build with it."""
 _OLD = datetime.timedelta(days=365)
 _ABANDONED = datetime.timedelta(days=2 * 365)
 _PINS = frozenset({"==", "==="})
@@ -45,7 +45,7 @@ class ProjectDay(msgspec.Struct, frozen=True):
         return not published or any(day > self.day for day in published.values())
 
     def missing(self, packages: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-        """Return the requirement that a lock lacks of what every environment of the day had, stated or not: pkg_resources."""
+        """Return the requirement that brings pkg_resources, if the lock lacks it: every environment of that day had it, required or not."""
         wanted = Requirement(PACKAGE_OF_MODULE["pkg_resources"])
         has = any(it["name"] == wanted.name and wanted.specifier.contains(it.get("version", "0")) for it in packages)
         return () if has or self.day >= _WITHOUT_SETUPTOOLS else (str(wanted),)
@@ -53,8 +53,8 @@ class ProjectDay(msgspec.Struct, frozen=True):
     def preferred(self, then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], added: Iterable[str], minor: str) -> Packages:
         """Return the packages of the lock of that day that are to keep their versions, in place of those of today's lock.
 
-        What the image adds, a server, is of today. So is a package that has wheels for the Python `minor` today, and had none: its source
-        may no longer be built.
+        Two kinds are of today: what the image adds (a server), and packages whose old version has no wheel for the Python `minor` where
+        today's has one, since the old source may no longer build.
         """
         with_wheels = {package["name"] for package in now if has_linux_wheel(package, minor)}
         own = {name for name, _ in _bounds(added, ranges=True)}

@@ -44,12 +44,14 @@ def last_commit(root: Path) -> date | None:
 
 def has_changes(root: Path, names: Sequence[str]) -> bool:
     """Return whether files of a directory, by their paths in it, differ from the last commit; False without git."""
+    if not names:
+        return False
     command = ["git", "--no-optional-locks", "status", "--porcelain", "--", *names]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return done.returncode == 0 and bool(names and done.stdout)
+    return done.returncode == 0 and bool(done.stdout)
 
 
 def old_last_commit(root: Path, today: date) -> date | None:
