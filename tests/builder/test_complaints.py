@@ -22,7 +22,8 @@ from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_l
         ("FileNotFoundError: [Errno 2] No such file or directory: 'mysql_config'", LackKind.PROGRAM, "mysql_config"),
         ("/bin/sh: 1: krb5-config: not found", LackKind.PROGRAM, "krb5-config"),
         ("Exception: Could not run curl-config: [Errno 2] No such file or directory: 'curl-config'", LackKind.PROGRAM, "curl-config"),
-        ("The headers or library files could not be found for jpeg,", LackKind.LIBRARY, "jpeg"),
+        ("The headers or library files could not be found for jpeg,", LackKind.NAMED, "jpeg"),
+        ("The headers or library files could not be found for zlib,", LackKind.NAMED, "zlib"),
         ("error: xmlsec1 is not installed or not in path.", LackKind.MODULE, "xmlsec1"),
         ("make: swig: command not found", LackKind.PROGRAM, "swig"),
         ("The system library `openssl` required by crate `openssl-sys` was not found.", LackKind.MODULE, "openssl"),
@@ -56,7 +57,7 @@ def test_errors_come_before_the_last_lines_and_commands_are_left_out() -> None:
 
 def test_one_line_can_name_two_libraries() -> None:
     line = "Error: Please make sure the libxml2 and libxslt development packages are installed."
-    assert lacks_in(line) == (Lack(LackKind.LIBRARY, "xml2"), Lack(LackKind.LIBRARY, "xslt"))
+    assert lacks_in(line) == (Lack(LackKind.NAMED, "xml2"), Lack(LackKind.NAMED, "xslt"))
 
 
 def test_a_program_for_another_machine_is_recognized() -> None:

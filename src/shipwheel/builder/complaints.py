@@ -18,6 +18,8 @@ class LackKind(Enum):
     """A file that C or C++ code includes, as it names it: `ldap.h`, `curl/curl.h`."""
     LIBRARY = auto()
     """A library that the linker is told to take, without `lib` and `.so`: `sasl2`."""
+    NAMED = auto()
+    """A library by the name that people give it, which is that of its file, its module of pkg-config or its header: `zlib`, `jpeg`."""
     MODULE = auto()
     """A module of pkg-config: `libffi`."""
     PROGRAM = auto()
@@ -37,8 +39,8 @@ _FORMS = (
     (LackKind.HEADER, r"""['"]([\w+./-]+\.h(?:pp)?)['"] file not found"""),
     (LackKind.HEADER, r"(?i:unable|cannot|could not|can't) (?i:to )?(?i:find|locate) (?:the )?([\w+./-]+\.h)\b"),
     (LackKind.LIBRARY, r"cannot find -l([\w+.-]+?)(?::|$|\s)"),
-    (LackKind.LIBRARY, rf"(?i:headers or library files could not be found for) ({_NAME})"),
-    (LackKind.LIBRARY, rf"\b(?:lib)?({_NAME})(?: and (?:lib)?({_NAME}))? (?:development|-dev) packages? (?:are|is|must)"),
+    (LackKind.NAMED, rf"(?i:headers or library files could not be found for) ({_NAME})"),
+    (LackKind.NAMED, rf"\b(?:lib)?({_NAME})(?: and (?:lib)?({_NAME}))? (?:development|-dev) packages? (?:are|is|must)"),
     (LackKind.MODULE, rf"({_NAME}) is not installed or not in path"),
     (LackKind.MODULE, rf"Package '?({_NAME})'?(?:, required by '[^']+',)? (?:was )?not found"),
     (LackKind.MODULE, rf"No package '({_NAME})' found"),

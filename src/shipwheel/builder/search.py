@@ -46,6 +46,9 @@ def _pattern(lack: Lack, multiarch: str) -> bytes:
             return rb"usr/include/(?:[^\s]+/)?%b" % name
         case LackKind.LIBRARY:
             return rb"usr/lib/(?:%b/)?lib%b\.(?:so|a)" % (machine, name)
+        case LackKind.NAMED:
+            places = (rb"lib/(?:%b/)?lib%b\.(?:so|a)", rb"(?:lib/%b|lib|share)/pkgconfig/(?:lib)?%b\.pc")
+            return rb"usr/(?:%b|include/%b\.h)" % (b"|".join(place % (machine, name) for place in places), name)
         case LackKind.MODULE:
             return rb"usr/(?:lib/%b|lib|share)/pkgconfig/%b\.pc" % (machine, name)
     return rb"usr/bin/%b" % name
