@@ -377,6 +377,18 @@ def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_pa
     assert (pins(upgraded)["engine"], upgraded.packages_of) == ("2.0", "")
 
 
+@pytest.mark.parametrize(("day", "names"), [("2022-05-01", {"web", "server", "setuptools"}), ("2024-05-01", {"web", "server"})])
+def test_environments_of_an_old_lock_had_setuptools(index: PackageIndex, tmp_path: Path, day: str, names: set[str]) -> None:
+    """Pipenv, Poetry and PDM lock what a project requires; their environments had setuptools as well, and so pkg_resources."""
+    for name, version, uploaded in (("web", "1.0", day), ("server", "1.0", "2026-01-01"), ("setuptools", "60.0", "2022-01-01")):
+        wheel = SmallWheel(name, version, files={f"{name}.py": ""})
+        index.add(wheel.filename, wheel.content(), uploaded=f"{uploaded}T00:00:00Z")
+    (tmp_path / "Pipfile").write_text('[packages]\nweb = "*"\n')
+    (tmp_path / "Pipfile.lock").write_text('{"_meta": {}, "default": {"web": {"version": "==1.0"}}}')
+    lock = make_lock(lock_request(tmp_path, MINOR, added=("server",)))
+    assert lock.origin == "Pipfile.lock" and pins(lock).keys() == names
+
+
 def test_says_nothing_of_an_old_day_that_moves_nothing(index: PackageIndex, tmp_path: Path) -> None:
     for name, version, day in (("still", "1.0", "2020-06-01"), ("server", "1.0", "2020-06-01"), ("server", "2.0", "2024-05-01")):
         wheel = SmallWheel(name, version, files={f"{name}.py": ""})

@@ -15,6 +15,7 @@ from shipwheel.locking.formats.read import read_tool_lock
 from shipwheel.locking.formats.tool_lock import requirements_for_linux
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.preferences import Packages
+from shipwheel.locking.project_day import day_of_lock
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
 from shipwheel.project.lock_inputs import OtherLock
@@ -69,6 +70,10 @@ def _from_tool_lock(other: OtherLock, request: LockRequest, preferred: Packages,
     new = sorted(package["name"] for package in packages if package["name"] not in pinned)
     if new and not request.added:
         reporter(Warned(f"{name} lacks dependencies of its packages, which come from the index: {', '.join(new)}"))
+    its = day_of_lock(package for package in packages if package["name"] in pinned)
+    if more := its.missing(packages) if its is not None else ():
+        contents = resolve(replace(request, added=(*request.added, *more)), requirements, preferred=preferred, override=True)
+        packages = contents.pylock.get("packages", [])
     packages = [add_missing_wheels(package, contents.hashes, request.python, reporter, name) for package in packages]
     return replace(contents, pylock={**contents.pylock, "packages": packages}, roots=roots, exact_roots=bool(lock.locations), hashes={})
 

@@ -19,7 +19,7 @@ from shipwheel.locking.prune import has_linux_wheel
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
-__all__ = ["ProjectDay", "day_of_commit", "day_of_pins", "moved_packages", "old_packages_note"]
+__all__ = ["ProjectDay", "day_of_commit", "day_of_lock", "day_of_pins", "moved_packages", "old_packages_note"]
 
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
@@ -102,6 +102,12 @@ def day_of_commit(commit: datetime.date | None, today: datetime.date) -> Project
     if commit is None or today - commit < _ABANDONED:
         return None
     return ProjectDay(max(commit, _FIRST), f"the last commit is of {commit}: what is not pinned is of that time, too")
+
+
+def day_of_lock(packages: Iterable[Mapping[str, Any]]) -> ProjectDay | None:
+    """Return the day of the newest package that another tool locked; None if the index does not tell when any was published."""
+    day = max(_published(packages).values(), default=None)
+    return None if day is None else ProjectDay(day, f"the newest of the locked packages is of {day}")
 
 
 def _bounds(requirements: Iterable[str], *, ranges: bool) -> Iterator[tuple[str, bool]]:
