@@ -12,7 +12,7 @@
     ├── SignatureError             6   a signature is missing or wrong
     ├── BuildError                 7   a step of the build failed
     │   ├── ProjectWheelError      7   the project's own wheel cannot be built
-    │   └── StartStepError         7   a step that a container's start runs failed in the build
+    │   └── OptionalStepError      7   a step that no Dockerfile runs failed in the build
     ├── ProofError                 8   the image would not work on its platform
     │   ├── CoveredFiles           8   files that are copied would replace others of the image
     │   └── MissingImports         8   its program imports modules that it does not have
@@ -45,12 +45,12 @@ __all__ = [
     "NoCommand",
     "NoRequirements",
     "NotInstalled",
+    "OptionalStepError",
     "ProjectError",
     "ProjectWheelError",
     "ProofError",
     "ShipwheelError",
     "SignatureError",
-    "StartStepError",
     "StoreError",
     "TrialError",
     "UsageError",
@@ -156,8 +156,8 @@ class ProjectWheelError(BuildError):
     """The project's own wheel cannot be built."""
 
 
-class StartStepError(BuildError):
-    """A step that the start of a container runs failed in the build, which has neither its variables nor its network."""
+class OptionalStepError(BuildError):
+    """A step that no Dockerfile runs failed in the build: the start of a container runs it, with variables and a network, or nothing does."""
 
 
 class ProofError(ShipwheelError):

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.programs import needs
 
 from shipwheel.builder.step_run import ImageRoot
@@ -71,6 +72,24 @@ def test_a_file_that_is_as_before_does_not_count(image: Path, tmp_path: Path) ->
     root = image_root(image, tmp_path)
     run(root, "echo 'print(1)' > main.py")
     assert root.written() == ()
+    root.remove()
+
+
+@needs("bwrap")
+@pytest.mark.parametrize("overlay", [True, False])
+def test_tools_are_there_and_do_not_count_as_written(image: Path, tmp_path: Path, overlay: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not overlay:
+        monkeypatch.setattr(ImageRoot, "_overlays", lambda _: False)
+    for path, text in {"opt/tool": "#!/bin/sh\necho done > made\n", "app/main.py": "theirs"}.items():
+        (tmp_path / "tools" / path).parent.mkdir(parents=True)
+        (tmp_path / "tools" / path).write_text(text)
+        (tmp_path / "tools" / path).chmod(0o755)
+    root = replace(image_root(image, tmp_path), tools=tmp_path / "tools")
+    if not overlay:
+        root.remove()
+        root.prepare()
+    assert run(root, "/opt/tool; read line < main.py; echo $line") == "print(1)\n"
+    assert [each.path for each in root.written()] == ["app/made"]
     root.remove()
 
 

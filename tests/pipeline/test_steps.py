@@ -27,6 +27,9 @@ if command[0] == "write":
         (upper / path).parent.mkdir(parents=True, exist_ok=True)
         path = os.fsdecode(path.encode("latin-1"))
         (upper / path).write_text(os.environ.get(text, text))
+if command[0] == "roots":
+    upper = pathlib.Path(options[options.index("--overlay") + 1])
+    (upper / "roots").write_text(str(options.count("--overlay-src")))
 if command[0] == "ask" and "API_KEY" not in os.environ:
     sys.exit("API_KEY must be set")
 if command[0] == "fail" or "collectstatic" in command:
@@ -90,10 +93,20 @@ def test_a_step_of_a_start_script_that_fails_is_left_out_with_a_warning(world: W
     for _ in range(2):
         built = world.build(app)
         assert built.code == 0, built.err
-        assert "the image lacks what a start script would make" in built.err and "the reason" in built.err
+        assert "the image lacks what a step would make" in built.err and "the reason" in built.err
     run = "FROM python:3.11\nCOPY . .\nRUN python manage.py collectstatic --noinput\nCMD python main.py\n"
     (app / "Dockerfile").write_text(run)
     assert world.build(app).code == 7
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(("code", "roots"), [("import os\nos.system('true')\n", b"2"), ("import os\nos.getcwd()\n", b"1")])
+def test_a_step_that_may_start_a_shell_gets_one(world: World, runs: Path, code: str, roots: bytes) -> None:
+    app = world.app("small==1.0\n", settings=step("roots"))
+    (app / "tasks.py").write_text(code)
+    built = world.build(app)
+    assert built.code == 0, built.err
+    assert last_layers(world.output(app)) == [{"roots": roots}] * 2
     assert not runs.exists()
 
 

@@ -1,29 +1,25 @@
 """A root with Debian's nodejs and npm, in which front ends are built: what comes out is for browsers, so any suite does."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from shipwheel.builder.packages import BuilderIndex
-from shipwheel.debian.package import DebianPackage, DebSource
+from shipwheel.builder.program_root import unpack_programs
+from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError, FetchError
-from shipwheel.files.entry import FileEntry, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.platform import Platform
 from shipwheel.store import Store, store_write_error
-from shipwheel.store_contents import BUILD_PACKAGES, BUILDERS
+from shipwheel.store_contents import BUILD_PACKAGES
 from shipwheel.suites import Suite
 
 __all__ = ["npm_cache", "unpack_node"]
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same packages make another root."""
-_KEPT, _KEPT_CACHES = 8, 32
+_KEPT_CACHES = 32
 _PACKAGES = ("nodejs", "npm", "bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "grep", "gzip", "make", "sed", "tar", "unzip")
-_LINKS = {"sh": "dash", "awk": "gawk"}
-"""Programs that maintainer scripts would link, and to what."""
-_LEFT_OUT = ("var/", "etc/", "usr/share/doc/", "usr/share/man/", "usr/share/locale/")
 
 
 def unpack_node(
@@ -46,25 +42,7 @@ def unpack_node(
     if unknown := [name for name in wanted if index.newest(name) is None]:
         hint = "Correct `packages` below [[tool.shipwheel.assets]]."
         raise BuildError(f"Debian {suite.codename} has no package {', '.join(unknown)}", hint=hint)
-    packages = BuilderIndex(suite, host, host, index, index).closed((*_PACKAGES, *wanted))
-    sources = [DebSource(package, store) for package in packages]
-    cache, name = DirectoryCache(store.root / BUILDERS), key_of("node", _VERSION, *(source.key for source in sources))
-
-    def fill(directory: Path) -> None:
-        for source in sources:
-            write_entries(_needed(source.entries(), store), directory, source.label)
-        for link, target in _LINKS.items():
-            programs = directory / "usr" / "bin"
-            if (programs / target).exists() and not (programs / link).exists():
-                (programs / link).symlink_to(target)
-
-    if (found := cache.find(name)) is not None:
-        return found
-    fetch(packages)
-    try:
-        return cache.fill(name, fill, keep=_KEPT)
-    except OSError as error:
-        raise store_write_error(store.root, error) from error
+    return unpack_programs(suite, host, (*_PACKAGES, *wanted), index, fetch, store)
 
 
 def npm_cache(store: Store, project: Path) -> CachedDirectory:
@@ -77,10 +55,3 @@ def npm_cache(store: Store, project: Path) -> CachedDirectory:
         return cache.find(name) or cache.fill(name, lambda _: None, keep=_KEPT_CACHES)
     except OSError as error:
         raise store_write_error(store.root, error) from error
-
-
-def _needed(entries: Iterator[FileEntry], store: Store) -> Iterator[FileEntry]:
-    for entry in entries:
-        store.check_open()
-        if not entry.path.startswith(_LEFT_OUT):
-            yield entry

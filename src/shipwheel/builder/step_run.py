@@ -64,6 +64,7 @@ class ImageRoot(msgspec.Struct, frozen=True):
     """The unpacked files of an image at `root`, with `place`, a directory for the programs' files alone.
 
     `user` is `uid:gid`; `directory` is where programs start, absolute in the image. Each has `bounds`, and setting `stop` ends it.
+    `tools` is a root whose files are there as well, where the image has none of the same path.
     """
 
     root: Path
@@ -72,6 +73,7 @@ class ImageRoot(msgspec.Struct, frozen=True):
     directory: str
     stop: threading.Event
     bounds: Bounds = msgspec.field(default_factory=Bounds)
+    tools: Path | None = None
 
     def prepare(self) -> None:
         """Make the directories, and copy the root if no overlay can be mounted over it. Raise OSError."""
@@ -83,6 +85,8 @@ class ImageRoot(msgspec.Struct, frozen=True):
             _make_accessible(self._work)
             shutil.rmtree(self._work)
             shutil.copytree(self.root, self._copy, symlinks=True)
+            if self.tools is not None:
+                _add_missing(self.tools, self._copy)
 
     def run(self, command: Sequence[str], env: Mapping[str, str], *, network: bool) -> Finished:
         """Run a program. Raise OverBounds if it had to be stopped at the bounds."""
@@ -160,7 +164,9 @@ class ImageRoot(msgspec.Struct, frozen=True):
         if self._copy.is_dir():
             yield from ("--bind", str(self._copy), "/")
         else:
-            yield from ("--overlay-src", str(self.root), "--overlay", str(self._upper), str(self._work), "/")
+            for source in filter(None, (self.tools, self.root)):
+                yield from ("--overlay-src", str(source))
+            yield from ("--overlay", str(self._upper), str(self._work), "/")
         # bubblewrap would follow the image's links while the machine's files are in reach, so it gets paths without links.
         rootfs = Rootfs(self._copy if self._copy.is_dir() else self.root)
         for flag, path in (("--proc", "/proc"), ("--dev", "/dev")):
@@ -175,6 +181,8 @@ class ImageRoot(msgspec.Struct, frozen=True):
     def _is_new(self, path: str, host: Path) -> bool:
         """Return whether a file differs from the root's: an overlay also has files of which only the times were changed."""
         before = self.root / path
+        if self.tools is not None and not os.path.lexists(before):
+            before = self.tools / path
         if any((self.root / parent).is_symlink() for parent in parents(path)):
             # A directory took the place of the link, which may lead to this machine's files.
             return True
@@ -196,6 +204,18 @@ def _same_content(one: Path, other: Path) -> bool:
                 return False
             if not data:
                 return True
+
+
+def _add_missing(source: Path, directory: Path) -> None:
+    """Copy what `directory` lacks. A link in place of a directory stays: it may lead to this machine's files."""
+    for entry in os.scandir(source):
+        target = directory / entry.name
+        if not entry.is_dir(follow_symlinks=False):
+            if not os.path.lexists(target):
+                shutil.copy2(entry.path, target, follow_symlinks=False)
+        elif not target.is_symlink():
+            target.mkdir(exist_ok=True)
+            _add_missing(Path(entry.path), target)
 
 
 def _make_accessible(top: Path) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shipwheel.base.model import Bases
 from shipwheel.debian.optional_libraries import needed_sonames
-from shipwheel.errors import CoveredFiles, DamagedBlob, LockError, ProjectError, ProjectWheelError, ShipwheelError, StartStepError
+from shipwheel.errors import CoveredFiles, DamagedBlob, LockError, ProjectError, ProjectWheelError, ShipwheelError, OptionalStepError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.uv_output import FailureKind
@@ -135,7 +135,7 @@ def with_context(request: Request, destination: Destination | None, work: Work[T
     """Return the result of `work` for the resolved request. Raises any ShipwheelError.
 
     `work` runs again if the project's wheel cannot be built but its directory can be taken, if what a Dockerfile copies would replace files
-    of the image, if a step that belongs to the start of a container fails, and if the interpreter that compiles bytecode does not start.
+    of the image, if a step fails that no Dockerfile runs, and if the interpreter that compiles bytecode does not start.
     """
     try:
         return _once(request, destination, work)
@@ -143,7 +143,7 @@ def with_context(request: Request, destination: Destination | None, work: Work[T
         return _once(_from_source(request, error), destination, work)
     except CoveredFiles as error:
         return _once(_without_copies(request, error), destination, work)
-    except StartStepError as error:
+    except OptionalStepError as error:
         return _once(_without_steps(request, error), destination, work)
 
 
@@ -215,9 +215,9 @@ def _without_copies(request: Request, error: CoveredFiles) -> Request:
     return replace(request, settings=replace(request.settings, copy=copy))
 
 
-def _without_steps(request: Request, error: StartStepError) -> Request:
-    """Return the request without steps: the start of a container may have what the build lacks, so this is no reason to build nothing."""
-    request.reporter(Warned(f"the image lacks what a start script would make: {error.message}", error.hint))
+def _without_steps(request: Request, error: OptionalStepError) -> Request:
+    """Return the request without steps: a container or a platform may have what the build lacks, so this is no reason to build nothing."""
+    request.reporter(Warned(f"the image lacks what a step would make: {error.message}", error.hint))
     return replace(request, settings=replace(request.settings, steps=()))
 
 

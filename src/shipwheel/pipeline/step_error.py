@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 
-from shipwheel.errors import BuildError, StartStepError
+from shipwheel.errors import BuildError, OptionalStepError
 from shipwheel.locking.process import Finished
 from shipwheel.pipeline.failed_output import last_lines, write_log
 from shipwheel.project.project import Project
@@ -36,5 +36,5 @@ def step_error(shown: str, finished: Finished, store: Store, project: Project) -
             "Then before-start can run it when a container starts, with a volume for what it writes."
         )
     why = _START_FAILURES.get(finished.code, f"exit status {finished.code}")
-    kind = StartStepError if project.has_only_start_steps else BuildError
+    kind = OptionalStepError if project.has_only_optional_steps else BuildError
     return kind(f"the step {shown} failed ({why}):\n  {last_lines(output)}\n  whole output: {log}", hint=" ".join(hints))

@@ -3,6 +3,7 @@
 They run once, in the image for this machine's processor: files for no processor in particular are right for every platform.
 """
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from shipwheel.build_settings import BuildSettings, StepSettings
+from shipwheel.builder.program_root import SHELL_PACKAGES, unpack_programs
 from shipwheel.builder.step_run import ImageRoot, WrittenFile
-from shipwheel.errors import BuildError, StartStepError
+from shipwheel.errors import BuildError, FetchError, OptionalStepError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.files.entry import is_whiteout
 from shipwheel.files.segment import key_of, source_date_epoch
@@ -40,6 +42,9 @@ __all__ = ["make_step_layers", "with_steps"]
 _VERSION = "1"
 """Part of every key: raise it whenever the same steps write other files."""
 _MAX_PLACEHOLDERS = 20
+_SHELLS = frozenset({"sh", "dash"})
+_STARTS_PROGRAMS = ("os.system", "os.popen", "subprocess.")
+"""The start of the names of functions that may start a shell."""
 _MAX_NAMED = 5
 _STEADY = {"PYTHONHASHSEED": "0", "TZ": "UTC"}
 """Variables that make what a step writes the same each time."""
@@ -103,7 +108,7 @@ def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenF
     """Run the steps in the image of a platform, and yield the files that belong into a layer, as long as the block lasts."""
     project, store = context.project, context.store
     if not is_available():
-        raise (StartStepError if project.has_only_start_steps else BuildError)(
+        raise (OptionalStepError if project.has_only_optional_steps else BuildError)(
             f"{_shown(project.steps)} must run in the image, which needs bubblewrap",
             hint="Build on Linux where bubblewrap works. Or run it before the build, `include` what it writes, and set steps = [].",
         )
@@ -113,7 +118,10 @@ def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenF
     name = key_of("root", platform.parent_manifest, *(layer.descriptor.digest for layer in layers))
     root = unpack_layers(name, layers, store, context.reporter)
     bounds = project.settings.build or BuildSettings()
-    with tempfile.TemporaryDirectory(prefix="shipwheel-", ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="shipwheel-", ignore_cleanup_errors=True) as folder,
+        _shell(context, platform, root.path) as tools,
+    ):
         run = ImageRoot(
             root.path,
             Path(folder).resolve() / "root",
@@ -121,6 +129,7 @@ def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenF
             project.start_directory,
             store.closed,
             Bounds(bounds.max_minutes * 60, bounds.max_gigabytes << 30),
+            tools,
         )
         try:
             run.prepare()
@@ -132,6 +141,34 @@ def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenF
         finally:
             run.remove()
             root.close()
+
+
+@contextmanager
+def _shell(context: BuildContext, platform: Closed, root: Path) -> Iterator[Path | None]:
+    """Yield a root with a shell and its usual programs for steps that may start them, which a composed image lacks.
+
+    None if nothing does, the image has a shell, its base is of no Debian suite, or the archive cannot be reached: then the step says what
+    it misses.
+    """
+    project, suite, target = context.project, platform.resolved.base.suite, platform.resolved.target.platform
+    modules = project.scanner.scan_modules() if project.scanner is not None else ()
+    has_shell = any(os.path.lexists(root / path) for path in ("usr/bin/sh", "bin/sh"))
+    named = any(step.run[0].rpartition("/")[2] in _SHELLS for step in project.steps)
+    wants = named or any(call.startswith(_STARTS_PROGRAMS) for module in modules for call in module.calls)
+    if suite is None or has_shell or not wants:
+        yield None
+        return
+    downloads = context.downloads
+    try:
+        index = downloads.archive.package_index(suite, target)
+        tools = unpack_programs(suite, target, SHELL_PACKAGES, index, downloads.packages, context.store)
+    except FetchError:
+        yield None
+        return
+    try:
+        yield tools.path
+    finally:
+        tools.close()
 
 
 def _run(context: BuildContext, platform: Closed, run: ImageRoot, step: StepSettings) -> None:

@@ -126,9 +126,9 @@ class Project(msgspec.Struct, frozen=True):
         return self.settings.assets
 
     @property
-    def has_only_start_steps(self) -> bool:
-        """True if all steps were found in what the start of a container runs."""
-        return self.settings.steps is None and self.launch is not None and self.launch.steps == self.launch.start_steps
+    def has_only_optional_steps(self) -> bool:
+        """True if all steps were found, and no Dockerfile runs one."""
+        return self.settings.steps is None and self.launch is not None and self.launch.steps == self.launch.optional_steps
 
     @property
     def workers_variable(self) -> str:

@@ -49,14 +49,14 @@ def test_takes_over_the_lines_of_a_dockerfile(tmp_path: Path) -> None:
     launch = launched(tmp_path, {**DJANGO, "Dockerfile": dockerfile}, "django gunicorn")
     given = {"SECRET_KEY": "unused", "CONF": "/app/shop"}
     assert launch.steps == (StepSettings(COLLECT, given), StepSettings(("python", "manage.py", "compress")))
-    assert launch.start_steps == ()
+    assert launch.optional_steps == ()
     assert [note for note in launch.notes if "collectstatic" in note or "compress" in note] == []
 
 
 def test_runs_at_build_what_a_start_script_would_write_beside_the_code(tmp_path: Path) -> None:
     files = {**DJANGO, "Procfile": "web: python manage.py migrate && python manage.py collectstatic --noinput && gunicorn shop.wsgi\n"}
     launch = launched(tmp_path, files, "django gunicorn")
-    assert launch.steps == launch.start_steps == (StepSettings(COLLECT),)
+    assert launch.steps == launch.optional_steps == (StepSettings(COLLECT),)
     assert launch.before_start == (("python", "manage.py", "migrate"),)
 
 
@@ -68,6 +68,13 @@ def test_the_same_step_runs_once(tmp_path: Path) -> None:
     }
     launch = launched(tmp_path, files, "django gunicorn whitenoise")
     assert [step.run for step in launch.steps] == [("python", "manage.py", "collectstatic")]
+
+
+def test_a_build_can_go_without_a_step_that_no_file_names(tmp_path: Path) -> None:
+    """A platform may set the variable that gives the settings their STATIC_ROOT."""
+    settings = "WSGI_APPLICATION = 'shop.wsgi.application'\nif not DEBUG:\n    STATIC_ROOT = 'out'\n"
+    launch = launched(tmp_path, {**DJANGO, "shop/settings.py": settings}, "django gunicorn whitenoise")
+    assert launch.steps == launch.optional_steps == (StepSettings(COLLECT),)
 
 
 def test_a_package_whose_steps_need_its_directory_gets_it(tmp_path: Path) -> None:

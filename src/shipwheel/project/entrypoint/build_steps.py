@@ -27,11 +27,11 @@ def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     built = tuple(found.values())
     for step in _declared(_starts(evidence, scan), launch, evidence):
         found.setdefault(_key(step), step)
-    at_start = tuple(found.values())[len(built) :]
     missing = missing_static_files(launch, evidence, scan.modules) if evidence.has("whitenoise") else ()
     if missing and not any("collectstatic" in step.run for step in found.values()):
         found[missing] = StepSettings(missing)
-    return replace(launch, steps=tuple(found.values()), start_steps=at_start)
+    steps = tuple(found.values())
+    return replace(launch, steps=steps, optional_steps=steps[len(built) :])
 
 
 def _key(step: StepSettings) -> tuple[str, ...]:

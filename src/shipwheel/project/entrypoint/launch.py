@@ -84,8 +84,8 @@ class Launch(msgspec.Struct, frozen=True):
     """Those of `before_start` that run at every start, since a new image may bring more for them to do."""
     steps: tuple[StepSettings, ...] = ()
     """Programs that run in the finished image while it is built, used if the settings name none."""
-    start_steps: tuple[StepSettings, ...] = ()
-    """Those of `steps` that no Dockerfile runs, but the start of a container does."""
+    optional_steps: tuple[StepSettings, ...] = ()
+    """Those of `steps` that no Dockerfile runs: the start of a container does, or the settings seem to want them."""
     front_ends: tuple[FrontEnd, ...] = ()
     """Front ends that are not built: what would build them."""
     include: tuple[str, ...] = ()
