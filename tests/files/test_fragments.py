@@ -45,7 +45,7 @@ def content(data: bytes, raw: bytes) -> Deflated:
 def spliced(it: Deflated) -> bytes:
     made = Spliced(it, "pkg: a/b")
     assert zlib.crc32(b"".join(made)) == it.crc32
-    return b"".join(made.parts)
+    return b"".join(made.parts())
 
 
 def member_of(parts: list[bytes], fragments: list[bytes]) -> bytes:

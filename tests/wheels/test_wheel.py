@@ -26,6 +26,7 @@ from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
 from shipwheel.files.compress import Deflated, deflated
 from shipwheel.files.entry import EntryType
+from shipwheel.files.file_part import FilePart
 from shipwheel.files.segment import Segment, make_segment, uncompressed_chunks
 from shipwheel.store import Store
 from shipwheel.testing.wheels import Member, SmallWheel, zip_bytes
@@ -229,7 +230,7 @@ def test_splices_large_files_without_holding_them(store: Store) -> None:
     entries = {entry.path: entry for entry in source_of(EVERYTHING, store).entries()}
     content = entries[f"{SITE}/small/large.bin"].content
     assert isinstance(content, Deflated)
-    assert isinstance(content.raw, memoryview)
+    assert isinstance(content.raw, FilePart)
 
 
 def test_sorts_entries_and_puts_directories_first(store: Store) -> None:

@@ -8,9 +8,10 @@ import deflate
 import msgspec
 
 from shipwheel.errors import ArchiveError
+from shipwheel.files.file_part import FilePart
 from shipwheel.files.libdeflate import compress
 
-__all__ = ["DAMAGED", "GZIP_HEADER", "HOSTILE", "Deflated", "deflated", "gunzip", "inflate", "member"]
+__all__ = ["DAMAGED", "GZIP_HEADER", "HOSTILE", "Buffer", "Deflated", "deflated", "gunzip", "inflate", "member"]
 
 MAX_WHOLE = 32 << 20
 """Files up to this many bytes are inflated in one call, which is the fastest way; larger ones piece by piece."""
@@ -24,10 +25,14 @@ DAMAGED = "The file is damaged; fetch it again."
 HOSTILE = "The file is hostile; do not use it."
 
 
+Buffer = bytes | bytearray | memoryview | FilePart
+"""Bytes with a length and slices, in memory or in a file."""
+
+
 class Deflated(msgspec.Struct, frozen=True):
     """Raw deflate data (RFC 1951) with the size and CRC-32 that a gzip trailer needs; zip entries have all three."""
 
-    raw: bytes | bytearray | memoryview
+    raw: Buffer
     size: int
     crc32: int
 
@@ -44,7 +49,7 @@ def member(data: bytes) -> bytes:
 
 def _member_parts(content: Deflated) -> tuple[bytes, bytes | bytearray | memoryview, bytes]:
     """Return header, data and trailer of a gzip member; the deflate data is used as it is."""
-    return GZIP_HEADER, content.raw, struct.pack("<II", content.crc32, content.size & 0xFFFFFFFF)
+    return GZIP_HEADER, content.raw[:], struct.pack("<II", content.crc32, content.size & 0xFFFFFFFF)
 
 
 def inflate(content: Deflated, label: str = "") -> Iterator[bytes | bytearray]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shipwheel.files.compress import Buffer
+
 if TYPE_CHECKING:
     import ctypes
 
 __all__ = ["LastBlock", "inflate_blocks", "inflate_blocks_slowly"]
-
-Buffer = bytes | bytearray | memoryview
 
 _INPUT = 1 << 20
 _OUTPUT = 256 << 10

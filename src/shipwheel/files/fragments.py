@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import deflate
 
 from shipwheel.errors import ArchiveError
-from shipwheel.files.compress import DAMAGED, HOSTILE, Deflated
+from shipwheel.files.compress import DAMAGED, HOSTILE, Buffer, Deflated
 from shipwheel.files.deflate_blocks import LastBlock, inflate_blocks
 from shipwheel.files.libdeflate import compress
 
@@ -23,6 +23,7 @@ _EMPTY_BLOCK = b"\x00\x00\xff\xff"
 _LAST_BLOCK = b"\x03\x00"
 """An empty last block with fixed codes."""
 _PIECE = 4 << 20
+_COPIED = 1 << 20
 
 
 def end_of_member(crc32: int, size: int) -> bytes:
@@ -42,7 +43,7 @@ def fragment(data: bytes) -> bytes:
 
 
 class Spliced:
-    """Deflate data that becomes a fragment while its uncompressed bytes are iterated over; `parts` are complete after that.
+    """Deflate data that becomes a fragment: iterate over its uncompressed bytes to the end, then over `parts`, the compressed ones.
 
     Raise ArchiveError if the bytes do not match their size or CRC-32.
     """
@@ -50,11 +51,13 @@ class Spliced:
     def __init__(self, content: Deflated, label: str = "") -> None:
         self._content = content
         self._label = label
-        self.parts: tuple[bytes | memoryview, ...] = ()
+        # A small file is read once. A large one is read again for `parts`.
+        self._raw = memoryview(content.raw[:]) if len(content.raw) <= _COPIED else content.raw
+        self._last: LastBlock | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         content, crc, size = self._content, 0, 0
-        blocks = inflate_blocks(content.raw)
+        blocks = inflate_blocks(self._raw)
         try:
             while True:
                 piece = next(blocks)
@@ -69,22 +72,33 @@ class Spliced:
             raise ArchiveError(f"{self._label}: compressed data is damaged ({error})", hint=DAMAGED) from error
         if size != content.size or crc != content.crc32:
             raise ArchiveError(f"{self._label}: compressed data does not match its checksum", hint=DAMAGED)
-        self.parts = _without_end(content.raw, last)
+        self._last = last
+
+    def parts(self) -> Iterator[bytes | bytearray | memoryview]:
+        """Yield the fragment in pieces; nothing before the uncompressed bytes were read."""
+        return _without_end(self._raw, self._last) if self._last is not None else iter(())
 
 
-def _without_end(raw: bytes | bytearray | memoryview, last: LastBlock) -> tuple[bytes | memoryview, ...]:
-    view = memoryview(raw)
+def _without_end(raw: Buffer, last: LastBlock) -> Iterator[bytes | bytearray | memoryview]:
     at, bit = divmod(last.start, 8)
-    unused = 8 * len(view) - last.end
-    changed = bytearray(view[at : at + 1])
+    end = len(raw) - 1
+    unused = 8 * len(raw) - last.end
+    changed = bytearray(raw[at : at + 1])
     changed[0] &= ~(1 << bit)
-    rest: tuple[bytes | memoryview, ...] = ()
-    if at + 1 < len(view):
-        rest = (view[at + 1 : -1], bytes([view[-1] & 0xFF >> unused]))
-    else:
+    if at == end:
         changed[0] &= 0xFF >> unused
+    yield from _pieces(raw, 0, at)
+    yield changed
+    if at < end:
+        yield from _pieces(raw, at + 1, end)
+        yield bytes([raw[end:][0] & 0xFF >> unused])
     # The header of the empty block takes three bits.
-    return (view[:at], bytes(changed), *rest, b"\0" if unused < 3 else b"", _EMPTY_BLOCK)
+    yield (b"\0" if unused < 3 else b"") + _EMPTY_BLOCK
+
+
+def _pieces(raw: Buffer, start: int, stop: int) -> Iterator[bytes | bytearray | memoryview]:
+    for at in range(start, stop, _COPIED):
+        yield raw[at : min(at + _COPIED, stop)]
 
 
 def inflate_fragments(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

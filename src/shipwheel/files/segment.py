@@ -51,7 +51,7 @@ SEGMENT_RECORD, _FOREIGN = "segment", "told"
 
 _MAX_TIME = 0o77777777777
 _FRAGMENT_BYTES = 512 << 10
-_MAX_IN_MEMORY = 64 << 20
+_MAX_IN_MEMORY = 8 << 20
 _HEADER_BYTES = 4
 
 
@@ -258,7 +258,7 @@ class _SegmentWriter:
                 self._observe(piece)
             if inspected:
                 self._inspect(path, copy)
-        for part in spliced.parts:
+        for part in spliced.parts():
             self._blob.write(part)
         self._write(tar.padding(content.size))
 

@@ -1,14 +1,15 @@
 """A stored segment without some of its files, for layers in which a later segment has files of the same paths."""
 
-import io
 import tarfile
 from collections.abc import Iterator
 from functools import cached_property
+from typing import BinaryIO, cast
 
 import msgspec
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files.entry import EntryType, FileEntry, spooled_file
+from shipwheel.files.file_part import ChunkReader
 from shipwheel.files.segment import Segment, key_of, uncompressed_chunks
 from shipwheel.store import Store
 
@@ -37,7 +38,7 @@ class TrimmedSegment(msgspec.Struct, frozen=True, dict=True):
         for path, directory in self.segment.directories.items():
             yield FileEntry(path, EntryType.DIRECTORY, directory.mode, uid=directory.uid, gid=directory.gid)
         chunks = uncompressed_chunks(self.segment, self.store)
-        with tarfile.open(fileobj=_Chunks(chunks), mode="r|", encoding="utf-8") as archive:
+        with tarfile.open(fileobj=cast(BinaryIO, ChunkReader(chunks)), mode="r|", encoding="utf-8") as archive:
             for member in archive:
                 if member.name not in self.paths:
                     yield from self._entry(archive, member)
@@ -57,18 +58,3 @@ class TrimmedSegment(msgspec.Struct, frozen=True, dict=True):
             )
         kind = EntryType.HARDLINK if member.islnk() else EntryType.SYMLINK
         yield FileEntry(member.name, kind, member.mode, target=member.linkname, uid=member.uid, gid=member.gid)
-
-
-class _Chunks(io.RawIOBase):
-    """The chunks of a segment as a stream."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        super().__init__()
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int = -1, /) -> bytes:
-        while not self._rest and (chunk := next(self._chunks, None)) is not None:
-            self._rest = chunk
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data

@@ -10,6 +10,7 @@ import io
 import posixpath
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 import msgspec
@@ -17,7 +18,8 @@ import msgspec
 from shipwheel.digest import Digest
 from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.compress import Deflated, inflate
-from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file, parents, read_content
+from shipwheel.files.entry import EntryType, FileEntry, LazyContent, checked_path, directory, file, parents, read_content
+from shipwheel.files.file_part import ChunkReader
 from shipwheel.files.segment import key_of
 from shipwheel.store import Store
 from shipwheel.venv import PYTHON, VENV, Paths
@@ -36,6 +38,9 @@ __all__ = ["Compiler", "WheelSource"]
 
 _INSTALLER = "INSTALLER"
 """The metadata file that names the installer; one in the wheel is replaced."""
+
+_MAX_SOURCE_BYTES = 4 << 20
+"""The modules that are in memory together until they are compiled have about this many bytes."""
 
 
 class Compiler(Protocol):
@@ -117,10 +122,11 @@ class WheelSource(msgspec.Struct, frozen=True):
             return
         modules = f"{self.paths.site_packages}/"
         sources = [entry for entry in installed if entry.path.endswith(".py") and entry.path.startswith(modules)]
-        compiled = self.compiler.compile([(f"/{entry.path}", self._bytes(entry)) for entry in sources])
-        for entry, content in zip(sources, compiled, strict=True):
-            if content is not None:
-                yield FileEntry(pyc_path(entry.path, self.paths.minor), EntryType.FILE, 0o644, content)
+        for batch in _batches(sources):
+            compiled = self.compiler.compile([(f"/{entry.path}", self._bytes(entry)) for entry in batch])
+            for entry, content in zip(batch, compiled, strict=True):
+                if content is not None:
+                    yield FileEntry(pyc_path(entry.path, self.paths.minor), EntryType.FILE, 0o644, content)
 
     def _directories(self, entries: Sequence[FileEntry]) -> Iterator[FileEntry]:
         from shipwheel.wheels.zip_archive import HINT
@@ -131,12 +137,32 @@ class WheelSource(msgspec.Struct, frozen=True):
         yield from (directory(path) for path in sorted(directories))
 
     def _inflated(self, entry: FileEntry) -> FileEntry:
-        return FileEntry(entry.path, entry.type, entry.mode, self._bytes(entry))
+        content = entry.content
+        if not isinstance(content, Deflated):
+            return entry
+        return FileEntry(entry.path, entry.type, entry.mode, LazyContent(content.size, partial(self._open, entry.path, content)))
+
+    def _open(self, path: str, content: Deflated) -> BinaryIO:
+        return io.BufferedReader(ChunkReader(inflate(content, f"{self.label}: {path}")))
 
     def _bytes(self, entry: FileEntry) -> bytes:
         if isinstance(entry.content, Deflated):
             return b"".join(inflate(entry.content, f"{self.label}: {entry.path}"))
         return read_content(entry.content)
+
+
+def _batches(sources: Sequence[FileEntry]) -> Iterator[list[FileEntry]]:
+    """Yield the entries in order, some megabytes at a time."""
+    batch: list[FileEntry] = []
+    size = 0
+    for entry in sources:
+        batch.append(entry)
+        size += len(entry.content) if isinstance(entry.content, bytes) else entry.content.size
+        if size >= _MAX_SOURCE_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _prepare(source: "WheelFile", archive: "ZipArchive") -> None:

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,6 +22,7 @@ import msgspec
 from shipwheel.errors import ArchiveError
 from shipwheel.files.compress import Deflated
 from shipwheel.files.entry import Content, LazyContent, checked_path, parents
+from shipwheel.files.file_part import ChunkReader, FilePart, OpenFile
 
 __all__ = ["HINT", "ZipArchive", "open_zip", "zip_errors"]
 
@@ -30,6 +32,7 @@ _MAX_RATIO = 300
 """A large file that unpacks to more than this many times its size is a zip bomb; deflate's own limit is 1032."""
 
 _SMALL_BYTES = 64 << 20
+_PIECE = 1 << 20
 _LOCAL = struct.Struct("<4s5H3I2H")
 _SIGNATURE, _END = b"PK\7\x08", b"PK\5\6"
 _CENTRAL_BYTES, _END_BYTES, _LOCATOR_BYTES = 46, 22, 20
@@ -37,39 +40,34 @@ _ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x1, 0x8, 0x800
 
 
 class ZipArchive(msgspec.Struct, frozen=True):
-    """A checked zip file and its bytes; `zip.filelist` has its members."""
+    """A checked zip file; `zip.filelist` has its members. Their contents are read from `file` when they are needed."""
 
     zip: zipfile.ZipFile
-    data: memoryview
+    file: OpenFile
     filename: str
 
     def content(self, name: str) -> Content:
         """Return the content of a member without inflating it. Raise ArchiveError if stored bytes do not match their checksum."""
         info = self.zip.getinfo(name)
-        start = _start(self.data, info)
-        raw = self.data[start : start + info.compress_size]
+        # The last four bytes of the header are the lengths of name and extra field.
+        name_and_extra = struct.unpack("<HH", self.file.read(info.header_offset + _LOCAL.size - 4, 4))
+        raw = FilePart(self.file, info.header_offset + _LOCAL.size + sum(name_and_extra), info.compress_size)
         if info.compress_type == zipfile.ZIP_DEFLATED:
             return Deflated(raw, info.file_size, info.CRC)
-        if deflate.crc32(raw) != info.CRC:
+        crc = 0
+        for piece in _pieces(raw):
+            crc = deflate.crc32(piece, crc)
+        if crc != info.CRC:
             raise ArchiveError(f"{self.filename}: {name} does not match its checksum", hint=HINT)
-        return bytes(raw) if info.file_size <= _SMALL_BYTES else LazyContent(info.file_size, lambda: io.BufferedReader(_View(raw)))
+        return LazyContent(info.file_size, partial(_open, raw))
 
 
-class _View(io.RawIOBase):
-    """Part of the archive as a stream."""
+def _pieces(raw: FilePart) -> Iterator[bytes]:
+    return (raw[start : start + _PIECE] for start in range(0, len(raw), _PIECE))
 
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: object) -> int:
-        target = cast(memoryview, buffer)
-        piece = self._data[: len(target)]
-        target[: len(piece)] = piece
-        self._data = self._data[len(piece) :]
-        return len(piece)
+def _open(raw: FilePart) -> BinaryIO:
+    return io.BufferedReader(ChunkReader(_pieces(raw)))
 
 
 @contextmanager
@@ -87,11 +85,10 @@ def open_zip(path: Path, filename: str) -> Iterator[ZipArchive]:
     with path.open("rb") as stream:
         with zip_errors(filename):
             opened = zipfile.ZipFile(cast(BinaryIO, stream))
-            # Entries hold views of the map, which is closed when the last of them is garbage.
-            data = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-            _check(opened, data, filename)
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
+                _check(opened, data, filename)
         with opened:
-            yield ZipArchive(opened, data, filename)
+            yield ZipArchive(opened, OpenFile(path), filename)
 
 
 def _check(opened: zipfile.ZipFile, data: memoryview, filename: str) -> None:
