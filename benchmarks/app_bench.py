@@ -195,7 +195,7 @@ def _facts(prepared: Prepared, supply: Supply, say: Say) -> Section:
     plain = sizes(json.loads(replace(bench, flags=("--no-bytecode",)).build().output))
     bench.clean()
     peaks["amd64 + arm64"] = replace(bench, platforms=BOTH).memory()
-    rows = [[f"peak memory, cold, {name}", megabytes(peak)] for name, peak in peaks.items()]
+    rows = [[f"peak memory, cold, {name}", megabytes(peak.tree)] for name, peak in peaks.items()]
     rows += [
         ["base, compressed", megabytes(found["base"])],
         ["of that, bytecode of the standard library", megabytes(found["base"] - plain["base"])],

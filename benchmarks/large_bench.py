@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measure import Cost, median, run
+from measure import Cost, Peak, median, run
 from ours import BOTH, NATIVE, Bench, sizes
 from supply import Supply, environment, fresh, locked_files, warm
 from table import Section, megabytes, ratio, seconds
@@ -105,7 +105,7 @@ def _floor(root: Path, document: Mapping[str, Any], wheels: Path) -> Cost:
     return run([*argv, "--find-links", str(wheels), *wanted], env=env, cwd=root, log=root / "log")
 
 
-def _notes(document: Mapping[str, Any], peak: int) -> list[str]:
+def _notes(document: Mapping[str, Any], peak: Peak) -> list[str]:
     notes = []
     for image in document["images"]:
         found = sizes({"images": [image]}, image["platform"])
@@ -116,7 +116,7 @@ def _notes(document: Mapping[str, Any], peak: int) -> list[str]:
         )
     return [
         *notes,
-        f"Peak memory, cold, amd64 + arm64: {megabytes(peak)} MB.",
+        f"Peak memory, cold, amd64 + arm64: {megabytes(peak.tree)} MB, the largest process {megabytes(peak.process)}.",
         "Cold: downloads and wheels built of sdists are in the store, and nothing that is made of them.",
         "shipwheel composes the base, compiles the bytecode and validates all layers in that time.",
         "uv installs the same wheels from this disk with an empty cache, for one platform, and makes no image: the floor to compare with.",

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CommandFailed", "Cost", "cpu_of_tree", "median", "peak_memory", "run", "wait_until_idle"]
+__all__ = ["CommandFailed", "Cost", "Peak", "cpu_of_tree", "median", "peak_memory", "run", "wait_until_idle"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -26,6 +26,14 @@ class Cost:
     wall: float
     cpu: float
     output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The most bytes that all processes held together at one time, and that one process held. Shared pages count once (PSS)."""
+
+    tree: int
+    process: int
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Cost:
@@ -51,21 +59,22 @@ def median(costs: Iterable[Cost]) -> Cost:
     return Cost(statistics.median(cost.wall for cost in known), statistics.median(cost.cpu for cost in known))
 
 
-def peak_memory(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> int:
-    """Return the largest number of bytes that a command and its children held at one time. Shared pages count once (PSS).
+def peak_memory(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Peak:
+    """Run a command. Return the peak of its memory and that of its children.
 
     Memory is sampled, which takes time: do not time the same run.
     """
     process = subprocess.Popen(
         argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    peak = 0
+    peak = Peak(0, 0)
     ended = threading.Event()
 
     def sample() -> None:
         nonlocal peak
         while not ended.wait(0.03):
-            peak = max(peak, sum(_proportional(pid) for pid in _tree([process.pid])))
+            sizes = [_proportional(pid) for pid in _tree([process.pid])]
+            peak = Peak(max(peak.tree, sum(sizes)), max(peak.process, *sizes))
 
     sampler = threading.Thread(target=sample)
     sampler.start()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from measure import Cost, peak_memory, run
+from measure import Cost, Peak, peak_memory, run
 from supply import SHIPWHEEL, Supply, shipwheel_env
 
 __all__ = ["BOTH", "NATIVE", "Bench", "blobs", "change_dependency", "edit", "sizes"]
@@ -71,8 +71,8 @@ class Bench:
         self.written[name] = json.loads(cost.output)["pushed"]["uploaded"] if self.registry else new
         return cost
 
-    def memory(self) -> int:
-        """Return the peak memory of the same build in bytes."""
+    def memory(self) -> Peak:
+        """Return the peak memory of the same build."""
         return peak_memory(self.argv, env=shipwheel_env(self.store, self.supply), cwd=self.root)
 
 

@@ -93,7 +93,7 @@ def main() -> None:
         "each": {label: [round(cost.wall, 2) for cost in known] for label, known in costs.items()},
         "cpu-seconds": {label: round(median(known).cpu, 2) for label, known in costs.items() if "docker" not in label},
         "megabytes-a-second": {label: round(size / median(known).wall, 1) for label, known in costs.items()},
-        "peak-memory-mb": round(peak / 1e6, 1),
+        "peak-memory-mb": round(peak.tree / 1e6, 1),
     }
     text = json.dumps(report, indent=2)
     print(text)

@@ -117,7 +117,7 @@ def locked_files(path: Path) -> Iterator[LockedFile]:
         for file in [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]:
             yield LockedFile(_filename(file), _digest(file["hashes"]["sha256"]))
     for base in data["tool"]["shipwheel"].get("base", {}).values():
-        for package in base["packages"]:
+        for package in (*base["packages"], *([base["init"]] if "init" in base else [])):
             yield LockedFile(package["filename"], _digest(package["sha256"]), package["archive"])
 
 
