@@ -30,7 +30,7 @@ LEAVES |= {
     "store_prune",
     "store_sessions",
 }
-LEAVES |= {"made_files", "user_dirs", "user_files", "venv", "versions"}
+LEAVES |= {"made_files", "user_dirs", "timeline", "user_files", "venv", "versions"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -56,10 +56,11 @@ BELOW = {
     "user_dirs": set(),
     "venv": set(),
     "versions": set(),
-    "store": {"decoding", "digest", "errors", "store_sessions"},
+    "store": {"decoding", "digest", "errors", "store_sessions", "timeline"},
     "store_contents": {"decoding", "store_sessions"},
     "store_prune": {"directory_cache", "store_contents", "store_sessions"},
     "store_sessions": {"file_lock"},
+    "timeline": {"events"},
     "file_lock": set(),
     "user_files": {"errors"},
     "setting_values": {"container_path", "linux_signals", "venv"},

@@ -20,6 +20,7 @@ from shipwheel.digest import Digest, as_digest, hash_digest
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.store_sessions import note_use, open_session
+from shipwheel.timeline import piece
 
 __all__ = ["NO_SPACE", "BlobWriter", "Store", "default_root", "store_write_error"]
 
@@ -56,7 +57,8 @@ class BlobWriter:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes. Raise StoreError if the disk is full."""
         self._store.check_open()
-        self._hash.update(data)
+        with piece("hash"):
+            self._hash.update(data)
         try:
             self._stream.write(data)
         except OSError as error:
@@ -131,7 +133,8 @@ class Store:
         checksum = hashlib.sha256()
         with self.open(digest) as stream:
             while data := self._read(stream):
-                checksum.update(data)
+                with piece("hash"):
+                    checksum.update(data)
                 yield data
         if hash_digest(checksum) != digest:
             self.discard(digest)

@@ -1,6 +1,7 @@
 """What `shipwheel build` and `shipwheel plan` print, offline."""
 
 import gzip
+import json
 import re
 import shlex
 from itertools import pairwise
@@ -100,3 +101,17 @@ def test_variables_of_the_trial_need_a_trial(world: World) -> None:
     done = world.run("build", world.app("small\n"), "--check-env", "TOKEN=1")
     assert done.code == 2
     assert "--check-env and --check-env-file need --check" in done.err
+
+
+def test_the_timeline_has_each_stage_and_the_platforms_of_layers(world: World) -> None:
+    place = world.app("small\n", settings=SETTINGS)
+    done = world.run("build", place, "--platform", "linux/amd64", "-o", "a.oci", "--timeline", world.root / "t.json")
+    assert done.code == 0, done.err
+    events = [event for event in json.loads((world.root / "t.json").read_text())["traceEvents"] if event["ph"] == "X"]
+    wanted = {"start", "lock", "base", "fetch", "wheels", "system", "write", "validate"}
+    assert wanted <= {event["name"] for event in events if event["cat"] == "stage"}
+    wanted = {"resolve", "plan", "download", "layer", "segment", "bytecode", "prove", "validate layer"}
+    assert wanted <= {event["name"] for event in events if event["cat"] == "work"}
+    assert {"hash", "compress"} <= {event["name"] for event in events if event["cat"] == "piece"}
+    layers = {event["args"]["about"]: event["args"].get("platforms") for event in events if event["name"] == "layer"}
+    assert layers["small 1.0"] == ["linux/amd64"]

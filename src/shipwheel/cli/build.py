@@ -14,6 +14,7 @@ from shipwheel.cli.options import project_options, request_from
 from shipwheel.cli.terminal import Terminal
 from shipwheel.cli.text import columns
 from shipwheel.errors import UsageError
+from shipwheel.timeline import recorded
 
 if TYPE_CHECKING:
     from shipwheel.events import Reporter
@@ -98,6 +99,13 @@ class _Trial(msgspec.Struct, frozen=True):
     help="File of NAME=VALUE lines for the trial of --check alone; repeatable.",
     group="Destination",
 )
+@option(
+    "--timeline",
+    metavar="FILE.json",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write when each stage began and ended, for Perfetto or chrome://tracing.",
+    group="Timing",
+)
 @option("--all", "everything", is_flag=True, help="Build every member of the uv workspace at PATH that has a command.", group="Workspace")
 @option(
     "--shard",
@@ -106,7 +114,15 @@ class _Trial(msgspec.Struct, frozen=True):
     group="Workspace",
 )
 def command(
-    terminal: Terminal, path: Path, push: bool, load: str | None, check: str | None, everything: bool, shard: str | None, **flags: Any
+    terminal: Terminal,
+    path: Path,
+    push: bool,
+    load: str | None,
+    check: str | None,
+    timeline: Path | None,
+    everything: bool,
+    shard: str | None,
+    **flags: Any,
 ) -> int:
     """Build, deliver, validate; print the digest reference on standard output, everything else on standard error."""
     tried = _trial(check, flags.pop("check_env"), flags.pop("check_env_files"))
@@ -116,11 +132,14 @@ def command(
         raise UsageError("--shard needs --all", hint="A shard is a part of a workspace: add --all.")
 
     def build_one(one: Path, own_flags: dict[str, Any]) -> "tuple[Delivered, str]":
-        return _deliver(one, load, push, tried, own_flags, terminal.report)
+        with recorded(timeline, terminal.report) as report:
+            return _deliver(one, load, push, tried, own_flags, report)
 
     if everything:
         from shipwheel.cli.build_all import build_all, parse_shard
 
+        if timeline is not None:
+            raise UsageError("--timeline and --all cannot be combined", hint="Record the build of one member: name its directory.")
         return build_all(path, parse_shard(shard or "1/1"), flags, build_one, _document, terminal)
     started = time.monotonic()
     delivered, reference = build_one(path, flags)

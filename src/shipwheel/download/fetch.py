@@ -33,6 +33,7 @@ from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
 from shipwheel.file_lock import lock_file
 from shipwheel.store import CHUNK, Store, store_write_error
+from shipwheel.timeline import span
 
 if TYPE_CHECKING:
     import httpx
@@ -188,7 +189,7 @@ def _fetch_one(client: "httpx.Client", item: Download, progress: _Progress, serv
     if not item.urls:
         raise FetchError(f"{item.label}: the lock has no URL for it", hint="Run `shipwheel lock` again.")
     context = Context(client, item.label, item.size, servers, progress)
-    with _open_partial(store, item.digest) as stream:
+    with span("download", item.label), _open_partial(store, item.digest) as stream:
         if store.has(item.digest):
             # Another process has fetched it in the meantime.
             store.partial(item.digest).unlink(missing_ok=True)

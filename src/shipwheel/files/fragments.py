@@ -15,6 +15,7 @@ from shipwheel.errors import ArchiveError
 from shipwheel.files.compress import DAMAGED, HOSTILE, Buffer, Deflated
 from shipwheel.files.deflate_blocks import LastBlock, inflate_blocks
 from shipwheel.files.libdeflate import compress
+from shipwheel.timeline import piece as timed
 
 __all__ = ["Spliced", "end_of_member", "fragment", "inflate_fragments"]
 
@@ -60,7 +61,8 @@ class Spliced:
         blocks = inflate_blocks(self._raw)
         try:
             while True:
-                piece = next(blocks)
+                with timed("inflate"):
+                    piece = next(blocks)
                 crc = deflate.crc32(piece, crc)
                 size += len(piece)
                 if size > content.size:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import deflate
 
+from shipwheel.timeline import piece
+
 if TYPE_CHECKING:
     import ctypes
 
@@ -19,6 +21,11 @@ LEVEL = 6
 
 def compress(data: bytes) -> bytes:
     """Compress to raw deflate data."""
+    with piece("compress"):
+        return _compress(data)
+
+
+def _compress(data: bytes) -> bytes:
     if _library() is None:
         return bytes(deflate.deflate_compress(data, LEVEL))
     try:

@@ -24,6 +24,7 @@ from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import EntryType, FileEntry, LazyContent, Source, checked_path, is_whiteout
 from shipwheel.files.fragments import Spliced, fragment, inflate_fragments
 from shipwheel.store import BlobWriter, Store
+from shipwheel.timeline import span
 
 __all__ = [
     "LAYOUT_VERSION",
@@ -138,7 +139,7 @@ class Observer(Protocol):
 
 def make_segment(source: Source, store: Store, observer: Observer | None = None) -> Segment:
     """Write the segment of a source into the store. Raise ArchiveError if its entries are malformed."""
-    with store.writer() as blob:
+    with span("segment", source.label), store.writer() as blob:
         writer = _SegmentWriter(blob, source.label, observer)
         for entry in source.entries():
             writer.add(entry)

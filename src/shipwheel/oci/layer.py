@@ -34,6 +34,7 @@ from shipwheel.files.segment import (
 from shipwheel.files.trimmed import TrimmedSegment
 from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, MEDIA_TYPE_LAYER_ZSTD, Descriptor
 from shipwheel.store import Store
+from shipwheel.timeline import LAYERS, piece, span
 
 __all__ = [
     "ANNOTATION_KEY",
@@ -155,6 +156,11 @@ def make_layer(spec: LayerSpec, store: Store) -> Layer:
     The diff_id is the digest of the uncompressed bytes, so segments that already exist are inflated again. A layer with one new segment
     is hashed while that segment is made.
     """
+    with span(LAYERS, spec.name, key=spec.key):
+        return _make_layer(spec, store)
+
+
+def _make_layer(spec: LayerSpec, store: Store) -> Layer:
     hasher = _LayerHasher(store) if len(spec.sources) == 1 else None
     whole = [find_segment(source.key, store) or make_segment(source, store, hasher) for source in spec.sources]
     check_kinds(whole)
@@ -219,7 +225,8 @@ class _LayerHasher:
         self.head = self._store.add(GZIP_HEADER + (fragment(headers) if headers else b""))
 
     def update(self, data: bytes | bytearray, /) -> None:
-        self.hash.update(data)
+        with piece("hash"):
+            self.hash.update(data)
         self._crc32 = deflate.crc32(data, self._crc32)
         self.size += len(data)
 
@@ -249,6 +256,7 @@ def _digest_and_size(parts: Sequence[Digest], store: Store) -> tuple[Digest, int
     checksum, size = hashlib.sha256(), 0
     for part in parts:
         for chunk in store.chunks(part):
-            checksum.update(chunk)
+            with piece("hash"):
+                checksum.update(chunk)
             size += len(chunk)
     return hash_digest(checksum), size

@@ -41,6 +41,7 @@ from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
 from shipwheel.request import Request
+from shipwheel.timeline import belongs, span
 from shipwheel.wheels.bytecode import Interpreter, OtherInterpreter
 
 if TYPE_CHECKING:
@@ -119,10 +120,14 @@ def retry_damaged(request: Request, work: Callable[[], T]) -> T:
 def _build(request: Request, destination: Destination | None) -> Built:
     def work(context: BuildContext, resolution: Resolution, current: Request) -> Built:
         _report_notes(current, resolution.project)
-        layered = make_app_layers(context, _plan_apps(context, resolution))
-        closed = complete(context, layered)
+        with span("plan"):
+            planned = _plan_apps(context, resolution)
+        closed = complete(context, make_app_layers(context, planned))
+        for platform in closed:
+            for spec in platform.layers:
+                belongs(spec.key, str(platform.resolved.target.platform))
         try:
-            platforms = tuple(_finish(context, prove_image(context, platform)) for platform in closed)
+            platforms = tuple(_finish(context, _proved(context, platform)) for platform in closed)
         finally:
             _warn_of_missed_libraries(context, closed)
         resolution = _pin(current, resolution, platforms, context.local.current)
@@ -148,7 +153,8 @@ def with_context(request: Request, destination: Destination | None, work: Work[T
 
 
 def _once(request: Request, destination: Destination | None, work: Work[T]) -> T:
-    bases, resolution = _resolve(request)
+    with span("resolve"):
+        bases, resolution = _resolve(request)
 
     def attempt(interpreter: Interpreter | None = None) -> T:
         with build_context(request, bases, resolution, destination, interpreter) as context:
@@ -303,6 +309,11 @@ def _warn_of_missed_libraries(context: BuildContext, platforms: Sequence[Closed]
         message = f"{', '.join(missing)}: no package was found, but the mirror's list of files of {' and '.join(lists)} is out of date"
         hint = "Build with --upgrade-base in some hours, when the mirror is complete, or with another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
         context.reporter(Warned(message, hint))
+
+
+def _proved(context: BuildContext, platform: Closed) -> Proved:
+    with span("prove", str(platform.resolved.target.platform)):
+        return prove_image(context, platform)
 
 
 def _finish(context: BuildContext, platform: Proved) -> BuiltPlatform:

@@ -20,6 +20,7 @@ from shipwheel.registry.referrers import add_referrer
 from shipwheel.registry.repository import Document, Repository
 from shipwheel.registry.upload import Uploader
 from shipwheel.store import Store
+from shipwheel.timeline import span
 
 __all__ = ["STAGE", "Push", "Traffic"]
 
@@ -226,7 +227,8 @@ class Push:
         if self._failed.is_set():
             raise _Skipped("skipped after another blob failed")
         try:
-            outcome = self._transfer(blob, origins)
+            with span("push blob", blob.descriptor.digest[:19]):
+                outcome = self._transfer(blob, origins)
         except BaseException:
             self._failed.set()
             raise

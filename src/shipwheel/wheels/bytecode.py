@@ -21,6 +21,7 @@ from shipwheel.errors import BuildError
 from shipwheel.files.compress import Deflated, deflated
 from shipwheel.files.entry import EntryType, FileEntry, Source, read_content
 from shipwheel.files.segment import LAYOUT_VERSION, key_of
+from shipwheel.timeline import span
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
 __all__ = ["BytecodeCompiler", "BytecodeSource", "Interpreter", "OtherInterpreter", "pyc_path"]
@@ -169,7 +170,7 @@ class BytecodeCompiler:
         cached = self.cache.get(keys)
         missing = [(key, source) for key, source in zip(keys, sources, strict=True) if key not in cached]
         for batch in _batches(missing):
-            with self._worker() as worker:
+            with span("bytecode", f"{len(batch)} modules"), self._worker() as worker:
                 compiled = worker.compile([source for _, source in batch])
             fresh = [(key, deflated(data)) for (key, _), data in zip(batch, compiled, strict=True)]
             self.cache.put(fresh)

@@ -18,6 +18,7 @@ from shipwheel.oci.read.layer_stream import MAX_UNPACKED, Allowance
 from shipwheel.oci.validate.documents import Documents, StatedImage, StatedLayer, digest_of_file
 from shipwheel.oci.validate.layers import CHECK_VERSION, LayerFacts, check_layer
 from shipwheel.store import Store
+from shipwheel.timeline import span
 
 __all__ = ["ImageReport", "Report", "validate", "validate_files"]
 
@@ -108,7 +109,7 @@ def _facts(layer: StatedLayer, allowance: Allowance, store: Store | None, rehash
 
 def _check_layer(layer: StatedLayer, allowance: Allowance) -> LayerFacts:
     algorithm = layer.digest.partition(":")[0] if layer.has_digest else "sha256"
-    with layer.file.open() as stream:
+    with span("validate layer", layer.digest[:19]), layer.file.open() as stream:
         return check_layer(stream, layer.file.size, algorithm, layer.compression, allowance)
 
 
