@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 from shipwheel.versions import normalized
 
-__all__ = ["COMMON_PACKAGES", "PACKAGE_OF_MODULE", "did_you_mean", "similar_names"]
+__all__ = ["COMMON_PACKAGES", "GENERATED_SUFFIXES", "PACKAGE_OF_MODULE", "did_you_mean", "similar_names"]
 
+GENERATED_SUFFIXES = ("_pb2", "_pb2_grpc")
+"""The ends of the names of modules that protoc generates: no package brings them."""
 PACKAGE_OF_MODULE = {
     "pkg_resources": "setuptools<81",
     "distutils": "setuptools",

@@ -54,6 +54,14 @@ def test_a_module_that_the_user_vouches_for(world: World) -> None:
     assert world.build(folder).code == 0
 
 
+def test_a_module_that_a_step_makes_is_there_and_one_that_none_makes_gets_its_next_step(world: World) -> None:
+    folder = app(world, {"main.py": "import hello_pb2\n"})
+    ran = world.build(folder)
+    assert ran.code == 8
+    assert "protoc makes hello_pb2 from a .proto file" in ran.err
+    assert "ignore-imports" not in ran.err
+
+
 def test_a_package_that_brings_it_under_another_name(world: World) -> None:
     world.add(SmallWheel("other", files={"nowhere/__init__.py": ""}))
     folder = app(world, {"main.py": "import nowhere\n"})

@@ -13,11 +13,12 @@ import msgspec
 from shipwheel.errors import MissingImports
 from shipwheel.files.segment import Segment
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.protobuf import generated_modules
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
-from shipwheel.similar import PACKAGE_OF_MODULE
+from shipwheel.similar import GENERATED_SUFFIXES, PACKAGE_OF_MODULE
 from shipwheel.venv import Paths
 
 __all__ = ["MissingImport", "check_imports", "imports_of", "missing_imports"]
@@ -49,6 +50,7 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     left_out = {name: pattern for name in names if name not in outer and (pattern := _left_out(project, name))}
     folders = {name: folder for name in names if name not in {*outer, *left_out} and (folder := _folder(project, name))}
     others = tuple(name for name in names if name not in {*outer, *left_out, *folders})
+    generated = [name for name in others if name.endswith(GENERATED_SUFFIXES)]
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
     if outer:
@@ -64,7 +66,12 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
         settings.append(("env", {"PYTHONPATH": path}))
         where = "in a directory that is not on the import path"
         hints.append(f'The project has {", ".join(folders)} {where}: set env = {{PYTHONPATH = "{path}"}}, or require it as a package.')
-    if others:
+    if generated:
+        hints.append(
+            f"protoc makes {', '.join(generated)} from a .proto file: run `python -m grpc_tools.protoc` in a step of the setting `steps`, "
+            "or before the build."
+        )
+    if len(others) > len(generated):
         ignored = ", ".join(f'"{name}"' for name in others)
         hints.append(
             "Add the packages that bring them to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
@@ -123,7 +130,7 @@ def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -
         for name, line in module.required:
             top = name.partition(".")[0]
             wanted.setdefault(top, MissingImport(top, module.file, line, name))
-    present = {*standard_library(minor), *project.settings.ignore_imports}
+    present = {*standard_library(minor), *project.settings.ignore_imports, *generated_modules(project.steps)}
     names = wanted.keys() - present
     found = frozenset(_top_levels(_directories(project, minor, reached), segments)) if names else frozenset[str]()
     names -= {*found, *(name for name, origin in _BROUGHT_BY.items() if origin in found)}

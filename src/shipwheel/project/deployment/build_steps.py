@@ -24,4 +24,6 @@ def is_build_step(words: Sequence[str]) -> bool:
     name = posixpath.basename(found[0]) if found else ""
     if name == "flask":
         return any(found[number : number + 2] in _FLASK_STEPS for number in range(1, min(len(found), _MAX_OPTIONS)))
+    if name in ("grpc_tools.protoc", "python-grpc-tools-protoc"):
+        return any(word.endswith(".proto") for word in found)
     return name in ("manage.py", "django-admin", "django") and not _DJANGO_STEPS.isdisjoint(found[1:3])

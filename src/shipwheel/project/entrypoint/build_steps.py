@@ -11,6 +11,7 @@ from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.django import missing_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.protobuf import COMPILER, PROTOC, generated_modules, protoc_steps
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 
@@ -18,9 +19,11 @@ __all__ = ["with_build_steps"]
 
 
 def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
-    """Return the launch with the steps that deployment files run, or without which the app lacks its static files."""
-    if launch.is_program and not launch.declared_at:
+    """Return the launch with the steps that deployment files run, or without which the app lacks its static files or generated modules."""
+    if evidence.settings.steps is not None:
         return launch
+    if launch.is_program and not launch.declared_at:
+        return _with_generated(launch, evidence, scan)
     found: dict[tuple[str, ...], StepSettings] = {}
     for step in _declared(_runs(scan), launch, evidence):
         found.setdefault(_key(step), step)
@@ -31,7 +34,16 @@ def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     if missing and not any("collectstatic" in step.run for step in found.values()):
         found[missing] = StepSettings(missing)
     steps = tuple(found.values())
-    return replace(launch, steps=steps, optional_steps=steps[len(built) :])
+    return _with_generated(replace(launch, steps=steps, optional_steps=steps[len(built) :]), evidence, scan)
+
+
+def _with_generated(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch with the steps that generate the modules which the source imports and lacks."""
+    if evidence.kind != "app" or generated_modules(launch.steps):
+        return launch
+    steps = protoc_steps(evidence, scan.modules, launch.directory)
+    extra = () if evidence.has(COMPILER) or not steps else (COMPILER,)
+    return replace(launch, steps=(*steps, *launch.steps), extra_requirements=(*launch.extra_requirements, *extra))
 
 
 def _key(step: StepSettings) -> tuple[str, ...]:
@@ -44,7 +56,8 @@ def _declared(commands: Iterable[tuple[ProcessFiles, ShellCommand]], launch: Lau
         words = runnable.words(command)
         if not is_build_step(words) or command.doubt or command.background or runnable.directory(command) != launch.directory:
             continue
-        if not runnable.obstacle(words, launch.directory):
+        is_compiler = words[:3] == PROTOC and evidence.has(COMPILER)
+        if is_compiler or not runnable.obstacle(words, launch.directory):
             yield StepSettings(words, {name: runnable.value(value) for name, value in command.env})
 
 

@@ -1,0 +1,96 @@
+"""Python modules that protoc generates from .proto files, where a project keeps them out of its repository."""
+
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+
+from shipwheel.build_settings import StepSettings
+from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.similar import GENERATED_SUFFIXES
+
+__all__ = ["COMPILER", "PROTOC", "generated_modules", "protoc_steps"]
+
+COMPILER = "grpcio-tools"
+"""The Python package with protoc."""
+PROTOC = ("python", "-m", "grpc_tools.protoc")
+_PROTO = ".proto"
+_IMPORT = lazy_pattern(r'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+\.proto)"\s*;')
+_SKIPPED = frozenset({"node_modules", "site-packages", "venv", "env"})
+_MAX_FILES = 200
+
+
+def generated_modules(steps: Iterable[StepSettings]) -> frozenset[str]:
+    """Return the last names of the modules that the calls of protoc among steps make."""
+    files = (word for step in steps if any("protoc" in word for word in step.run) for word in step.run if word.endswith(_PROTO))
+    return frozenset(posixpath.basename(file).removesuffix(_PROTO) + suffix for file in files for suffix in GENERATED_SUFFIXES)
+
+
+def protoc_steps(evidence: Evidence, modules: Sequence[Module], directory: str) -> tuple[StepSettings, ...]:
+    """Return the calls of protoc that make the modules which the project imports and lacks, if it has the .proto file of each.
+
+    `directory` is the one in the project that steps start in.
+    """
+    missing = dict.fromkeys(_missing(evidence, modules))
+    files = _proto_files(evidence) if missing else ()
+    found: dict[tuple[str, ...], StepSettings] = {}
+    for name, root in missing:
+        words = _call(evidence, name, root, files)
+        if words is None:
+            return ()
+        path, out, *protos = (posixpath.relpath(word, directory or ".") for word in words)
+        run = (*PROTOC, f"-I{path}", f"--python_out={out}", f"--grpc_python_out={out}", *protos)
+        found[run] = StepSettings(run)
+    return tuple(found.values())
+
+
+def _missing(evidence: Evidence, modules: Sequence[Module]) -> Iterator[tuple[str, str]]:
+    """Yield (dotted name, import root of the file that imports it) of the generated modules that the project lacks."""
+    known = {module.name for module in modules}
+    for module in modules:
+        for name, _ in module.required:
+            parts = name.split(".")
+            last = next((number for number, part in enumerate(parts) if part.endswith(GENERATED_SUFFIXES)), None)
+            if last is None or parts[0] == "google":
+                continue
+            wanted = ".".join(parts[: last + 1])
+            if wanted not in known and not evidence.has_file(posixpath.join(module.import_root, *parts[:last], f"{parts[last]}.py")):
+                yield wanted, module.import_root
+
+
+def _call(evidence: Evidence, name: str, root: str, files: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the directory that protoc reads, the one that it writes to, and the files, all in the project; None if they are not clear."""
+    *package, last = name.split(".")
+    stem = next(last.removesuffix(suffix) for suffix in reversed(GENERATED_SUFFIXES) if last.endswith(suffix))
+    found = [file for file in files if posixpath.basename(file) == stem + _PROTO]
+    if len(found) != 1:
+        return None
+    folder, inside = posixpath.dirname(found[0]), "/".join(package)
+    if f"/{folder}".endswith(f"/{inside}"):
+        # Generated modules import each other by their files' paths from here.
+        path, out = folder.removesuffix(inside).rstrip("/"), root
+    else:
+        path, out = folder, posixpath.join(root, inside)
+    if out and not evidence.has_directory(out):
+        return None
+    return path or ".", out or ".", *_with_imports(evidence, found[0], path)
+
+
+def _with_imports(evidence: Evidence, file: str, path: str) -> tuple[str, ...]:
+    """Return a file with those that it imports, except for the ones that protoc brings."""
+    found: dict[str, None] = {}
+    pending = [file]
+    while pending:
+        file = posixpath.normpath(pending.pop())
+        if file not in found:
+            found[file] = None
+            matches = map(_IMPORT.match, evidence.read_text(file).splitlines())
+            imported = (posixpath.join(path, match[1]) for match in matches if match)
+            pending += (other for other in imported if not other.startswith(("/", "..")) and evidence.has_file(other))
+    return tuple(found)
+
+
+def _proto_files(evidence: Evidence) -> tuple[str, ...]:
+    found = (path.relative_to(evidence.root) for path in evidence.root.rglob(f"*{_PROTO}") if path.is_file())
+    own = (path for path in found if not any(part.startswith(".") or part in _SKIPPED for part in path.parts))
+    return tuple(sorted(path.as_posix() for path in own)[:_MAX_FILES])
