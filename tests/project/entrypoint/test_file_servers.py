@@ -11,6 +11,16 @@ from shipwheel.settings import Settings
 HOST_AND_PORT = ("--host", "0.0.0.0", "--port", "8000")
 
 LAYOUTS: dict[str, Layout] = {
+    "taipy": (
+        {"main.py": "from taipy.gui import Gui\nif __name__ == '__main__':\n    Gui(page='# Hello').run(port=5001)\n"},
+        "taipy",
+        ("python", "main.py", "--host", "0.0.0.0", "--port", "5001"),
+    ),
+    "mesop": (
+        {"main.py": "import mesop as me\n@me.page(path='/')\ndef home():\n    me.text('Hello')\n"},
+        "mesop gunicorn",
+        ("gunicorn", "--bind", "0.0.0.0:8080", "--threads", "8", "main:me"),
+    ),
     "streamlit with pages": (
         {"app.py": "import streamlit as st\n", "pages/a.py": "import streamlit\n"},
         "streamlit",

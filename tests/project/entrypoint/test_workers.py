@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 from support.project_tree import Layout, assert_command, launched
 
+from shipwheel.errors import NoCommand
+
+MAIN = "if __name__ == '__main__':\n    print(1)\n"
+TEMPORAL = f"from temporalio.worker import Worker\nasync def run():\n    await Worker().run()\n{MAIN}"
 LAYOUTS: dict[str, Layout] = {
     "celery": (
         {"tasks.py": "from celery import Celery\napp = Celery()\n"},
@@ -13,7 +17,17 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "arq": ({"worker.py": "class WorkerSettings:\n    functions = []\n"}, "arq", ("arq", "worker.WorkerSettings")),
     "dramatiq": ({"count.py": "import dramatiq\n@dramatiq.actor\ndef f(): ...\n"}, "dramatiq", ("dramatiq", "count")),
-    "huey": ({"demo.py": "from huey import SqliteHuey\nq = SqliteHuey()\n"}, "huey", ("huey_consumer", "demo.q")),
+    "huey": ({"demo.py": "from huey import SqliteHuey\nq = SqliteHuey()\n"}, "huey", ("python", "-m", "huey.bin.huey_consumer", "demo.q")),
+    "nameko": (
+        {"shop.py": "from nameko.rpc import rpc\nclass Shop:\n    @rpc\n    def f(self): ...\n", "config.yml": ""},
+        "nameko",
+        ("nameko", "run", "--config", "config.yml", "shop"),
+    ),
+    "temporal": (
+        {"run_worker.py": TEMPORAL, "start_workflow.py": MAIN},
+        "temporalio",
+        ("python", "run_worker.py"),
+    ),
     "faststream": ({"app.py": "from faststream import FastStream\napp = FastStream(b)\n"}, "faststream", ("faststream", "run", "app:app")),
 }
 
@@ -21,6 +35,32 @@ LAYOUTS: dict[str, Layout] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_finds_the_command(tmp_path: Path, layout: str) -> None:
     assert_command(tmp_path, LAYOUTS[layout])
+
+
+def test_hueys_consumer_gets_the_module_that_imports_the_tasks(tmp_path: Path) -> None:
+    task = "from config import q\n@q.task()\ndef f(): ...\n"
+    files = {
+        "config.py": "from huey import SqliteHuey\nq = SqliteHuey()\n",
+        "tasks.py": task,
+        "main.py": "from config import q as queue\nimport tasks\n",
+    }
+    assert launched(tmp_path, files, "huey").command[-1] == "main.queue"
+
+
+def test_faust_keeps_its_tables_on_a_volume(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {"hello.py": "import faust\napp = faust.App('hello')\n"}, "faust-streaming")
+    assert launch.command[:3] == ("faust", "--datadir", "/data")
+    assert launch.volumes == ("/data",)
+
+
+def test_an_http_service_of_nameko_has_a_port(tmp_path: Path) -> None:
+    service = "from nameko.web.handlers import http\nclass Web:\n    @http('GET', '/')\n    def get(self, request): ...\n"
+    assert launched(tmp_path, {"web.py": service}, "nameko").ports == ("8000/tcp",)
+
+
+def test_of_several_workers_none_is_chosen_without_a_name(tmp_path: Path) -> None:
+    with pytest.raises(NoCommand):
+        launched(tmp_path, {"first.py": TEMPORAL, "second.py": TEMPORAL}, "temporalio")
 
 
 def test_scrapy_crawls_its_only_spider(tmp_path: Path) -> None:

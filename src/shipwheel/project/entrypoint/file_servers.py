@@ -39,6 +39,7 @@ _BOKEH_ORIGIN_NOTE = (
 )
 _AIOHTTP_PORT = "8080"
 _BOTTLE_PORT = "8000"
+_MESOP_PORT = "8080"
 _VOILA_PORT = "8866"
 
 
@@ -193,6 +194,18 @@ def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:
     return replace(launch, ports=(f"{port}/tcp",), extra_requirements=() if evidence.has(server) else (server,))
 
 
+def _mesop(evidence: Evidence, modules: list[Module]) -> Launch | None:
+    """Return the launch of gunicorn with Mesop, which is itself the WSGI application of the pages of a file: `import mesop as me`."""
+    using = [module for module in modules if "mesop.page" in module.calls]
+    if not using:
+        return None
+    port = evidence.port or _MESOP_PORT
+    command = ("gunicorn", "--bind", f"{EVERY_ADDRESS}:{port}", "--threads", "8", f"{using[0].name}:me")
+    launch = launch_module(evidence, using[0], command, f"{using[0].file} has the pages of a Mesop application.")
+    extra = () if evidence.has("gunicorn") else ("gunicorn",)
+    return replace(launch, ports=(f"{port}/tcp",), extra_requirements=extra, workers_variable="WEB_CONCURRENCY")
+
+
 def find_reflex(evidence: Evidence, _scan: Scan) -> Launch | None:
     """Raise ProjectError for a Reflex app, whose front end node compiles when it starts; return None for any other project."""
     if not (evidence.has("reflex") and evidence.has_file("rxconfig.py")):
@@ -307,6 +320,13 @@ _FLET = _FileServer(
 _BENTOML = _FileServer(
     ("bentoml", "serve", "{module}", "--host", EVERY_ADDRESS, "--port", "{port}"), "a BentoML service", "3000", _calls("bentoml.service")
 )
+_TAIPY = _FileServer(
+    ("python", "{file}", "--host", EVERY_ADDRESS, "--port", "{port}"),
+    "a Taipy application",
+    "5000",
+    _calls("taipy.Gui", "taipy.gui.Gui"),
+    (_PortFrom.SETTINGS, _PortFrom.SOURCE),
+)
 
 _SERVE_THEMSELVES = {"gradio": _GRADIO, "robyn": _ROBYN, "flet": _FLET}
 """Top-level import -> the server whose address comes from the environment."""
@@ -324,6 +344,9 @@ _FILE_SERVERS: tuple[tuple[str, str, Callable[[Evidence, list[Module]], Launch |
     ("robyn", "robyn", _ROBYN.launch),
     ("flet", "flet", _FLET.launch),
     ("bentoml", "bentoml", _BENTOML.launch),
+    ("mesop", "mesop", _mesop),
+    ("taipy", "taipy", _TAIPY.launch),
+    ("taipy-gui", "taipy", _TAIPY.launch),
     ("bottle", "bottle", _bottle),
     ("aiohttp", "aiohttp", launch_aiohttp),
 )

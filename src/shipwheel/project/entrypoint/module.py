@@ -41,7 +41,7 @@ __all__ = ["Module", "link_factories", "read_module"]
 
 _HINTS = lazy_pattern(
     rb"fastapi|starlette|litestar|quart|blacksheep|fasthtml|sanic|aiohttp|flask|bottle|pyramid|dash|celery|falcon|connexion|django|DJANGO"
-    rb"|ariadne|strawberry|socketio|cherrypy|start_response|shiny|bokeh|solara|marimo|bentoml|huey|faust|faststream|dramatiq|arq|scrapy"
+    rb"|ariadne|strawberry|socketio|cherrypy|start_response|shiny|bokeh|solara|marimo|bentoml|huey|faust|faststream|dramatiq|arq|scrapy|taipy|mesop|temporalio|nameko|grpc"
     rb"|SGI_APPLICATION|streamlit|chainlit|gradio|nicegui|panel|^(app|application|api|asgi_app|wsgi_app|server|asgi|wsgi)\s*[:=]"
     rb"|[\"']--(host|bind|address|listen|ip)|typer|define\([\"']|env_prefix|^if __name__|" + WRITE_HINTS,
     re.MULTILINE,

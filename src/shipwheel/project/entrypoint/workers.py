@@ -3,26 +3,44 @@
 To add a queue with an application object, add its class to `frameworks` and its command to `_COMMANDS`.
 """
 
+from msgspec.structs import replace
+
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.frameworks import FrameworkKind
-from shipwheel.project.entrypoint.launch import Launch, launch_module
+from shipwheel.project.entrypoint.launch import Launch, launch_file, launch_module
+from shipwheel.project.entrypoint.reached import reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 
 __all__ = ["find_worker"]
 
+_DATA = "/data"
 _COMMANDS = {
     "celery": ("Celery", ("celery", "-A", "{module}:{variable}", "worker", "--loglevel", "INFO")),
-    "faust-streaming": ("Faust", ("faust", "-A", "{module}:{variable}", "worker", "--loglevel", "INFO")),
+    "faust-streaming": ("Faust", ("faust", "--datadir", _DATA, "-A", "{module}:{variable}", "worker", "--loglevel", "INFO")),
     "faststream": ("FastStream", ("faststream", "run", "{module}:{variable}")),
-    "huey": ("Huey", ("huey_consumer", "{module}.{variable}")),
+    # Its console script does not find modules in the working directory.
+    "huey": ("Huey", ("python", "-m", "huey.bin.huey_consumer", "{module}.{variable}")),
 }
 """Python package -> (name for users, command of its worker)."""
+_RUN_THEMSELVES = (
+    "temporalio.worker.Worker",
+    "rq.Worker",
+    "rq.worker.Worker",
+    "apscheduler.schedulers.blocking.BlockingScheduler",
+    "nameko.runners.ServiceRunner",
+    "kafka.KafkaConsumer",
+    "confluent_kafka.Consumer",
+    "pika.BlockingConnection",
+)
+"""Calls of a script that is a worker itself."""
+_NAMEKO_PORT = "8000"
 
 
 def find_worker(evidence: Evidence, scan: Scan) -> Launch | None:
-    """Return the worker of Celery, Faust, FastStream, Huey, arq or Dramatiq, or else Scrapy's spider."""
-    return _application(evidence, scan) or _arq(evidence, scan) or _dramatiq(evidence, scan) or _scrapy(evidence, scan)
+    """Return the worker of a queue's library, or else Scrapy's spider, or a script that is a worker itself."""
+    finders = (_application, _arq, _dramatiq, _nameko, _scrapy, _script)
+    return next((found for find in finders if (found := find(evidence, scan)) is not None), None)
 
 
 def _application(evidence: Evidence, scan: Scan) -> Launch | None:
@@ -33,7 +51,23 @@ def _application(evidence: Evidence, scan: Scan) -> Launch | None:
         return None
     label, command = _COMMANDS[app.framework.distribution]
     reason = f"{app.module.file} defines the {label} application {app.variable}."
-    return launch_module(evidence, app.module, _filled(command, app), reason)
+    launch = launch_module(evidence, app.module, _filled(command, _with_tasks(app, scan)), reason)
+    return replace(launch, volumes=(_DATA,)) if _DATA in command else launch
+
+
+def _with_tasks(app: Application, scan: Scan) -> Application:
+    """Return Huey's application under the name of the module that imports all tasks: its consumer knows those that are imported."""
+    if app.framework.distribution != "huey":
+        return app
+    by_name = {module.name: module for module in reversed(scan.modules)}
+    origin = f"{app.module.name}.{app.variable}"
+    users = {module.name: name for module in scan.modules for name, source in module.imported if source == origin}
+
+    def reach(name: str) -> tuple[int, bool]:
+        return len(users.keys() & {module.name for module in reached_modules(name, by_name)}), name == app.module.name
+
+    best = max((app.module.name, *users), key=reach)
+    return replace(app, module=by_name[best], variable=users.get(best, app.variable))
 
 
 def _filled(command: tuple[str, ...], app: Application) -> tuple[str, ...]:
@@ -53,6 +87,30 @@ def _dramatiq(evidence: Evidence, scan: Scan) -> Launch | None:
         return None
     command = ("dramatiq", *(module.name for module in modules))
     return launch_module(evidence, modules[0], command, f"{modules[0].file} defines Dramatiq actors.")
+
+
+def _nameko(evidence: Evidence, scan: Scan) -> Launch | None:
+    modules = [module for module in scan.modules if any(_is_nameko_entrypoint(call) for call in module.calls)]
+    if not modules or not evidence.has("nameko"):
+        return None
+    config = next((name for name in ("config.yml", "config.yaml") if evidence.has_file(name)), "")
+    command = ("nameko", "run", *(("--config", config) if config else ()), *(module.name for module in modules))
+    launch = launch_module(evidence, modules[0], command, f"{modules[0].file} defines Nameko services.")
+    serves = any("nameko.web.handlers.http" in module.calls for module in modules)
+    port = evidence.port or _NAMEKO_PORT
+    return replace(launch, needs_source=launch.needs_source or bool(config), ports=(f"{port}/tcp",) if serves else ())
+
+
+def _is_nameko_entrypoint(call: str) -> bool:
+    return call.startswith("nameko.") and call.rpartition(".")[2] in ("rpc", "http", "event_handler", "timer", "consume")
+
+
+def _script(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return the only script, or the only one of such a name, that is a worker by what it calls."""
+    found = [module for module in scan.modules if module.is_script and not module.calls.isdisjoint(_RUN_THEMSELVES)]
+    named = [module for module in found if "worker" in module.name.rpartition(".")[2]]
+    chosen = found if len(found) == 1 else named
+    return launch_file(evidence, chosen[0], (), f"{chosen[0].file} is a worker.") if len(chosen) == 1 else None
 
 
 def _scrapy(evidence: Evidence, scan: Scan) -> Launch | None:
