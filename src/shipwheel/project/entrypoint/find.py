@@ -32,9 +32,11 @@ from shipwheel.project.entrypoint.file_servers import (
     with_chainlit_files,
     with_framework_settings,
 )
+from shipwheel.project.entrypoint.flask_steps import with_flask_steps
 from shipwheel.project.entrypoint.front_ends import with_front_ends
 from shipwheel.project.entrypoint.image_settings import with_argument_volumes, with_image_settings
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
+from shipwheel.project.entrypoint.near_misses import find_near_miss
 from shipwheel.project.entrypoint.open_address import with_open_address
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.processes import with_processes
@@ -144,7 +146,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     modules = scan.modules
     if not launch.is_program:
         steps, notes = declared_steps(evidence, scan, launch.before_start)
-        launch = replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes))
+        launch = with_flask_steps(replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes)), evidence)
     launch = with_chainlit_files(with_open_address(launch, evidence, modules), evidence)
     launch = with_framework_settings(launch, evidence, modules)
     if evidence.has("whitenoise"):
@@ -220,6 +222,8 @@ def _no_command(evidence: Evidence, scan: Scan) -> NoCommand:
     programs = list_programs(evidence, scan)
     example = f'["{scripts[0]}"]' if scripts else f'["python", "{(*programs, "main.py")[0]}"]'
     shown = f" Its programs are {', '.join(programs[:_MAX_PROGRAMS])}{' and more' if programs[_MAX_PROGRAMS:] else ''}." if programs else ""
+    if (near := find_near_miss(evidence, scan)) is not None:
+        return NoCommand(f"{evidence.root}: no command to start was found: {near.reason}", hint=near.hint)
     return NoCommand(
         f"{evidence.root}: no command to start was found{several}. Looked for a Procfile, a console script, an application of a web"
         " framework (in main.py, app.py, PACKAGE/main.py, …), manage.py, an app of Streamlit, Gradio, Chainlit, Panel, NiceGUI and similar,"

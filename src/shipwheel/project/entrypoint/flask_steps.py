@@ -1,0 +1,47 @@
+"""Flask's own commands among the steps before the start, such as `flask db upgrade`: they want to know the application."""
+
+import posixpath
+
+from msgspec.structs import replace
+
+from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.launch import Launch
+
+__all__ = ["with_flask_steps"]
+
+_VARIABLE = "FLASK_APP"
+_FOUND_BY_FLASK = ("app.py", "wsgi.py", ".flaskenv")
+"""Files in the working directory that tell Flask which application it is."""
+_ENVIRONMENTS = ("*/env.py", "*/*/env.py", "*/*/*/env.py")
+"""Alembic's own file in a directory of migrations."""
+
+_Steps = tuple[tuple[str, ...], ...]
+
+
+def with_flask_steps(launch: Launch, evidence: Evidence) -> Launch:
+    """Return the launch whose Flask steps know the application that its server serves, without upgrades that have no migrations."""
+    steps = launch.before_start
+    if not any(step[0] == "flask" for step in steps):
+        return launch
+    migrations = any(any(evidence.root.glob(pattern)) for pattern in _ENVIRONMENTS)
+    idle = () if migrations else tuple(step for step in steps if step[:3] == ("flask", "db", "upgrade"))
+    notes = tuple(f"`{' '.join(step)}` is left out: the project has no migrations." for step in idle)
+    launch = replace(
+        launch, before_start=_without(steps, idle), every_start=_without(launch.every_start, idle), notes=(*launch.notes, *notes)
+    )
+    is_known = _VARIABLE in {**evidence.settings.env, **launch.env} or any(map(evidence.has_file, _in(launch.directory)))
+    target = next((word for word in launch.command[1:] if ":" in word and word.partition(":")[0].replace(".", "").isidentifier()), "")
+    wants = any(step[0] == "flask" and not _names_application(step) for step in launch.before_start)
+    return replace(launch, env={**launch.env, _VARIABLE: target}) if wants and target and not is_known else launch
+
+
+def _without(steps: _Steps, idle: _Steps) -> _Steps:
+    return tuple(step for step in steps if step not in idle)
+
+
+def _in(directory: str) -> tuple[str, ...]:
+    return tuple(posixpath.join(directory, name) for name in _FOUND_BY_FLASK)
+
+
+def _names_application(step: tuple[str, ...]) -> bool:
+    return any(word in ("-A", "--app") or word.startswith("--app=") for word in step)
