@@ -114,6 +114,7 @@ COMPANIONS = (
     Companion("ClickHouse", 8123),
     Companion("Cassandra", 9042),
     Companion("NATS", 4222),
+    Companion("Temporal", 7233),
     Companion("an SMTP server", 25),
     Companion("an LDAP server", 389),
 )
@@ -186,6 +187,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.COMPANION, rf"{_ADDRESS}: \[Errno -?\d+\] {_UNREACHED}"),
     (SignKind.COMPANION, rf"(?:[Cc]onnection refused|[Ff]ailed to connect)[^\n]*?{_ADDRESS}"),
     (SignKind.COMPANION, rf"://(?:[^@/\s]*+@)?{_ADDRESS}[^\n]*{_UNREACHED}"),
+    (SignKind.COMPANION, rf"{_ADDRESS}, Os \{{ code: 111\b"),
     (SignKind.COMPANION, r"()(?:\[Errno 111\]|ECONNREFUSED)"),
     (SignKind.COMPANION, r"()(?:gaierror: \[Errno -\d+\]|Temporary failure in name resolution|Name or service not known)"),
     (SignKind.TABLE, r'(?:no such table: |relation ")([\w.]++)'),

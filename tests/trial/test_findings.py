@@ -360,6 +360,15 @@ def test_a_command_line_of_a_project_that_is_a_server_does_not_serve() -> None:
     assert "Set `command`" in found.hint
 
 
+def test_a_script_that_was_guessed_and_ends_without_a_word_does_not_serve() -> None:
+    facts = SourceFacts(guess="main.py is the project's script, by its name.")
+    (found,) = find(ended(0), PROGRAM, facts)
+    assert (found.kind, found.blocks) == (K.ENDED, True)
+    assert "printed nothing" in found.message
+    assert found.hint.startswith("main.py is the project's script, by its name. Set `command`")
+    assert find(ended(0, "done\n"), PROGRAM, facts) == find(ended(0), PROGRAM) == ()
+
+
 _LOGS = st.lists(st.sampled_from([USAGE, REFUSED, NO_MODULE, NO_KEY, NO_WRITE, "fine\n"]), max_size=3).map("".join)
 
 

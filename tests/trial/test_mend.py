@@ -246,3 +246,12 @@ def test_the_settings_of_real_findings_are_accepted() -> None:
 )
 def test_placeholders_have_the_form_of_their_variable(name: str, value: str) -> None:
     assert placeholder(name) == value
+
+
+def test_a_program_without_an_option_for_its_address_is_replaced_by_the_server_of_its_application() -> None:
+    served = ("gunicorn", "--bind", "0.0.0.0:8000", "shop:create_app()")
+    assert settings_of([blocking(FindingKind.LOOPBACK, "5000")], FakeAdvisor(served=served)) == [Setting("command", served)]
+
+
+def test_no_package_is_guessed_for_a_module_that_protoc_makes() -> None:
+    assert settings_of([blocking(FindingKind.MODULE, "hello_pb2"), blocking(FindingKind.MODULE, "hello_pb2_grpc")], FakeAdvisor()) == []

@@ -59,6 +59,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         tuple(_made(project)),
         variables,
         tuple(_modules(project, production)) if project.kind == "app" else (),
+        _guess(project),
     )
 
 
@@ -117,6 +118,12 @@ def _serving(project: "Project") -> str:
     deployment = project.scanner.scan_deployment() if project.scanner is not None else None
     exposing = next((each for each in deployment.settings if each.ports), None) if deployment is not None else None
     return f"{exposing.place} exposes port {exposing.ports[0]}" if exposing is not None else ""
+
+
+def _guess(project: "Project") -> str:
+    launch, settings = project.launch, project.settings
+    named = settings.command or settings.entrypoint or settings.processes
+    return "" if launch is None or named or launch.declared_at or launch.is_program or launch.command[0] != "python" else launch.reason
 
 
 def _rules(module: "Module") -> "Iterator[HostRule]":

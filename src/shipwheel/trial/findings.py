@@ -106,9 +106,13 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         message = f"the command ended, and left {seen.left} in the background: the container ends with it"
         hint = "Let the program run in the foreground: without a daemon option, without fork."
         yield Finding(FindingKind.ENDED, message, hint, evidence=_error_line(seen.log), blocks=True)
-    elif seen.ended or server:
+    elif seen.ended or server or (source.guess and not last_line(seen.log)):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
-        yield Finding(FindingKind.ENDED, f"the command {how} {after}", evidence=_error_line(seen.log), blocks=True)
+        hint = _GUESS_HINT.format(source.guess) if source.guess and not seen.ended and not server else ""
+        yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=_error_line(seen.log), blocks=True)
+
+
+_GUESS_HINT = "{} Set `command` to what starts the app, or to this command if that is all that it has to do."
 
 
 def _from_sockets(seen: Observation, config: ExecutionConfig, source: SourceFacts) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.signs import is_outgrown
-from shipwheel.similar import PACKAGE_OF_MODULE
+from shipwheel.similar import GENERATED_SUFFIXES, PACKAGE_OF_MODULE
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
@@ -120,9 +120,10 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             continue
         mend = _MENDS.get(finding.kind)
         setting = mend(finding, advisor) if mend is not None else finding.setting
+        is_no_server = finding.kind is FindingKind.USAGE or (finding.kind is FindingKind.LOOPBACK and setting is None)
+        if is_no_server and (application := advisor.application()):
+            yield Change(Setting("command", application), "The project has a web application, which it serves", tentative=True)
         if finding.kind is FindingKind.USAGE:
-            if application := advisor.application():
-                yield Change(Setting("command", application), "The project has a web application, which it serves", tentative=True)
             # Fire prints its list of commands only if it is asked for nothing.
             setting = setting or _sub_command(trial.seen.log, advisor)
         if setting is not None:
@@ -159,7 +160,7 @@ def _guessed_requirement(module: str) -> str | None:
     """Return the package of a module's own name, None for names that a stranger's package on the index may have."""
     top = module.partition(".")[0]
     is_ambiguous = top.startswith("_") or top in _NAMESPACES or top in sys.stdlib_module_names
-    return None if is_ambiguous else top.replace("_", "-")
+    return None if is_ambiguous or top.endswith(GENERATED_SUFFIXES) else top.replace("_", "-")
 
 
 def _module(finding: Finding, advisor: Advisor) -> Setting | None:

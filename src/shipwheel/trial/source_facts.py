@@ -29,6 +29,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `variables` are (name in the code, environment variable, file and line) of what is read from the environment without a default.
     `modules` are (import name, directory in the image) of the project's packages and files in sub-directories.
     `serving` is a clause that says why the project is a server, although its command has no port; empty if nothing does.
+    `guess` is the sentence that says why this script is the command, if nothing names it but its own name or place; empty otherwise.
     """
 
     hosts: tuple[HostRule, ...] = ()
@@ -41,6 +42,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     made: tuple[tuple[str, str], ...] = ()
     variables: tuple[tuple[str, str, str], ...] = ()
     modules: tuple[tuple[str, str], ...] = ()
+    guess: str = ""
 
     @property
     def host_names(self) -> tuple[str, ...]:
