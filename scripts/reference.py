@@ -257,6 +257,8 @@ def _settings() -> Iterator[str]:
 _VARIABLES = {
     "SHIPWHEEL_CACHE": "Directory of the store. Default: the user's cache directory.",
     "SHIPWHEEL_CACHE_LIMIT": "Size, such as 5GB, to which each build and rebase prunes the store when it ends. Default: no limit.",
+    "SHIPWHEEL_SANDBOX": "The only sandbox to use for what is compiled, for steps and for front ends: bwrap, docker or podman. "
+    "Default: the first of them that works here.",
     "SHIPWHEEL_DEBIAN_MIRROR": "URL of a Debian archive, or two: the archive and the security archive. `debian-mirror` overrides it.",
     "SHIPWHEEL_REGISTRY_HOST, SHIPWHEEL_REGISTRY_USER, SHIPWHEEL_REGISTRY_PASSWORD": "A registry (HOST or HOST:PORT) with user and "
     "password, for CI. They are sent to no other registry, and override the credentials in docker's and podman's files.",

@@ -20,6 +20,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
 LEAVES |= {
     "build_settings",
+    "container_variables",
     "directory_cache",
     "file_lock",
     "service_settings",
@@ -45,6 +46,7 @@ BELOW = {
     "digest": set(),
     "directory_cache": {"file_lock"},
     "container_path": set(),
+    "container_variables": set(),
     "linux_signals": set(),
     "made_files": set(),
     "errors": {"digest"},

@@ -1,7 +1,7 @@
 """The packages of a front end: fetched by the lock file that it has, by a program of the version that the lock file is for."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from shipwheel.builder import asset_build
 from shipwheel.builder.asset_build import AssetBuild, AssetFailed, package_manager
+from shipwheel.builder.sandbox_run import SandboxRun, bubblewrap_words
 from shipwheel.errors import BuildError
 from shipwheel.locking.process import Finished
 
@@ -59,14 +60,15 @@ class Recorder:
         self.ran: list[tuple[str, list[str], Mapping[str, str]]] = []
         self._failing = failing
 
-    def __call__(self, words: Sequence[str], *, env: Mapping[str, str], **_: Any) -> Finished:
+    def __call__(self, run: SandboxRun, **_: Any) -> Finished:
+        words, env = bubblewrap_words(run)
         command = " ".join(words[words.index("--") + 1 :])
         self.ran.append((command, [*words], env))
         return Finished(1 if command.startswith(self._failing) and self._failing else 0, f"output of {command}", "")
 
 
 def build(folder: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asset_build, "run_bounded", recorder)
+    monkeypatch.setattr(asset_build, "run_in_sandbox", recorder)
     (folder / "place" / "source" / "ui").mkdir(parents=True)
     (folder / "place" / "source" / "ui" / "package.json").write_text("{}")
     (folder / "place" / "source" / "ui" / "yarn.lock").write_text("")

@@ -10,6 +10,7 @@ import pytest
 
 from shipwheel.builder import crates
 from shipwheel.builder.crates import CrateFetch, CratesFailed, use_crates
+from shipwheel.builder.sandbox_run import SandboxRun, bubblewrap_words, writable_directories
 from shipwheel.errors import BuildError
 from shipwheel.locking.process import Finished
 from shipwheel.store import Store
@@ -28,11 +29,12 @@ class Cargo:
         self.configurations: list[str] = []
         self._failing = failing
 
-    def __call__(self, words: Sequence[str], *, env: Mapping[str, str], directories: Sequence[Path], **_: Any) -> Finished:
+    def __call__(self, run: SandboxRun, **_: Any) -> Finished:
+        words, env = bubblewrap_words(run)
         command = words[words.index("--") + 1 :]
         name = "look" if command[1:3] == ["fetch", "--offline"] else command[1]
         self.ran.append((name, [*words], env))
-        path = next(each / "config.toml" for each in directories if each.name == "cargo")
+        path = next(each / "config.toml" for each in writable_directories(run) if each.name == "cargo")
         self.configurations.append(path.read_text() if path.is_file() else "")
         return Finished(1 if name in self._failing else 0, FETCHED if name == "vendor" else "", "no matching package")
 
@@ -48,7 +50,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fetch(
     folder: Path, cargo: Cargo, monkeypatch: pytest.MonkeyPatch, *, place: str = "place", files: Sequence[str] = (), below: str = "."
 ) -> Any:
-    monkeypatch.setattr(crates, "run_bounded", cargo)
+    monkeypatch.setattr(crates, "run_in_sandbox", cargo)
     for name in files or ("Cargo.toml", "Cargo.lock"):
         path = folder / place / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from support.programs import needs
+from support.small_image import make_small_image
 
 from shipwheel.builder.step_run import ImageRoot
 from shipwheel.locking.bounds import Bounds, OverBounds
@@ -20,17 +20,8 @@ ENVIRONMENT = {"PATH": "/bin", "GREETING": "hello"}
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a root with a shell, which also stands for Python: both take `-c`."""
     root = tmp_path_factory.mktemp("image")
-    listed = subprocess.run(["ldd", SHELL], capture_output=True, text=True, check=True).stdout
-    for library in re.findall(r"(/\S+) \(0x", listed):
-        (root / library[1:]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, root / library[1:])
-    for path in ("bin/sh", "opt/venv/bin/python"):
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(SHELL, root / path)
-    (root / "app").mkdir()
-    (root / "app" / "main.py").write_text("print(1)\n")
+    make_small_image(root)
     return root
 
 

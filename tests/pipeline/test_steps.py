@@ -172,8 +172,8 @@ def test_the_plan_names_the_steps(world: World) -> None:
     assert planned["platforms"][0]["layers"][-1]["name"] == "what `write app/a.css a` wrote"
 
 
-def test_a_build_without_bubblewrap_says_what_to_do(world: World, tmp_path: Path) -> None:
+def test_a_build_without_a_sandbox_says_what_to_do(world: World, tmp_path: Path) -> None:
     app = world.app("small==1.0\n", settings=step("write", "app/a.css", "a"))
     refused = world.run("build", app, "--no-bytecode", env={"PATH": str(tmp_path), "UV": "uv"})
     assert refused.code == 7
-    assert "which needs bubblewrap" in refused.err and "steps = []" in refused.err
+    assert "which needs bubblewrap, docker or podman" in refused.err and "steps = []" in refused.err

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.builder.sandbox_run import SandboxRun
+from shipwheel.builder.sandboxes import run_in_sandbox, sandbox_user
 from shipwheel.errors import BuildError
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
-from shipwheel.locking.process import Finished, run_bounded
-from shipwheel.locking.sandbox import confined_in_root, network_binds, with_variables
+from shipwheel.locking.process import Finished
 
 __all__ = ["AssetBuild", "AssetFailed", "PackageManager", "package_manager"]
 
 _INSIDE = "/build"
-_SCRATCH_PATHS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - in the sandbox
 _PNPM_BY_LOCK = {"5": "7", "6": "8", "7": "9", "9": "10"}
 """Major version of pnpm-lock.yaml -> that of pnpm."""
 _YARN_BY_LOCK = {"4": "2", "5": "3", "6": "3"}
@@ -127,7 +127,8 @@ class AssetBuild(msgspec.Struct, frozen=True):
         """Fetch the packages, let them prepare themselves, and run the command. Raise AssetFailed, BuildError."""
         for name in ("home", "tmp", "tools"):
             (self.place / name).mkdir()
-        (self.place / "passwd").write_text(f"build:x:{os.getuid()}:{os.getgid()}::{_INSIDE}/home:/bin/sh\n")
+        uid, gid = sandbox_user()
+        (self.place / "passwd").write_text(f"build:x:{uid}:{gid}::{_INSIDE}/home:/bin/sh\n")
         self.cache.mkdir(parents=True, exist_ok=True)
         manager, output = package_manager(self.place / "source" / self.below), []
         if manager.tool:
@@ -148,15 +149,15 @@ class AssetBuild(msgspec.Struct, frozen=True):
 
     def _run(self, command: Sequence[str], manager: PackageManager, *, network: bool) -> Finished:
         own = {f"{_INSIDE}/{name}": (self.place / name, True) for name in ("source", "home", "tools")}
-        binds = {**own, **dict.fromkeys(_SCRATCH_PATHS, (self.place / "tmp", True)), "/etc/passwd": (self.place / "passwd", False)}
+        binds = {**own, "/etc/passwd": (self.place / "passwd", False)}
         variables = {**self._variables(), **manager.env, **self.stated}
         if network:
-            binds |= {f"{_INSIDE}/cache": (self.cache, True), **network_binds(), **_user_configuration()}
+            binds |= {f"{_INSIDE}/cache": (self.cache, True), **_user_configuration()}
             variables |= _user_variables()
-        words = confined_in_root(command, self.root, binds, f"{_INSIDE}/source/{self.below}".rstrip("/."), network=network)
-        words, outside = with_variables(words, variables)
+        directory = f"{_INSIDE}/source/{self.below}".rstrip("/.")
+        run = SandboxRun(command, self.root, binds, directory, variables, network, self.place / "tmp")
         try:
-            return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=(self.place,))
+            return run_in_sandbox(run, stop=self.stop, bounds=self.bounds)
         except OverBounds as error:
             raise BuildError(f"`{' '.join(command)}`: {error}", hint=BOUNDS_HINT) from None
 

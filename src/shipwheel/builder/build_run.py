@@ -11,17 +11,17 @@ from typing import Any
 import msgspec
 
 from shipwheel.builder.crates import CRATES_INSIDE, use_crates
+from shipwheel.builder.sandbox_run import SandboxRun
+from shipwheel.builder.sandboxes import run_in_sandbox
 from shipwheel.builder.surroundings import INSIDE, Surroundings
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds
-from shipwheel.locking.process import Finished, run_bounded
-from shipwheel.locking.sandbox import confined_in_root, with_variables
+from shipwheel.locking.process import Finished
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
 
 __all__ = ["BuildRun", "rewrite_scripts"]
 
-_SCRATCH, _SCRATCH_PATHS = "tmp", ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
-"""One directory below the build's stands for these, so that its size counts, and no memory is filled."""
+_SCRATCH = "tmp"
 
 
 class BuildRun(msgspec.Struct, frozen=True):
@@ -65,12 +65,11 @@ class BuildRun(msgspec.Struct, frozen=True):
         """Run a program in the sandbox with the build's variables. `more` are further paths in it. Raise OverBounds."""
         readable = ("venv", *self.surroundings.backend_files())
         binds = {f"{INSIDE}/{name}": (self.place / name, name not in readable) for name in ("source", "out", "home", *readable)}
-        binds = {**binds, **dict.fromkeys(_SCRATCH_PATHS, (self.place / _SCRATCH, True)), **(more or {})}
         if self.crates is not None:
             binds[CRATES_INSIDE] = (self.crates, False)
-        words, outside = with_variables(confined_in_root(command, self.root, binds, directory), self.surroundings.variables())
-        writable = tuple({path for path, may_change in binds.values() if may_change})
-        return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=writable)
+        variables = self.surroundings.variables()
+        confined = SandboxRun(command, self.root, {**binds, **(more or {})}, directory, variables, scratch=self.place / _SCRATCH)
+        return run_in_sandbox(confined, stop=self.stop, bounds=self.bounds)
 
     @property
     def _site_packages(self) -> Path:

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.builder.sandbox_run import SandboxRun
+from shipwheel.builder.sandboxes import run_in_sandbox
 from shipwheel.builder.surroundings import INSIDE
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError
@@ -23,8 +25,7 @@ from shipwheel.files.segment import key_of
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.environment import network_variables
-from shipwheel.locking.process import Finished, run_bounded
-from shipwheel.locking.sandbox import confined_in_root, network_binds, with_variables
+from shipwheel.locking.process import Finished
 from shipwheel.store import Store, store_write_error
 from shipwheel.store_contents import BUILD_PACKAGES
 
@@ -121,7 +122,7 @@ class CrateFetch(msgspec.Struct, frozen=True):
         _write(tables, home)
         for path in paths:
             fetch = ("cargo", "fetch", "--locked", "--manifest-path", path)
-            fetching = {**binds, **_user_secrets(os.environ), **network_binds()}
+            fetching = {**binds, **_user_secrets(os.environ)}
             _check(self._cargo(fetch, fetching, _CARGO_HOME, home, _user_variables(os.environ), network=True))
         _write(_without_secrets(tables), home)
         also = [word for path in more for word in ("--sync", path)]
@@ -153,11 +154,8 @@ class CrateFetch(msgspec.Struct, frozen=True):
     ) -> Finished:
         every = {**binds, _CARGO_HOME: (home, True)}
         own = {"PATH": "/usr/bin", "HOME": _CARGO_HOME, "CARGO_HOME": _CARGO_HOME, "CARGO_TERM_COLOR": "never", "LC_ALL": "C.UTF-8"}
-        words, outside = with_variables(
-            confined_in_root(command, self.root, every, directory, network=network), {**own, **(variables or {})}
-        )
-        writable = tuple(path for path, may_change in every.values() if may_change)
-        return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=writable)
+        run = SandboxRun(command, self.root, every, directory, {**own, **(variables or {})}, network)
+        return run_in_sandbox(run, stop=self.stop, bounds=self.bounds)
 
     def _inside(self, path: Path) -> str:
         return str(path).replace(str(self.place), INSIDE)

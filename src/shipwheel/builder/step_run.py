@@ -9,7 +9,7 @@ import shutil
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from shipwheel.locking.sandbox import bubblewrap, with_variables
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.venv import VENV
 
-__all__ = ["ImageRoot", "WrittenFile"]
+__all__ = ["PROBED_PYTHON", "ImageRoot", "WrittenFile", "written_files"]
 
 _SYSTEM = ("dev", "proc", "sys", "tmp", "run", "var/tmp", "var/cache", "var/lock", "root/.cache")
 """Directories that an image has no files in, or that are caches."""
@@ -30,7 +30,8 @@ _HOST_FILES = ("etc/hosts", "etc/resolv.conf")
 _SCRATCH_PATHS = ("/tmp", "/var/tmp")  # noqa: S108 - in the image
 """One directory beside the programs' files stands for these and for shared memory, so that its size counts, and no memory is filled."""
 _CACHES = frozenset({"__pycache__", ".cache", ".pytest_cache", ".mypy_cache"})
-_PYTHON = f"/{VENV}/bin/python"
+PROBED_PYTHON = f"/{VENV}/bin/python"
+"""The program that tells whether a root's programs run."""
 _PROBE_TIMEOUT_S = 30
 _COMPARED_BYTES = 1 << 20
 
@@ -94,7 +95,7 @@ class ImageRoot(msgspec.Struct, frozen=True):
         directory = self._copy if self._copy.is_dir() else self._upper
         return run_bounded(words, env=outside, stop=self.stop, bounds=self.bounds, directories=(directory, self._scratch))
 
-    def starts(self, program: str = _PYTHON) -> bool:
+    def starts(self, program: str = PROBED_PYTHON) -> bool:
         """Return whether this machine can run the root's programs at all: it may be for another processor."""
         words = [*self._bubblewrap(network=False), "--", program, "-c", ""]
         try:
@@ -105,21 +106,7 @@ class ImageRoot(msgspec.Struct, frozen=True):
 
     def written(self) -> tuple[WrittenFile, ...]:
         """Return what programs wrote so far, sorted by path, without caches and what the system mounts."""
-        return tuple(sorted(self._written(), key=lambda each: each.path))
-
-    def _written(self) -> Iterator[WrittenFile]:
-        top = self._copy if self._copy.is_dir() else self._upper
-        pending = [""]
-        while pending:
-            below = pending.pop()
-            for entry in os.scandir(top / below):
-                path = f"{below}/{entry.name}".lstrip("/")
-                if path in _SYSTEM or path in _HOST_FILES or entry.name in _CACHES:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                elif (entry.is_file(follow_symlinks=False) or entry.is_symlink()) and self._is_new(path, Path(entry.path)):
-                    yield WrittenFile(path, Path(entry.path))
+        return written_files(self.root, self.tools, self._copy if self._copy.is_dir() else self._upper)
 
     def remove(self) -> None:
         """Remove what programs wrote, also where they forbade it."""
@@ -178,22 +165,46 @@ class ImageRoot(msgspec.Struct, frozen=True):
             yield from ("--ro-bind-try", f"/{path}", rootfs.make_mount_point(path, directory=False))
         yield from ("--chdir", self.directory)
 
-    def _is_new(self, path: str, host: Path) -> bool:
-        """Return whether a file differs from the root's: an overlay also has files of which only the times were changed."""
-        before = self.root / path
-        if self.tools is not None and not os.path.lexists(before):
-            before = self.tools / path
-        if any((self.root / parent).is_symlink() for parent in parents(path)):
-            # A directory took the place of the link, which may lead to this machine's files.
-            return True
-        with suppress(OSError):
-            if host.is_symlink() or before.is_symlink():
-                return not (host.is_symlink() and before.is_symlink() and host.readlink() == before.readlink())
-            new, old = host.stat(), before.stat()
-            if new.st_size != old.st_size or (new.st_mode ^ old.st_mode) & stat.S_IXUSR:
-                return True
-            return new.st_mtime_ns != old.st_mtime_ns and not _same_content(host, before)
+
+def written_files(root: Path, tools: Path | None, top: Path, ignored: Iterable[str] = ()) -> tuple[WrittenFile, ...]:
+    """Return the files below `top` that are not in `root` or are others there, sorted by path, without caches and what the system mounts.
+
+    What `tools` has where `root` has nothing does not count, nor do the paths `ignored`.
+    """
+    left_out = {*_SYSTEM, *_HOST_FILES, *ignored}
+    return tuple(sorted(_written(root, tools, top, left_out), key=lambda each: each.path))
+
+
+def _written(root: Path, tools: Path | None, top: Path, left_out: Container[str]) -> Iterator[WrittenFile]:
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        for entry in os.scandir(top / below):
+            path = f"{below}/{entry.name}".lstrip("/")
+            if path in left_out or entry.name in _CACHES:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(path)
+            elif (entry.is_file(follow_symlinks=False) or entry.is_symlink()) and _is_new(root, tools, path, Path(entry.path)):
+                yield WrittenFile(path, Path(entry.path))
+
+
+def _is_new(root: Path, tools: Path | None, path: str, host: Path) -> bool:
+    """Return whether a file differs from the root's: an overlay also has files of which only the times were changed."""
+    before = root / path
+    if tools is not None and not os.path.lexists(before):
+        before = tools / path
+    if any((root / parent).is_symlink() for parent in parents(path)):
+        # A directory took the place of the link, which may lead to this machine's files.
         return True
+    with suppress(OSError):
+        if host.is_symlink() or before.is_symlink():
+            return not (host.is_symlink() and before.is_symlink() and host.readlink() == before.readlink())
+        new, old = host.stat(), before.stat()
+        if new.st_size != old.st_size or (new.st_mode ^ old.st_mode) & stat.S_IXUSR:
+            return True
+        return new.st_mtime_ns != old.st_mtime_ns and not _same_content(host, before)
+    return True
 
 
 def _same_content(one: Path, other: Path) -> bool:

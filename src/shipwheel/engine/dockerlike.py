@@ -3,14 +3,13 @@
 https://docs.docker.com/reference/cli/docker/container/run; podman-run(1) and nerdctl's page agree with it in everything used here.
 """
 
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from shipwheel.container_variables import container_variables
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.engine.delivery import report_present
 from shipwheel.engine.dockerlike_container import DockerLikeContainer
@@ -21,20 +20,11 @@ from shipwheel.engine.supervise import send_with_program, supervise
 from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError
 from shipwheel.events import Reporter
-from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig, execution_config
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
 
 __all__ = ["DockerLike", "InspectedImage", "is_elsewhere"]
-
-_CLIENT_VARIABLES = lazy_pattern(
-    r"(DOCKER_|CONTAINER|NERDCTL_|BUILDKIT_|PODMAN_|STORAGE_|XDG_|LD_|SSH_|LC_|TMP)\w*|(HTTPS?|NO|ALL)_PROXY|"
-    r"GO(DEBUG|GC|MAXPROCS|MEMLIMIT|TRACEBACK)|PATH|HOME|USER|LOGNAME|SHELL|PWD|TERM|LANG|LANGUAGE|TZ|DBUS_SESSION_BUS_ADDRESS|"
-    r"REGISTRY_AUTH_FILE|NOTIFY_SOCKET",
-    re.IGNORECASE,
-)
-"""Variables that the engines' programs read themselves."""
 
 _START_TIMEOUT_S = 300.0
 """Some engines first copy an image's files into a volume."""
@@ -155,7 +145,7 @@ class DockerLike:
     def run(self, spec: RunSpec, tail: Tail | None = None) -> int:
         """See `Engine.run`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
-        environment, flags = _environment(spec.env)
+        environment, flags = container_variables(spec.env)
         argv = [self.name, "run", "--rm", *self._flags(spec), *flags, *self._image_and_arguments(spec)]
         send = send_with_program(self.name, "kill", "--signal", "{}", spec.name)
         status, stopped = supervise(argv, send, spec, tail, env=environment)
@@ -171,7 +161,7 @@ class DockerLike:
     def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
         """See `Engine.capture`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
-        environment, flags = _environment(spec.env)
+        environment, flags = container_variables(spec.env)
         argv = [self.name, "run", "--rm", *self._flags(spec), *flags, *self._image_and_arguments(spec)]
         ended = False
         try:
@@ -185,7 +175,7 @@ class DockerLike:
     def start(self, spec: RunSpec) -> DockerLikeContainer:
         """See `Engine.start`."""
         check_runnable(spec.platform, self.platforms(), self.emulation_hint)
-        environment, flags = _environment(spec.env)
+        environment, flags = container_variables(spec.env)
         detach = ("--detach", "--stop-timeout", str(spec.grace))
         argv = [self.name, "run", *detach, *self._flags(spec), *flags, *self._image_and_arguments(spec)]
         result = run_program(argv, timeout=_START_TIMEOUT_S, env=environment)
@@ -269,22 +259,6 @@ def is_elsewhere(address: str) -> bool:
     """Return whether an engine's address (`ssh://host`, `tcp://host:2376`, `unix:///socket`) is on another machine."""
     host = urlsplit(address.strip()).hostname
     return host is not None and host != "localhost" and not host.startswith("127.") and host != "::1"
-
-
-def _environment(variables: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Return the environment of the engine's program, and the flags that give the container its variables.
-
-    `--env NAME` takes the value from the program's environment, which keeps it out of the list of processes. Variables that the program
-    itself reads are given with their value.
-    """
-    environment, flags = dict(os.environ), []
-    for name, value in variables.items():
-        if _CLIENT_VARIABLES.fullmatch(name) or not name:
-            flags += ["--env", f"{name}={value}"]
-        else:
-            environment[name] = value
-            flags += ["--env", name]
-    return environment, flags
 
 
 def _port(port: Port) -> str:

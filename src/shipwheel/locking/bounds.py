@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -44,14 +44,15 @@ class OverBounds(Exception):
 class BoundsWatch:
     """An event that is set once a program is over its bounds, or with another event. `reason` says why.
 
-    The program writes to `directories`.
+    The program writes to `directories`, or where this machine cannot look: then `usage` returns the bytes.
     """
 
-    def __init__(self, stop: threading.Event, bounds: Bounds, directories: Sequence[Path]) -> None:
+    def __init__(self, stop: threading.Event, bounds: Bounds, directories: Sequence[Path], usage: Callable[[], int] | None = None) -> None:
         self.reason = ""
         self._stop = stop
         self._bounds = bounds
         self._directories = directories
+        self._usage = usage or (lambda: disk_usage(directories))
         self._end = time.monotonic() + bounds.seconds
         self._next_scan = 0.0
         self._reserve = self._free() // _FREE_SHARE
@@ -73,7 +74,7 @@ class BoundsWatch:
         # Names can be too deep to be measured; the free space tells of their files as well.
         if self._free() < self._reserve:
             return "its build was stopped because it had nearly filled the disk"
-        if disk_usage(self._directories) > self._bounds.size:
+        if self._usage() > self._bounds.size:
             return f"its build was stopped because it used more than {self._bounds.size / (1 << 30):.3g} GB of disk"
         ended = time.monotonic()
         self._next_scan = ended + max(_SCAN_EVERY_S, _SCAN_SHARE * (ended - started))

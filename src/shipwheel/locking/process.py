@@ -4,7 +4,7 @@ import os
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -90,10 +90,14 @@ def run_bounded(
     cwd: Path | None = None,
     stop: threading.Event,
     bounds: Bounds,
-    directories: Sequence[Path],
+    directories: Sequence[Path] = (),
+    usage: Callable[[], int] | None = None,
 ) -> Finished:
-    """Run a program as `run_process` does; raise OverBounds if it had to be killed at the bounds. It writes to `directories`."""
-    watch = BoundsWatch(stop, bounds, directories)
+    """Run a program as `run_process` does; raise OverBounds if it had to be killed at the bounds.
+
+    It writes to `directories`, or `usage` returns the bytes that it has written.
+    """
+    watch = BoundsWatch(stop, bounds, directories, usage)
     finished = run_process(command, env=env, cwd=cwd, stop=watch)
     if watch.reason:
         raise OverBounds(watch.reason)

@@ -12,6 +12,7 @@ import msgspec
 from shipwheel.build_settings import AssetSettings, BuildSettings
 from shipwheel.builder.asset_build import AssetBuild, AssetFailed, package_manager
 from shipwheel.builder.node_root import npm_cache, unpack_node
+from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.elf import is_elf
@@ -19,7 +20,6 @@ from shipwheel.files.entry import FileEntry
 from shipwheel.files.segment import key_of
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import Bounds
-from shipwheel.locking.sandbox import is_available
 from shipwheel.pipeline.app_source import AppSource, CopiedSource
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.failed_output import last_lines, write_log
@@ -108,9 +108,9 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
     def entries(self) -> Iterator[FileEntry]:
         """Build the front end and yield its files. Raise BuildError, and ProjectError for a token in a file."""
         stated, shown, host = self.settings, " ".join(self.settings.run), host_platform()
-        if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or not is_available():
-            hint = f"Build on Linux where bubblewrap works. Or run it before the build, and `include` {stated.output}."
-            raise BuildError(f"`{shown}` builds the front end, which needs bubblewrap", hint=hint)
+        if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or find_sandbox() is None:
+            hint = f"{SANDBOX_HINT} Or run it before the build, and `include` {stated.output}."
+            raise BuildError(f"`{shown}` builds the front end, which needs bubblewrap, docker or podman", hint=hint)
         self.reporter(StageStarted(shown, detail=True))
         with tempfile.TemporaryDirectory(prefix="shipwheel-", ignore_cleanup_errors=True) as folder:
             place = Path(folder).resolve()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shipwheel.base.model import Bases
 from shipwheel.debian.optional_libraries import needed_sonames
-from shipwheel.errors import CoveredFiles, DamagedBlob, LockError, ProjectError, ProjectWheelError, ShipwheelError, OptionalStepError
+from shipwheel.errors import CoveredFiles, DamagedBlob, LockError, OptionalStepError, ProjectError, ProjectWheelError, ShipwheelError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.uv_output import FailureKind

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import lacks_in, needs_rust
 from shipwheel.builder.interpreter import BuilderPython, standalone_python, suite_python
+from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
 from shipwheel.builder.workshop import Workshop
 from shipwheel.errors import BuildError, FetchError, ProjectWheelError
 from shipwheel.events import Reporter, Warned
-from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.pipeline.alternatives import build_error_with_alternatives
 from shipwheel.pipeline.downloads import Downloads
@@ -141,9 +141,9 @@ class CompiledBuilds:
     def _new_workshop(self, label: str, platform: Resolved) -> Workshop:
         base, target, host = platform.base, platform.target, host_platform()
         message = f"{label} must be compiled for {target.platform}"
-        if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or not is_available():
-            hint = "Build on Linux (amd64 or arm64) where bubblewrap works, or choose versions that have wheels for the platforms."
-            raise BuildError(f"{message}, which needs bubblewrap", hint=hint)
+        if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or find_sandbox() is None:
+            hint = f"{SANDBOX_HINT} Or choose versions that have wheels for the platforms."
+            raise BuildError(f"{message}, which needs bubblewrap, docker or podman on amd64 or arm64", hint=hint)
         codename = base.image.facts.codename if base.image is not None else base.suite.codename if base.suite is not None else ""
         if target.musl or not codename:
             hint = "Choose a base of Debian, or versions that have wheels for the platforms."

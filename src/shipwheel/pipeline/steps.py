@@ -13,13 +13,14 @@ from msgspec.structs import replace
 
 from shipwheel.build_settings import BuildSettings, StepSettings
 from shipwheel.builder.program_root import SHELL_PACKAGES, unpack_programs
-from shipwheel.builder.step_run import ImageRoot, WrittenFile
+from shipwheel.builder.roots import AnyRoot, image_root
+from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
+from shipwheel.builder.step_run import WrittenFile
 from shipwheel.errors import BuildError, FetchError, OptionalStepError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.files.entry import is_whiteout
 from shipwheel.files.segment import key_of, source_date_epoch
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
-from shipwheel.locking.sandbox import is_available
 from shipwheel.oci.layer import Compression, LayerSpec
 from shipwheel.oci.read.rootfs_cache import unpack_layers
 from shipwheel.pipeline.compose import execution_of
@@ -107,10 +108,11 @@ def _make(context: BuildContext, platform: Closed, alike: Iterable[Closed], file
 def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenFile, ...]]:
     """Run the steps in the image of a platform, and yield the files that belong into a layer, as long as the block lasts."""
     project, store = context.project, context.store
-    if not is_available():
+    sandbox = find_sandbox()
+    if sandbox is None:
         raise (OptionalStepError if project.has_only_optional_steps else BuildError)(
-            f"{_shown(project.steps)} must run in the image, which needs bubblewrap",
-            hint="Build on Linux where bubblewrap works. Or run it before the build, `include` what it writes, and set steps = [].",
+            f"{_shown(project.steps)} must run in the image, which needs bubblewrap, docker or podman",
+            hint=f"{SANDBOX_HINT} Or run it before the build, `include` what it writes, and set steps = [].",
         )
     below = (*platform.base_layers, *platform.app_layers)
     context.supply.bring(below)
@@ -122,15 +124,8 @@ def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenF
         tempfile.TemporaryDirectory(prefix="shipwheel-", ignore_cleanup_errors=True) as folder,
         _shell(context, platform, root.path) as tools,
     ):
-        run = ImageRoot(
-            root.path,
-            Path(folder).resolve() / "root",
-            _user(project, platform),
-            project.start_directory,
-            store.closed,
-            Bounds(bounds.max_minutes * 60, bounds.max_gigabytes << 30),
-            tools,
-        )
+        place, limits = Path(folder).resolve() / "root", Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
+        run = image_root(sandbox, root.path, place, _user(project, platform), project.start_directory, store.closed, limits, tools)
         try:
             run.prepare()
             if not run.starts():
@@ -171,7 +166,7 @@ def _shell(context: BuildContext, platform: Closed, root: Path) -> Iterator[Path
         tools.close()
 
 
-def _run(context: BuildContext, platform: Closed, run: ImageRoot, step: StepSettings) -> None:
+def _run(context: BuildContext, platform: Closed, run: AnyRoot, step: StepSettings) -> None:
     """Run a step. One that was found gets a made-up value for each variable that it turns out to want."""
     shown, given = _shown([step]), dict[str, str]()
     context.reporter(StageStarted(shown, detail=True))

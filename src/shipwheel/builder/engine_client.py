@@ -1,0 +1,123 @@
+"""The commands of docker and podman that a sandbox needs. Files travel as tar streams, so the engine may be on another machine."""
+
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+import msgspec
+
+from shipwheel.container_variables import container_variables
+from shipwheel.errors import BuildError
+
+__all__ = ["BuildContainer", "EngineClient", "create_words"]
+
+_HINT = "Check that `{name} info` works, and has room for images. SHIPWHEEL_SANDBOX names another sandbox: bwrap, docker or podman."
+_LABEL = "io.shipwheel.sandbox"
+_HOST = "build"
+"""The name of the host, which some builds write into what they make."""
+_MAX_PROCESSES = 4096
+
+
+class BuildContainer(msgspec.Struct, frozen=True):
+    """A container for one run: an image of the engine, a command, its environment, and what it may do.
+
+    `user` are the numbers of a user and a group.
+    """
+
+    image: str
+    command: Sequence[str]
+    user: tuple[int, int]
+    directory: str
+    variables: Mapping[str, str]
+    network: bool = False
+
+
+def create_words(program: str, options: BuildContainer) -> tuple[list[str], dict[str, str]]:
+    """Return the command that makes a container, and its environment.
+
+    The image's files belong to root, and the program is another user without capabilities: it can change only what it is given.
+    """
+    environment, variables = container_variables(options.variables)
+    uid, gid = options.user
+    words = [program, "create", "--pull=never", f"--label={_LABEL}=1", f"--network={'host' if options.network else 'none'}"]
+    words += ["--cap-drop=ALL", "--security-opt=no-new-privileges", "--stop-timeout=0"]
+    words += ["--log-driver=none", f"--user={uid}:{gid}", f"--workdir={options.directory}"]
+    # podman has a limit of its own, and ends if the system lets it set none.
+    words += [f"--pids-limit={_MAX_PROCESSES}"] if program == "docker" else []
+    words += [] if options.network else [f"--hostname={_HOST}"]
+    return [*words, *variables, options.image, *options.command], environment
+
+
+class EngineClient:
+    """docker or podman, by the name of its program."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def call(self, *words: str) -> str:
+        """Return what a command prints. Raise BuildError if it fails."""
+        return self._call([self.name, *words], None)
+
+    def create(self, options: BuildContainer) -> str:
+        """Return the ID of a new container."""
+        return self._call(*create_words(self.name, options)).strip().splitlines()[-1]
+
+    def succeeds(self, *words: str) -> bool:
+        """Return whether a command succeeds."""
+        return subprocess.run([self.name, *words], stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+
+    def remove(self, container: str) -> None:
+        """Remove a container, also one that runs."""
+        self.succeeds("rm", "--force", "--volumes", container)
+
+    def send(self, words: Sequence[str], write: Callable[[IO[bytes]], None]) -> None:
+        """Run a command that reads what `write` writes. Raise BuildError if it fails."""
+        with self._running(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+            assert process.stdin is not None  # noqa: S101 - it is a pipe
+            try:
+                with process.stdin as stream:
+                    write(stream)
+            except BrokenPipeError:
+                # The command has failed, and says why.
+                pass
+
+    @contextmanager
+    def receive(self, words: Sequence[str]) -> Iterator[IO[bytes]]:
+        """Run a command, and yield what it prints. Raise BuildError if it fails."""
+        with self._running(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            with process.stdout as stream:
+                yield stream
+                while stream.read(1 << 20):
+                    pass
+
+    @contextmanager
+    def _running(self, words: Sequence[str], *, stdin: int, stdout: int) -> Iterator["subprocess.Popen[bytes]"]:
+        with tempfile.TemporaryFile() as messages:
+            process = subprocess.Popen([self.name, *words], stdin=stdin, stdout=stdout, stderr=messages)
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                status = process.wait()
+            if status != 0:
+                messages.seek(0)
+                raise self._failed(words[0], messages.read().decode("utf-8", "replace"))
+
+    def _call(self, words: Sequence[str], environment: Mapping[str, str] | None) -> str:
+        done = subprocess.run(
+            words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+        )
+        if done.returncode != 0:
+            raise self._failed(words[1], done.stderr or done.stdout)
+        return done.stdout
+
+    def _failed(self, command: str, output: str) -> BuildError:
+        reason = " ".join(output.split()) or "without a message"
+        return BuildError(
+            f"`{self.name} {command}`, which makes the sandbox of a build, failed: {reason}", hint=_HINT.format(name=self.name)
+        )

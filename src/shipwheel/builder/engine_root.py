@@ -1,0 +1,111 @@
+"""Programs in an image's unpacked root, in docker or podman, and the files that they write there.
+
+The root becomes an image of the engine. Each program has a container of its own, which starts with the files that the one before left.
+"""
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from shipwheel.builder.engine_client import BuildContainer, EngineClient
+from shipwheel.builder.engine_files import add_directory, add_tree, replace_content, tar_stream
+from shipwheel.builder.engine_sandbox import check_not_stopped, run_container
+from shipwheel.builder.step_run import PROBED_PYTHON, WrittenFile, written_files
+from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.process import Finished
+
+__all__ = ["EngineRoot"]
+
+_MADE_BY_ENGINES = (".dockerenv", "etc/group", "etc/hostname", "etc/mtab", "etc/passwd")
+"""podman adds the user to two of them."""
+_SCRATCH = ("tmp", "var/tmp")
+_PROBE = Bounds(seconds=60)
+
+
+class EngineRoot:
+    """The unpacked files of an image, as `ImageRoot` has them, in containers of an engine. It is for one thread."""
+
+    def __init__(
+        self,
+        client: EngineClient,
+        root: Path,
+        place: Path,
+        user: str,
+        directory: str,
+        stop: threading.Event,
+        bounds: Bounds,
+        tools: Path | None = None,
+    ) -> None:
+        uid, _, gid = user.partition(":")
+        self._client = client
+        self._root = root
+        self._place = place
+        self._user = (int(uid), int(gid or uid))
+        self._directory = directory
+        self._stop = stop
+        self._bounds = bounds
+        self._tools = tools
+        self._images: list[str] = []
+        self._last = ""
+        """The container of the last program, whose files are those of the next."""
+
+    def prepare(self) -> None:
+        """See `ImageRoot.prepare`. Raise BuildError if the engine does not take the files."""
+        self._place.mkdir(parents=True)
+        self._client.send(["import", "-", self._new_image()], self._write_root)
+
+    def run(self, command: Sequence[str], env: Mapping[str, str], *, network: bool) -> Finished:
+        """See `ImageRoot.run`."""
+        if self._last:
+            with self._client.receive(["export", self._last]) as files:
+                self._client.send(["import", "-", self._new_image()], lambda stream: shutil.copyfileobj(files, stream, 1 << 20))
+            self._client.remove(self._last)
+        self._last = self._client.create(self._options(command, env, network=network))
+        return run_container(self._client, self._last, self._stop, self._bounds)
+
+    def starts(self, program: str = PROBED_PYTHON) -> bool:
+        """See `ImageRoot.starts`."""
+        container = self._client.create(self._options((program, "-c", ""), {}, network=False))
+        try:
+            return run_container(self._client, container, self._stop, _PROBE).code == 0
+        finally:
+            self._client.remove(container)
+
+    def written(self) -> tuple[WrittenFile, ...]:
+        """See `ImageRoot.written`."""
+        if not self._last:
+            return ()
+        copy = self._place / "copy"
+        copy.mkdir(exist_ok=True)
+        with self._client.receive(["export", self._last]) as stream:
+            replace_content(copy, stream, in_one=False)
+        return written_files(self._root, self._tools, copy, _MADE_BY_ENGINES)
+
+    def remove(self) -> None:
+        """See `ImageRoot.remove`."""
+        if self._last:
+            self._client.remove(self._last)
+        for name in reversed(self._images):
+            self._client.succeeds("image", "rm", "--force", name)
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def _new_image(self) -> str:
+        self._images.append(f"shipwheel-steps:{uuid.uuid4().hex}")
+        return self._images[-1]
+
+    def _options(self, command: Sequence[str], env: Mapping[str, str], *, network: bool) -> BuildContainer:
+        return BuildContainer(self._images[-1], command, self._user, self._directory, env, network)
+
+    def _write_root(self, stream: IO[bytes]) -> None:
+        with tar_stream(stream) as archive:
+            # What comes later replaces what was there.
+            for top in filter(None, (self._tools, self._root)):
+                for entry in sorted(os.scandir(top), key=lambda entry: entry.name):
+                    add_tree(archive, Path(entry.path), entry.name, self._user, lambda: check_not_stopped(self._stop))
+            for name in _SCRATCH:
+                if not any((self._root / each).is_symlink() for each in (name, "var")):
+                    add_directory(archive, name, 0o1777)

@@ -1,0 +1,177 @@
+"""The sandbox of a machine: which one is taken, what an engine is told, and that its files come back as they are and nowhere else."""
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.programs import needs
+
+from shipwheel.builder.engine_client import BuildContainer, create_words
+from shipwheel.builder.engine_files import add_tree, replace_content, tar_stream
+from shipwheel.builder.sandboxes import find_sandbox
+from shipwheel.errors import BuildError, ShipwheelError, UsageError
+from shipwheel.locking import sandbox
+from shipwheel.platform import host_platform
+
+INFO = "#!/bin/sh\n[ \"$1\" = info ] || exit 1\necho '{answer}'\nexit {code}\n"
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    """Let each test look anew."""
+    for cached in (find_sandbox, sandbox.is_available):
+        cached.cache_clear()
+    yield
+    for cached in (find_sandbox, sandbox.is_available):
+        cached.cache_clear()
+
+
+def programs(folder: Path, **answers: str) -> str:
+    """Return a PATH with engines that answer with their platform, or with nothing and an error."""
+    folder.mkdir()
+    for name, answer in answers.items():
+        (folder / name).write_text(INFO.format(answer=answer, code=0 if answer else 1))
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ({}, ""),
+        ({"docker": "linux/{machine}"}, "docker"),
+        ({"docker": "", "podman": "linux/{architecture}"}, "podman"),
+        ({"docker": "linux/{machine}", "podman": "linux/{architecture}"}, "docker"),
+        ({"docker": "linux/riscv64"}, ""),
+        ({"docker": "windows/{machine}"}, ""),
+    ],
+)
+def test_an_engine_that_answers_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, str], found: str) -> None:
+    host = host_platform()
+    known = {name: text.format(machine=host.machine, architecture=host.architecture) for name, text in answers.items()}
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", **known))
+    chosen = find_sandbox()
+    assert (chosen.name if chosen is not None else "") == found
+
+
+@needs("bwrap")
+def test_a_variable_names_the_only_one_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHIPWHEEL_SANDBOX", "podman")
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", docker=f"linux/{host_platform().machine}"))
+    assert find_sandbox() is None
+    find_sandbox.cache_clear()
+    monkeypatch.setenv("SHIPWHEEL_SANDBOX", "gvisor")
+    with pytest.raises(UsageError, match="SHIPWHEEL_SANDBOX is 'gvisor'"):
+        find_sandbox()
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_a_container_has_no_mounts_no_capabilities_and_only_its_variables(monkeypatch: pytest.MonkeyPatch, network: bool) -> None:
+    monkeypatch.setenv("SECRET", "of the caller")
+    options = BuildContainer("image", ("npm", "ci"), (65532, 65532), "/build", {"PATH": "/usr/bin", "TOKEN": "hidden"}, network)
+    words, environment = create_words("docker", options)
+    assert words[:2] == ["docker", "create"]
+    assert words[-3:] == ["image", "npm", "ci"]
+    assert {"--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532", "--workdir=/build", "--pull=never"} <= {*words}
+    assert ("--network=none" in words, "--network=host" in words) == (not network, network)
+    assert [word for word in words if word.startswith(("--volume", "--mount", "-v", "--privileged", "--device"))] == []
+    given = [words[number + 1] for number, word in enumerate(words) if word == "--env"]
+    assert given == ["PATH=/usr/bin", "TOKEN"], "a value is not in the list of processes, unless the engine's program has that variable"
+    assert environment["TOKEN"] == "hidden"
+    assert any(word.startswith("--pids-limit=") for word in words)
+    assert not any(word.startswith("--pids-limit=") for word in create_words("podman", options)[0])
+
+
+def archive_of(folder: Path) -> io.BytesIO:
+    stream = io.BytesIO()
+    with tar_stream(stream) as archive:
+        add_tree(archive, folder, "/build/source", (65532, 65532))
+    stream.seek(0)
+    return stream
+
+
+def test_files_come_back_as_they_are(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "folder").mkdir(parents=True)
+    (source / "folder" / "program").write_text("run")
+    (source / "folder" / "program").chmod(0o700)
+    (source / "folder" / "same").hardlink_to(source / "folder" / "program")
+    (source / "link").symlink_to("/etc/passwd")
+    (source / "ü").write_text("text")
+    stream = archive_of(source)
+    with tarfile.open(fileobj=stream) as archive:
+        assert {(member.uid, member.gid, member.uname) for member in archive} == {(65532, 65532, "")}
+        assert all(member.mode & 0o004 for member in archive)
+    stream.seek(0)
+    (target / "old").mkdir(parents=True)
+    # The container's directory is the last part of the path.
+    replace_content(target / "old", _renamed(stream))
+    back = target / "old"
+    assert sorted(path.relative_to(back).as_posix() for path in back.rglob("*")) == ["folder", "folder/program", "folder/same", "link", "ü"]
+    assert (back / "folder" / "program").stat().st_mode & 0o777 == 0o755
+    assert (back / "folder" / "same").samefile(back / "folder" / "program")
+    assert (back / "folder" / "program").stat().st_mtime == pytest.approx((source / "folder" / "program").stat().st_mtime, abs=1e-3)
+    assert str((back / "link").readlink()) == "/etc/passwd"
+
+
+def _renamed(stream: io.BytesIO) -> io.BytesIO:
+    """Return the archive as an engine gives it back, from the directory `source` on."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=stream) as old, tarfile.open(fileobj=made, mode="w") as new:
+        for member in old:
+            content = old.extractfile(member) if member.isreg() else None
+            member.name = member.name.removeprefix("build/")
+            member.linkname = member.linkname.removeprefix("build/") if member.islnk() else member.linkname
+            member.pax_headers = {}
+            new.addfile(member, content)
+    made.seek(0)
+    return made
+
+
+def hostile(*members: tuple[str, bytes, str]) -> io.BytesIO:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, kind, link in members:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname, entry.mode = kind, link, 0o755
+            archive.addfile(entry)
+    stream.seek(0)
+    return stream
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("source/link", tarfile.SYMTYPE, "{outside}"), ("source/link/evil", tarfile.REGTYPE, "")],
+        [("source/../evil", tarfile.REGTYPE, "")],
+        [("source/folder/evil", tarfile.REGTYPE, "")],
+        [("source/link", tarfile.SYMTYPE, "{outside}/evil"), ("source/link", tarfile.REGTYPE, "")],
+    ],
+)
+def test_nothing_comes_back_to_another_place(tmp_path: Path, members: list[tuple[str, bytes, str]]) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    outside.mkdir()
+    folder.mkdir()
+    stream = hostile(("source", tarfile.DIRTYPE, ""), *((name, kind, link.format(outside=outside)) for name, kind, link in members))
+    with pytest.raises((ShipwheelError, FileExistsError)):
+        replace_content(folder, stream)
+    assert [*outside.iterdir()] == [] and not (tmp_path / "evil").exists()
+
+
+def test_a_hard_link_to_a_file_of_this_machine_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    replace_content(folder, hostile(("source", tarfile.DIRTYPE, ""), ("source/stolen", tarfile.LNKTYPE, "source/../secret")))
+    assert [*folder.iterdir()] == []
+
+
+def test_an_archive_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for folder in (source, target):
+        folder.mkdir()
+    (source / "file").write_bytes(bytes(5000))
+    with pytest.raises(BuildError, match="the engine's files cannot be read"):
+        replace_content(target, io.BytesIO(_renamed(archive_of(source)).getvalue()[:3000]))
