@@ -103,7 +103,7 @@ def test_accepts_a_mirror_without_by_hash(fake: FakeArchive, tmp_path: Path) -> 
     assert _archive(fake, tmp_path).package_index(SUITE, AMD64).newest("liba1") is not None
 
 
-def test_marks_an_unlisted_contents_file(fake: FakeArchive, tmp_path: Path) -> None:
+def test_marks_an_unlisted_contents_file(fake: FakeArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (fake.folder() / "main").glob("by-hash/SHA256/*"):
         name.unlink()
     older = fake.folder() / "main/Contents-amd64.gz"
@@ -115,6 +115,9 @@ def test_marks_an_unlisted_contents_file(fake: FakeArchive, tmp_path: Path) -> N
     marks.append(index.may_miss_libraries)
     assert marks == [False, True], "before the file was needed, and after"
     assert not [event for event in events if isinstance(event, Warned)], "nobody can act on it as long as no library is missed"
+    monkeypatch.setattr("shipwheel.debian.archive.contents_table", None)
+    again = _archive(fake, tmp_path).package_index(SUITE, AMD64)
+    assert (again.providers("libc.so.9"), again.may_miss_libraries) == (("data",), True), "its table was made once"
 
 
 def test_warns_of_a_stale_release_and_rejects_an_old_one(fake: FakeArchive, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Debian's archive: InRelease -> Packages -> packages, each checked against a hash that the signed release vouches for."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
 from shipwheel.debian.package_index import Contents, DebianPackageIndex, parse_row
 from shipwheel.debian.release import Release, check_age, check_rollback, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, find_paths, packages_table
-from shipwheel.digest import digest_of, sha256_digest
+from shipwheel.digest import sha256_digest, sha256_of
 from shipwheel.download.fetch import Download, fetch, fetch_bytes, probe
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
@@ -26,6 +26,7 @@ __all__ = ["Archive"]
 
 _MAX_RELEASE_BYTES = 8 << 20
 _DATES = "debian-release-date"
+_CONTENTS = f"debian-contents-{TABLE_VERSION}"
 _PROBED_PACKAGES = 12
 """Security updates of an old suite that are looked for. Removal takes weeks, architecture by architecture."""
 
@@ -179,21 +180,26 @@ class Archive:
             return any(pool.map(_is_missing, downloads))
 
     def _contents(self, signed: _SignedRelease, platform: Platform) -> Contents:
-        kind, path = f"debian-contents-{TABLE_VERSION}", f"main/Contents-{platform.architecture}.gz"
+        path = f"main/Contents-{platform.architecture}.gz"
         if path not in signed.release.files:
             raise FetchError(f"Debian {signed.codename} has no {path}", hint=f"Use another mirror ({MIRROR_VARIABLE}).")
         digest = signed.release.files[path][0]
-        table = self.store.get(kind, digest)
-        if table is not None:
+        if (table := self.store.get(_CONTENTS, digest)) is not None:
             return Contents(table)
         download = signed.download(self.mirror, path)
         try:
             fetch([replace(download, urls=download.urls[:1])], self.store, self.reporter, stage="lists")
         except FetchError:
             return self._unlisted_contents(download, platform)
-        table = contents_table(self.store.chunks(sha256_digest(digest)), platform.multiarch, signed.label(path))
-        self.store.put(kind, digest, table)
-        return Contents(table)
+        return Contents(self._contents_table(digest, self.store.chunks(download.digest), platform, download.label))
+
+    def _contents_table(self, digest: str, chunks: Iterable[bytes], platform: Platform, label: str) -> bytes:
+        """Return the table of a Contents file with this hash, which is made once: it takes seconds."""
+        table = self.store.get(_CONTENTS, digest)
+        if table is None:
+            table = contents_table(chunks, platform.multiarch, label)
+            self.store.put(_CONTENTS, digest, table)
+        return table
 
     def _paths(self, signed: _SignedRelease, platform: Platform, pattern: bytes) -> dict[str, frozenset[str]]:
         """Return the paths of the suite that a regular expression matches, with their packages; those of architecture `all` are missing."""
@@ -215,7 +221,9 @@ class Archive:
         only if it has the library. With an older file a library can be missed, so the table is marked.
         """
         data = fetch_bytes(download.urls[-1], label=download.label)
-        return Contents(contents_table([data], platform.multiarch, download.label), is_listed=digest_of(data) == download.digest)
+        digest = sha256_of(data)
+        table = self._contents_table(digest, [data], platform, download.label)
+        return Contents(table, is_listed=sha256_digest(digest) == download.digest)
 
 
 def _is_missing(download: Download) -> bool:
