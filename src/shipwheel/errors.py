@@ -12,6 +12,7 @@
     ├── SignatureError             6   a signature is missing or wrong
     ├── BuildError                 7   a step of the build failed
     │   ├── ProjectWheelError      7   the project's own wheel cannot be built
+    │   ├── UnbuildableSource      7   a package's source cannot be built, at least for the chosen Python
     │   └── OptionalStepError      7   a step that no Dockerfile runs failed in the build
     ├── ProofError                 8   the image would not work on its platform
     │   ├── CoveredFiles           8   files that are copied would replace others of the image
@@ -53,6 +54,7 @@ __all__ = [
     "SignatureError",
     "StoreError",
     "TrialError",
+    "UnbuildableSource",
     "UsageError",
 ]
 
@@ -156,8 +158,12 @@ class ProjectWheelError(BuildError):
     """The project's own wheel cannot be built."""
 
 
+class UnbuildableSource(BuildError):
+    """The source of a package cannot be built, which may be so for the chosen Python alone."""
+
+
 class OptionalStepError(BuildError):
-    """A step that no Dockerfile runs failed in the build: the start of a container runs it, with variables and a network, or nothing does."""
+    """A step that no Dockerfile runs failed in the build: a container's start may have variables and a network for it."""
 
 
 class ProofError(ShipwheelError):

@@ -3,6 +3,7 @@
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from shipwheel.locking.pylock import Lock
 from shipwheel.locking.selection import select, select_all
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
+from shipwheel.project.old_names import OldName
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 
@@ -387,6 +389,23 @@ def test_environments_of_an_old_lock_had_setuptools(index: PackageIndex, tmp_pat
     (tmp_path / "Pipfile.lock").write_text('{"_meta": {}, "default": {"web": {"version": "==1.0"}}}')
     lock = make_lock(lock_request(tmp_path, MINOR, added=("server",)))
     assert lock.origin == "Pipfile.lock" and pins(lock).keys() == names
+
+
+@pytest.mark.parametrize(("line", "web", "packages_of"), [("web\n", "0.9", "2021-04-05"), ("web>=1\n", "1.0", "")])
+def test_takes_versions_that_have_what_the_code_uses(index: PackageIndex, tmp_path: Path, line: str, web: str, packages_of: str) -> None:
+    versions = (("web", "0.9", "2019-01-01"), ("web", "1.0", "2020-03-01"), ("other", "1.0", "2020-03-01"), ("other", "2.0", "2026-01-01"))
+    for package, version, day in versions:
+        wheel = SmallWheel(package, version, files={"any.py": ""})
+        index.add(wheel.filename, wheel.content(), uploaded=f"{day}T00:00:00Z")
+    name = OldName("web.gone", "app.py, line 1,", date(2020, 2, 1), "web 1.0", "web", "web<1.0")
+    seen: list[Event] = []
+    lock = make_lock(listed(tmp_path, f"{line}other\n", old_names=(name,)), seen.append)
+    assert (pins(lock)["web"], lock.packages_of) == (web, packages_of)
+    assert pins(lock)["other"] == ("1.0" if packages_of else "2.0")
+    warnings = [event.message for event in seen if isinstance(event, Warned)]
+    assert [message.startswith("app.py, line 1, uses web.gone, which web 1.0 and later") for message in warnings] == [True] * bool(
+        packages_of
+    )
 
 
 def test_says_nothing_of_an_old_day_that_moves_nothing(index: PackageIndex, tmp_path: Path) -> None:

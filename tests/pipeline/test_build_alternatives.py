@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
-from shipwheel.errors import BuildError
-from shipwheel.events import silent
+from shipwheel.errors import BuildError, UnbuildableSource
+from shipwheel.events import Event, Warned, silent
 from shipwheel.locking.no_compatible_file import Alternatives, NoCompatibleFile
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.target import Target
-from shipwheel.pipeline import alternatives
+from shipwheel.pipeline import alternatives, build
 from shipwheel.pipeline.alternatives import build_error_with_alternatives
 from shipwheel.platform import Platform
+from shipwheel.request import LockMode, Request
+from shipwheel.settings import Settings
+from shipwheel.store import Store
 
 TARGETS = [Target(Platform("linux", architecture), "3.11.2", (2, 36)) for architecture in ("amd64", "arm64")]
 FAILED = BuildError("far 1.0 cannot be compiled", hint="See its output.")
@@ -59,3 +62,34 @@ def test_a_package_with_wheels_for_windows_alone_may_get_a_marker(monkeypatch: p
 
 def test_a_source_of_no_index_has_no_alternatives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert explained(monkeypatch, Alternatives(), directory={"path": "far"}) == (FAILED, [])
+
+
+def tried(monkeypatch: pytest.MonkeyPatch, root: Path, *fails: str, mode: LockMode = LockMode.UPDATE) -> tuple[list[str], list[str]]:
+    """Return the Pythons with which a build is tried that fails with some of them, "" for the project's own, and what is said."""
+    pythons: list[str] = []
+    seen: list[Event] = []
+
+    def once(request: Request, _destination: object, _work: object) -> None:
+        pythons.append(request.settings.python or "")
+        if pythons[-1] in fails:
+            raise UnbuildableSource(f"far 1.0 cannot be compiled {len(pythons)}:\n  its output")
+
+    monkeypatch.setattr(build, "_once", once)
+    request = Request(root, Settings(), Store(root / "store"), reporter=seen.append, lock_mode=mode)
+    said = []
+    try:
+        build.with_context(request, None, lambda *_: None)
+    except UnbuildableSource as error:
+        said.append(error.message.splitlines()[0])
+    return pythons, [each.message for each in seen if isinstance(each, Warned)] + said
+
+
+def test_an_older_python_may_build_what_the_chosen_one_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("print(1)\n")
+    (tmp_path / "requirements.txt").write_text("far==1.0\n")
+    warnings = [f"Python {version} is tried, since far 1.0 cannot be compiled 1" for version in ("3.11", "3.9")]
+    assert tried(monkeypatch, tmp_path, "", "3.11") == (["", "3.11", "3.9"], warnings)
+    assert tried(monkeypatch, tmp_path, "", "3.11", "3.9") == (["", "3.11", "3.9"], [*warnings, "far 1.0 cannot be compiled 1:"])
+    assert tried(monkeypatch, tmp_path, "", mode=LockMode.LOCKED)[0] == [""]
+    (tmp_path / ".python-version").write_text("3.13\n")
+    assert tried(monkeypatch, tmp_path, "")[0] == [""]

@@ -15,7 +15,7 @@ from shipwheel.builder.crates import CrateFetch, CratesFailed
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import INSIDE
 from shipwheel.builder.workshop import Workshop
-from shipwheel.errors import BuildError
+from shipwheel.errors import BuildError, UnbuildableSource
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
@@ -274,7 +274,7 @@ class _Compilation(msgspec.Struct, frozen=True):
         missing = list(lacks_in(failed.output))
         lines = "\n  ".join((str(failed), *last_useful_lines(failed.output)))
         hint = hint or _hint(self.source.name, failed.output, missing, self.workshop.suite.codename)
-        return BuildError(f"{self._refusal}: {lines}\n  whole output: {log}", hint=hint)
+        return UnbuildableSource(f"{self._refusal}: {lines}\n  whole output: {log}", hint=hint)
 
     @property
     def _refusal(self) -> str:

@@ -13,6 +13,7 @@ from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.pylock import FORMAT
 from shipwheel.project.indexes import Indexes
 from shipwheel.project.lock_inputs import LockInputs, OtherLock, relative_path
+from shipwheel.project.old_names import OldName
 from shipwheel.versions import end_of_day
 
 __all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest"]
@@ -30,7 +31,7 @@ class LockRequest(msgspec.Struct, frozen=True, eq=False):
     dependencies and dependency groups; `added` are requirements of the image's command. `accelerator` is the setting, empty if not set.
     `accelerator_index` and `indexes` say where files come from, which does not change what is locked. `build_network` names the packages
     whose builds may use the network, `build_bounds` are those of each program of a build. `replaced` maps names to requirements that take
-    their place.
+    their place. `old_names` are those of old versions that the code uses, which open requirements should bring.
     """
 
     inputs: LockInputs
@@ -45,6 +46,7 @@ class LockRequest(msgspec.Struct, frozen=True, eq=False):
     build_bounds: Bounds = msgspec.field(default_factory=Bounds)
     replaced: Mapping[str, str] = msgspec.field(default_factory=dict)
     indexes: Indexes = msgspec.field(default_factory=Indexes)
+    old_names: tuple[OldName, ...] = ()
 
     @property
     def root(self) -> Path:

@@ -15,7 +15,7 @@ from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
 from shipwheel.locking.other_locks import contents_of
 from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
-from shipwheel.locking.project_day import ProjectDay, day_of_commit, day_of_pins, moved_packages
+from shipwheel.locking.project_day import ProjectDay, day_of_code, day_of_commit, day_of_pins, moved_packages
 from shipwheel.locking.prune import without_credentials
 from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, check_hashes, read_lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
@@ -115,10 +115,11 @@ def _as_in_its_day(
     # Whoever edits the requirements today means what there is today.
     commit = None if has_changes(request.root, _requirement_files(request)) else last_commit(request.root)
     its = day_of_pins(stated, now, today, commit, contents.origin) or day_of_commit(commit, today)
+    its = day_of_code(request.old_names, now, its)
     keeps = bool(preferred) or newest
     if its is not None and (keeps or not its.is_before(now)):
         missing = its.missing(now)
-        return (_resolved(request, missing, preferred) if missing else None) or contents
+        return (_resolved(request, missing, preferred, ()) if missing else None) or contents
     found = _of_day(its, request, contents, reporter) if its is not None else None
     if found is None and not (contents.is_pinned or keeps):
         _warn_of_age(request.root, today, reporter)
@@ -129,24 +130,26 @@ def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, repor
     """Return contents with the packages of a day, and say which ones differ; None if they cannot be resolved."""
     now = contents.pylock.get("packages", [])
     for missing in dict.fromkeys((its.missing(now), ())):
-        then = _resolved(replace(request, as_of=its.day), missing, ())
+        then = _resolved(replace(request, as_of=its.day), missing, (), its.bounds)
         if then is None:
             continue
         preferred = its.preferred(then.pylock.get("packages", []), now, request.added, request.python)
-        found = _resolved(request, missing, preferred)
+        found = _resolved(request, missing, preferred, its.bounds)
         if found is None:
             continue
         moved = moved_packages(found.pylock.get("packages", []), now)
         if moved:
             reporter(its.warning(moved))
         return replace(found, packages_of=its.day.isoformat()) if moved else contents
-    return None
+    # What the project requires by name may be newer than the day.
+    return _resolved(request, (), (), its.bounds) if its.bounds else None
 
 
-def _resolved(request: LockRequest, more: Sequence[str], preferred: Packages) -> LockContents | None:
-    """Return the contents for a request with more requirements; None if they cannot be resolved."""
+def _resolved(request: LockRequest, more: Sequence[str], preferred: Packages, bounds: Sequence[str]) -> LockContents | None:
+    """Return the contents for a request with more requirements, within bounds; None if they cannot be resolved."""
+    wanted = replace(request, added=(*request.added, *more))
     try:
-        return resolve(replace(request, added=(*request.added, *more)), declared_requirements(request), preferred=preferred)
+        return resolve(wanted, declared_requirements(request), preferred=preferred, constraints=bounds)
     except LockError:
         return None
 

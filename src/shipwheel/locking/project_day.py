@@ -16,10 +16,11 @@ from packaging.specifiers import Specifier
 from shipwheel.events import Warned
 from shipwheel.locking.preferences import Packages
 from shipwheel.locking.prune import has_linux_wheel
+from shipwheel.project.old_names import OldName
 from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
-__all__ = ["ProjectDay", "day_of_commit", "day_of_lock", "day_of_pins", "moved_packages", "old_packages_note"]
+__all__ = ["ProjectDay", "day_of_code", "day_of_commit", "day_of_lock", "day_of_pins", "moved_packages", "old_packages_note"]
 
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
@@ -38,6 +39,8 @@ class ProjectDay(msgspec.Struct, frozen=True):
 
     day: datetime.date
     reason: str
+    bounds: tuple[str, ...] = ()
+    """Requirements for the versions that the code is for, where nothing else bounds them."""
 
     def is_before(self, packages: Iterable[Mapping[str, Any]]) -> bool:
         """Return whether a package of a lock was published after the day, or the index does not tell when any was."""
@@ -102,6 +105,18 @@ def day_of_commit(commit: datetime.date | None, today: datetime.date) -> Project
     if commit is None or today - commit < _ABANDONED:
         return None
     return ProjectDay(max(commit, _FIRST), f"the last commit is of {commit}: what is not pinned is of that time, too")
+
+
+def day_of_code(names: Iterable[OldName], packages: Iterable[Mapping[str, Any]], other: ProjectDay | None) -> ProjectDay | None:
+    """Return the day of the oldest name that the code uses and the locked versions lack; `other` if they lack none, or it is older."""
+    versions = {package["name"]: package.get("version", "0") for package in packages}
+    missed = [each for each in names if each.package in versions and not Requirement(each.bound).specifier.contains(versions[each.package])]
+    if not missed:
+        return other
+    oldest, bounds = min(missed, key=lambda each: each.day), tuple(each.bound for each in missed)
+    if other is not None and other.day < oldest.day:
+        return msgspec.structs.replace(other, bounds=bounds)
+    return ProjectDay(max(oldest.day, _FIRST), f"{oldest.reason}: packages are of its time, too", bounds)
 
 
 def day_of_lock(packages: Iterable[Mapping[str, Any]]) -> ProjectDay | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from shipwheel.errors import BuildError
+from shipwheel.errors import BuildError, UnbuildableSource
 from shipwheel.events import Reporter
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, NoCompatibleFile, OtherPython
 from shipwheel.locking.selection import missing_wheel
@@ -45,7 +45,8 @@ def build_error_with_alternatives(error: BuildError, name: str, resolution: Reso
     if missing.mismatch is Mismatch.SYSTEM:
         choices.append(f"a marker if Linux does not need it, as {missing.reason} ({missing.system_marker})")
     message = "\n  ".join((error.message, f"required by: {missing.chain}", *found.lines))
-    return BuildError(message, hint=" ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else []))))
+    kind = UnbuildableSource if isinstance(error, UnbuildableSource) else BuildError
+    return kind(message, hint=" ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else []))))
 
 
 def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:

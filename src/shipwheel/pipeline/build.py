@@ -11,7 +11,16 @@ from msgspec.structs import replace
 
 from shipwheel.base.model import Bases
 from shipwheel.debian.optional_libraries import needed_sonames
-from shipwheel.errors import CoveredFiles, DamagedBlob, LockError, OptionalStepError, ProjectError, ProjectWheelError, ShipwheelError
+from shipwheel.errors import (
+    CoveredFiles,
+    DamagedBlob,
+    LockError,
+    OptionalStepError,
+    ProjectError,
+    ProjectWheelError,
+    ShipwheelError,
+    UnbuildableSource,
+)
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.uv_output import FailureKind
@@ -24,7 +33,7 @@ from shipwheel.pipeline.context import BuildContext, build_context
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.local_builds import LocalSources
 from shipwheel.pipeline.prove import is_proved, prove_image
-from shipwheel.pipeline.python_choice import with_suitable_python
+from shipwheel.pipeline.python_choice import older_pythons, with_suitable_python
 from shipwheel.pipeline.resolve import (
     Resolution,
     check_bases_locked,
@@ -40,7 +49,7 @@ from shipwheel.pipeline.steps import make_step_layers, with_steps
 from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
-from shipwheel.request import Request
+from shipwheel.request import LockMode, Request
 from shipwheel.timeline import belongs, span
 from shipwheel.wheels.bytecode import Interpreter, OtherInterpreter
 
@@ -140,16 +149,20 @@ def with_context(request: Request, destination: Destination | None, work: Work[T
     """Return the result of `work` for the resolved request. Raises any ShipwheelError.
 
     `work` runs again if the project's wheel cannot be built but its directory can be taken, if what a Dockerfile copies would replace files
-    of the image, if a step fails that no Dockerfile runs, and if the interpreter that compiles bytecode does not start.
+    of the image, if a step fails that no Dockerfile runs, if an older Python may build a source that the chosen one does not, and if the
+    interpreter that compiles bytecode does not start.
     """
-    try:
-        return _once(request, destination, work)
-    except ProjectWheelError as error:
-        return _once(_from_source(request, error), destination, work)
-    except CoveredFiles as error:
-        return _once(_without_copies(request, error), destination, work)
-    except OptionalStepError as error:
-        return _once(_without_steps(request, error), destination, work)
+    while True:
+        try:
+            return _once(request, destination, work)
+        except ProjectWheelError as error:
+            request = _from_source(request, error)
+        except CoveredFiles as error:
+            request = _without_copies(request, error)
+        except OptionalStepError as error:
+            request = _without_steps(request, error)
+        except UnbuildableSource as error:
+            return _with_older_python(request, destination, work, error)
 
 
 def _once(request: Request, destination: Destination | None, work: Work[T]) -> T:
@@ -225,6 +238,20 @@ def _without_steps(request: Request, error: OptionalStepError) -> Request:
     """Return the request without steps: a container or a platform may have what the build lacks, so this is no reason to build nothing."""
     request.reporter(Warned(f"the image lacks what a step would make: {error.message}", error.hint))
     return replace(request, settings=replace(request.settings, steps=()))
+
+
+def _with_older_python(request: Request, destination: Destination | None, work: Work[T], error: UnbuildableSource) -> T:
+    """Return the result with an older Python that builds the source; raise `error` if none does, or the Python is not ours to choose."""
+    if request.settings.base is not None or request.path.is_file() or request.lock_mode is not LockMode.UPDATE:
+        raise error
+    project = read_project(request.path, request.settings, launch=False)
+    for version in () if project.python_is_named else older_pythons(project):
+        request.reporter(Warned(f"Python {version} is tried, since {error.message.splitlines()[0].removesuffix(':')}"))
+        try:
+            return with_context(replace(request, settings=replace(request.settings, python=version)), destination, work)
+        except (UnbuildableSource, LockError):
+            continue
+    raise error
 
 
 def _report_notes(request: Request, project: Project) -> None:

@@ -16,6 +16,7 @@ from shipwheel.project.project import Project
 from shipwheel.project.python_version import satisfies_python
 from shipwheel.project.read import with_python
 from shipwheel.request import LockMode
+from shipwheel.versions import minor_number
 
 if TYPE_CHECKING:
     from shipwheel.request import Request
@@ -25,7 +26,7 @@ _MAX_REASON = 300
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
-__all__ = ["ProjectAttempt", "may_fall_back_to", "pythons_to_try", "try_pythons", "with_suitable_python"]
+__all__ = ["ProjectAttempt", "may_fall_back_to", "older_pythons", "pythons_to_try", "try_pythons", "with_suitable_python"]
 
 
 class ProjectAttempt(Protocol[Result]):
@@ -94,6 +95,12 @@ def may_fall_back_to(project: Project, python: str) -> bool:
     if project.python_is_named:
         return False
     return python in project.other_pythons or bool(project.requires_python and satisfies_python(python, project.requires_python))
+
+
+def older_pythons(project: Project) -> tuple[str, ...]:
+    """Return the Python versions below the project's own that it may have, newest first."""
+    found = [version for version in project.other_pythons if minor_number(version) < minor_number(project.python)]
+    return tuple(sorted(found, key=minor_number, reverse=True))
 
 
 def try_pythons(

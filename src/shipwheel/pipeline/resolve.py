@@ -227,6 +227,7 @@ def lock_request(project: Project) -> LockRequest:
         build_network=settings.build_network,
         build_bounds=Bounds.of(build.max_minutes, build.max_gigabytes),
         replaced=settings.replace,
+        old_names=project.old_names,
         indexes=indexes_of(project),
     )
 

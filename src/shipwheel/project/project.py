@@ -12,6 +12,7 @@ from shipwheel.container_path import ContainerPath, as_container_path
 from shipwheel.project.entrypoint.find import Launch
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.lock_inputs import LockInputs
+from shipwheel.project.old_names import OldName
 from shipwheel.settings import Settings
 from shipwheel.user_files import UserFiles
 
@@ -35,6 +36,8 @@ class Project(msgspec.Struct, frozen=True):
     settings: Settings
     inputs: LockInputs
     """The inputs of the lock."""
+    old_names: tuple[OldName, ...] = ()
+    """Names of old versions of packages and of Python that the code uses, oldest first."""
     other_pythons: tuple[str, ...] = ()
     """The versions to try if the requirements do not resolve for `python`, the best first; empty if the user names one."""
     python_is_named: bool = False

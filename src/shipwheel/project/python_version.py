@@ -10,6 +10,7 @@ import msgspec
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.installs import Installs
 from shipwheel.project.metadata import Metadata
+from shipwheel.project.old_names import OldName
 from shipwheel.settings import Settings
 from shipwheel.suites import SUITES, SUITES_BY_PREFERENCE
 from shipwheel.user_files import UserFiles
@@ -55,10 +56,12 @@ def choose_python(
     metadata: Metadata,
     installs: Installs = _NOTHING_INSTALLED,
     last_change: date | None = None,
+    old_name: OldName | None = None,
 ) -> PythonChoice:
     """Choose by the settings, else by a version file, else by the Dockerfile's image, else the best of Debian's that the project allows.
 
-    `last_change` is the day of a project that was left alone since: it never ran on a Python that came out later.
+    `last_change` is the day of a project that was left alone since: it never ran on a Python that came out later. The same holds for a
+    project with an `old_name`.
 
     Raises ProjectError if the project does not allow the named version, or no version at all.
     """
@@ -79,8 +82,12 @@ def choose_python(
             others = (other for other in known if not allowed or _matching(other, allowed, metadata.origin) is not None)
             return msgspec.structs.replace(choice, is_named=False, others=tuple(other for other in others if other != version))
         return _closest(choice, origin, known, allowed, metadata.origin)
-    if last_change is not None and settings.as_of is None and last_change < _BY_PYTHON[known[0]].python_released:
-        return _of_its_time(last_change, allowed, metadata.origin)
+    ends = {last_change: f"the last commit is of {last_change}"} if last_change is not None else {}
+    if old_name is not None and (last_change is None or old_name.day < last_change):
+        ends = {old_name.day: old_name.reason}
+    for day, reason in ends.items():
+        if settings.as_of is None and day < _BY_PYTHON[known[0]].python_released:
+            return _of_its_time(day, reason, allowed, metadata.origin)
     return _best(known, allowed, metadata.origin)
 
 
@@ -158,15 +165,14 @@ def _other_micro(version: str, allowed: Sequence[str], project: str) -> PythonCh
     return PythonChoice(version, f"{project} requires {text}", f"=={version}.*", note=note)
 
 
-def _of_its_time(day: date, allowed: Sequence[str], project: str) -> PythonChoice:
+def _of_its_time(day: date, reason: str, allowed: Sequence[str], project: str) -> PythonChoice:
     """Return the newest of Debian's versions that a project from before a day can have run on, else the closest one after it."""
     before = [suite.python for suite in reversed(SUITES) if suite.python_released <= day]
     choice = _best((*before, *(suite.python for suite in SUITES if suite.python_released > day)), allowed, project)
     if choice.version == _best((*_BY_PYTHON,), allowed, project).version:
         return choice
-    note = f"The last commit is of {day.isoformat()}: Python versions of that time come first, as {choice.version}. --python takes another."
-    reason = f"{choice.reason}, and its last commit is of {day.isoformat()}"
-    return msgspec.structs.replace(choice, reason=reason, note=note)
+    note = f"Python versions of before {day} come first, as {choice.version}, since {reason}. --python takes another."
+    return msgspec.structs.replace(choice, reason=f"{choice.reason}, and {reason}", note=note)
 
 
 def _named_in_files(files: UserFiles, root: Path) -> Iterator[tuple[str, str]]:

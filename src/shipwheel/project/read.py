@@ -19,6 +19,7 @@ from shipwheel.project.import_names import packaged_names
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
 from shipwheel.project.nested_projects import nested_projects
+from shipwheel.project.old_names import old_names
 from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.pins import Pins, pins_beside
 from shipwheel.project.pipfile import read_pipfile
@@ -56,8 +57,15 @@ def find_settings(path: Path, files: UserFiles | None = None) -> Settings:
     return Settings()
 
 
-def read_project(path: Path, settings: Settings | None = None, *, launch: bool = True, files: UserFiles | None = None) -> Project:
-    """Read the project in a directory, or a single-file script; each file is opened once.
+def read_project(
+    path: Path,
+    settings: Settings | None = None,
+    *,
+    launch: bool = True,
+    files: UserFiles | None = None,
+    scanner: Scanner | None = None,
+) -> Project:
+    """Read the project in a directory, or a single-file script; each file is opened once, and the source scanned once with a `scanner`.
 
     `settings` default to those in the project's files. Without `launch`, no command to start is looked for. Raises ProjectError if there
     is no project or no command to start, UsageError for wrong settings, LockError for requirements that are not understood.
@@ -67,8 +75,8 @@ def read_project(path: Path, settings: Settings | None = None, *, launch: bool =
         raise ProjectError(f"{path} does not exist", hint="Give the directory of a project.")
     settings = find_settings(path, files) if settings is None else settings
     root = path.parent if path.is_file() else path
-    scanner = Scanner(root, path.name if path.is_file() else None, files)
-    read = _Reader(root, settings, files, _read_deployment(scanner))
+    scanner = scanner or Scanner(root, path.name if path.is_file() else None, files)
+    read = _Reader(root, settings, files, _read_deployment(scanner), scanner)
     project = replace(read.script(path) if path.is_file() else read.directory(), scanner=scanner)
     return with_launch(project) if launch else project
 
@@ -98,7 +106,7 @@ def with_python(project: Project, version: str, *, launch: bool = True) -> Proje
     """Return the project for another Python, whose markers may select other dependencies. Raises as read_project."""
     path = project.root / project.only[0] if project.only else project.root
     settings = msgspec.structs.replace(project.settings, python=version)
-    found = replace(read_project(path, settings, launch=False, files=project.files), scanner=project.scanner)
+    found = read_project(path, settings, launch=False, files=project.files, scanner=project.scanner)
     found = with_launch(found) if launch else found
     reason = f"the requirements have no solution for {project.python}"
     notes = (*project.notes, *found.notes)
@@ -120,7 +128,9 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
     project = replace(project, scanner=scanner)
     launch = find_launch(evidence, scanner)
     if launch.outside_wheel:
-        app = _Reader(project.root, project.settings, project.files, _read_deployment(scanner)).as_app(project, launch.outside_wheel)
+        app = _Reader(project.root, project.settings, project.files, _read_deployment(scanner), scanner).as_app(
+            project, launch.outside_wheel
+        )
         app = replace(app, scanner=scanner)
         return _with_launch(app, dependencies | app.dependencies)
     return replace(project, launch=launch)
@@ -129,11 +139,12 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
 class _Reader:
     """Reads one directory with given settings."""
 
-    def __init__(self, root: Path, settings: Settings, files: UserFiles, deployment: Deployment) -> None:
+    def __init__(self, root: Path, settings: Settings, files: UserFiles, deployment: Deployment, scanner: Scanner) -> None:
         self._root = root
         self._settings = settings
         self._files = files
         self._deployment = deployment
+        self._scanner = scanner
 
     def directory(self) -> Project:
         """Read the directory: by its metadata, requirements files, Pipfile, or the one script with inline metadata."""
@@ -208,7 +219,6 @@ class _Reader:
     ) -> Project:
         root, settings = self._root, with_deployed(self._settings, self._deployment, metadata)
         last_change = old_last_commit(root, datetime.now(UTC).date())
-        python = choose_python(self._files, root, settings, metadata, self._deployment.installs, last_change)
         decides = listed is not None or script is not None or pipfile is not None
         pins = Pins() if decides else pins_beside(self._files, root, self._requirements_files())
         inputs = read_lock_inputs(
@@ -228,6 +238,11 @@ class _Reader:
             requirements += metadata.extras.get(normalized(extra), ())
         for group in settings.groups:
             requirements += read_group(metadata.tables, group)
+        outgrown = old_names(self._scanner.scan_modules(), requirements)
+        if inputs.other_lock is not None:
+            outgrown = tuple(each for each in outgrown if not each.package)
+        oldest = outgrown[0] if outgrown else None
+        python = choose_python(self._files, root, settings, metadata, self._deployment.installs, last_change, oldest)
         name = normalized(settings.name or metadata.name or _plain_name(root.resolve().name))
         settings, notes = installs_beside(settings, self._deployment, name, requirements, python.version)
         return Project(
@@ -240,6 +255,7 @@ class _Reader:
             python_reason=python.reason,
             settings=settings,
             inputs=inputs,
+            old_names=outgrown,
             other_pythons=python.others,
             python_is_named=python.is_named,
             dependencies=dependency_names((*requirements, *settings.dependencies), minor_version(python.version)),
@@ -260,7 +276,7 @@ class _Reader:
         inline = [script for script in scripts if self._has_inline(script)]
         if len(inline) == 1:
             merged = self._settings if self._settings != Settings() else find_settings(inline[0], self._files)
-            return replace(_Reader(root, merged, self._files, Deployment()).script(inline[0]), only=())
+            return replace(_Reader(root, merged, self._files, Deployment(), self._scanner).script(inline[0]), only=())
         if len(inline) > 1:
             listed = ", ".join(script.name for script in inline)
             raise ProjectError(f"{root} has several scripts with inline metadata: {listed}", hint=f"Name one: shipwheel build {inline[0]}.")

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.build_settings import PackageBuildSettings
-from shipwheel.errors import BuildError
+from shipwheel.errors import BuildError, UnbuildableSource
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
@@ -154,7 +154,7 @@ def build_in_isolation(job: BuildJob, store: Store, key: str, reporter: Reporter
             return built
 
 
-class BackendFailed(BuildError):
+class BackendFailed(UnbuildableSource):
     """A build in pure Python failed, or made a wheel for one platform. `output` is what the backend printed.
 
     `compiles` is true if it is known to need a compiler.

@@ -1,0 +1,175 @@
+"""Names that packages and Python itself no longer have: code that imports them is older than the version that removed them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from shipwheel.project.entrypoint.module import Module
+from shipwheel.versions import normalized
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+__all__ = ["OldName", "old_names"]
+
+
+class OldName(msgspec.Struct, frozen=True):
+    """An import of a name that is gone: `place` says where, `day` is the last one on which the newest version had it.
+
+    `ended_by` is the version without it ("flask 3.0"). `package` is the normalized name of a Python package, and `bound` the requirement
+    for its versions with the name; both are empty for the standard library.
+    """
+
+    name: str
+    place: str
+    day: date
+    ended_by: str
+    package: str = ""
+    bound: str = ""
+
+    @property
+    def reason(self) -> str:
+        """A clause about what makes the code old."""
+        return f"{self.place} uses {self.name}, which {self.ended_by} and later do not support"
+
+
+class _Removal(msgspec.Struct, frozen=True):
+    """The first release without some names, its day, and the last one before it. The package is empty for Python."""
+
+    package: str
+    version: str
+    day: date
+    last: str
+    names: tuple[str, ...]
+
+
+def _removal(package: str, version: str, day: str, last: str, names: str) -> _Removal:
+    return _Removal(package, version, date.fromisoformat(day), last, tuple(names.split()))
+
+
+_REMOVALS = (
+    _removal("flask", "1.0", "2018-04-26", "0.12.5", "flask.ext"),
+    _removal("flask", "2.0", "2021-05-11", "1.1.4", "flask._compat flask_script"),
+    _removal("flask", "2.3", "2023-04-25", "2.2.3", "flask._app_ctx_stack flask._request_ctx_stack flask.json.JSONEncoder"),
+    _removal("flask", "3.0", "2023-09-30", "2.3.3", "flask.Markup flask.escape"),
+    _removal(
+        "werkzeug",
+        "1.0",
+        "2020-02-06",
+        "0.16.1",
+        "werkzeug.contrib werkzeug.secure_filename werkzeug.generate_password_hash werkzeug.check_password_hash werkzeug.redirect"
+        " werkzeug.cached_property werkzeug.import_string werkzeug.url_encode werkzeug.SharedDataMiddleware werkzeug.FileStorage"
+        " werkzeug.ImmutableMultiDict flask_restplus",
+    ),
+    _removal("werkzeug", "2.1", "2022-03-28", "2.0.3", "werkzeug.security.safe_str_cmp werkzeug.wrappers.BaseResponse"),
+    _removal(
+        "werkzeug",
+        "3.0",
+        "2023-09-30",
+        "2.3.7",
+        "werkzeug.urls.url_parse werkzeug.urls.url_encode werkzeug.urls.url_decode werkzeug.urls.url_quote werkzeug.urls.url_quote_plus"
+        " werkzeug.urls.url_unquote werkzeug.urls.url_join werkzeug.urls.url_fix werkzeug.urls.url_unparse",
+    ),
+    _removal(
+        "jinja2",
+        "3.1",
+        "2022-03-24",
+        "3.0.3",
+        "jinja2.Markup jinja2.escape jinja2.contextfilter jinja2.contextfunction jinja2.environmentfilter jinja2.evalcontextfilter",
+    ),
+    _removal("markupsafe", "2.1", "2022-02-18", "2.0.1", "markupsafe.soft_unicode"),
+    _removal(
+        "itsdangerous",
+        "2.1",
+        "2022-02-18",
+        "2.0.1",
+        "itsdangerous.JSONWebSignatureSerializer itsdangerous.TimedJSONWebSignatureSerializer itsdangerous.json",
+    ),
+    _removal("wtforms", "3.0", "2021-11-07", "2.3.3", "wtforms.ext wtforms.fields.html5 wtforms.validators.Required"),
+    _removal("flask-sqlalchemy", "3.0", "2022-10-04", "2.5.1", "flask_sqlalchemy.BaseQuery flask_sqlalchemy.get_debug_queries"),
+    _removal("django", "2.0", "2017-12-02", "1.11.29", "django.core.urlresolvers"),
+    _removal(
+        "django",
+        "3.0",
+        "2019-12-02",
+        "2.2.28",
+        "django.utils.six django.utils.lru_cache django.utils.encoding.python_2_unicode_compatible django.shortcuts.render_to_response"
+        " django.contrib.staticfiles.templatetags django.utils.decorators.available_attrs",
+    ),
+    _removal(
+        "django",
+        "4.0",
+        "2021-12-07",
+        "3.2.10",
+        "django.conf.urls.url django.utils.translation.ugettext django.utils.translation.ugettext_lazy"
+        " django.utils.translation.ugettext_noop django.utils.translation.ungettext django.utils.translation.ungettext_lazy"
+        " django.utils.encoding.force_text django.utils.encoding.smart_text django.utils.http.urlquote"
+        " django.utils.http.is_safe_url django.contrib.postgres.fields.JSONField",
+    ),
+    _removal("pydantic", "2.0", "2023-06-30", "1.10.9", "pydantic.BaseSettings"),
+    _removal("openai", "1.0", "2023-11-06", "0.28.1", "openai.ChatCompletion openai.Completion.create openai.Embedding openai.error"),
+    _removal(
+        "langchain",
+        "0.2",
+        "2024-05-20",
+        "0.1.20",
+        "langchain.llms langchain.chat_models langchain.embeddings langchain.vectorstores langchain.document_loaders",
+    ),
+    _removal("python-telegram-bot", "20.0", "2023-01-01", "13.15", "telegram.ext.Filters telegram.ext.Dispatcher"),
+    _removal("aiogram", "3.0", "2023-09-01", "2.25.1", "aiogram.executor aiogram.utils.executor aiogram.dispatcher.FSMContext"),
+    _removal("gradio", "4.0", "2023-10-31", "3.50.2", "gradio.inputs gradio.outputs"),
+    _removal("celery", "5.0", "2020-09-24", "4.4.7", "celery.task celery.decorators"),
+    _removal("moviepy", "2.0", "2024-11-15", "1.0.3", "moviepy.editor"),
+    _removal(
+        "",
+        "3.10",
+        "2021-10-04",
+        "",
+        "collections.Mapping collections.MutableMapping collections.Iterable collections.Sequence collections.Callable"
+        " collections.Hashable collections.Iterator",
+    ),
+    _removal("", "3.11", "2022-10-24", "", "asyncio.coroutine inspect.getargspec"),
+    _removal("", "3.12", "2023-10-02", "", "imp asyncore asynchat smtpd"),
+    _removal("", "3.13", "2024-10-07", "", "imghdr telnetlib crypt pipes sndhdr audioop nntplib"),
+)
+_BY_NAME = {name: removal for removal in _REMOVALS for name in removal.names}
+
+
+def old_names(modules: Iterable[Module], requirements: Sequence[str]) -> tuple[OldName, ...]:
+    """Return the names that modules of a project import or call though they are gone, one for each release that removed some.
+
+    A name does not count if the project's `requirements` (PEP 508) exclude all versions that had it.
+    """
+    bounds = _specifiers(requirements)
+    found: dict[_Removal, OldName] = {}
+    for module in modules:
+        for dotted, line in (*module.required, *((call, 0) for call in sorted(module.calls))):
+            name, removal = _removed(dotted)
+            if removal is None or removal in found or not all(bound.contains(removal.last) for bound in bounds.get(removal.package, ())):
+                continue
+            place = f"{module.file}, line {line}," if line else module.file
+            bound = f"{removal.package}<{removal.version}" if removal.package else ""
+            ended_by = f"{removal.package or 'Python'} {removal.version}"
+            found[removal] = OldName(name, place, removal.day - timedelta(days=1), ended_by, removal.package, bound)
+    return tuple(sorted(found.values(), key=lambda each: each.day))
+
+
+def _removed(dotted: str) -> tuple[str, _Removal | None]:
+    parts = dotted.split(".")
+    names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next(((name, removal) for name in names if (removal := _BY_NAME.get(name)) is not None), ("", None))
+
+
+def _specifiers(requirements: Sequence[str]) -> "dict[str, list[SpecifierSet]]":
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    found: dict[str, list[SpecifierSet]] = {}
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        found.setdefault(normalized(requirement.name), []).append(requirement.specifier)
+    return found

@@ -1,0 +1,60 @@
+"""Names that newer versions no longer have: which files show, and what they tell of packages and of Python."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from shipwheel.project.entrypoint.scan import Scanner
+from shipwheel.project.old_names import OldName, old_names
+from shipwheel.project.read import read_project
+
+
+def found(root: Path, code: str, *requirements: str) -> tuple[OldName, ...]:
+    (root / "app.py").write_text(code)
+    return old_names(Scanner(root).scan_modules(), requirements)
+
+
+@pytest.mark.parametrize(
+    ("code", "bound", "day"),
+    [
+        ("from flask.ext.sqlalchemy import SQLAlchemy\n", "flask<1.0", date(2018, 4, 25)),
+        ("from werkzeug import secure_filename\n", "werkzeug<1.0", date(2020, 2, 5)),
+        ("import flask\nflask.Markup('x')\n", "flask<3.0", date(2023, 9, 29)),
+        ("from django.conf.urls import include, url\n", "django<4.0", date(2021, 12, 6)),
+        ("import openai\ndef ask():\n    return openai.ChatCompletion.create()\n", "openai<1.0", date(2023, 11, 5)),
+        ("from collections import Mapping\n", "", date(2021, 10, 3)),
+    ],
+)
+def test_tells_the_last_day_of_a_name(tmp_path: Path, code: str, bound: str, day: date) -> None:
+    [name] = found(tmp_path, f"from flask import Flask\n{code}")
+    assert (name.bound, name.day) == (bound, day)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from werkzeug.utils import secure_filename\n",
+        "try:\n    from werkzeug import secure_filename\nexcept ImportError:\n    from werkzeug.utils import secure_filename\n",
+        "from flask import Flask, redirect\nfrom collections.abc import Mapping\nimport openai\nopenai.OpenAI()\n",
+    ],
+)
+def test_tells_nothing_of_code_of_today(tmp_path: Path, code: str) -> None:
+    assert found(tmp_path, code) == ()
+
+
+def test_requirements_for_newer_versions_overrule_the_code(tmp_path: Path) -> None:
+    code = "from werkzeug import secure_filename\n"
+    assert found(tmp_path, code, "werkzeug>=2", "flask") == ()
+    [name] = found(tmp_path, code, "werkzeug", "flask>=1")
+    assert name.reason == "app.py, line 1, uses werkzeug.secure_filename, which werkzeug 1.0 and later do not support"
+
+
+def test_the_python_is_of_the_time_of_the_code(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("flask\n")
+    (tmp_path / "app.py").write_text("from collections import Mapping\nfrom flask import Flask\napp = Flask(__name__)\n")
+    project = read_project(tmp_path)
+    assert project.python == "3.9" and project.other_pythons[0] == "3.11"
+    assert any("collections.Mapping" in note for note in project.notes)
+    (tmp_path / ".python-version").write_text("3.13\n")
+    assert read_project(tmp_path).python == "3.13"
