@@ -140,6 +140,14 @@ def test_older_packages_are_not_tried_if_a_variable_explains_the_failure() -> No
     assert (found.changes, found.rejected, found.variables) == ((), (), ("BOT_TOKEN",))
 
 
+def test_a_server_that_callers_reach_is_better_than_one_that_answers_inside() -> None:
+    served = ("gunicorn", "--bind", "0.0.0.0:8000", "shop:app")
+    inside = Observation(sockets=(Socket("tcp", "127.0.0.1", 8000),), answers=(Answer(8000, "/", status=200),))
+    project = Project(lambda settings, env: SERVES if settings.command == served else inside, FakeAdvisor(served=served))
+    found = improve(project, Settings(), project.lines.append)
+    assert [change.setting for change in found.changes] == [Setting("command", served)]
+
+
 @pytest.mark.parametrize("right", [1, 2, None])
 def test_a_server_without_any_page_gives_way_to_another_that_answers(right: int | None) -> None:
     others = (("gunicorn", "api:app"), ("python", "panel.py"))

@@ -155,11 +155,12 @@ def _proposed(imports: Sequence[tuple[str, str]]) -> list[Change]:
 
 
 def _progress(trial: Trial) -> tuple[bool, ...]:
-    """Return how far a program came: it answers, listens, wants what is outside, runs, does more than to say how to use it."""
+    """Return how far a program came: it serves, answers, listens, wants what is outside, runs, does more than to say how to use it."""
     seen = trial.seen
     usage = any(finding.kind is FindingKind.USAGE for finding in trial.findings)
     listens = bool(seen.sockets) and seen.ended is None
-    return seen.answer is not None, listens, trial.verdict is Verdict.NEEDS, seen.ended is None, not usage, "Traceback" not in seen.log
+    serves, needs = trial.verdict is Verdict.SERVES, trial.verdict is Verdict.NEEDS
+    return serves, seen.answer is not None, listens, needs, seen.ended is None, not usage, "Traceback" not in seen.log
 
 
 def _is_satisfied(change: Change, trial: Trial) -> bool:
