@@ -85,6 +85,11 @@ def test_environments_of_old_days_had_setuptools(day: date, locked: list[dict[st
     assert ProjectDay(day, "").missing(locked) == missing
 
 
+@pytest.mark.parametrize(("minor", "missing"), [("3.11", ("setuptools<81",)), ("3.12", ()), ("", ())])
+def test_environments_of_older_pythons_had_setuptools_later_too(minor: str, missing: tuple[str, ...]) -> None:
+    assert ProjectDay(date(2024, 1, 1), "").missing([], minor) == missing
+
+
 def test_a_plan_notes_that_packages_are_old() -> None:
     assert old_packages_note("") == ()
     [note] = old_packages_note("2021-04-05")

@@ -118,7 +118,7 @@ def _as_in_its_day(
     its = day_of_code(request.old_names, now, its)
     keeps = bool(preferred) or newest
     if its is not None and (keeps or not its.is_before(now)):
-        missing = its.missing(now)
+        missing = its.missing(now, request.python)
         return (_resolved(request, missing, preferred, ()) if missing else None) or contents
     found = _of_day(its, request, contents, reporter) if its is not None else None
     if found is None and not (contents.is_pinned or keeps):
@@ -129,7 +129,7 @@ def _as_in_its_day(
 def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, reporter: Reporter) -> LockContents | None:
     """Return contents with the packages of a day, and say which ones differ; None if they cannot be resolved."""
     now = contents.pylock.get("packages", [])
-    for missing in dict.fromkeys((its.missing(now), ())):
+    for missing in dict.fromkeys((its.missing(now, request.python), ())):
         then = _resolved(replace(request, as_of=its.day), missing, (), its.bounds)
         if then is None:
             continue

@@ -24,6 +24,7 @@ __all__ = ["ProjectDay", "day_of_code", "day_of_commit", "day_of_lock", "day_of_
 
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
+_WITH_SETUPTOOLS = frozenset({"3.9", "3.10", "3.11"})
 _FIRST = datetime.date(2021, 4, 5)
 """Half a year after Python 3.9, the oldest that an image has: by then, packages had wheels for it. Older ones do not build with it."""
 _OLD = datetime.timedelta(days=365)
@@ -47,11 +48,15 @@ class ProjectDay(msgspec.Struct, frozen=True):
         published = _published(packages)
         return not published or any(day > self.day for day in published.values())
 
-    def missing(self, packages: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-        """Return the requirement that brings pkg_resources, if the lock lacks it: every environment of that day had it, required or not."""
+    def missing(self, packages: Iterable[Mapping[str, Any]], minor: str = "") -> tuple[str, ...]:
+        """Return the requirement that brings pkg_resources, if the lock lacks it.
+
+        Every environment of that day had it, required or not, and later those of older Pythons still had: `minor` is the project's.
+        """
         wanted = Requirement(PACKAGE_OF_MODULE["pkg_resources"])
         has = any(it["name"] == wanted.name and wanted.specifier.contains(it.get("version", "0")) for it in packages)
-        return () if has or self.day >= _WITHOUT_SETUPTOOLS else (str(wanted),)
+        had = self.day < _WITHOUT_SETUPTOOLS or minor in _WITH_SETUPTOOLS
+        return (str(wanted),) if had and not has else ()
 
     def preferred(self, then: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]], added: Iterable[str], minor: str) -> Packages:
         """Return the packages of the lock of that day that are to keep their versions, in place of those of today's lock.
