@@ -10,7 +10,7 @@ import yaml
 from support.command import ROOT
 from uv import find_uv_bin
 
-from shipwheel.cli import cli
+from shipwheel.cli.commands import cli
 from shipwheel.settings import load_settings
 
 FOLDER = ROOT / "docs" / "how-to" / "ci"

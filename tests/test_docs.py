@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
-from shipwheel.cli import COMMANDS, cli
+from shipwheel.cli.commands import COMMANDS, cli
 from shipwheel.settings import settings_from
 
 ROOT = Path(__file__).parent.parent

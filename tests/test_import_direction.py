@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.cli import COMMANDS
+from shipwheel.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
@@ -31,7 +31,7 @@ LEAVES |= {
     "store_prune",
     "store_sessions",
 }
-LEAVES |= {"made_files", "user_dirs", "timeline", "user_files", "venv", "versions"}
+LEAVES |= {"file_states", "looks", "made_files", "timeline", "user_dirs", "user_files", "venv", "versions", "witness"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -47,7 +47,10 @@ BELOW = {
     "directory_cache": {"file_lock"},
     "container_path": set(),
     "container_variables": set(),
+    "file_states": set(),
     "linux_signals": set(),
+    "looks": {"file_states"},
+    "witness": {"file_states", "looks"},
     "made_files": set(),
     "errors": {"digest"},
     "platform": {"errors"},

@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 from support.disk import small_disk
 from support.programs import needs_root
 
-from shipwheel.cli import cli
 from shipwheel.cli.amounts import parse_age, parse_size
 from shipwheel.cli.cache_limit import keep_limit
 from shipwheel.cli.command import Session
+from shipwheel.cli.commands import cli
 from shipwheel.cli.interruption import Interruption
 from shipwheel.cli.system_errors import from_system
 from shipwheel.cli.terminal import Terminal

@@ -12,8 +12,8 @@ import click
 import pytest
 from support.digests import ANY
 
-from shipwheel import __version__, cli, errors
-from shipwheel.cli import stages, usage
+from shipwheel import __version__, errors
+from shipwheel.cli import commands, main, stages, usage
 from shipwheel.cli.command import Command
 from shipwheel.cli.terminal import Terminal, Verbosity
 from shipwheel.errors import CoveredFiles, DamagedBlob, MissingImports, NoRequirements, ShipwheelError
@@ -34,18 +34,18 @@ def test_prints_the_version(flag: str) -> None:
 def test_help_names_every_command(flag: str) -> None:
     done = run(flag)
     assert (done.returncode, done.stderr) == (0, "")
-    for name, text in cli.COMMANDS.items():
+    for name, text in commands.COMMANDS.items():
         assert name in done.stdout
         assert text.split(".")[0] in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", commands.COMMANDS)
 def test_every_command_has_help(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0, done.stderr
     usage, _, text = done.stdout.partition("\n\n")
     assert usage.startswith(f"Usage: python -m shipwheel {name} ")
-    assert text.split()[0] == cli.COMMANDS[name].split()[0], "the list of commands and the command start with the same verb"
+    assert text.split()[0] == commands.COMMANDS[name].split()[0], "the list of commands and the command start with the same verb"
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_options_of_docker_are_answered(option: str) -> None:
     assert "list" not in usage._BUILD_OPTIONS[option]
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", commands.COMMANDS)
 def test_every_command_has_the_common_options_and_examples(name: str) -> None:
-    command = cli.cli.get_command(click.Context(cli.cli), name)
+    command = commands.cli.get_command(click.Context(commands.cli), name)
     assert isinstance(command, Command)
     flags = {flag for parameter in command.params for flag in parameter.opts}
     assert {"--quiet", "--verbose", "--json"} <= flags
@@ -106,7 +106,7 @@ def test_completes_commands_and_options(words: str) -> None:
 def test_no_arguments_show_help() -> None:
     done = run()
     assert done.returncode in (0, 2)
-    assert all(heading in done.stdout + done.stderr for heading in cli.GROUPS)
+    assert all(heading in done.stdout + done.stderr for heading in commands.GROUPS)
 
 
 @pytest.fixture
@@ -117,10 +117,10 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
         module = ModuleType("shipwheel.cli.boom")
         module.command = click.command("boom")(body)  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "shipwheel.cli.boom", module)
-        monkeypatch.setitem(cli.COMMANDS, "boom", "Fails.")
+        monkeypatch.setitem(commands.COMMANDS, "boom", "Fails.")
         monkeypatch.setattr(sys, "argv", ["shipwheel", "boom"])
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            main()
         assert isinstance(caught.value.code, int)
         return caught.value.code
 

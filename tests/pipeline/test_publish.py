@@ -90,10 +90,12 @@ def test_nothing_is_written_but_the_store_and_the_lock(world: World, registry: F
     assert order[-3:] == [done.digest, "1", records], "the tag comes when the image is complete, and waits for nothing else"
 
 
-def test_an_unchanged_image_costs_three_short_requests(world: World, registry: FakeRegistry) -> None:
+def test_an_image_that_stays_the_same_costs_three_short_requests(world: World, registry: FakeRegistry) -> None:
+    """One whose files are unchanged costs one: see tests/cli/test_repeat.py."""
     project = world.app("small\n")
     first = push(world, project, f"{registry.host}/team/shop:1")
     seen = len(registry.requests)
+    (project / "main.py").touch()
     again = push(world, project, f"{registry.host}/team/shop:1")
     assert again.digest == first.digest
     assert [one.method for one in registry.requests[seen:]] == ["POST", "DELETE", "HEAD"], "may we push, and what is there?"

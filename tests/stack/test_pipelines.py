@@ -10,7 +10,7 @@ import pytest
 import yaml
 from uv import find_uv_bin
 
-from shipwheel.cli import cli
+from shipwheel.cli.commands import cli
 from shipwheel.stack.pipelines import PipelineSubject, github_workflow, gitlab_pipeline
 
 SUBJECTS = {

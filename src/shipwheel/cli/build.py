@@ -11,6 +11,7 @@ import msgspec
 
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import project_options, request_from
+from shipwheel.cli.repeat import FirstBuild, Outcome
 from shipwheel.cli.terminal import Terminal
 from shipwheel.cli.text import columns
 from shipwheel.errors import UsageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from shipwheel.oci.image import Image
     from shipwheel.pipeline.build import Built
     from shipwheel.pipeline.deliver import Check, Delivered
+    from shipwheel.pipeline.published import Published
     from shipwheel.pipeline.stages import BuiltPlatform
     from shipwheel.project.project import Project
     from shipwheel.request import Request
@@ -131,8 +133,8 @@ def command(
     if shard is not None and not everything:
         raise UsageError("--shard needs --all", hint="A shard is a part of a workspace: add --all.")
 
-    def build_one(one: Path, own_flags: dict[str, Any]) -> "tuple[Delivered, str]":
-        with recorded(timeline, terminal.report) as report:
+    def build_one(one: Path, own_flags: dict[str, Any], reporter: "Reporter" = terminal.report) -> "tuple[Delivered, str]":
+        with recorded(timeline, reporter) as report:
             return _deliver(one, load, push, tried, own_flags, report)
 
     if everything:
@@ -141,13 +143,33 @@ def command(
         if timeline is not None:
             raise UsageError("--timeline and --all cannot be combined", hint="Record the build of one member: name its directory.")
         return build_all(path, parse_shard(shard or "1/1"), flags, build_one, _document, terminal)
+    only_pushes = push and load is None and tried is None and timeline is None and not flags["upgrade_base"]
+    first = FirstBuild(terminal) if only_pushes else None
     started = time.monotonic()
-    delivered, reference = build_one(path, flags)
+    delivered, reference = build_one(path, flags, terminal.report if first is None else first.report)
     seconds = time.monotonic() - started
     if not terminal.as_json:
-        terminal.note("\n".join((*_summary(delivered.built, seconds), *_next_steps(delivered))))
+        terminal.note("\n".join((*_table(delivered.built), _summary(delivered.built, seconds), *_next_steps(delivered))))
     terminal.result(lambda: _document(delivered, reference, seconds), [reference])
+    if first is not None and delivered.published is not None:
+        _keep(first, path, delivered, delivered.published)
     return 0
+
+
+def _keep(first: FirstBuild, path: Path, delivered: "Delivered", published: "Published") -> None:
+    """Keep the outcome for a build that finds everything done."""
+    from msgspec.structs import replace
+
+    from shipwheel.registry.push import Traffic, size_of
+
+    built, project = delivered.built, delivered.built.resolution.project
+    if delivered.path is not None or project.settings.cache_repo is not None or project.settings.tag is None or path.is_file():
+        return
+    done = replace(delivered, published=replace(published, traffic=Traffic(present=size_of(built.index)), read=0))
+    reference = f"{_name(built)}@{built.index.digest}"
+    table, images = "\n".join(_table(built)), len(built.platforms)
+    outcome = Outcome(project.settings.tag, built.index.digest, table, images, _document(done, reference, 0.0), reference)
+    first.keep(outcome, path, did_nothing=not (published.traffic.uploaded or built.resolution.wrote_lock))
 
 
 def _deliver(
@@ -268,8 +290,8 @@ def _pushed(delivered: "Delivered") -> dict[str, Any] | None:
     return {"repository": pushed.name, "tags": list(pushed.tags), **msgspec.to_builtins(pushed.traffic), "read": pushed.read}
 
 
-def _summary(built: "Built", seconds: float) -> Iterator[str]:
-    """Yield a table with a row for each image, and the time that all took."""
+def _table(built: "Built") -> Iterator[str]:
+    """Yield a table with a row for each image."""
     rows = [("platform", "digest", "MB", "unpacked MB", "layers", "packages")]
     images = {image.platform: image for image in built.index.images}
     for each in built.platforms:
@@ -285,8 +307,11 @@ def _summary(built: "Built", seconds: float) -> Iterator[str]:
         )
         rows.append(row)
     yield columns(rows, left=(0, 1))
+
+
+def _summary(built: "Built", seconds: float) -> str:
     count = len(built.platforms)
-    yield f"built {count} image{'' if count == 1 else 's'} in {seconds:.1f} s"
+    return f"built {count} image{'' if count == 1 else 's'} in {seconds:.1f} s"
 
 
 def _next_steps(delivered: "Delivered") -> Iterator[str]:

@@ -11,8 +11,6 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TextIO
 
-import click
-
 from shipwheel.cli.text import cut, labelled, printable
 from shipwheel.errors import ShipwheelError
 
@@ -56,6 +54,11 @@ class Terminal:
         """True if no progress and no summary is wanted."""
         return self._verbosity is Verbosity.QUIET
 
+    @property
+    def verbose(self) -> bool:
+        """True if requests, programs and short stages are shown too."""
+        return self._verbosity is Verbosity.VERBOSE
+
     def set_up(self, verbosity: "Verbosity", *, as_json: bool) -> None:
         """Set how much is shown, and in which form results and errors are written."""
         self._verbosity, self.as_json = verbosity, as_json
@@ -68,16 +71,16 @@ class Terminal:
         """Write the result to standard output, as a JSON document or as lines. It ends the display of the progress."""
         self.stop()
         if self.as_json:
-            click.echo(json.dumps(document(), indent=2))
+            _print(json.dumps(document(), indent=2))
             return
         for line in lines:
-            click.echo(printable(line))
+            _print(printable(line))
 
     def line(self, text: str) -> None:
         """Write one line of a result that goes on, such as a log, to standard output, above the rows of the stages in progress."""
         with self._lock:
             if self._progress is None or not self._progress.write(printable(text)):
-                click.echo(printable(text))
+                _print(printable(text))
 
     def raw(self, data: bytes) -> None:
         """Write the result to standard output, byte for byte."""
@@ -86,12 +89,16 @@ class Terminal:
 
     def ask(self, question: str, *, hidden: bool = False) -> str:
         """Return the answer to a question; a `hidden` one is not shown while it is typed."""
+        import click
+
         self.stop()
         answer: str = click.prompt(question, hide_input=hidden, err=True)
         return answer
 
     def confirm(self, question: str) -> bool:
         """Return whether the answer to a question is yes; the default is no."""
+        import click
+
         self.stop()
         return bool(click.confirm(question, err=True))
 
@@ -112,7 +119,7 @@ class Terminal:
         self.stop()
         self.failure(error)
         if self.as_json:
-            click.echo(json.dumps({"error": self.details(error)}, indent=2))
+            _print(json.dumps({"error": self.details(error)}, indent=2))
 
     def failure(self, error: ShipwheelError) -> None:
         """Write an error with its hint to standard error; the command may go on."""
@@ -154,7 +161,7 @@ class Terminal:
         stopping.join(_STOP_TIMEOUT_S)
         with suppress(OSError):
             cursor = _SHOW_CURSOR if self._stream.isatty() else ""
-            click.echo(f"{cursor}{text}", file=self._stream, color=True)
+            _print(f"{cursor}{text}", self._stream)
 
     @property
     def _stream(self) -> TextIO:
@@ -167,4 +174,14 @@ class Terminal:
     def _write(self, text: str) -> None:
         with self._lock:
             if self._progress is None or not self._progress.write(text):
-                click.echo(text, file=self._stream)
+                _print(text, self._stream)
+
+
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """Write lines to a stream, by default standard output, at once. What its encoding lacks is written as an escape."""
+    stream = stream or sys.stdout
+    try:
+        stream.write(f"{text}\n")
+    except UnicodeEncodeError:
+        stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding) + "\n")
+    stream.flush()

@@ -5,8 +5,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-import click
-
 __all__ = ["branches", "columns", "cut", "labelled", "layer_rows", "printable"]
 
 _DEFAULT_WIDTH = 80
@@ -25,8 +23,14 @@ def labelled(label: str, colour: str, text: str, stream: TextIO) -> str:
     text = printable(text)
     if not stream.isatty():
         return f"{label} {text}"
-    styled = click.style(label, fg=colour, bold=True) if colour and not os.environ.get("NO_COLOR") else label
+    styled = _coloured(label, colour) if colour and not os.environ.get("NO_COLOR") else label
     return f"{styled} {_wrapped(text, len(label) + 1, _width(stream))}"
+
+
+def _coloured(text: str, colour: str) -> str:
+    from click import style
+
+    return style(text, fg=colour, bold=True)
 
 
 def cut(line: str, stream: TextIO) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "DOCKER_MANIFEST_LIST",
     "FOREIGN_LAYERS",
     "INDEX_TYPES",
+    "MANIFEST_ACCEPT",
     "MANIFEST_TYPES",
     "MEDIA_TYPE_CONFIG",
     "MEDIA_TYPE_INDEX",
@@ -50,6 +51,8 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 
 INDEX_TYPES = (MEDIA_TYPE_INDEX, DOCKER_MANIFEST_LIST)
 MANIFEST_TYPES = (MEDIA_TYPE_MANIFEST, DOCKER_MANIFEST)
+MANIFEST_ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+"""The header of a request for a manifest or an image index."""
 
 OCI_LAYERS = {
     MEDIA_TYPE_LAYER: MEDIA_TYPE_LAYER,

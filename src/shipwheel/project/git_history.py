@@ -4,8 +4,11 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
+
+from shipwheel.witness import note_look, note_unknown
 
 __all__ = [
     "describe",
@@ -33,25 +36,16 @@ def last_commit(root: Path) -> date | None:
 
     None without git, if git does not know the directory, and for a day on which there was no git.
     """
-    command = ["git", "log", "-1", "--format=%cs", "--", "."]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
-        day = date.fromisoformat(done.stdout.decode().strip()) if done.returncode == 0 else None
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+        day = date.fromisoformat(_git(root, "log", "-1", "--format=%cs", "--", ".").decode().strip())
+    except ValueError:
         return None
-    return day if day is not None and day >= _FIRST_GIT else None
+    return day if day >= _FIRST_GIT else None
 
 
 def has_changes(root: Path, names: Sequence[str]) -> bool:
     """Return whether files of a directory, by their paths in it, differ from the last commit; False without git."""
-    if not names:
-        return False
-    command = ["git", "--no-optional-locks", "status", "--porcelain", "--", *names]
-    try:
-        done = subprocess.run(command, cwd=root, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and bool(done.stdout)
+    return bool(names) and bool(_git(root, "--no-optional-locks", "status", "--porcelain", "--", *names))
 
 
 def old_last_commit(root: Path, today: date) -> date | None:
@@ -67,12 +61,7 @@ def repository_root(path: Path) -> Path | None:
 
 def tracked_files(root: Path) -> frozenset[str]:
     """Return the paths below a directory that git tracks, relative to it, those of submodules too; empty without git."""
-    command = ["git", "-C", str(root), "ls-files", "-z"]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return frozenset()
-    return frozenset(name.decode(errors="surrogateescape") for name in done.stdout.split(b"\0") if name)
+    return frozenset(name.decode(errors="surrogateescape") for name in _git(root, "ls-files", "-z").split(b"\0") if name)
 
 
 def locked_version(name: str) -> dict[str, str]:
@@ -100,12 +89,8 @@ def pretended_version(root: Path, name: str, backend: str) -> dict[str, str]:
 
 def repository_directories(root: Path) -> tuple[Path, ...]:
     """Return git's own directories of a work tree: that of the work tree, and the common one. Empty without git."""
-    command = ["git", "-C", str(root), "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return tuple(Path(os.fsdecode(line)) for line in dict.fromkeys(done.stdout.splitlines()) if line)
+    lines = _git(root, "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir").splitlines()
+    return tuple(Path(os.fsdecode(line)) for line in dict.fromkeys(lines) if line)
 
 
 def format_settings(text: str) -> str:
@@ -116,8 +101,28 @@ def format_settings(text: str) -> str:
 
 def describe(root: Path) -> bytes:
     """Return git's description of the checked-out commit and whether it was changed; empty without git."""
-    command = ["git", "-C", str(root), "describe", "--always", "--long", "--dirty", "--tags", "--abbrev=40"]
+    return _git(root, "describe", "--always", "--long", "--dirty", "--tags", "--abbrev=40")
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    """Return what git prints about a directory; empty without git, if it fails, and after a minute."""
+    _note_repository(root)
     try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=60).stdout
-    except OSError:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
         return b""
+    return done.stdout if done.returncode == 0 else b""
+
+
+def _note_repository(root: Path) -> None:
+    """Note the files by which git's answers change: with a commit, a checkout, a file that is added, and a tag."""
+    top = repository_root(root)
+    if top is None:
+        return
+    git = top / ".git"
+    if not git.is_dir():
+        note_unknown()  # a work tree of its own, or a submodule, whose data is elsewhere
+    for name in ("HEAD", "config", "index", "info/exclude", "logs/HEAD", "packed-refs"):
+        note_look(git / name)
+    with suppress(OSError):
+        os.listdir(git / "refs" / "tags")  # noqa: PTH208 - noted by listing it

@@ -9,6 +9,7 @@ from typing import Any
 from shipwheel.errors import ProjectError
 from shipwheel.user_dirs import config_dirs, config_home, home
 from shipwheel.user_files import read_toml
+from shipwheel.witness import note_look
 
 __all__ = ["pip_settings", "uv_files"]
 
@@ -23,13 +24,18 @@ def uv_files(environ: Mapping[str, str]) -> Iterator[tuple[Path, dict[str, Any]]
         paths = [Path(named)]
     else:
         system = [*(folder / "uv" / "uv.toml" for folder in config_dirs(environ)), Path("/etc/uv/uv.toml")]
-        paths = [config_home(environ) / "uv" / "uv.toml", *[path for path in system if path.is_file()][:1]]
+        paths = [config_home(environ) / "uv" / "uv.toml", *[path for path in system if _is_file(path)][:1]]
     for path in paths:
-        if path.is_file():
+        if _is_file(path):
             try:
                 yield path, read_toml(path)
             except ProjectError:
                 continue  # uv reports what is wrong with it
+
+
+def _is_file(path: Path) -> bool:
+    note_look(path)
+    return path.is_file()
 
 
 def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.user_dirs import config_home, home
 from shipwheel.user_files import read_toml, table_at
+from shipwheel.witness import note_look
 
 __all__ = ["bound_packages", "pipfile_indexes", "tool_indexes"]
 
@@ -116,6 +117,7 @@ def _configuration(name: str, variable: str, environ: Mapping[str, str]) -> Path
 
 
 def _settings(path: Path) -> dict[str, Any]:
+    note_look(path)
     try:
         return read_toml(path) if path.is_file() else {}
     except ProjectError:

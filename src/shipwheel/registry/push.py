@@ -22,7 +22,7 @@ from shipwheel.registry.upload import Uploader
 from shipwheel.store import Store
 from shipwheel.timeline import span
 
-__all__ = ["STAGE", "Push", "Traffic"]
+__all__ = ["STAGE", "Push", "Traffic", "size_of"]
 
 STAGE = "push"
 
@@ -43,6 +43,12 @@ class Traffic(msgspec.Struct, frozen=True):
             *([f"{format_size(self.mounted)} mounted"] if self.mounted else []),
         ]
         return f"pushed {format_size(self.uploaded)} ({', '.join(rest) or 'everything was new'})"
+
+
+def size_of(index: ImageIndex) -> int:
+    """Return the bytes of the blobs and manifests of images, each counted once."""
+    sizes = {layer.descriptor.digest: layer.descriptor.size for image in index.images for layer in image.layers}
+    return sum(sizes.values()) + sum(len(image.manifest) + len(image.config) for image in index.images)
 
 
 class Push:
@@ -141,10 +147,8 @@ class Push:
 
     def count_as_present(self, index: ImageIndex) -> None:
         """Count the images' bytes as present, for a push that has nothing to do."""
-        sizes = {layer.descriptor.digest: layer.descriptor.size for image in index.images for layer in image.layers}
-        documents = sum(len(image.manifest) + len(image.config) for image in index.images)
         with self._lock:
-            self._traffic = msgspec.structs.replace(self._traffic, present=sum(sizes.values()) + documents)
+            self._traffic = msgspec.structs.replace(self._traffic, present=size_of(index))
 
     def document(self, document: Document) -> None:
         """Push a manifest or image index by its digest, and list it as a referrer of its subject if the registry does not."""

@@ -16,13 +16,11 @@ from shipwheel.download.http import TransientError, range_start, redacted
 from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, silent
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.oci.model import INDEX_TYPES, MANIFEST_TYPES, Descriptor, decode
+from shipwheel.oci.model import INDEX_TYPES, MANIFEST_ACCEPT, MANIFEST_TYPES, Descriptor, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.registry.transport import MAX_BODY, Authorization, RegistryRequest, RegistryResponse, Transport
 
-__all__ = ["ACCEPT", "Document", "Repository", "checked_document"]
-
-ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
+__all__ = ["Document", "Repository", "checked_document"]
 
 _SCHEMA1 = ("application/vnd.docker.distribution.manifest.v1+json", "application/vnd.docker.distribution.manifest.v1+prettyjws")
 _NEXT = lazy_pattern(r"""<([^<>]*)>\s*;[^<]*?\brel\s*=\s*"?next"?(?=[\s;,"]|$)""", re.IGNORECASE)
@@ -132,6 +130,14 @@ class Repository:
         document = self.find_manifest(tag)
         return None if document is None else document.descriptor.digest
 
+    def digest_at_once(self, tag: str) -> Digest | None:
+        """Return the digest of a tag as one HEAD request tells, which is not repeated; None if it does not.
+
+        Raises TransientError if another attempt may succeed.
+        """
+        with self.transport.stream(self._manifest_request("HEAD", tag, (200, *_ABSENT))) as response:
+            return as_digest(response.headers.get("Docker-Content-Digest", "")) if response.status_code == 200 else None
+
     def has_blob(self, digest: Digest) -> int | None:
         """Return a blob's size in bytes (HEAD), -1 if the registry does not say, None if the blob does not exist."""
         url, label = self.url("blobs", digest), self.label(digest)
@@ -222,7 +228,7 @@ class Repository:
 
     def _manifest_request(self, method: str, reference: str, expected: tuple[int, ...] = (200,)) -> RegistryRequest:
         url = self.url("manifests", reference)
-        return RegistryRequest(method, url, self.label(reference), self._pull_scope, {"Accept": ACCEPT}, expected=expected)
+        return RegistryRequest(method, url, self.label(reference), self._pull_scope, {"Accept": MANIFEST_ACCEPT}, expected=expected)
 
     def _blob_from(self, descriptor: Descriptor, offset: int, label: str) -> Iterator[bytes]:
         """Request a blob's bytes from an offset on, once. Raises TransientError when the connection breaks."""
