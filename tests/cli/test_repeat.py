@@ -143,7 +143,9 @@ def test_a_registry_that_fails_is_left_to_the_build(world: World, registry: Fake
     assert registry.host in done.err
 
 
-@pytest.mark.parametrize("flags", [("--verbose",), ("--upgrade-base",), ("-o", "out.oci"), ("--timeline", "t.json"), ("--cache-repo", "HOST/cache")])
+@pytest.mark.parametrize(
+    "flags", [("--verbose",), ("--upgrade-base",), ("-o", "out.oci"), ("--timeline", "t.json"), ("--cache-repo", "HOST/cache")]
+)
 def test_what_does_more_than_push_always_runs(world: World, registry: FakeRegistry, flags: tuple[str, ...]) -> None:
     project = world.app("small\n")
     own = tuple(flag.replace("HOST", registry.host) for flag in flags)
