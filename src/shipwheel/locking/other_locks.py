@@ -48,12 +48,21 @@ def _from_uv_lock(other: OtherLock, request: LockRequest, reporter: Reporter) ->
     try:
         pylock = uv.export_project(request.root, chosen)
     except uv.UvFailed as error:
-        raise resolution_error(error.failure, "uv.lock", {}) from None
+        if not outdated:
+            raise resolution_error(error.failure, "uv.lock", {}) from None
+        pylock = ""
     if outdated:
         reporter(Warned("uv.lock does not match pyproject.toml: its versions are kept where they still satisfy", "Run `uv lock`."))
-        known = tuple(_parse(pylock, other).get("packages", ()))
+        known = tuple(_parse(pylock, other).get("packages", ())) or _versions(_parse(_text(other), other))
         return replace(resolve(request, declared_requirements(request), preferred=known), origin="uv.lock")
     return LockContents(_parse(pylock, other), _parse(_text(other), other), "uv.lock", request.inputs.project.name)
+
+
+def _versions(uv_lock: Mapping[str, Any]) -> Packages:
+    """Return the versions in a uv.lock whose graph is of no use: the project was renamed, or came from a workspace."""
+    found = [it for it in uv_lock.get("package", ()) if "registry" in it.get("source", {}) and "version" in it]
+    names = [package["name"] for package in found]
+    return tuple({"name": it["name"], "version": it["version"], "wheels": ()} for it in found if names.count(it["name"]) == 1)
 
 
 def _from_tool_lock(other: OtherLock, request: LockRequest, preferred: Packages, reporter: Reporter) -> LockContents:
