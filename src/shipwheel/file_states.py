@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 __all__ = ["OPAQUE", "State", "Uncomparable", "entries", "file_state", "folder_state", "is_in_tree", "tree_entries", "tree_state"]
 
@@ -42,8 +42,8 @@ def entries(folder: str) -> Iterator[tuple[str, os.stat_result]]:
         yield entry.path, entry.stat(follow_symlinks=False)
 
 
-def tree_entries(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield the entries below a directory. Raise OSError, and Uncomparable after too many."""
+def tree_entries(root: str, opaque: Collection[str] = OPAQUE) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the entries below a directory, but not of those with opaque names. Raise OSError, and Uncomparable after too many."""
     pending, count = [root], 0
     while pending:
         for path, status in entries(pending.pop()):
@@ -51,13 +51,13 @@ def tree_entries(root: str) -> Iterator[tuple[str, os.stat_result]]:
             if count > _MAX_ENTRIES:
                 raise Uncomparable
             yield path, status
-            if stat.S_ISDIR(status.st_mode) and os.path.basename(path) not in OPAQUE:  # noqa: PTH119
+            if stat.S_ISDIR(status.st_mode) and os.path.basename(path) not in opaque:  # noqa: PTH119
                 pending.append(path)
 
 
-def tree_state(root: str) -> str:
-    """Return a hash of the entries below a directory. Raise OSError and Uncomparable."""
-    return _hash(_line(path, status) for path, status in tree_entries(root))
+def tree_state(root: str, opaque: Collection[str] = OPAQUE) -> str:
+    """Return a hash of the entries below a directory, but not of those with opaque names. Raise OSError and Uncomparable."""
+    return _hash(_line(path, status) for path, status in tree_entries(root, opaque))
 
 
 def folder_state(folder: str) -> str:

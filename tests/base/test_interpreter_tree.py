@@ -9,6 +9,7 @@ import pytest
 from support.disk import small_disk
 from support.programs import needs_root
 
+from shipwheel.base import interpreter_tree
 from shipwheel.base.interpreter_tree import tree_checksum, unpack_interpreter
 from shipwheel.errors import StoreError
 from shipwheel.files.entry import FileEntry, file, symlink
@@ -52,12 +53,18 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["just unpacked", "used before"])
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_changed_tree_is_unpacked_again(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+def test_a_changed_tree_is_unpacked_again(
+    tmp_path: Path, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch, *, old: bool
+) -> None:
     store = Store(tmp_path)
     tree = unpack_interpreter([_Base()], store)
     right = tree_checksum(tree.path)
     tree.close()
+    if old:
+        monkeypatch.setattr(interpreter_tree, "_ON_DISK_S", -1)
+        unpack_interpreter([_Base()], store).close()
     damage(tree.path)
     assert tree_checksum(tree.path) != right
     again = unpack_interpreter([_Base()], store)
@@ -70,6 +77,18 @@ def test_an_intact_tree_is_not_unpacked_again(tmp_path: Path) -> None:
     inode = first.path.stat().st_ino
     assert unpack_interpreter([_Base()], Store(tmp_path)).path.stat().st_ino == inode
     assert unpack_interpreter([_Base("other")], Store(tmp_path)).path != first.path
+
+
+def test_a_tree_that_nobody_touched_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpack_interpreter([_Base()], Store(tmp_path))
+    reads: list[Path] = []
+    monkeypatch.setattr(interpreter_tree, "tree_checksum", lambda root: reads.append(root) or tree_checksum(root))
+    unpack_interpreter([_Base()], Store(tmp_path))
+    assert len(reads) == 1, "the disk may not have it yet"
+    monkeypatch.setattr(interpreter_tree, "_ON_DISK_S", -1)
+    for _ in range(3):
+        unpack_interpreter([_Base()], Store(tmp_path))
+    assert len(reads) == 2
 
 
 def test_a_tree_that_another_process_uses_stays_while_it_is_replaced(tmp_path: Path) -> None:

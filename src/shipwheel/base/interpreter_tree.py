@@ -6,10 +6,12 @@ Nothing forces the files to the disk: if a power cut takes some of them, the che
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.file_states import Uncomparable, tree_entries, tree_state
 from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.store import Store, store_write_error
@@ -17,7 +19,9 @@ from shipwheel.store_contents import INTERPRETERS
 
 __all__ = ["tree_checksum", "unpack_interpreter"]
 
-_RECORD = "interpreter"
+_RECORD, _STATE = "interpreter", "interpreter-state"
+_ON_DISK_S = 60
+"""After this time the kernel has written a file to the disk."""
 _KEPT = 4
 """The number of unused interpreters that stay."""
 
@@ -36,13 +40,36 @@ def unpack_interpreter(sources: Sequence[Source], store: Store) -> CachedDirecto
 
     try:
         tree = cache.find(name)
-        if tree is not None and tree_checksum(tree.path) != store.get(_RECORD, name):
+        if tree is not None and not _is_intact(tree.path, name, store):
             tree.close()
             cache.discard(name)
             tree = None
         return tree or cache.fill(name, unpack, keep=_KEPT)
     except OSError as error:
         raise store_write_error(store.root, error) from error
+
+
+def _is_intact(root: Path, name: str, store: Store) -> bool:
+    """Return whether a directory's files are those that were unpacked.
+
+    Reading them all takes longer than to compile a module, so that is only done if one may have changed since they were read last.
+    """
+    try:
+        state = tree_state(str(root), opaque=()).encode()
+    except Uncomparable:
+        state = b""
+    if state and store.get(_STATE, name) == state:
+        return True
+    intact = tree_checksum(root) == store.get(_RECORD, name)
+    if intact and state and _age(root) > _ON_DISK_S:
+        store.put(_STATE, name, state)
+    return intact
+
+
+def _age(root: Path) -> float:
+    """Return the seconds since something in a directory changed last."""
+    changes = [status.st_ctime for _, status in tree_entries(str(root), opaque=())]
+    return time.time() - max(changes, default=0)
 
 
 def tree_checksum(root: Path) -> bytes:

@@ -172,9 +172,9 @@ class Publisher:
         """Attach the metadata of our layers to the image index, for machines that will change some of them."""
         from shipwheel.registry.repository import Document
 
-        packed = {key: data for key, layer in ours.items() if (data := pack(layer, self._store)) is not None}
         previous = self._read_metadata().segments if self._previous is not None else {}
-        known = {key: descriptor for key, descriptor in previous.items() if key in ours and key not in packed}
+        known = {key: descriptor for key, descriptor in previous.items() if key in ours}
+        packed = {key: data for key, layer in ours.items() if key not in known and (data := pack(layer, self._store)) is not None}
         if not packed and not known:
             return
         builds = pack_builds(wheels) if wheels else None

@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import msgspec
@@ -60,9 +61,7 @@ class _Worker:
     """A running interpreter that compiles the sources that it is sent; see `compile_worker`."""
 
     def __init__(self, interpreter: Interpreter) -> None:
-        import importlib.resources
-
-        program = importlib.resources.files("shipwheel.wheels").joinpath("compile_worker.py").read_text()
+        program = Path(__file__).with_name("compile_worker.py").read_text(encoding="utf-8")
         # A fixed environment, so that the user's settings and site directories have no influence.
         environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **dict(interpreter.environment)}
         self._name = interpreter.command[0]
