@@ -105,9 +105,11 @@ class LayerSupply:
 
     def describe(self, specs: Sequence[LayerSpec]) -> list[Segment]:
         """Return the segments of all layers: what is in them. A layer that nobody can describe is made here after all."""
-        self.read_metadata(specs)
-        self._make_here(self._unknown(specs))
-        segments = (load_segment_metadata(source.key, self._store) for spec in specs for source in spec.sources)
+        segments = self._segments(specs)
+        if None in segments:
+            self.read_metadata(specs)
+            self._make_here(self._unknown(specs))
+            segments = self._segments(specs)
         return [segment for segment in segments if segment is not None]
 
     def bring(self, specs: Iterable[LayerSpec]) -> None:
@@ -138,6 +140,9 @@ class LayerSupply:
         if (layer := self._layers.get(spec.key) or find_layer(spec, self._store)) is not None:
             self._layers[spec.key] = layer
         return layer
+
+    def _segments(self, specs: Sequence[LayerSpec]) -> list[Segment | None]:
+        return [load_segment_metadata(source.key, self._store) for spec in specs for source in spec.sources]
 
     def _unknown(self, specs: Sequence[LayerSpec]) -> list[LayerSpec]:
         return [spec for spec in specs if any(load_segment_metadata(source.key, self._store) is None for source in spec.sources)]
