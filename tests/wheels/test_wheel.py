@@ -304,6 +304,20 @@ def test_adds_bytecode(store: Store) -> None:
     check_record(tree, wheel)
 
 
+def test_tests_get_no_bytecode(store: Store) -> None:
+    """They are half of the modules of large packages, and start with their sources if somebody runs them."""
+    files: dict[str, bytes | str] = {
+        "small/tests.py": "1\n",
+        "small/testing/api.py": "1\n",
+        "small/tests/test_a.py": "1\n",
+        "small/io/tests/deep/test_b.py": "1\n",
+    }
+    tree = installed(SmallWheel(files=files), store, FakeCompiler())
+    compiled = {path.removeprefix(f"{SITE}/") for path in tree if path.endswith(".pyc")}
+    assert compiled == {"small/__pycache__/tests.cpython-311.pyc", "small/testing/__pycache__/api.cpython-311.pyc"}
+    assert f"{SITE}/small/tests/test_a.py" in tree
+
+
 def test_replaces_the_files_that_an_installer_writes(store: Store) -> None:
     wheel = SmallWheel()
     wheel = replace(wheel, files={**wheel.files, f"{wheel.dist_info}/INSTALLER": "conda\n"})

@@ -39,6 +39,9 @@ __all__ = ["Compiler", "WheelSource"]
 _INSTALLER = "INSTALLER"
 """The metadata file that names the installer; one in the wheel is replaced."""
 
+_TESTS = "tests"
+"""The name of directories with a package's own tests: half of the modules of large packages, and no app imports them."""
+
 _MAX_SOURCE_BYTES = 4 << 20
 """The modules that are in memory together until they are compiled have about this many bytes."""
 
@@ -73,7 +76,7 @@ class WheelSource(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """The key, from the wheel and its name, Python's minor version, the compiler and, if it has one, direct_url.json."""
-        compiler = self.compiler.identity if self.compiler else ""
+        compiler = f"{self.compiler.identity} without {_TESTS}" if self.compiler else ""
         origin = (self.direct_url.decode(),) if self.direct_url is not None else ()
         return key_of("wheel", self.digest, self.paths.minor, VENV, compiler, str(self.spliced), self.filename, *origin)
 
@@ -121,7 +124,7 @@ class WheelSource(msgspec.Struct, frozen=True):
         if self.compiler is None:
             return
         modules = f"{self.paths.site_packages}/"
-        sources = [entry for entry in installed if entry.path.endswith(".py") and entry.path.startswith(modules)]
+        sources = [entry for entry in installed if entry.path.startswith(modules) and _is_started(entry.path)]
         for batch in _batches(sources):
             compiled = self.compiler.compile([(f"/{entry.path}", self._bytes(entry)) for entry in batch])
             for entry, content in zip(batch, compiled, strict=True):
@@ -149,6 +152,11 @@ class WheelSource(msgspec.Struct, frozen=True):
         if isinstance(entry.content, Deflated):
             return b"".join(inflate(entry.content, f"{self.label}: {entry.path}"))
         return read_content(entry.content)
+
+
+def _is_started(path: str) -> bool:
+    """Return whether an app may import a file, so that it starts faster with the file's bytecode."""
+    return path.endswith(".py") and _TESTS not in path.split("/")
 
 
 def _batches(sources: Sequence[FileEntry]) -> Iterator[list[FileEntry]]:
