@@ -1,4 +1,4 @@
-"""The FastAPI application, built by shipwheel and by its peers in turn."""
+"""The FastAPI application, built by shipwheel and by its peers in turn: for one platform, and for two."""
 
 import json
 from collections import defaultdict
@@ -8,20 +8,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from measure import Cost, median
+from measure import Cost, figures, median
 from ours import BOTH, NATIVE, Bench, change_dependency, edit, sizes
 from peers import PEERS, Inputs, Peer, running, unavailable
 from supply import Supply, fresh, relocked, shipwheel_env, warm
 from support.engines import Registry
+from support.engines.emulation import ensure_binfmt
 from table import Section, megabytes, ratio, seconds
+from tools import foreign_uv, native_uv
 
 from shipwheel.store import Store
 
-__all__ = ["app_sections"]
+__all__ = ["app_sections", "pair_section", "timeline_of"]
 
 HERE = Path(__file__).parent
 OLD, NEW = "click==8.1.8", "click==8.2.1"
-STEPS = ("cold", "no-op", "one line edited", "one dependency changed")
+CACHED = "cold, bytecode cached"
+STEPS = ("cold", CACHED, "no-op", "one line edited", "one dependency changed")
+ONCE = ("buildah",)
+"""Peers that are measured in the first run alone: they take long, and are not the fastest."""
+FOREIGN = "x86_64" if NATIVE == "linux/arm64" else "aarch64"
 
 Costs = dict[str, list[Cost]]
 Say = Callable[[str], None]
@@ -55,17 +61,54 @@ def app_sections(root: Path, runs: int, say: Say) -> Iterator[Section]:
         say("fetching what is needed; this is not measured")
         prepared = _prepare(root, supply)
         absent = {name: why for name in PEERS if (why := unavailable(name))}
+        tools = {"tools": native_uv(root / "tools")}
         with ExitStack() as stack:
-            inputs = {name: Inputs(prepared.peers, prepared.base, supply.index.simple, root / name) for name in PEERS if name not in absent}
+            inputs = {
+                name: Inputs(prepared.peers, prepared.base, supply.index.simple, root / name, NATIVE, tools)
+                for name in PEERS
+                if name not in absent
+            }
             peers = {name: stack.enter_context(running(name, inputs[name])) for name in inputs}
-            costs, written = _side_by_side(prepared, supply, peers, runs, say)
-        yield _beside(prepared, costs, written, absent)
+            results = _side_by_side(prepared, supply, peers, NATIVE, runs, say)
+        yield _beside("app", "A FastAPI application, beside the peers", NATIVE, prepared, results, absent)
         yield _alone(prepared, supply, runs, say)
         yield _facts(prepared, supply, say)
 
 
-def _prepare(root: Path, supply: Supply) -> Prepared:
-    """Download everything for both versions of the dependency. Make the lock and the base image."""
+def pair_section(root: Path, runs: int, say: Say) -> Section:
+    """Measure the same application for both platforms. The peer's second one is built by an emulator."""
+    root.mkdir(parents=True, exist_ok=True)
+    with Supply() as supply:
+        say("fetching what is needed for two platforms; this is not measured")
+        prepared = _prepare(root, supply, BOTH)
+        absent = {name: why for name in PEERS[:1] if (why := unavailable(name))}
+        machines = {"amd64": "x86_64", "arm64": "aarch64"}
+        contexts = {
+            f"tools-{name}": native_uv(root / "tools") if machine != FOREIGN else foreign_uv(root / "foreign", machine)
+            for name, machine in machines.items()
+        }
+        dockerfile = prepared.peers / "Dockerfile"
+        dockerfile.write_text(dockerfile.read_text().replace("ARG BASE\n", "ARG BASE\nFROM tools-${TARGETARCH} AS tools\n", 1))
+        with ExitStack() as stack:
+            stack.callback(ensure_binfmt())
+            inputs = Inputs(prepared.peers, prepared.base, supply.index.simple, root / "BuildKit", BOTH, contexts)
+            peers = {name: stack.enter_context(running(name, inputs)) for name in PEERS[:1] if name not in absent}
+            results = _side_by_side(prepared, supply, peers, BOTH, runs, say)
+    return _beside("pair", "The same for amd64 and arm64, the peer's second platform under qemu", BOTH, prepared, results, absent)
+
+
+def timeline_of(root: Path, path: Path, say: Say) -> None:
+    """Write the timeline of one more cold build for both platforms, which ends with a push."""
+    with Supply() as supply, Registry() as registry:
+        say("a timeline")
+        prepared = _prepare(root, supply, BOTH)
+        bench = replace(_bench(prepared, supply, "timeline"), platforms=BOTH, registry=registry.host, flags=("--timeline", str(path)))
+        bench.start_from(prepared.base_store)
+        bench.build()
+
+
+def _prepare(root: Path, supply: Supply, platforms: str = NATIVE) -> Prepared:
+    """Download everything for both versions of the dependency. Make the lock and the base image of these platforms."""
     store = root / "warm"
     document: dict[str, Any] = {}
     for new in (NEW, OLD):
@@ -77,7 +120,7 @@ def _prepare(root: Path, supply: Supply) -> Prepared:
     peers = fresh(project, root / "peers")
     (peers / "requirements.txt").write_text(_requirements(document))
     base = fresh(HERE / "base", root / "base")
-    warm(base, root / "base-store", root / "base.tar", "--platform", NATIVE, "--tag", "localhost/bench-base:1")
+    warm(base, root / "base-store", root / "base.tar", "--platform", platforms, "--tag", "localhost/bench-base:1")
     return Prepared(root, project, peers, root / "base.tar", root / "base-store", document)
 
 
@@ -95,31 +138,45 @@ def _bench(prepared: Prepared, supply: Supply, name: str) -> Bench:
     return Bench(fresh(prepared.project, root / "app"), root, supply)
 
 
-def _side_by_side(
-    prepared: Prepared, supply: Supply, peers: Mapping[str, Peer], runs: int, say: Say
-) -> tuple[dict[str, Costs], dict[str, dict[str, int]]]:
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The costs of each tool's steps, and the bytes of new blobs of its last run: tool -> step -> value."""
+
+    costs: Mapping[str, Costs]
+    written: Mapping[str, Mapping[str, int]]
+
+
+def _side_by_side(prepared: Prepared, supply: Supply, peers: Mapping[str, Peer], platforms: str, runs: int, say: Say) -> Results:
     """Run all steps of all tools in turn, `runs` times."""
     costs: dict[str, Costs] = defaultdict(lambda: defaultdict(list))
     written: dict[str, dict[str, int]] = {}
     for number in range(1, runs + 1):
-        say(f"shipwheel, run {number} of {runs}")
+        say(f"shipwheel, {platforms}, run {number} of {runs}")
+        ours = replace(_bench(prepared, supply, "ours"), platforms=platforms)
         with Registry() as registry:
-            ours = replace(_bench(prepared, supply, "ours"), registry=registry.host)
+            ours = replace(ours, registry=registry.host)
             ours.start_from(prepared.base_store)
-            _steps(ours, ours.project, costs["shipwheel"])
-            written["shipwheel"] = ours.written
+            costs["shipwheel"]["cold"].append(ours.build("cold"))
+        with Registry() as registry:
+            ours = replace(ours, registry=registry.host)
+            ours.start_from(prepared.base_store, "bytecode.sqlite3", "interpreters")
+            costs["shipwheel"][CACHED].append(ours.build(CACHED))
+            _changes(ours, ours.project, costs["shipwheel"])
+        written["shipwheel"] = ours.written
         for name, peer in peers.items():
-            say(f"{name}, run {number} of {runs}")
+            if number > 1 and name in ONCE:
+                continue
+            say(f"{name}, {platforms}, run {number} of {runs}")
             peer.forget()
             project = fresh(prepared.peers, prepared.root / "peers-app")
             peer.use(project)
-            _steps(peer, project, costs[name])
+            costs[name]["cold"].append(peer.build("cold"))
+            _changes(peer, project, costs[name])
             written[name] = peer.written
-    return costs, written
+    return Results(costs, written)
 
 
-def _steps(side: Side, project: Path, costs: Costs) -> None:
-    costs["cold"].append(side.build("cold"))
+def _changes(side: Side, project: Path, costs: Costs) -> None:
     costs["no-op"].append(side.build("no-op"))
     edit(project)
     costs["one line edited"].append(side.build("one line edited"))
@@ -129,28 +186,41 @@ def _steps(side: Side, project: Path, costs: Costs) -> None:
     costs["one dependency changed"].append(side.build("one dependency changed"))
 
 
-def _beside(prepared: Prepared, costs: Mapping[str, Costs], written: Mapping[str, Mapping[str, int]], absent: Mapping[str, str]) -> Section:
+def _beside(key: str, title: str, platforms: str, prepared: Prepared, results: Results, absent: Mapping[str, str]) -> Section:
     image = _image(prepared.document)
-    others = [name for name in PEERS if name not in absent]
-    rows = []
+    others = [name for name in PEERS if name in results.costs]
+    rows, known = [], dict[str, dict[str, Any]]()
     for step in STEPS:
-        ours = median(costs["shipwheel"][step])
-        row = [step, seconds(ours), megabytes(written["shipwheel"][step])]
+        ours = median(results.costs["shipwheel"][step])
+        row = [step, seconds(ours), megabytes(results.written["shipwheel"][step])]
+        known[step] = {"shipwheel": {**figures(ours), "bytes": results.written["shipwheel"][step]}}
         for name in others:
-            theirs = median(costs[name][step])
-            row += [seconds(theirs), ratio(theirs.wall, ours.wall), ratio(theirs.cpu, ours.cpu), megabytes(written[name][step])]
+            # The peers keep no bytecode: to them it is a cold build.
+            same = "cold" if step == CACHED else step
+            theirs, written = median(results.costs[name][same]), results.written[name][same]
+            row += [seconds(theirs), ratio(theirs.wall, ours.wall), ratio(theirs.cpu, ours.cpu), megabytes(written)]
+            known[step][name] = {**figures(theirs), "bytes": written}
         rows.append(row)
     head = ["", "shipwheel, s (CPU)", "new MB"]
     for name in others:
         head += [f"{name}, s (CPU)", "times ours", "times our CPU", "new MB"]
     notes = [
-        f"{len(image['distributions'])} wheels, {image['wheel-bytes'] / 1e6:.1f} MB, {NATIVE}.",
+        f"{len(image['distributions'])} wheels, {image['wheel-bytes'] / 1e6:.1f} MB for {NATIVE}; images for {platforms}.",
+        "Wall time: median, least–most, and processor time in parentheses. "
+        + ", ".join(f"{name}: {_runs(results, name)}" for name in ("shipwheel", *others))
+        + ".",
         "All end with a push to a registry on loopback, which has nothing at first; shipwheel validates what it pushes.",
         "Cold: no cache but the base, which is the same for all and was made before. Wheels come from an index on the loopback interface.",
+        "Bytecode cached: the same with the bytecode of the build before. The peers keep none: their cold build is shown again.",
         "One dependency changed: shipwheel makes its lock again within this time; the peers are given a new requirements.txt.",
         *(f"{name} is not measured: {why}" for name, why in absent.items()),
     ]
-    return Section("A FastAPI application, beside the peers", head, rows, notes)
+    return Section(title, head, rows, notes, key, {"wheels": len(image["distributions"]), "steps": known})
+
+
+def _runs(results: Results, name: str) -> str:
+    count = len(results.costs[name]["cold"])
+    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def _alone(prepared: Prepared, supply: Supply, runs: int, say: Say) -> Section:
@@ -168,9 +238,6 @@ def _alone(prepared: Prepared, supply: Supply, runs: int, say: Say) -> Section:
         both = replace(bench, platforms=BOTH)
         both.clean()
         costs["cold, empty disk, amd64 + arm64"].append(both.build())
-        costs["no-op, amd64 + arm64"].append(both.build())
-        edit(both.project)
-        costs["one line edited, amd64 + arm64"].append(both.build())
         with Registry() as registry:
             pushed = replace(both, registry=registry.host)
             pushed.build()
@@ -196,6 +263,7 @@ def _facts(prepared: Prepared, supply: Supply, say: Say) -> Section:
     bench.clean()
     peaks["amd64 + arm64"] = replace(bench, platforms=BOTH).memory()
     rows = [[f"peak memory, cold, {name}", megabytes(peak.tree)] for name, peak in peaks.items()]
+    rows += [[f"of that, the largest process, {name}", megabytes(peak.process)] for name, peak in peaks.items()]
     rows += [
         ["base, compressed", megabytes(found["base"])],
         ["of that, bytecode of the standard library", megabytes(found["base"] - plain["base"])],

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CommandFailed", "Cost", "Peak", "cpu_of_tree", "median", "peak_memory", "run", "wait_until_idle"]
+__all__ = ["CommandFailed", "Cost", "Peak", "cpu_of_tree", "figures", "median", "peak_memory", "run", "wait_until_idle"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -26,6 +26,9 @@ class Cost:
     wall: float
     cpu: float
     output: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    """Of a median: the least and the most wall time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,13 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) ->
 def median(costs: Iterable[Cost]) -> Cost:
     """Return the median of each figure."""
     known = list(costs)
-    return Cost(statistics.median(cost.wall for cost in known), statistics.median(cost.cpu for cost in known))
+    walls = [cost.wall for cost in known]
+    return Cost(statistics.median(walls), statistics.median(cost.cpu for cost in known), low=min(walls), high=max(walls))
+
+
+def figures(cost: Cost) -> dict[str, float]:
+    """Return a median as the committed results have it: seconds."""
+    return {key: round(value, 3) for key, value in (("s", cost.wall), ("low", cost.low), ("high", cost.high), ("cpu", cost.cpu))}
 
 
 def peak_memory(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Peak:

@@ -50,11 +50,16 @@ class Bench:
                 if not path.name.startswith(kept or ("\0",)):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def start_from(self, store: Path) -> None:
-        """Start with a copy of another store. Blobs never change, so they are linked."""
-        self.clean()
-        shutil.rmtree(self.store, ignore_errors=True)
-        shutil.copytree(store, self.store, symlinks=True, copy_function=_link)
+    def start_from(self, store: Path, *kept: str) -> None:
+        """Start with a copy of another store, and with those entries of the own one. Blobs never change, so they are linked."""
+        self.clean(*kept)
+        self.store.mkdir(exist_ok=True)
+        ours = {path.name for path in self.store.iterdir()}
+        for path in store.iterdir():
+            if path.is_dir() and path.name not in ours:
+                shutil.copytree(path, self.store / path.name, symlinks=True, copy_function=_link)
+            elif path.is_file() and not path.name.startswith(kept or ("\0",)):
+                shutil.copy2(path, self.store / path.name)
 
     @property
     def argv(self) -> list[str]:

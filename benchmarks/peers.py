@@ -5,7 +5,7 @@ peers reach it and the package index through the loopback interface of their nam
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from measure import Cost, cpu_of_tree, run
-from ours import NATIVE
 from support.engines import SEARCH_PATH, Dockerd, Podman, Registry, Sandbox, missing
-from uv import find_uv_bin
 
 __all__ = ["PEERS", "Inputs", "Peer", "running", "unavailable"]
 
@@ -30,27 +28,23 @@ _PLUGINS = tuple(Path(folder, "docker-buildx") for folder in ("/usr/libexec/dock
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The project with its Dockerfile and requirements.txt, the base image as an archive, the package index, a folder to work in."""
+    """The project with its Dockerfile and requirements.txt, the base image as an archive, the package index, a folder to work in.
+
+    `contexts` are directories with tools that the build mounts, by their names in the Dockerfile.
+    """
 
     project: Path
     base: Path
     index: str
     root: Path
-
-    @property
-    def tools(self) -> Path:
-        """The directory with uv, which the build mounts."""
-        return self.root / "tools"
-
-    def prepare(self) -> None:
-        """Copy uv there."""
-        self.tools.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(find_uv_bin(), self.tools / "uv")
+    platforms: str
+    contexts: Mapping[str, Path]
 
     def arguments(self) -> list[str]:
         """Return the arguments of both tools."""
         values = [f"--build-arg={key}={value}" for key, value in (("BASE", BASE), ("INDEX", self.index))]
-        return [*values, f"--build-context=tools={self.tools}", "--network=host", f"--platform={NATIVE}"]
+        contexts = [f"--build-context={name}={path}" for name, path in self.contexts.items()]
+        return [*values, *contexts, "--network=host", f"--platform={self.platforms}"]
 
 
 class Peer(Protocol):
@@ -81,7 +75,7 @@ def unavailable(name: str) -> str:
 @contextmanager
 def running(name: str, inputs: Inputs) -> Iterator[Peer]:
     """Run a peer with its daemons and with the base image in its storage."""
-    inputs.prepare()
+    inputs.root.mkdir(parents=True, exist_ok=True)
     with Podman() if name == "buildah" else Dockerd(containerd_store=True) as engine:
         side = _Buildah(engine.sandbox, inputs) if name == "buildah" else _BuildKit(engine.sandbox, inputs, engine.tool)
         try:

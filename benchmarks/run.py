@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import sys
@@ -12,52 +13,68 @@ HERE = Path(__file__).parent
 # The engines in namespaces of their own are those of the tests.
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from app_bench import app_sections  # noqa: E402
+from app_bench import app_sections, pair_section, timeline_of  # noqa: E402
 from large_bench import large_section  # noqa: E402
 from measure import wait_until_idle  # noqa: E402
+from scale_bench import scale_sections  # noqa: E402
 from startup import startup_section  # noqa: E402
 from table import Section  # noqa: E402
 
 IDLE = 0.7
+PARTS = ("start", "app", "pair", "large", "scale")
 
 
 def main() -> None:
-    """Wait for an idle machine, measure, print each table when it is complete, and write all tables to a page."""
+    """Wait for an idle machine, measure, print each table when it is complete, and write all of them as a page and as JSON."""
     options = _parser().parse_args()
     root: Path = options.work.resolve()
     load = wait_until_idle(IDLE, options.wait)
-    head = _head(load, options.runs)
-    print(head)
-    texts = [head]
+    began = datetime.datetime.now()
+    texts = [_head(load, options.runs)]
+    print(texts[0])
+    result = {"date": f"{began:%Y-%m-%d}", "cores": os.cpu_count(), "runs": options.runs, "idle": load < IDLE, "sections": {}}
+    page: Path | None = options.save or (None if options.only else HERE / "results" / f"{began:%Y-%m-%d}.md")
     for section in _sections(options, root):
         print(f"\n{section.text()}", flush=True)
         texts.append(section.text())
-    page: Path | None = options.save or (None if options.only else HERE / "results" / f"{datetime.date.today().isoformat()}.md")
+        if section.key:
+            result["sections"][section.key] = section.figures
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)
+        if "pair" in result["sections"]:
+            result["timeline"] = f"{page.stem}-timeline"
+            timeline_of(root / "pair", page.with_name(f"{page.stem}-timeline.json"), _say)
         page.write_text("\n".join(texts))
+        page.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    _say(f"this took {(datetime.datetime.now() - began).total_seconds() / 60:.0f} minutes; load {os.getloadavg()[0]:.1f} at the end")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="how often everything is measured; medians are shown [3]")
-    parser.add_argument("--large", action="store_true", help="also examples/chatchat, which takes long")
-    parser.add_argument("--only", choices=("start", "app", "large"), help="one part alone")
+    parser.add_argument("--runs", type=int, default=3, help="how often the FastAPI application is measured; medians are shown [3]")
+    parser.add_argument("--large-runs", type=int, default=1, help="how often Langchain-Chatchat and the made projects are measured [1]")
+    parser.add_argument("--shrink", type=float, default=1.0, help="make the data of the made projects smaller, to try the benchmark [1.0]")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; repeatable")
     parser.add_argument("--work", type=Path, default=Path(".work/bench"), help="folder for stores, layouts and logs [.work/bench]")
     parser.add_argument("--wait", type=float, default=10, help="minutes to wait until the machine is idle [10]")
     parser.add_argument(
-        "--save", type=Path, help="where the tables are also written to [results/DATE.md, unless only one part is measured]"
+        "--save", type=Path, help="page that the tables are also written to, beside their figures as JSON [results/DATE.md, unless --only]"
     )
     return parser
 
 
 def _sections(options: argparse.Namespace, root: Path) -> Iterator[Section]:
-    if options.only in (None, "start"):
+    parts = options.only or PARTS
+    if "start" in parts:
         yield startup_section(root / "start", 5 * options.runs)
-    if options.only in (None, "app"):
+    if "app" in parts:
         yield from app_sections(root / "app", options.runs, _say)
-    if options.large or options.only == "large":
-        yield large_section(root / "large", options.runs, _say)
+    if "pair" in parts:
+        yield pair_section(root / "pair", options.runs, _say)
+    if "large" in parts:
+        yield large_section(root / "large", options.large_runs, _say)
+    if "scale" in parts:
+        yield from scale_sections(root / "scale", options.large_runs, options.shrink, _say)
 
 
 def _say(text: str) -> None:

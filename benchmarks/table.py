@@ -1,7 +1,8 @@
 """Tables of figures for the terminal and for the page of results."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from measure import Cost
 
@@ -10,12 +11,14 @@ __all__ = ["Section", "megabytes", "ratio", "seconds"]
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table with a title and notes."""
+    """A table with a title and notes. `figures` are its numbers for programs, under a key; both are empty for a table that none needs."""
 
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    key: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self) -> str:
         """Return the table as Markdown with aligned columns."""
@@ -28,8 +31,9 @@ class Section:
 
 
 def seconds(cost: Cost) -> str:
-    """Return wall time and processor time."""
-    return f"{_short(cost.wall)} ({_short(cost.cpu)})"
+    """Return wall time, its least and most if there are several runs, and processor time in parentheses."""
+    spread = f" {_short(cost.low)}–{_short(cost.high)}" if cost.high > cost.low else ""
+    return f"{_short(cost.wall)}{spread} ({_short(cost.cpu)})"
 
 
 def ratio(theirs: float, ours: float) -> str:
