@@ -171,6 +171,18 @@ def test_keeps_and_migrates_djangos_database(tmp_path: Path) -> None:
     assert launch.before_start == launch.every_start == (("python", "manage.py", "migrate", "--noinput"),)
 
 
+def test_keeps_a_database_whose_engine_the_environment_decides(tmp_path: Path) -> None:
+    database = (
+        "import os\nfrom django.conf import settings\nENGINES = {'small': 'django.db.backends.sqlite3', 'big': 'x.mysql'}\n"
+        "def config():\n    engine = ENGINES.get(os.getenv('ENGINE'), ENGINES['small'])\n    name = os.getenv('DATABASE_NAME')\n"
+        "    if not name:\n        name = os.path.join(settings.BASE_DIR, 'db.sqlite3')\n    return {'ENGINE': engine, 'NAME': name}\n"
+    )
+    settings = "import os\nBASE_DIR = os.path.dirname(os.path.dirname(__file__))\nDATABASES = {'default': config()}\n"
+    launch = _launch(tmp_path, {**DJANGO, "s/database.py": database, "s/settings.py": settings}, "django gunicorn")
+    assert launch.links == (("db.sqlite3", "/data/db.sqlite3"),)
+    assert launch.before_start == (("python", "manage.py", "migrate", "--noinput"),)
+
+
 def test_does_not_migrate_a_database_outside_volumes(tmp_path: Path) -> None:
     """The migration would fail, and the container would not start."""
     launch = _launch(tmp_path, {**DJANGO, "db.sqlite3": "x", "db.sqlite3.initial": "y"}, "django gunicorn")

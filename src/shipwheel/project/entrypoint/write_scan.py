@@ -20,6 +20,7 @@ _SQLITE_URL = lazy_pattern(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%
 """A database URL, unless it opens the file for reading only."""
 _FOLDER_SETTING = lazy_pattern(r"MEDIA_ROOT|(UPLOAD|LOG|MEDIA)(S|ED_\w+)?_(FOLDER|DIR|DIRECTORY|DEST)", re.IGNORECASE)
 """Names of settings for the directory of uploads or logs."""
+_SQLITE_ENDINGS = (".sqlite3", ".sqlite", ".db")
 _MAKE_DIRECTORY = frozenset({"os.mkdir", "os.makedirs"})
 _MAX_VALUES = 8
 """Assignments to one name that are evaluated."""
@@ -184,6 +185,9 @@ def _in_settings(node: ast.Dict, evaluator: PathEvaluator) -> Iterator[Write]:
     """Yield the files of Django's DATABASES and of the handlers of logging.config.dictConfig."""
     entries = {key.value: value for key, value in zip(node.keys, node.values, strict=True) if isinstance(key, ast.Constant)}
     name = evaluator.text(entries.get("ENGINE")) or evaluator.text(entries.get("class")) or ""
+    if "ENGINE" in entries and (not name or "\0" in name) and (evaluator.text(entries.get("NAME")) or "").endswith(_SQLITE_ENDINGS):
+        # Which engine it is may depend on the environment; the file tells what it is without one.
+        name = "sqlite3"
     for ending, key, kind in (("sqlite3", "NAME", WriteKind.SQLITE), ("FileHandler", "filename", WriteKind.LOG)):
         if name.endswith(ending) and (text := evaluator.text(entries.get(key))):
             yield Write(text, kind)
