@@ -265,6 +265,14 @@ def test_an_end_is_told_with_its_error_whatever_a_server_prints_after_it() -> No
     assert one(K.ENDED, ended(3, log)).evidence == "KeyError: 'today'"
 
 
+def test_a_program_that_swallows_a_failed_import_is_no_good() -> None:
+    log = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1\nModuleNotFoundError: No module named 'yaml'\n"
+    found = find(ended(0, log), PROGRAM)
+    assert {K.ENDED, K.MODULE} <= {finding.kind for finding in found if finding.blocks}
+    assert verdict_of(ended(0, log), found) is Verdict.FAILS
+    assert not any(finding.blocks for finding in find(ended(0, f"{log}done without it\n"), PROGRAM))
+
+
 def test_a_program_that_cannot_be_started_is_named() -> None:
     found = one(K.NOT_STARTED, Observation(program_error="/app/run: Permission denied"))
     assert (found.subject, found.message) == ("/app/run", "the command cannot be started: /app/run: Permission denied")

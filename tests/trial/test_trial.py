@@ -117,7 +117,7 @@ def test_a_program_without_a_port_is_watched_shortly_unless_told_otherwise() -> 
     engine = FakeEngine([Observation(), Observation()])
     for timeout in (None, 45.0):
         observe(engine, subject, Conditions(timeout))  # type: ignore[arg-type]
-    assert [options(spec)["timeout"] for spec in engine.specs] == [10, 45]
+    assert [(options(spec)["timeout"], options(spec)["starting"]) for spec in engine.specs] == [(10, 40), (45, 180)], "it may be loading"
 
 
 def test_everything_may_take_longer_under_an_emulator() -> None:

@@ -26,7 +26,7 @@ _QUIET_S = 10.0
 """Seconds that a program without a port is watched."""
 
 _STARTING = 4
-"""How many times longer a server may take that computes all the time."""
+"""How many times longer a program is watched that computes all the time: it may still be loading."""
 
 _MAX_HOSTS = 5
 
@@ -71,7 +71,7 @@ def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observa
     if conditions.timeout is None:
         conditions = msgspec.structs.replace(conditions, timeout=_TIMEOUT_S if subject.config.exposed_ports else _QUIET_S)
     spec = _spec(subject, conditions, factor)
-    result = engine.capture(spec, (_starting(subject, conditions) + conditions.patience + conditions.grace) * factor + _MARGIN_S)
+    result = engine.capture(spec, (_starting(conditions) + conditions.patience + conditions.grace) * factor + _MARGIN_S)
     lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
     try:
         return msgspec.json.decode(lines[-1] if lines else "", type=Observation)
@@ -81,9 +81,9 @@ def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observa
         raise EngineError(f"{engine.name} could not run the check in {subject.image}: {reason[:400]}", hint=hint) from None
 
 
-def _starting(subject: Subject, conditions: Conditions) -> float:
-    """Return the seconds after which a program that listens nowhere is given up although it still computes."""
-    return (conditions.timeout or 0) * (_STARTING if subject.config.exposed_ports else 1)
+def _starting(conditions: Conditions) -> float:
+    """Return the seconds after which a program that listens nowhere is no longer watched although it still computes."""
+    return (conditions.timeout or 0) * _STARTING
 
 
 def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
@@ -100,7 +100,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "paths": tuple(dict.fromkeys((*conditions.paths[:1], *health, *conditions.paths[1:]))),
         "hosts": tuple(dict.fromkeys((conditions.host, *conditions.source.host_names[:_MAX_HOSTS]))),
         "timeout": (conditions.timeout or 0) * factor,
-        "starting": _starting(subject, conditions) * factor,
+        "starting": _starting(conditions) * factor,
         "patience": conditions.patience * factor,
         "grace": conditions.grace * factor,
         "signal": config.stop_signal,
