@@ -20,8 +20,8 @@ from settings_schema import settings_schema
 import shipwheel
 from shipwheel import errors
 from shipwheel.build_settings import AssetSettings, StepSettings
-from shipwheel.cli.commands import COMMANDS, cli
 from shipwheel.cli.command import Command
+from shipwheel.cli.commands import COMMANDS, cli
 from shipwheel.service_settings import ServiceSettings
 from shipwheel.settings import Settings
 

@@ -199,7 +199,7 @@ def test_a_record_leads_to_no_file_outside(tmp_path: Path) -> None:
     kept = KeptRequirements(store, MINOR)
     for name, expected in (("backend-1.0-py3-none-any.whl", 1), ("../backend-1.0-py3-none-any.whl", 0), ("/x.whl", 0), ("..whl", 0)):
         store.put(KEPT_RECORD, kept.key(listed, None, {}), msgspec.json.encode([{"filename": name, "digest": digest}]))
-        assert len(kept.find(listed, tmp_path / "venv", None, {})) == expected, name
+        assert len(kept.find(listed, (), None, {})) == expected, name
 
 
 def test_a_bundle_has_no_addresses_of_kept_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +212,7 @@ def test_a_bundle_has_no_addresses_of_kept_wheels(tmp_path: Path, monkeypatch: p
     pylock = f'[[packages]]\nname = "helper"\nwheels = [{{ url = "{url}", hashes = {{ sha256 = "{digest[7:]}" }} }}]\n'
     monkeypatch.setattr("shipwheel.wheels.kept_requirements.uv.list_wheels", lambda *_: pylock)
     kept = KeptRequirements(store, MINOR, fetched.extend)
-    kept.find(listed, tmp_path / "venv", None, {})
+    kept.find(listed, (), None, {})
     assert [wheel.url for wheel in fetched] == [url]
     assert [(wheel.filename, wheel.digest, wheel.url) for wheels in kept.kept.values() for wheel in wheels] == [(name, digest, "")]
 

@@ -18,18 +18,22 @@ from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
+from shipwheel.wheels.kept_requirements import KeptRequirements
 
 __all__ = ["BuildRun", "rewrite_scripts"]
 
 _SCRATCH = "tmp"
+_OLDEST_GLIBC = 5
+_OLD_MANYLINUX = ("manylinux2014", "manylinux2010", "manylinux1")
 
 
 class BuildRun(msgspec.Struct, frozen=True):
     """A build in `place`, a directory for it alone whose `source` has the source.
 
     `root` has the builder's packages. `below` is the package's directory in the source. `requires` are build requirements that the source
-    does not state; `exclude_newer`, an RFC 3339 instant, limits all of them, and `index_settings` are uv's. `glibc` is the minor version of
-    the builder's. Setting `stop` ends the build, and each of its programs has `bounds`. `crates` is a directory of a `CrateFetch`.
+    does not state; `exclude_newer`, an RFC 3339 instant, limits all of them, and `index_settings` are uv's. `glibc` is the minor version
+    of the builder's. Setting `stop` ends the build, and each of its programs has `bounds`. `crates` is a directory of a `CrateFetch`;
+    `kept` has requirements for a machine without a network.
     """
 
     place: Path
@@ -44,6 +48,7 @@ class BuildRun(msgspec.Struct, frozen=True):
     index_settings: Mapping[str, Any] = msgspec.field(default_factory=dict)
     bounds: Bounds = msgspec.field(default_factory=Bounds)
     crates: Path | None = None
+    kept: KeptRequirements | None = None
 
     def build(self) -> Path:
         """Build the wheel, and return its path.
@@ -101,8 +106,25 @@ class BuildRun(msgspec.Struct, frozen=True):
             write_index_settings(folder, self.index_settings)
             platform = f"{self.surroundings.host.machine}-manylinux_2_{min(self.glibc, 40)}"
             minor, limit = self.surroundings.python.minor, self.exclude_newer
-            uv.install_for(self._site_packages, listed, minor, platform, limit, constraints=limits, cwd=folder, stop=self.stop)
+            wheels = self._kept_wheels(folder, listed, limits, platform)
+            uv.install_for(
+                self._site_packages, listed, minor, platform, limit, constraints=limits, cwd=folder, stop=self.stop, wheels=wheels
+            )
         rewrite_scripts(self._site_packages / "bin", f"{INSIDE}/venv/bin/python")
+
+    def _kept_wheels(self, folder: Path, listed: Path, limits: Path, platform: str) -> Path | None:
+        """Return a directory with the kept wheels of a list of requirements, None if they are not kept."""
+        if self.kept is None:
+            return None
+        python = uv.foreign_python(self.surroundings.python.minor, platform, limits)
+        settings = {**self.index_settings, "python-platform": platform, "constraints": [*self.constraints]}
+        machine = self.surroundings.host.machine
+        tags = [*(f"manylinux_2_{minor}_{machine}" for minor in range(self.glibc, _OLDEST_GLIBC - 1, -1)), f"linux_{machine}"]
+        found = self.kept.find(listed, python, self.exclude_newer, settings, [*tags, *(f"{old}_{machine}" for old in _OLD_MANYLINUX)])
+        if not found:
+            return None
+        self.kept.write(found, folder / "wheels")
+        return folder / "wheels"
 
     def _run_hook(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
         # The words are the interpreter, the script that calls the hook, the hook, and a directory for its arguments and its result.

@@ -26,6 +26,7 @@ from shipwheel.store_contents import BUILD_LOGS
 from shipwheel.versions import end_of_day
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel, record_built_wheel
 from shipwheel.wheels.isolated_build import INDEX_SETTINGS, BuildOptions
+from shipwheel.wheels.kept_requirements import KeptRequirements
 from shipwheel.wheels.rewrite import remove_local_urls
 
 __all__ = ["Compiled", "SourceToCompile", "compile_wheel"]
@@ -104,24 +105,26 @@ def compile_wheel(
     known: tuple[str, ...] | None,
     compilers: tuple[str, ...] = (),
     need_bytes: bool = True,
+    kept: KeptRequirements | None = None,
 ) -> Compiled:
     """Return the wheel of a source for the workshop's target; compile it if necessary.
 
     `known` are the Debian packages that the lock has for it, None if it has none; `compilers` are those that the lock names. A wheel of
     these is taken if there is one, also where the archive has others by now. Without `need_bytes`, a wheel that another machine built
-    is good enough. Raise BuildError, and any error of a download.
+    is good enough. With `kept`, it is compiled in any case, and what its build requires is collected there. Raise BuildError, and any error
+    of a download.
     """
     packages = tuple(sorted({*(known or ()), *options.build_packages}))
     start = _key(source, workshop, options, packages, ())
     if (found := store.get_as(_FOUND, start, _Found)) is not None and known is None:
         packages = found.packages
-    for used in _candidates(compilers, workshop):
+    for used in _candidates(compilers, workshop) if kept is None else ():
         built = find_built_wheel(_key(source, workshop, options, packages, used), store, need_bytes=need_bytes)
         if built is not None:
             return Compiled(built, _without(packages, options), used)
     name = f"{source.label} for {workshop.target.platform.architecture}"
     reporter(StageStarted(name, detail=True))
-    wheel, recipe = _Compilation(source, workshop, options, store, reporter).run(packages)
+    wheel, recipe = _Compilation(source, workshop, options, store, reporter, kept).run(packages)
     used = workshop.compilers()
     wheel = msgspec.structs.replace(wheel, key=_key(source, workshop, options, recipe.packages, used))
     record_built_wheel(wheel, store)
@@ -161,6 +164,7 @@ class _Compilation(msgspec.Struct, frozen=True):
     options: BuildOptions
     store: Store
     reporter: Reporter
+    kept: KeptRequirements | None
 
     def run(self, packages: tuple[str, ...]) -> tuple[BuiltWheel, _Recipe]:
         """Return the wheel, and with what it was built. Raise BuildError."""
@@ -231,6 +235,7 @@ class _Compilation(msgspec.Struct, frozen=True):
                     {key: options.settings[key] for key in INDEX_SETTINGS if key in options.settings},
                     options.bounds,
                     crates.path if crates is not None else None,
+                    self.kept or KeptRequirements(self.store, workshop.python.minor),
                 )
                 wheel = run.build()
                 check_product(wheel, workshop.target, self.source.label)

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
+import msgspec
+
 from shipwheel.builder.complaints import Lack
 from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.builder.packages import BuilderIndex
@@ -13,13 +15,26 @@ from shipwheel.builder.surroundings import Surroundings
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.directory_cache import CachedDirectory
+from shipwheel.errors import FetchError
 from shipwheel.files.entry import Source
+from shipwheel.files.segment import key_of
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.store import Store
 from shipwheel.suites import Suite
 
-__all__ = ["Workshop"]
+__all__ = ["BUILDER_RECORD", "BuilderPackages", "Workshop"]
+
+BUILDER_RECORD = "builder"
+"""The kind of the store's records of builders' packages."""
+
+
+class BuilderPackages(msgspec.Struct, frozen=True):
+    """The packages of a root: the core, and what a build adds to it. `rust` are the names of the suite's packages with Rust."""
+
+    core: tuple[DebianPackage, ...]
+    added: tuple[DebianPackage, ...]
+    rust: tuple[str, ...]
 
 
 class Workshop:
@@ -48,6 +63,7 @@ class Workshop:
         self._fetch = fetch
         self._store = store
         self._lock = threading.Lock()
+        self._used: dict[str, BuilderPackages] = {}
 
     @property
     def label(self) -> str:
@@ -63,12 +79,12 @@ class Workshop:
     def compilers(self) -> tuple[str, ...]:
         """Return the compilers and the C library with their versions: "gcc-14 14.2.0-19". Raise any error of a download."""
         with self._lock:
-            return self._index.compilers(self._core)
+            return BuilderIndex.compilers(self._packages(()).core)
 
     def rust(self) -> tuple[str, ...]:
         """Return the names of the packages with Rust; none if the suite has none. Raise any error of a download."""
         with self._lock:
-            return self._index.rust()
+            return self._packages(()).rust
 
     def surroundings(self, stated: Mapping[str, str]) -> Surroundings:
         """Return what a build sees, with variables that the user states."""
@@ -77,15 +93,34 @@ class Workshop:
     def root(self, names: Iterable[str]) -> CachedDirectory:
         """Return the root with these Debian packages. Raise any error of a download or of the store."""
         with self._lock:
-            added = self._index.with_packages(names)
-            self._fetch((*self._core, *added))
-            core = (*self._sources(self._core), *self.python.sources)
-            return unpack_builder(core, self._sources(added), self.target.platform, self.python, self._store)
+            packages = self._packages(names)
+            self._fetch((*packages.core, *packages.added))
+            core = (*self._sources(packages.core), *self.python.sources)
+            return unpack_builder(core, self._sources(packages.added), self.target.platform, self.python, self._store)
 
     def find(self, lacks: Sequence[Lack]) -> dict[Lack, str]:
         """Return the Debian package for each missing thing that the suite has."""
         with self._lock:
             return find_packages(lacks, self._index.of_target, self.target.platform.multiarch)
+
+    @property
+    def used(self) -> Mapping[str, BuilderPackages]:
+        """The packages so far, by the key of their record, which another store can have."""
+        return dict(self._used)
+
+    def _packages(self, names: Iterable[str]) -> BuilderPackages:
+        """Return the packages of a root, which a record names where the archive cannot be reached."""
+        named = sorted({*names})
+        key = key_of("builder packages", self.suite.codename, self.suite.python or "", str(self._host), str(self.target.platform), *named)
+        if key not in self._used:
+            try:
+                self._used[key] = BuilderPackages(self._core, self._index.with_packages(named), self._index.rust())
+            except FetchError:
+                found = self._store.get_as(BUILDER_RECORD, key, BuilderPackages)
+                if found is None:
+                    raise
+                self._used[key] = found
+        return self._used[key]
 
     def _sources(self, packages: Sequence[DebianPackage]) -> tuple[Source, ...]:
         return tuple(DebSource(package, self._store) for package in packages)

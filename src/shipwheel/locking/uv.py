@@ -48,6 +48,7 @@ __all__ = [
     "export_project",
     "extra_environment",
     "find_python",
+    "foreign_python",
     "index_variables",
     "install_command",
     "install_files",
@@ -322,13 +323,13 @@ def install_files(environment: Path, requirements: Path, directory: Path, *, cwd
     _checked(run([*command, "--find-links", str(directory)], cwd=cwd, stop=stop))
 
 
-def list_wheels(environment: Path, requirements: Path, exclude_newer: str | None) -> str:
-    """Return a pylock.toml of requirements and of what they depend on, for a virtual environment. Raise UvFailed if one has no wheel.
+def list_wheels(python: Sequence[str], requirements: Path, exclude_newer: str | None) -> str:
+    """Return a pylock.toml of requirements and of what they depend on. Raise UvFailed if one has no wheel.
 
-    uv looks for its settings beside `requirements`.
+    `python` are uv's options for the interpreter. uv looks for its settings beside `requirements`.
     """
     command = ["pip", "compile", "--no-build", "--no-header", "--format", "pylock.toml"]
-    command += ["--python", str(environment / "bin" / "python"), str(requirements)]
+    command += [*python, str(requirements)]
     finished = run([*command, *_limit(exclude_newer)], cwd=requirements.parent)
     if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
         finished = run(command, cwd=requirements.parent)
@@ -345,17 +346,28 @@ def install_for(
     constraints: Path,
     cwd: Path,
     stop: threading.Event | None = None,
+    wheels: Path | None = None,
 ) -> None:
     """Install the wheels of a list of requirements into a directory, for a Python that need not be on this machine. Raise UvFailed.
 
-    `minor` is its version ("3.13"), `platform` uv's name for what it runs on ("x86_64-manylinux_2_36").
+    `minor` is its version ("3.13"), `platform` uv's name for what it runs on ("x86_64-manylinux_2_36"). If a directory has the `wheels`, no
+    index is asked.
     """
-    target = ["--target", str(directory), "--python-version", minor, "--python-platform", platform, "--python", sys.executable]
-    command = ["pip", "install", "--no-build", *target, "--requirements", str(requirements), "--constraints", str(constraints)]
+    python = foreign_python(minor, platform, constraints)
+    command = ["pip", "install", "--no-build", "--target", str(directory), *python, "--requirements", str(requirements)]
+    if wheels is not None:
+        _checked(run([*command, "--no-config", "--offline", "--no-index", "--find-links", str(wheels)], cwd=cwd, stop=stop))
+        return
     finished = run([*command, *_limit(exclude_newer)], cwd=cwd, stop=stop)
     if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
         finished = run(command, cwd=cwd, stop=stop)
     _checked(finished)
+
+
+def foreign_python(minor: str, platform: str, constraints: Path) -> tuple[str, ...]:
+    """Return uv's options for a Python that need not be on this machine, and for a file of constraints."""
+    options = ("--python-version", minor, "--python-platform", platform, "--python", sys.executable)
+    return (*options, "--constraints", str(constraints))
 
 
 def install_command(environment: Path, requirements: Path, exclude_newer: str | None) -> list[str]:

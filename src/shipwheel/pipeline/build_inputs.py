@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from shipwheel.base.image_source import IMAGE_RECORD, fetch_layers, image_record_key
+from shipwheel.builder.workshop import BUILDER_RECORD
 from shipwheel.digest import Digest
 from shipwheel.files.segment import SEGMENT_RECORD
 from shipwheel.oci.image import RemoteLayer
@@ -56,11 +57,13 @@ def _collect(context: BuildContext, resolution: Resolution, _: Request) -> Build
     kept, built = context.local.keep_requirements(), context.local.current.wheels
     made = [*_made_layers(platforms, context.store)]
     blobs = {*_fetched(context, platforms), *(wheel.digest for wheel in built), *(part for layer in made for part in layer.parts)}
-    blobs |= {wheel.digest for wheels in kept.values() for wheel in wheels}
+    blobs |= {wheel.digest for wheels in kept.wheels.values() for wheel in wheels}
+    blobs |= {package.digest for builder in kept.builders.values() for package in (*builder.core, *builder.added)}
     names = {(BUILT_RECORD, wheel.key) for wheel in built} | {(IMAGE_RECORD, key) for key in _base_images(platforms)}
     names |= {(LAYER_RECORD, layer.key) for layer in made} | {(SEGMENT_RECORD, key) for layer in made for key in layer.segments}
     records = {StoreRecord(*name, data.decode()) for name in names if (data := context.store.get(*name)) is not None}
-    records |= {StoreRecord(KEPT_RECORD, key, msgspec.json.encode(wheels).decode()) for key, wheels in kept.items()}
+    records |= {StoreRecord(KEPT_RECORD, key, msgspec.json.encode(wheels).decode()) for key, wheels in kept.wheels.items()}
+    records |= {StoreRecord(BUILDER_RECORD, key, msgspec.json.encode(builder).decode()) for key, builder in kept.builders.items()}
     return BuildInputs(resolution.project.name, frozenset(blobs), frozenset(records))
 
 

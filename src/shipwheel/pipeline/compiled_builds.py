@@ -1,7 +1,7 @@
 """The wheels of a build that must be compiled, for each of its platforms."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from shutil import copytree
@@ -12,7 +12,7 @@ from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import lacks_in, needs_rust
 from shipwheel.builder.interpreter import BuilderPython, standalone_python, suite_python
 from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
-from shipwheel.builder.workshop import Workshop
+from shipwheel.builder.workshop import BuilderPackages, Workshop
 from shipwheel.errors import BuildError, FetchError, ProjectWheelError
 from shipwheel.events import Reporter, Warned
 from shipwheel.locking.selection import LockedDistribution
@@ -26,6 +26,7 @@ from shipwheel.suites import suite_by_name, without_python
 from shipwheel.user_files import UserFiles
 from shipwheel.wheels.built_wheels import BuiltWheel
 from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions
+from shipwheel.wheels.kept_requirements import KeptRequirements
 from shipwheel.wheels.source_builds import secret_rules, write_source
 from shipwheel.wheels.unpackaged import unpackaged_files
 from shipwheel.wheels.wheel_secrets import remove_secrets
@@ -60,26 +61,34 @@ class CompiledBuilds:
     def distribution(self, item: LockedDistribution, pure: Callable[[], BuiltWheel]) -> BuiltWheel | None:
         """Return the wheel of a distribution in pure Python, from `pure`; None if it had to be compiled. Raise BuildError."""
         if item.kind == "directory":
-            tree = read_source_tree((item.path or Path()) / item.subdirectory, UserFiles())
-            source = self._source_of_tree(tree, item.name, item.label)
+            source = self._source_of_directory(item)
         else:
             write = partial(self._write, item)
             content = f"{item.commit or item.sha256}/{item.subdirectory}"
             source = SourceToCompile(item.name, item.label, content, write, item.uploaded)
-        platforms = [
-            each
-            for each in self._resolution.platforms
-            if any(other.name == item.name and other.kind != "wheel" for other in each.selection.distributions)
-        ]
+        platforms = self._platforms_of(item)
         try:
             return self._pure_or_compiled(source, platforms, item.name, pure)
         except BuildError as error:
             self._store.check_open()
             raise build_error_with_alternatives(error, item.name, self._resolution, self._reporter) from error
 
+    def keep_directory(self, item: LockedDistribution, kept: KeptRequirements) -> None:
+        """Compile one of the user's own directories again, and collect in `kept` and `packages` what that needs. Raise BuildError."""
+        self._keep(self._source_of_directory(item), self._platforms_of(item), kept)
+
+    def keep_project(self, tree: SourceTree, kept: KeptRequirements) -> None:
+        """Compile the project's own wheel again, as `keep_directory` does."""
+        self._keep(self._source_of_project(tree), self._resolution.platforms, kept)
+
+    @property
+    def packages(self) -> dict[str, BuilderPackages]:
+        """The Debian packages of the builders so far, by the key of their record."""
+        return {key: packages for workshop in self._workshops.values() for key, packages in workshop.used.items()}
+
     def project(self, tree: SourceTree, pure: Callable[[], BuiltWheel]) -> BuiltWheel | None:
         """Return the project's own wheel in pure Python, from `pure`; None if it had to be compiled. Raise BuildError."""
-        source = self._source_of_tree(tree, self._resolution.project.name, f"the project {tree.name}")
+        source = self._source_of_project(tree)
         try:
             return self._pure_or_compiled(source, self._resolution.platforms, "", pure)
         except ProjectWheelError:
@@ -87,8 +96,21 @@ class CompiledBuilds:
         except (BuildError, FetchError) as error:
             raise ProjectWheelError(error.message, hint=error.hint) from error
 
+    def _keep(self, source: SourceToCompile, platforms: Sequence[Resolved], kept: KeptRequirements) -> None:
+        for platform in platforms:
+            workshop = self._workshop(source.label, platform)
+            self._compile(source, workshop, self._resolution.lock.compiled.get(source.name), kept)
+
+    def _platforms_of(self, item: LockedDistribution) -> list[Resolved]:
+        """Return the platforms for which a distribution is built from source."""
+        return [
+            each
+            for each in self._resolution.platforms
+            if any(other.name == item.name and other.kind != "wheel" for other in each.selection.distributions)
+        ]
+
     def _pure_or_compiled(
-        self, source: SourceToCompile, platforms: "list[Resolved] | tuple[Resolved, ...]", name: str, pure: Callable[[], BuiltWheel]
+        self, source: SourceToCompile, platforms: Sequence[Resolved], name: str, pure: Callable[[], BuiltWheel]
     ) -> BuiltWheel | None:
         known = self._resolution.lock.compiled.get(source.name)
         if known is None:
@@ -123,11 +145,13 @@ class CompiledBuilds:
                 )
             )
 
-    def _compile(self, source: SourceToCompile, workshop: Workshop, known: tuple[str, ...] | None) -> Compiled:
+    def _compile(
+        self, source: SourceToCompile, workshop: Workshop, known: tuple[str, ...] | None, kept: KeptRequirements | None = None
+    ) -> Compiled:
         compilers = self._resolution.lock.compilers.get(workshop.target.platform.architecture, ())
         options = self._options.of(source.name)
         return compile_wheel(
-            source, workshop, options, self._store, self._reporter, known=known, compilers=compilers, need_bytes=self._need_bytes
+            source, workshop, options, self._store, self._reporter, known=known, compilers=compilers, need_bytes=self._need_bytes, kept=kept
         )
 
     def _workshop(self, label: str, platform: Resolved) -> Workshop:
@@ -171,6 +195,13 @@ class CompiledBuilds:
     def _write(self, item: LockedDistribution, directory: Path) -> str:
         self._downloads.distributions([item])
         return write_source(item, directory, self._store).relative_to(directory).as_posix()
+
+    def _source_of_directory(self, item: LockedDistribution) -> SourceToCompile:
+        tree = read_source_tree((item.path or Path()) / item.subdirectory, UserFiles())
+        return self._source_of_tree(tree, item.name, item.label)
+
+    def _source_of_project(self, tree: SourceTree) -> SourceToCompile:
+        return self._source_of_tree(tree, self._resolution.project.name, f"the project {tree.name}")
 
     def _source_of_tree(self, tree: SourceTree, name: str, label: str) -> SourceToCompile:
         rules = secret_rules(self._options)

@@ -10,6 +10,7 @@ import msgspec
 
 from shipwheel import __version__
 from shipwheel.base.image_source import IMAGE_RECORD
+from shipwheel.builder.workshop import BUILDER_RECORD
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Digest, digest_of
 from shipwheel.errors import DamagedBlob, ImageError, UsageError
@@ -33,7 +34,7 @@ _DOCUMENT = "shipwheel-build.json"
 _MAX_RECORDS = 256 << 20
 _BLOB_TYPE = "application/octet-stream"
 _HOSTILE = "The archive is broken or hostile; do not use it."
-_KINDS = frozenset((BUILT_RECORD, SEGMENT_RECORD, LAYER_RECORD, IMAGE_RECORD, KEPT_RECORD))
+_KINDS = frozenset((BUILT_RECORD, SEGMENT_RECORD, LAYER_RECORD, IMAGE_RECORD, KEPT_RECORD, BUILDER_RECORD))
 """Records that an archive may bring."""
 
 

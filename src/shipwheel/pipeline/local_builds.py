@@ -23,11 +23,12 @@ from shipwheel.store import Store
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
+    from shipwheel.builder.workshop import BuilderPackages
     from shipwheel.wheels.built_wheels import BuiltWheel
     from shipwheel.wheels.isolated_build import BuildOptions
     from shipwheel.wheels.kept_requirements import KeptWheel
 
-__all__ = ["LocalBuilds", "LocalSources"]
+__all__ = ["KeptBuilds", "LocalBuilds", "LocalSources"]
 
 T = TypeVar("T")
 
@@ -71,6 +72,13 @@ class LocalSources(msgspec.Struct, frozen=True):
         return self.compiled.get(("", platform.architecture)) or self.project_wheel
 
 
+class KeptBuilds(msgspec.Struct, frozen=True):
+    """The needs of builds of the user's own directories, by the keys of their records: wheels, and Debian packages of compilers."""
+
+    wheels: "Mapping[str, tuple[KeptWheel, ...]]"
+    builders: "Mapping[str, BuilderPackages]"
+
+
 class LocalBuilds:
     """Builds wheels from sources: once for all platforms, or compiled for each. `current` is what the last call to `build` returned."""
 
@@ -97,32 +105,36 @@ class LocalBuilds:
     def _assets(self, settings: AssetSettings) -> AssetsSource:
         return AssetsSource(self._resolution.project, settings, self._downloads, self._store, self._reporter)
 
-    def keep_requirements(self) -> "dict[str, tuple[KeptWheel, ...]]":
-        """Build the current wheels of the user's own directories again, and fetch what their builds require.
+    def keep_requirements(self) -> KeptBuilds:
+        """Build the current wheels of the user's own directories again, and fetch what their builds need.
 
-        Return these wheels by the key of their record. What is compiled is left out. Raises FetchError or BuildError.
+        Raises FetchError or BuildError.
         """
+        from shipwheel.pipeline.compiled_builds import CompiledBuilds
         from shipwheel.wheels.built_wheels import record_built_wheel
         from shipwheel.wheels.kept_requirements import KeptRequirements
         from shipwheel.wheels.source_builds import build_project_wheel, directory_tree
 
         options = self._options()
         kept = KeptRequirements(self._store, options.minor, self._downloads.build_requirements)
+        compiled = CompiledBuilds(self._resolution, self._downloads, self._store, self._reporter, options, need_bytes=True)
         build = partial(build_project_wheel, store=self._store, reporter=self._reporter, kept=kept)
         directories = {
-            item.name: item
-            for each in self._resolution.platforms
-            for item in each.selection.distributions
-            if item.kind == "directory" and item.name in self.current.built
+            item.name: item for each in self._resolution.platforms for item in each.selection.distributions if item.kind == "directory"
         }
-        for _, item in sorted(directories.items()):
-            self._with_index(partial(build, directory_tree(item), options=msgspec.structs.replace(options, variables={})))
+        for name, item in sorted(directories.items()):
+            if name in self.current.built:
+                self._with_index(partial(build, directory_tree(item), options=msgspec.structs.replace(options, variables={})))
+            else:
+                self._with_index(partial(compiled.keep_directory, item, kept))
         if self.current.project_wheel is not None:
             self._with_index(partial(build, self._project_tree(), options=options))
+        elif any(name == "" for name, _ in self.current.compiled):
+            self._with_index(partial(compiled.keep_project, self._project_tree(), kept))
         for wheel in self.current.wheels:
             # The image has the wheel of the first build, and some backends make other bytes each time.
             record_built_wheel(wheel, self._store)
-        return kept.kept
+        return KeptBuilds(kept.kept, compiled.packages)
 
     def _project_tree(self) -> SourceTree:
         project = self._resolution.project

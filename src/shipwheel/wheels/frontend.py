@@ -175,7 +175,9 @@ def _install(place: BuildPlace, requirements: Iterable[str]) -> None:
         path = Path(name).resolve() / "build-requirements.txt"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         write_index_settings(path.parent, place.settings)
-        if place.kept is not None and (wheels := place.kept.find(path, place.venv, place.exclude_newer, place.settings)):
+        if place.kept is not None and (
+            wheels := place.kept.find(path, ("--python", str(place.venv / "bin" / "python")), place.exclude_newer, place.settings)
+        ):
             place.kept.write(wheels, path.parent / "wheels")
             uv.install_files(place.venv, path, path.parent / "wheels", cwd=path.parent, stop=place.stop)
             return

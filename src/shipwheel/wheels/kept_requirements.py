@@ -43,16 +43,24 @@ class KeptRequirements(msgspec.Struct, frozen=True):
     fetch: Callable[[Sequence[KeptWheel]], None] | None = None
     kept: dict[str, tuple[KeptWheel, ...]] = msgspec.field(default_factory=dict)
 
-    def find(self, requirements: Path, environment: Path, exclude_newer: str | None, settings: Mapping[str, Any]) -> tuple[KeptWheel, ...]:
+    def find(
+        self,
+        requirements: Path,
+        python: Sequence[str],
+        exclude_newer: str | None,
+        settings: Mapping[str, Any],
+        platforms: Sequence[str] | None = None,
+    ) -> tuple[KeptWheel, ...]:
         """Return the wheels of a list of requirements, all of which the store has; none if they are not kept.
 
-        `environment` is the virtual environment that they are for; uv finds `settings` beside `requirements`. Raise UvFailed, FetchError.
+        `python` are uv's options for the interpreter, `platforms` the platform tags of its wheels, best first, by default this machine's.
+        uv finds `settings` beside `requirements`. Raise UvFailed, FetchError.
         """
         key = self.key(requirements, exclude_newer, settings)
         if self.fetch is None:
             found = self.store.get_as(KEPT_RECORD, key, tuple[KeptWheel, ...]) or ()
             return found if all(self.store.has(wheel.digest) for wheel in found) else ()
-        wheels = tuple(_suitable(uv.list_wheels(environment, requirements, exclude_newer), self.minor))
+        wheels = tuple(_suitable(uv.list_wheels(python, requirements, exclude_newer), self.minor, platforms))
         self.fetch(wheels)
         # Without their URLs, which may be paths of this machine, or have a signature.
         self.kept[key] = tuple(KeptWheel(wheel.filename, wheel.digest) for wheel in wheels)
@@ -71,13 +79,14 @@ class KeptRequirements(msgspec.Struct, frozen=True):
             (folder / wheel.filename).write_bytes(self.store.read(wheel.digest))
 
 
-def _suitable(pylock: str, minor: str) -> Iterator[KeptWheel]:
-    """Yield the wheel of each package of a pylock.toml that fits this machine best."""
+def _suitable(pylock: str, minor: str, platforms: Sequence[str] | None) -> Iterator[KeptWheel]:
+    """Yield the wheel of each package of a pylock.toml that fits the platform tags best."""
     from packaging.tags import compatible_tags, cpython_tags
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     major, number = map(int, minor.split(".")[:2])
-    tags = (*cpython_tags((major, number)), *compatible_tags((major, number), f"cp{major}{number}"))
+    version, interpreter = (major, number), f"cp{major}{number}"
+    tags = (*cpython_tags(version, platforms=platforms), *compatible_tags(version, interpreter, platforms))
     rank = {tag: place for place, tag in reversed([*enumerate(tags)])}
     for package in tomllib.loads(pylock).get("packages", ()):
         ranked = []
