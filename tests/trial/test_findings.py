@@ -375,6 +375,7 @@ def test_a_script_that_was_guessed_and_ends_without_a_word_does_not_serve() -> N
     assert "printed nothing" in found.message
     assert found.hint.startswith("main.py is the project's script, by its name. Set `command`")
     assert find(ended(0, "done\n"), PROGRAM, facts) == find(ended(0), PROGRAM) == ()
+    assert find(Observation(ended=0, written=("/data/report.csv",)), PROGRAM, facts) == ()
 
 
 _LOGS = st.lists(st.sampled_from([USAGE, REFUSED, NO_MODULE, NO_KEY, NO_WRITE, "fine\n"]), max_size=3).map("".join)
