@@ -109,6 +109,13 @@ def test_a_platforms_command_starts_the_image(tmp_path: Path) -> None:
     assert launch.reason == "render.yaml names it (line 1)."
 
 
+def test_of_several_web_services_the_first_starts_the_image(tmp_path: Path) -> None:
+    services = ("worker, startCommand: celery -A tasks worker", "web, startCommand: gunicorn app:app", "web, startCommand: celery flower")
+    lines = "\n".join(f"  - {{runtime: python, type: {service}}}" for service in services)
+    files = {"render.yaml": f"services:\n{lines}\n", "app.py": "app = 1\n", "tasks.py": ""}
+    assert launched(tmp_path, files, "gunicorn celery").command[0] == "gunicorn"
+
+
 def test_a_platform_names_the_python(tmp_path: Path) -> None:
     written(tmp_path, {"app.yaml": "runtime: python311\nentrypoint: gunicorn app:app\n", "app.py": "", "requirements.txt": "gunicorn\n"})
     project = read_project(tmp_path)

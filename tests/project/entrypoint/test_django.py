@@ -153,3 +153,43 @@ def test_steps_run_where_the_command_starts(tmp_path: Path) -> None:
     }
     launch = launched(tmp_path, files, "django gunicorn")
     assert (launch.directory, launch.before_start[-1]) == ("site", ("python", "manage.py", "migrate", "--noinput"))
+
+
+SETTINGS_MODULE = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', '{}')\n"
+TWO_SETTINGS = {
+    "manage.py": SETTINGS_MODULE.format("config.settings.local"),
+    "config/__init__.py": "",
+    "config/settings/__init__.py": "",
+    "config/settings/local.py": "DEBUG = True\n",
+    "config/settings/production.py": "WSGI_APPLICATION = 'config.wsgi.application'\n",
+    "config/wsgi.py": SETTINGS_MODULE.format("config.settings.production"),
+    "Procfile": "release: python manage.py migrate\nweb: gunicorn config.wsgi\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, "config.settings.production"),
+        ({"config/wsgi.py": SETTINGS_MODULE.format("config.settings.local")}, None),
+        ({"config/wsgi.py": SETTINGS_MODULE.format("settings.elsewhere")}, None),
+        ({"Dockerfile": "FROM python:3.13\nENV DJANGO_SETTINGS_MODULE=config.settings.docker\n"}, "config.settings.docker"),
+    ],
+    ids=["others", "the same", "not in the project", "in the Dockerfile"],
+)
+def test_steps_get_the_settings_of_the_application_that_is_served(tmp_path: Path, more: dict[str, str], expected: str | None) -> None:
+    launch = launched(tmp_path, {**TWO_SETTINGS, **more}, "django gunicorn")
+    assert launch.before_start == (("python", "manage.py", "migrate"),)
+    assert launch.env.get("DJANGO_SETTINGS_MODULE") == expected
+
+
+@pytest.mark.parametrize("name", ["example", "docs"])
+def test_finds_a_django_package_whatever_its_name(tmp_path: Path, name: str) -> None:
+    files = {
+        "manage.py": SETTINGS_MODULE.format(f"{name}.settings"),
+        f"{name}/__init__.py": "",
+        f"{name}/settings.py": f"WSGI_APPLICATION = '{name}.wsgi.application'\n",
+        f"{name}/wsgi.py": "",
+        "tests/__init__.py": "",
+    }
+    assert launched(tmp_path, files, "django gunicorn").command == (*GUNICORN, f"{name}.wsgi:application")

@@ -177,7 +177,8 @@ def directory_notes(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str
 
 
 def _main_process(processes: tuple[Process, ...]) -> Process | None:
-    named = {process.name: process for process in processes if process.name != RELEASE}
+    # Of several web services, the first counts.
+    named = {process.name: process for process in reversed(processes) if process.name != RELEASE}
     # A compose file's only service is called web, unless the web server is another one that production does not use.
     only = next(iter(named.values())) if len(named) == 1 else None
     return named.get("web") or (only if only is not None and only.kind is not DeploymentFile.COMPOSE else None)

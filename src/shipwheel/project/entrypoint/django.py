@@ -19,9 +19,10 @@ from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
 
-__all__ = ["find_django", "migration_steps", "missing_static_files", "with_static_files"]
+__all__ = ["find_django", "migration_steps", "missing_static_files", "with_settings_module", "with_static_files"]
 
 _DEFAULT_PORT = "8000"
+_SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
 
 
@@ -68,7 +69,7 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
 def _development_settings(project: _DjangoProject, application: str) -> Iterator[str]:
     """Yield what the settings that the application starts with have for development only."""
     starters = (module for module in (project.modules.get(application), project.manager) if module is not None)
-    named = (value for module in starters for name, value in module.strings if name == "DJANGO_SETTINGS_MODULE")
+    named = (value for module in starters for value in _settings_of(module))
     settings = project.modules.get(next(named, ""))
     if settings is None:
         return
@@ -82,6 +83,21 @@ def _development_settings(project: _DjangoProject, application: str) -> Iterator
             f"{settings.file} holds the SECRET_KEY: whoever has the image can sign sessions."
             ' Write SECRET_KEY = os.environ["SECRET_KEY"], and give it where the container runs.'
         )
+
+
+def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
+    """Return the launch whose manage.py has the settings of the application that is served, if its own are others: those for developing."""
+    project = _read_project(modules)
+    if project is None or _SETTINGS_MODULE in {**evidence.settings.env, **launch.env}:
+        return launch
+    served = (project.modules.get(word.partition(":")[0]) for word in launch.command[1:])
+    settings = next((value for module in served if module is not None for value in _settings_of(module)), "")
+    others = settings in project.modules and settings not in _settings_of(project.manager)
+    return replace(launch, env={**launch.env, _SETTINGS_MODULE: settings}) if others else launch
+
+
+def _settings_of(module: Module) -> tuple[str, ...]:
+    return tuple(value for name, value in module.strings if name == _SETTINGS_MODULE)
 
 
 def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
@@ -143,7 +159,7 @@ def _read_project(modules: Sequence[Module]) -> _DjangoProject | None:
         return None
     directory = manager.file.removesuffix("manage.py")
     inside = {module.name: module for module in modules if module.file.startswith(directory)}
-    settings = next((value for name, value in sorted(manager.strings) if name == "DJANGO_SETTINGS_MODULE"), "")
+    settings = next(iter(sorted(_settings_of(manager))), "")
     return _DjangoProject(manager, directory, inside, _read_settings(settings, inside))
 
 

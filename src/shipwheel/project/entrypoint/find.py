@@ -22,7 +22,7 @@ from shipwheel.project.entrypoint.declared import (
     own_program_finder,
     unused_commands,
 )
-from shipwheel.project.entrypoint.django import with_static_files
+from shipwheel.project.entrypoint.django import with_settings_module, with_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import (
     find_file_server,
@@ -157,6 +157,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     launch = replace(launch, needs_source=needs_source)
     for settings in scan.deployment.settings:
         launch = with_image_settings(launch, evidence, settings)
+    launch = with_settings_module(launch, evidence, scan.modules)
     launch = with_argument_volumes(launch, evidence)
     launch = with_copies(with_aliases(_with_surroundings(launch, evidence, scan), evidence, scan), evidence, scan)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts

@@ -26,6 +26,7 @@ _SKIPPED_DIRECTORIES = frozenset(
     __pycache__ static templates notebooks scripts tools vendor alembic
     """.split()  # noqa: SIM905
 )
+_DJANGO_FILES = ("wsgi.py", "asgi.py", "settings.py")
 _PASTEDEPLOY_FILES = ("production.ini", "prod.ini")
 """Not development.ini, which enables a debugger that runs whatever a visitor types."""
 _IMPORT = lazy_pattern(rb"^[ \t]*(?:from|import)[ \t]+(\.|[A-Za-z_]\w*)", re.MULTILINE)
@@ -112,8 +113,9 @@ def _python_files(root: Path) -> Iterator[str]:
                 continue
             if base and any(entry.name == "pyvenv.cfg" for entry in entries):
                 continue
+            has_manager = any(entry.name == "manage.py" for entry in entries)
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".") and entry.name not in _SKIPPED_DIRECTORIES:
+                if entry.is_dir(follow_symlinks=False) and (_is_own(entry) or (has_manager and _is_django_package(entry))):
                     deeper.append(f"{base}{entry.name}/")
                 elif _is_candidate(entry):
                     count += 1
@@ -121,6 +123,15 @@ def _python_files(root: Path) -> Iterator[str]:
             if count > _MAX_FILES:
                 return
         level = deeper
+
+
+def _is_own(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and entry.name not in _SKIPPED_DIRECTORIES
+
+
+def _is_django_package(entry: os.DirEntry[str]) -> bool:
+    """Return whether a directory beside manage.py is the package that it starts, whatever its name: `example`."""
+    return any(Path(entry.path, name).is_file() for name in _DJANGO_FILES)
 
 
 def _is_candidate(entry: os.DirEntry[str]) -> bool:
