@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.conda import CONDA_FILES
 from shipwheel.project.deployment.installs import Installs
 from shipwheel.project.metadata import Metadata
 from shipwheel.project.old_names import OldName
@@ -27,6 +28,7 @@ _MAX_MICRO = 40
 _VERSION_FILES = (
     (".python-version", r"(?:cpython[@-])?v?(3\.\d+(?:\.\d+)?)"),
     ("runtime.txt", r"python-(3\.\d+(?:\.\d+)?)"),
+    *((name, r"-\s*(?:[\w.-]+::)?[\"']?python\s*={1,2}\s*(3\.\d+(?:\.\d+)?)\S*") for name in CONDA_FILES),
     ("Pipfile", r"python(?:_full)?_version\s*=\s*[\"'](3\.\d+(?:\.\d+)?)[\"']"),
 )
 
@@ -182,8 +184,8 @@ def _named_in_files(files: UserFiles, root: Path) -> Iterator[tuple[str, str]]:
         if not files.is_file(path):
             continue
         lines = [line.strip() for line in files.read_text(path).splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        # In a Pipfile, only the line in its [requires] table matches.
-        candidates = lines if name == "Pipfile" else lines[:1]
+        # In a Pipfile, only the line in its [requires] table matches, in a conda environment that of the package.
+        candidates = lines if name in ("Pipfile", *CONDA_FILES) else lines[:1]
         if found := next((match for line in candidates if (match := re.fullmatch(pattern, line))), None):
             yield minor_version(found[1]), name
 

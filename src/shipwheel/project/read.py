@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shipwheel.errors import NoRequirements, ProjectError
+from shipwheel.project.conda import CONDA_FILES, read_conda
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, find_launch
@@ -34,7 +35,7 @@ __all__ = ["find_settings", "read_project", "with_dependencies", "with_launch", 
 
 _LOOKED_FOR = (
     "pyproject.toml with [project] or [tool.poetry], setup.py, setup.cfg, requirements.txt, requirements/*.txt, Pipfile, "
-    "a script with inline metadata"
+    "environment.yml, a script with inline metadata"
 )
 _REQUIREMENTS = (
     "requirements.txt",
@@ -286,6 +287,12 @@ class _Reader:
         more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
         message = f"{root} is not a project. Looked for: {_LOOKED_FOR}. Found: {found}{more}"
         imports = outside_imports(root, Scanner(root, files=self._files).scan_modules())
+        conda = read_conda(self._files, root, (name for name, _ in imports)) if scripts or imports else None
+        if conda is not None:
+            settings = replace(self._settings, dependencies=(*self._settings.dependencies, *conda.requirements))
+            reader = _Reader(root, settings, self._files, self._deployment, self._scanner)
+            project = reader._project(Metadata(origin=conda.file), "app", listed=())
+            return replace(project, notes=(*project.notes, conda.note))
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
             raise ProjectError(message, hint=elsewhere or "Give the directory that holds one of these files.")
         propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
@@ -308,8 +315,8 @@ def _names(requirements: Iterable[str]) -> frozenset[str]:
 
 def _elsewhere(root: Path, names: list[str]) -> str:
     """Return where the project may be, if not in this directory; empty if nothing shows that."""
-    if found := next((name for name in names if name in ("environment.yml", "environment.yaml")), None):
-        return f"Conda environments are not supported: list the Python packages of {found} in a requirements.txt."
+    if found := next((name for name in names if name in CONDA_FILES), None):
+        return f"Conda environments are read only for Python code: list the Python packages of {found} in a requirements.txt."
     if (root / ".gitmodules").is_file() and (empty := [name for name in names if _is_empty(root / name)]):
         return f"{', '.join(empty)} may be a repository of its own that is not here yet: git submodule update --init."
     if template := next((name for name in names if "{{" in name), None):

@@ -1,0 +1,98 @@
+"""Requirements from a conda environment file, for a project without any other list.
+
+Its pip section has requirements of the package index. Of its conda packages, only those count that the code imports, or that are known to
+have the same name on the index: the others are libraries and tools, and the index may have strangers' packages of their names.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
+from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE
+from shipwheel.user_files import UserFiles
+from shipwheel.versions import normalized
+
+__all__ = ["CONDA_FILES", "CondaEnvironment", "read_conda"]
+
+CONDA_FILES = ("environment.yml", "environment.yaml")
+_MAX_BYTES = 1 << 20
+_MAX_NAMED = 8
+_SPEC = lazy_pattern(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)\s*(.*)")
+_ONE_EQUALS = lazy_pattern(r"=(?!=)v?(\d[\w.]*)(?:=\S*)?")
+_EXACT = lazy_pattern(r"==\d[\w.]*(?:=\S*)?")
+_RANGE = lazy_pattern(r"[<>!~]=?\s*\d[\w.*]*(?:\s*,\s*[<>!~]=?\s*\d[\w.*]*)*")
+_NAME_ON_INDEX = {
+    "pytorch": "torch",
+    "opencv": "opencv-python-headless",
+    "py-opencv": "opencv-python-headless",
+    "msgpack-python": "msgpack",
+}
+_OF_PYTHON = frozenset({"python", "pip", "setuptools", "wheel"})
+
+
+class CondaEnvironment(msgspec.Struct, frozen=True):
+    """A conda environment file: the requirements (PEP 508) that come from it, and the conda packages that are left out."""
+
+    file: str
+    requirements: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """A sentence about what was taken, for people."""
+        more = f" and {len(self.left_out) - _MAX_NAMED} more" if len(self.left_out) > _MAX_NAMED else ""
+        rest = f"; left out, since the code does not import them: {', '.join(self.left_out[:_MAX_NAMED])}{more}" if self.left_out else ""
+        return f"{self.file} is for conda: its Python packages come from the package index{rest}."
+
+
+def read_conda(files: UserFiles, root: Path, imports: Iterable[str]) -> CondaEnvironment | None:
+    """Return a directory's conda environment; None without a file, or if nothing in it can come from the package index.
+
+    `imports` are dotted names that the code imports.
+    """
+    name = next((name for name in CONDA_FILES if files.is_file(root / name)), None)
+    if name is None:
+        return None
+    try:
+        table = parse_yaml(files.read_start(root / name, _MAX_BYTES))
+    except OSError:
+        return None
+    imported = {normalized(_package_of(each)) for each in imports}
+    requirements, left_out = list[str](), list[str]()
+    for entry in yaml_list(table.get("dependencies")):
+        requirements += (line for each in yaml_list(yaml_table(entry).get("pip")) if (line := _pip_line(yaml_text(each))))
+        if (match := _SPEC.fullmatch(yaml_text(entry).strip())) is None or match[1].lower() in _OF_PYTHON:
+            continue
+        package = normalized(_NAME_ON_INDEX.get(match[1].lower(), match[1]))
+        if package in imported or package in COMMON_PACKAGES:
+            requirements.append(f"{package}{_specifier(match[2].strip())}")
+        else:
+            left_out.append(match[1])
+    return CondaEnvironment(name, tuple(dict.fromkeys(requirements)), tuple(left_out)) if requirements else None
+
+
+def _package_of(dotted: str) -> str:
+    parts = dotted.split(".")
+    names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((PACKAGE_OF_MODULE[name].partition("<")[0] for name in names if name in PACKAGE_OF_MODULE), parts[0])
+
+
+def _pip_line(text: str) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return str(Requirement(text.partition(" #")[0].strip()))
+    except InvalidRequirement:
+        return ""
+
+
+def _specifier(text: str) -> str:
+    """Return conda's version as a specifier (PEP 440): `=1.2` means any 1.2, `=1.2.3=build` that version."""
+    if _EXACT.fullmatch(text):
+        return "==" + text[2:].partition("=")[0]
+    if (match := _ONE_EQUALS.fullmatch(text)) is not None:
+        return f"=={match[1]}" if "=" in text[1:] else f"=={match[1]}.*"
+    return text.replace(" ", "") if _RANGE.fullmatch(text) else ""

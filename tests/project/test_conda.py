@@ -1,0 +1,59 @@
+"""Conda environment files of projects without another list: which packages of the index stand for theirs."""
+
+from pathlib import Path
+
+import pytest
+
+from shipwheel.project.conda import read_conda
+from shipwheel.project.read import read_project
+from shipwheel.user_files import UserFiles
+
+ENVIRONMENT = """
+name: shop
+channels: [conda-forge]
+dependencies:
+  - python=3.11.4
+  - pip
+  - flask=2.3
+  - conda-forge::numpy==1.26.4=py311_0
+  - pandas >=2, <3
+  - requests=2.31.0=pyhd8ed1ab_0
+  - pyyaml
+  - zlib=1.2.13
+  - rare-web-kit=1.0
+  - pip:
+    - gunicorn==21.2.0
+    - -e .
+"""
+
+
+def test_takes_what_pip_installs_and_what_the_code_imports(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text(ENVIRONMENT)
+    found = read_conda(UserFiles(), tmp_path, ["flask.views", "yaml", "rare_web_kit.server"])
+    assert found is not None
+    assert found.requirements == (
+        "flask==2.3.*",
+        "numpy==1.26.4",
+        "pandas>=2,<3",
+        "requests==2.31.0",
+        "pyyaml",
+        "rare-web-kit==1.0.*",
+        "gunicorn==21.2.0",
+    )
+    assert found.left_out == ("zlib",)
+
+
+@pytest.mark.parametrize("text", ["", "[", "dependencies: 3", "dependencies: [python=3.11, zlib, {pip: ['-r x.txt']}]"])
+def test_a_file_without_packages_of_the_index_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "environment.yaml").write_text(text)
+    assert read_conda(UserFiles(), tmp_path, []) is None
+
+
+def test_a_project_for_conda_is_an_application(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text(ENVIRONMENT)
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    project = read_project(tmp_path)
+    assert (project.python, project.python_is_named) == ("3.11", True)
+    assert {"flask", "gunicorn", "pandas"} <= project.dependencies
+    assert "flask==2.3.*" in project.added and project.launch is not None
+    assert any("left out, since the code does not import them: zlib, rare-web-kit" in note for note in project.notes)
