@@ -148,9 +148,11 @@ def _stack(documents: Documents, location: str, facts: LayerFacts, directories: 
             documents.add_problem(location, f"{path}: its parent {parent} is in no layer")
     for path in sorted(facts.directories & links):
         documents.notes.append(f"{location}: the directory {path} replaces a symbolic link of a layer below")
-    removed_trees = tuple(f"{path.rstrip('/')}/" for path in facts.removed)
-    for paths in (directories, links):
-        paths.difference_update([path for path in paths if path in facts.removed or (removed_trees and path.startswith(removed_trees))])
+    if facts.removed:
+        # Only then, because most layers remove nothing, and this goes through all layers below.
+        removed_trees = tuple(f"{path.rstrip('/')}/" for path in facts.removed)
+        for paths in (directories, links):
+            paths.difference_update([path for path in paths if path in facts.removed or path.startswith(removed_trees)])
     links.difference_update(facts.directories)
     links.update(facts.symlinks)
     directories.difference_update(facts.symlinks)
