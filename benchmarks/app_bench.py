@@ -15,6 +15,7 @@ from supply import Supply, fresh, relocked, shipwheel_env, warm
 from support.engines import Registry
 from support.engines.emulation import ensure_binfmt
 from table import Section, megabytes, ratio, seconds
+from timeline_chart import shortened
 from tools import foreign_uv, native_uv
 
 from shipwheel.store import Store
@@ -105,6 +106,10 @@ def timeline_of(root: Path, path: Path, say: Say) -> None:
         bench = replace(_bench(prepared, supply, "timeline"), platforms=BOTH, registry=registry.host, flags=("--timeline", str(path)))
         bench.start_from(prepared.base_store)
         bench.build()
+    # A line for each event, so that it can be read as text.
+    document = shortened(json.loads(path.read_text()))
+    lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in document.pop("traceEvents"))
+    path.write_text(f'{json.dumps(document)[:-1]}, "traceEvents": [\n{lines}\n]}}\n')
 
 
 def _prepare(root: Path, supply: Supply, platforms: str = NATIVE) -> Prepared:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from publish import PAGES, newest, published  # noqa: E402
-from timeline_chart import chart  # noqa: E402
+from timeline_chart import chart, shortened  # noqa: E402
 
 STEPS = {"cold": 12.34, "no-op": 0.26, "one line edited": 0.5, "one dependency changed": 1.0}
 
@@ -73,3 +73,15 @@ def test_a_chart_has_a_row_for_each_kind_of_work_and_platform() -> None:
     rows = [line.partition(">")[2].partition("<")[0] for line in drawn.splitlines() if 'text-anchor="end"' in line]
     assert rows == ["s, all threads", "lock", "1.00", "segments amd64", "2.00", "segments both", "3.00", "hash", "0.50"]
     assert drawn.count("<rect") == 4
+
+
+def test_a_shortened_timeline_keeps_the_work() -> None:
+    events = [event("piece", "hash", number / 1000, 0.0001, 3, busy_ms=0.1, pieces=2) for number in range(1000)]
+    events += [event("piece", "hash", 2, 0.0001, 3, busy_ms=0.1, pieces=2), event("work", "segment", 3, 1)]
+    short = shortened({"traceEvents": events})["traceEvents"]
+    assert [(each["name"], each["ts"], each["dur"]) for each in short] == [
+        ("hash", 0, 999_100),
+        ("hash", 2_000_000, 100),
+        ("segment", 3_000_000, 1_000_000),
+    ]
+    assert short[0]["args"] == {"busy_ms": 100.0, "pieces": 2000}
