@@ -283,8 +283,12 @@ def plan_app_layers(context: BuildContext, resolution: Resolution, *, trust_meta
 
 
 def make_app_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Layered, ...]:
-    """Make the layers above the base. Return the platforms with the layers that turned out to be needed as well."""
-    specs = [spec for platform in platforms for spec in platform.app_layers]
+    """Make the layers above the base, and beside them those of the base that do not depend on them.
+
+    Return the platforms with the layers that turned out to be needed as well.
+    """
+    shared = [spec for platform in platforms for spec in context.planner.shared_layers(platform.resolved)]
+    specs = [*shared, *(spec for platform in platforms for spec in platform.app_layers)]
     with stage(context.reporter, "fetch"):
         context.supply.fetch(specs)
     with stage(context.reporter, "wheels"):

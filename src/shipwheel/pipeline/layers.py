@@ -58,19 +58,29 @@ class LayerPlanner(msgspec.Struct, frozen=True):
         """
         return self._compressed(self._base_layers(platform))
 
+    def shared_layers(self, platform: Resolved) -> tuple[LayerSpec, ...]:
+        """Return the layers of a composed base that all apps share: they can be made before it is known what this one needs."""
+        base = platform.base
+        return self._compressed(() if base.image is not None or base.suite is None else self._shared_layers(platform, base.suite))
+
+    def _shared_layers(self, platform: Resolved, suite: Suite) -> tuple[LayerSpec, ...]:
+        base = platform.base
+        seed = base.seed(self.project.packages)
+        python = f" with Python {platform.target.python}" if suite.python else ""
+        sources: tuple[Source, ...] = tuple(DebSource(package, self.store) for package in seed)
+        if self.compiler is not None and suite.python:
+            sources = (*sources, self._library_bytecode(seed, platform.target.minor, self.compiler))
+        standalone = (self._standalone_layer(base.standalone),) if base.standalone is not None else ()
+        return (LayerSpec(f"Debian {suite.codename}{python}", sources), *standalone)
+
     def _base_layers(self, platform: Resolved) -> tuple[LayerSpec, ...]:
         base = platform.base
         if base.image is not None or base.suite is None:
             return self._layers_on_image(base)
         seed = base.seed(self.project.packages)
         libraries = tuple(DebSource(package, self.store) for package in base.packages if package not in seed)
-        python = f" with Python {platform.target.python}" if base.suite.python else ""
-        first: tuple[Source, ...] = tuple(DebSource(package, self.store) for package in seed)
-        if self.compiler is not None and base.suite.python:
-            first = (*first, self._library_bytecode(seed, platform.target.minor, self.compiler))
         return (
-            LayerSpec(f"Debian {base.suite.codename}{python}", first),
-            *([self._standalone_layer(base.standalone)] if base.standalone is not None else []),
+            *self._shared_layers(platform, base.suite),
             *([LayerSpec("system libraries", libraries)] if libraries else []),
             LayerSpec("system files", (self._system_files(platform, base.suite),)),
             *self._init_layer(base),
