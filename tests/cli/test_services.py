@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,6 +149,18 @@ def test_an_image_that_does_not_suit_its_service_is_named_before_anything_is_bui
     done = world.run("up", app, "--engine", "docker", env={"PATH": f"{programs.folder}:{world.environment()['PATH']}"})
     assert done.code == 2
     assert f"{app}/shipwheel.toml: services.db.health: there:1 may have no Python that asks for a path" in done.err
+    assert changes(programs) == []
+    assert not (app / "pylock.toml").exists()
+
+
+def test_a_taken_port_is_named_before_anything_is_built(world: World, programs: Programs) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        app = world.app("small\n", settings=f'{PLATFORM}[services.web]\nports = ["127.0.0.1:{number}:8000"]\n')
+        done = up(world, programs, app)
+    assert (done.code, f"{app}/shipwheel.toml: services.web.ports: port {number} of this machine is taken" in done.err) == (2, True), (
+        done.err
+    )
     assert changes(programs) == []
     assert not (app / "pylock.toml").exists()
 

@@ -22,7 +22,7 @@ from shipwheel.stack.image import ServiceImage, place
 from shipwheel.stack.model import HealthCommand, PulledImage, Service, ServiceVolume, Stack
 from shipwheel.stack.secrets import check_variables, remove_secrets, secret_file, secrets_directory, write_secrets
 from shipwheel.stack.status import ServiceState, stack_status
-from shipwheel.stack.up import Desired, Done, start_stack
+from shipwheel.stack.up import Desired, Done, check_stated, start_stack
 
 CHECK = HealthCommand(("check",))
 DATA = ServiceVolume("data", ContainerPath("/data"))
@@ -213,6 +213,27 @@ def test_a_taken_port_is_named(group: FakeGroup) -> None:
         error = _refused(group, msgspec.structs.replace(STACK, services=(web,)))
     assert f"services.db.ports: port {number} of this machine is taken" in error.message
     assert f'["{number + 1}:80"]' in error.hint or number == 65535
+
+
+def test_what_the_settings_state_is_checked_before_anything_is_built(group: FakeGroup) -> None:
+    """`up` calls it before it builds and pulls."""
+    check_stated(STACK, group)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        published = msgspec.structs.replace(DB, ports=(Port(80, number, "tcp", "127.0.0.1"),))
+        stack = msgspec.structs.replace(STACK, services=(published,))
+        with pytest.raises(UsageError, match=rf"services\.db\.ports: port {number} of this machine is taken"):
+            check_stated(stack, group)
+        check_stated(msgspec.structs.replace(STACK, services=(msgspec.structs.replace(published, is_job=True),)), group)
+        up(group)
+        held = group.there["shop-db"]
+        group.there["shop-db"] = msgspec.structs.replace(held, ports=published.ports)
+        check_stated(stack, group)
+    group.there.clear()
+    group.own_volumes.clear()
+    group.taken.add("shop_data")
+    with pytest.raises(UsageError, match=r"services\.db\.volumes: the volume shop_data of docker is not one of this stack"):
+        check_stated(STACK, group)
 
 
 def test_two_services_on_one_port_are_named(group: FakeGroup) -> None:

@@ -64,6 +64,7 @@ def command(
     from shipwheel.engine.run_options import read_environment
     from shipwheel.stack.read import read_stack
     from shipwheel.stack.secrets import check_variables, secrets_directory, write_secrets
+    from shipwheel.stack.up import check_stated
 
     stack = read_stack(path).with_profiles(profiles)
     variables = {**os.environ, **read_environment(env_files, env, os.environ)}
@@ -73,6 +74,7 @@ def command(
     if secrets and group.engine.is_remote:
         hint = f'Use an engine of this machine, or give the values as variables: env = {{{min(secrets)} = "${{{min(secrets)}}}"}}.'
         raise EngineError(f"{group.engine.name} runs on another machine, where the files of secrets are not", hint=hint)
+    check_stated(stack, group)
     placed = placed_services(stack, group.engine, flags, terminal.report)
     session = click.get_current_context().find_object(Session)
     if session is not None:

@@ -1,13 +1,13 @@
 """Start a stack in an engine, or change the one that runs into it. Either all of it runs afterwards, or all is as before."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
 
 from shipwheel.engine.group import ContainerGroup, GroupContainer, aside_name
-from shipwheel.engine.interface import RunSpec
+from shipwheel.engine.interface import Port, RunSpec
 from shipwheel.engine.run_options import is_free
 from shipwheel.errors import EngineError, TrialError, UsageError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
@@ -24,9 +24,9 @@ from shipwheel.stack.containers import (
     volume_name,
 )
 from shipwheel.stack.image import PlacedService
-from shipwheel.stack.model import Stack
+from shipwheel.stack.model import ServiceVolume, Stack
 
-__all__ = ["Desired", "Done", "check_owner", "is_well", "start_stack"]
+__all__ = ["Desired", "Done", "check_owner", "check_stated", "is_well", "start_stack"]
 
 _STAGE = "start"
 _POLL_S = 0.3
@@ -166,12 +166,7 @@ def _check_names(stack: Stack, new: Sequence[Desired], there: Mapping[str, Group
             hint = f"Remove it: {engine} rm {each.spec.name}. Or give the project another name: the setting `name`."
             raise UsageError(f"{stack.place}: services.{each.name}: {engine} has another container {each.spec.name}", hint=hint)
         for volume in each.placed.volumes:
-            name = volume_name(stack, volume.name)
-            if name not in own and group.has_volume(name):
-                hint = f"Name this one differently, or remove the other if nobody needs its data: {engine} volume rm {name}."
-                raise UsageError(
-                    f"{stack.place}: services.{each.name}.volumes: the volume {name} of {engine} is not one of this stack", hint=hint
-                )
+            _check_volume(stack, each.name, volume, own, group)
     if network not in group.networks() and group.has_network(network):
         hint = f"Remove it if nothing uses it: {engine} network rm {network}. Or give the project another name: the setting `name`."
         raise UsageError(f"{stack.place}: the network {network} of {engine} is not one of this stack", hint=hint)
@@ -184,14 +179,47 @@ def _check_ports(
     taken: dict[tuple[int, str], str] = {}
     for each in desired:
         for port in each.placed.ports:
-            where = f"{stack.place}: services.{each.name}.ports"
-            hint = f'Publish it under another number: ports = ["{_other(port.host)}:{port.container}"].'
             if (other := taken.get((port.host, port.protocol))) is not None:
-                raise UsageError(f"{where}: {other} publishes port {port.host} of this machine too", hint=hint)
+                message = f"{stack.place}: services.{each.name}.ports: {other} publishes port {port.host} of this machine too"
+                raise UsageError(message, hint=_other_port(port))
             taken[port.host, port.protocol] = each.name
-            is_held = any(port.host == other.host for it in there.values() for other in it.ports)
-            if each in new and not is_held and not group.engine.is_remote and not is_free(port):
-                raise UsageError(f"{where}: port {port.host} of this machine is taken", hint=f"{hint} `ss -ltnp` shows who uses it.")
+            if each in new:
+                _check_port(stack, each.name, port, there.values(), group)
+
+
+def check_stated(stack: Stack, group: ContainerGroup) -> None:
+    """Raise UsageError for a port or a volume in the settings that is another's: that is known before anything is built.
+
+    `start_stack` looks again, and at those that only the images name.
+    """
+    found = group.containers()
+    check_owner(stack, found, group)
+    own = own_volumes(stack, group)
+    for service in stack.services:
+        for volume in service.volumes:
+            _check_volume(stack, service.name, volume, own, group)
+        # A job that is done needs its ports no more.
+        for port in service.ports if not service.is_job else ():
+            _check_port(stack, service.name, port, found, group)
+
+
+def _check_volume(stack: Stack, service: str, volume: ServiceVolume, own: Collection[str], group: ContainerGroup) -> None:
+    name, engine = volume_name(stack, volume.name), group.engine.name
+    if name not in own and group.has_volume(name):
+        hint = f"Name this one differently, or remove the other if nobody needs its data: {engine} volume rm {name}."
+        raise UsageError(f"{stack.place}: services.{service}.volumes: the volume {name} of {engine} is not one of this stack", hint=hint)
+
+
+def _check_port(stack: Stack, service: str, port: Port, there: Iterable[GroupContainer], group: ContainerGroup) -> None:
+    """Raise UsageError for a port of this machine that neither is free nor held by a container of the stack."""
+    is_held = any(port.host == other.host for it in there for other in it.ports)
+    if not is_held and not group.engine.is_remote and not is_free(port):
+        message = f"{stack.place}: services.{service}.ports: port {port.host} of this machine is taken"
+        raise UsageError(message, hint=f"{_other_port(port)} `ss -ltnp` shows who uses it.")
+
+
+def _other_port(port: Port) -> str:
+    return f'Publish it under another number: ports = ["{_other(port.host)}:{port.container}"].'
 
 
 def _other(port: int) -> int:
