@@ -265,6 +265,13 @@ def test_an_end_is_told_with_its_error_whatever_a_server_prints_after_it() -> No
     assert one(K.ENDED, ended(3, log)).evidence == "KeyError: 'today'"
 
 
+def test_a_server_that_never_answers_may_wait_for_its_companions() -> None:
+    seen = running(OPEN, answers=answers(0, error="TimeoutError"))
+    (found,) = find(seen, SERVER, SourceFacts(companions=("mongo (mongo)",)))
+    assert found.kind is K.NO_ANSWER and "mongo (mongo)" in found.hint and "--network" in found.hint
+    assert find(seen, SERVER)[0].hint == ""
+
+
 def test_a_program_that_swallows_a_failed_import_is_no_good() -> None:
     log = "Traceback (most recent call last):\n  File \"/app/a.py\", line 1\nModuleNotFoundError: No module named 'yaml'\n"
     found = find(ended(0, log), PROGRAM)

@@ -60,6 +60,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         variables,
         tuple(_modules(project, production)) if project.kind == "app" else (),
         _guess(project),
+        project.scanner.scan_deployment().companions if project.scanner is not None else (),
     )
 
 

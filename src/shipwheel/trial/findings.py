@@ -117,6 +117,10 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
 
 
 _FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
+_COMPANIONS_HINT = (
+    "It may wait for what it is deployed together with, {}, which the trial has not: start that, and look with shipwheel check --network, "
+    "or shipwheel up."
+)
 _GUESS_HINT = "{} Set `command` to what starts the app, or to this command if that is all that it has to do."
 
 
@@ -196,7 +200,8 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         yield _crashed(crash, seen.log)
     elif silent is not None and seen.answer is None:
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
-        yield Finding(FindingKind.NO_ANSWER, message, "", str(silent.port), _error_line(seen.log), blocks=True)
+        hint = _COMPANIONS_HINT.format(", ".join(source.companions)) if source.companions else ""
+        yield Finding(FindingKind.NO_ANSWER, message, hint, str(silent.port), _error_line(seen.log), blocks=True)
     elif statuses == {404}:
         message = "it answers 404 to every page that was asked for: it has others, or it is not the whole application"
         hint = "Ask for a page that it has: shipwheel check --path /PAGE. If that is missing, set `command` to what starts the application."
