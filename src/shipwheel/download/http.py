@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,9 @@ _MAX_WAIT_S = 30.0
 _TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 
 
+_READING = threading.Lock()
+
+
 class TransientError(Exception):
     """A failure after which another attempt may succeed.
 
@@ -56,9 +60,10 @@ class TransientError(Exception):
 def trusted_authorities() -> "ssl.SSLContext":
     """Return the TLS settings of all downloads: the authorities of SSL_CERT_FILE or SSL_CERT_DIR if one is set, otherwise certifi's.
 
-    They are read once, because that takes longer than a request.
+    They are read once, because that takes longer than a request; the first requests of a build come together.
     """
-    return _authorities(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    with _READING:
+        return _authorities(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 
 @lru_cache(maxsize=1)

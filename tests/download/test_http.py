@@ -1,0 +1,32 @@
+"""TLS settings of downloads."""
+
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from shipwheel.download import http as module
+from shipwheel.download.http import trusted_authorities
+
+
+def test_requests_that_come_together_read_the_authorities_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered, count = threading.Event(), 0
+
+    def read() -> ssl.SSLContext:
+        nonlocal count
+        count += 1
+        # Time for the others to come in, if they can.
+        entered.wait(0.05)
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    monkeypatch.setattr(httpx, "create_ssl_context", read)
+    monkeypatch.setenv("SSL_CERT_DIR", "/somewhere/else")
+    module._authorities.cache_clear()
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            found = set(pool.map(lambda _: trusted_authorities(), range(3)))
+    finally:
+        module._authorities.cache_clear()
+    assert len(found) == count == 1
