@@ -6,8 +6,9 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -377,3 +378,64 @@ def test_compiles_the_modules_of_other_sources(compiler: BytecodeCompiler) -> No
     assert marshal.loads(data_of(content)[16:]).co_filename == "/usr/lib/python3/os.py"
     other = BytecodeSource("library", (EntriesSource((file("usr/lib/python3/os.py", "2\n"),)),), "usr/lib/python3/", "3.11", compiler)
     assert source.key != other.key
+
+
+class Counted:
+    """The sources that a compiler's interpreters compile. The first batch waits until another thread has asked for something."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.paths: list[str] = []
+        self.others = threading.Event()
+        compiled, claimed = module._Worker.compile, BytecodeCompiler._claim
+
+        def count(worker: module._Worker, sources: Sequence[tuple[str, bytes]]) -> list[bytes]:
+            assert self.others.wait(60)
+            self.paths += [path for path, _ in sources]
+            return compiled(worker, sources)
+
+        def claim(compiler: BytecodeCompiler, keys: Sequence[bytes]) -> tuple[list[bytes], dict[bytes, Future[Deflated | None]]]:
+            mine, theirs = claimed(compiler, keys)
+            if theirs:
+                self.others.set()
+            return mine, theirs
+
+        monkeypatch.setattr(module._Worker, "compile", count)
+        monkeypatch.setattr(BytecodeCompiler, "_claim", claim)
+
+
+def test_a_source_is_compiled_once_for_all_platforms_that_need_it_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counted(monkeypatch)
+    compiler = compiler_of(tmp_path)
+    sources = many(8)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(compiler.compile, (sources, [*sources[3:], ("/opt/venv/more.py", b"1\n")]))
+    compiler.close()
+    assert sorted(counted.paths) == sorted([*(path for path, _ in sources), "/opt/venv/more.py"])
+    assert [data_of(item) for item in second[:-1]] == [data_of(item) for item in first[3:]]
+    assert not compiler._pending
+
+
+def test_whoever_waits_for_what_failed_elsewhere_tries_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counted(monkeypatch)
+    compiler = compiler_of(tmp_path)
+    counting, failures = module._Worker.compile, iter([True])
+
+    def fail_once(worker: module._Worker, sources: Sequence[tuple[str, bytes]]) -> list[bytes]:
+        found = counting(worker, sources)
+        if next(failures, False):
+            raise BuildError("the interpreter has died")
+        return found
+
+    monkeypatch.setattr(module._Worker, "compile", fail_once)
+    with ThreadPoolExecutor(2) as pool:
+        results = [pool.submit(compiler.compile, many(3)) for _ in range(2)]
+    compiler.close()
+    failed = [result.exception() for result in results]
+    assert sorted(str(error) for error in failed) == ["None", "the interpreter has died"]
+    assert len(counted.paths) == 2 * len(many(3))
+
+
+def test_a_source_that_is_twice_in_one_batch_waits_for_nobody(compiler: BytecodeCompiler) -> None:
+    one, two = compile_all(compiler, [("/a.py", b"1\n"), ("/a.py", b"1\n")])
+    assert one is not None
+    assert one == two

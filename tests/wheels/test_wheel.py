@@ -32,7 +32,8 @@ from shipwheel.store import Store
 from shipwheel.testing.wheels import Member, SmallWheel, zip_bytes
 from shipwheel.venv import PYTHON, VENV, Paths
 from shipwheel.wheels import zip_archive as ziparchive
-from shipwheel.wheels.wheel import Compiler, WheelSource
+from shipwheel.wheels.bytecode import Compiler
+from shipwheel.wheels.wheel import WheelSource
 
 PATHS = Paths("3.11")
 SITE = PATHS.site_packages

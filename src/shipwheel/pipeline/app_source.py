@@ -14,8 +14,7 @@ from shipwheel.files.segment import key_of
 from shipwheel.project.app_tree import AppFile, AppTree
 from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX
 from shipwheel.project.translations import TRANSLATIONS_VERSION, compile_catalogue
-from shipwheel.wheels.bytecode import pyc_path
-from shipwheel.wheels.wheel import Compiler
+from shipwheel.wheels.bytecode import Compiler, pyc_path
 
 __all__ = ["AppSource", "CopiedSource", "without_linked"]
 

@@ -11,10 +11,11 @@ import re
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 import msgspec
 
@@ -25,7 +26,7 @@ from shipwheel.files.segment import LAYOUT_VERSION, key_of
 from shipwheel.timeline import span
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
-__all__ = ["BytecodeCompiler", "BytecodeSource", "Interpreter", "OtherInterpreter", "pyc_path"]
+__all__ = ["BytecodeCompiler", "BytecodeSource", "Compiler", "Interpreter", "OtherInterpreter", "pyc_path"]
 
 _MAX_BATCH_BYTES = 1 << 20
 _MAX_BATCH_FILES = 100
@@ -36,6 +37,17 @@ _EXIT_TIMEOUT_S = 10.0
 
 _WITHOUT_WORKING_DIRECTORY = "import sys; sys.path = [folder for folder in sys.path if folder]\n"
 """Goes before a program given with `-c`, which puts the working directory first: a project's types.py or enum.py must not run here."""
+
+
+class Compiler(Protocol):
+    """Compiles sources to bytecode for the target."""
+
+    @property
+    def identity(self) -> str:
+        """The identity of the compiler, on which the bytes depend besides path and source: the implementation and its full version."""
+
+    def compile(self, sources: Sequence[tuple[str, bytes]]) -> list[Deflated | None]:
+        """Return the .pyc file for each (absolute path in the image, source), or None if it has none: it may be invalid Python."""
 
 
 class Interpreter(msgspec.Struct, frozen=True):
@@ -145,7 +157,7 @@ class _Worker:
 
 
 class BytecodeCompiler:
-    """A `Compiler` for `WheelSource`: a cache in front of a pool of interpreters, which start when they are first needed.
+    """A `Compiler`: a cache in front of a pool of interpreters, which start when they are first needed.
 
     `start` is called once, when a source must be compiled: to find or unpack the interpreter can take a while. `identity` is what it is
     expected to return; `compile` raises OtherInterpreter if it returns another.
@@ -160,27 +172,54 @@ class BytecodeCompiler:
         self._started: list[_Worker] = []
         self._interpreter: Interpreter | None = None
         self._lock = threading.Lock()
+        self._pending: dict[bytes, Future[Deflated | None]] = {}
         for _ in range(self.workers):
             self._idle.put(None)
 
     def compile(self, sources: Sequence[tuple[str, bytes]]) -> list[Deflated | None]:
-        """See Compiler."""
+        """See Compiler. A source that another thread is compiling, for another platform, is waited for."""
         keys = [self._key(path, source) for path, source in sources]
-        cached = self.cache.get(keys)
-        missing = [(key, source) for key, source in zip(keys, sources, strict=True) if key not in cached]
-        for batch in _batches(missing):
-            with span("bytecode", f"{len(batch)} modules"), self._worker() as worker:
-                compiled = worker.compile([source for _, source in batch])
-            fresh = [(key, deflated(data)) for (key, _), data in zip(batch, compiled, strict=True)]
-            self.cache.put(fresh)
-            cached.update(fresh)
-        return [item if (item := cached[key]).size else None for key in keys]
+        wanted = dict(zip(keys, sources, strict=True))
+        found: dict[bytes, Deflated] = {}
+        while missing := [key for key in wanted if key not in found]:
+            mine, theirs = self._claim(missing)
+            try:
+                found.update(self.cache.get(mine))
+                for batch in _batches([(key, wanted[key]) for key in mine if key not in found]):
+                    found.update(self._compiled(batch))
+            finally:
+                # Whoever waits for what failed here tries it again.
+                self._settle(mine, found)
+            found.update((key, item) for key, future in theirs.items() if (item := future.result()) is not None)
+        return [item if (item := found[key]).size else None for key in keys]
 
     def close(self) -> None:
         """End the interpreters and close the cache."""
         for worker in self._started:
             worker.close()
         self.cache.close()
+
+    def _claim(self, keys: Sequence[bytes]) -> tuple[list[bytes], dict[bytes, "Future[Deflated | None]"]]:
+        """Return the keys that nobody is compiling, which are now the caller's, and what to wait for to get the others."""
+        with self._lock:
+            theirs = {key: self._pending[key] for key in keys if key in self._pending}
+            mine = [key for key in keys if key not in theirs]
+            self._pending.update((key, Future()) for key in mine)
+        return mine, theirs
+
+    def _settle(self, keys: Iterable[bytes], found: Mapping[bytes, Deflated]) -> None:
+        """Give those who wait for the keys what was found."""
+        for key in keys:
+            with self._lock:
+                future = self._pending.pop(key)
+            future.set_result(found.get(key))
+
+    def _compiled(self, batch: "list[tuple[bytes, tuple[str, bytes]]]") -> list[tuple[bytes, Deflated]]:
+        with self._worker() as worker, span("bytecode", f"{len(batch)} modules"):
+            compiled = worker.compile([source for _, source in batch])
+        fresh = [(key, deflated(data)) for (key, _), data in zip(batch, compiled, strict=True)]
+        self.cache.put(fresh)
+        return fresh
 
     def _key(self, path: str, source: bytes) -> bytes:
         name = f"{LAYOUT_VERSION}\0{self.identity}\0{path}\0".encode()
@@ -239,7 +278,7 @@ class BytecodeSource(msgspec.Struct, frozen=True):
     sources: tuple[Source, ...]
     prefix: str
     minor: str
-    compiler: BytecodeCompiler
+    compiler: Compiler
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -23,7 +23,7 @@ from shipwheel.files.file_part import ChunkReader
 from shipwheel.files.segment import key_of
 from shipwheel.store import Store
 from shipwheel.venv import PYTHON, VENV, Paths
-from shipwheel.wheels.bytecode import pyc_path
+from shipwheel.wheels.bytecode import Compiler, pyc_path
 from shipwheel.wheels.direct_url import DIRECT_URL
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from shipwheel.wheels.zip_archive import ZipArchive
 
-__all__ = ["Compiler", "WheelSource"]
+__all__ = ["WheelSource"]
 
 _INSTALLER = "INSTALLER"
 """The metadata file that names the installer; one in the wheel is replaced."""
@@ -44,17 +44,6 @@ _TESTS = "tests"
 
 _MAX_SOURCE_BYTES = 4 << 20
 """The modules that are in memory together until they are compiled have about this many bytes."""
-
-
-class Compiler(Protocol):
-    """Compiles sources to bytecode for the target."""
-
-    @property
-    def identity(self) -> str:
-        """The identity of the compiler, on which the bytes depend besides path and source: the implementation and its full version."""
-
-    def compile(self, sources: Sequence[tuple[str, bytes]]) -> list[Deflated | None]:
-        """Return the .pyc file for each (absolute path in the image, source), or None if it is not valid Python of this version."""
 
 
 class WheelSource(msgspec.Struct, frozen=True):
