@@ -20,6 +20,7 @@ _OTHER_FORMS: dict[str, dict[str, Any]] = {
     "user": {"anyOf": [_TEXT, {"type": "integer", "minimum": 0}]},
     "processes": {"type": "object", "additionalProperties": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}},
     "services.ports": {"anyOf": [*_PORT["anyOf"], {"type": "array", "items": _PORT}]},
+    "bytecode": {"anyOf": [{"type": "boolean"}, {"enum": ["all", "used", "none"]}]},
     "services.health": {"anyOf": [{**_TEXT, "pattern": "^/"}, {"type": "array", "items": _TEXT, "minItems": 1}]},
 }
 """The forms that a file may have, where they are not those of the type."""

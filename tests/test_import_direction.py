@@ -86,13 +86,17 @@ BELOW = {
     "builder": BUILDER,
     "pipeline": PIPELINE - {"engine"},
     "trial": LOW | {"oci", "engine", "runtime"},
+    "startup": LOW | {"oci", "trial"},
     "dev": PROJECT | {"oci", "engine", "runtime", "dev"},
     "stack": PROJECT | {"oci", "engine"},
     "api": PIPELINE - {"engine"},
-    "cli": PIPELINE | {"api", "cli", "dev", "stack", "trial"},
+    "cli": PIPELINE | {"api", "cli", "dev", "stack", "startup", "trial"},
     "testing": PIPELINE | {"api", "cli", "testing"},
 }
-PROGRAMS = {"engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observer.py", "runtime/pages.py", "wheels/compile_worker.py"}
+PROGRAMS = {
+    *("engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observer.py", "runtime/pages.py", "wheels/compile_worker.py"),
+    *("runtime/import_clock.py", "runtime/import_log.py"),
+}
 """Run inside an image or an interpreter of their own, not imported."""
 ONLY_CLI = {"click", "rich", "typer"}
 SLOW = {

@@ -56,6 +56,10 @@ def pattern_of(key: str) -> str:
     return check.pattern if isinstance(check, _Matching) else ""
 
 
+def _bytecode(value: object) -> object:
+    return ("all" if value else "none") if isinstance(value, bool) else value
+
+
 def _words(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -313,6 +317,7 @@ _TO_TYPE: dict[str, Callable[[object], object]] = {
     "command": _words,
     "entrypoint": _words,
     "before-start": _steps,
+    "bytecode": _bytecode,
     "ports": _port_texts,
     "user": _user_text,
     "env": _texts,
@@ -335,7 +340,7 @@ _TO_TYPE: dict[str, Callable[[object], object]] = {
 _HINTS = {
     "python": 'Write the version in quotes: python = "3.11".',
     "as-of": "Write a day as YYYY-MM-DD.",
-    "bytecode": "Write true or false.",
+    "bytecode": 'Write "all", "used" or "none".',
     "init": "Write true or false.",
     "records": "Write true or false.",
     "command": 'Write a list of words: ["python", "main.py"].',

@@ -129,8 +129,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     python_builds: str | None = None
     """Source of standalone Pythons, for versions that no Debian suite has: an archive of python-build-standalone, a directory of them, or
     the URL of a mirror, as in uv's python-install-mirror. Default: what uv is configured to use."""
-    bytecode: bool = True
-    """Add compiled bytecode: the image is larger, and the app starts much faster."""
+    bytecode: Literal["all", "used", "none"] = "all"
+    """Modules to add compiled bytecode of, with which an app starts much faster. "used" takes those of packages that
+    `shipwheel startup --record` found, and all of packages that came later, so the image is smaller. `true` is "all", `false` is "none"."""
     compression: str = "gzip"
     """Compression of layers: "gzip", or "zstd", which is a fifth smaller and unpacks faster, but takes longer to build and needs docker 23,
     containerd 1.5, or podman."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ["PYTHON", "VENV", "Paths"]
+__all__ = ["PYTHON", "VENV", "Paths", "module_of"]
 
 VENV = "opt/venv"
 """The root of the virtual environment, without a leading slash, as file entries have it."""
@@ -30,3 +30,11 @@ class Paths(msgspec.Struct, frozen=True):
             "data": VENV,
             "headers": f"{VENV}/include/site/python{self.minor}/{distribution}",
         }[name]
+
+
+def module_of(path: str) -> str:
+    """Return the name of the module in a file, from its path below site-packages.
+
+    A package has the same name whether it is one file or a directory, so that a list of names outlives new versions.
+    """
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")

@@ -174,3 +174,15 @@ def test_survives_any_change_with_a_hint(tmp_path_factory: pytest.TempPathFactor
 
 def test_reads_nothing_without_a_file(tmp_path: Path) -> None:
     assert read_lock(tmp_path / "pylock.toml") is None
+
+
+def test_imports_of_packages_that_are_gone_are_dropped(tmp_path: Path) -> None:
+    lock = Lock(lock_path(tmp_path), document(SIX)).with_base("amd64", {"suite": "bookworm"})
+    assert lock.imports is None
+    lock = lock.with_imports({"six": ["six.moves", "six"], "gone": ["gone"]})
+    lock.write()
+    found = read_lock(tmp_path / "pylock.toml")
+    assert found is not None
+    assert found.imports == {"six": ("six", "six.moves")}
+    assert found.base == lock.base
+    assert found.text().index("imports]") < found.text().index("base.amd64]")

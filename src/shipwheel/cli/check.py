@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shipwheel.trial.observe import Conditions
     from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["command"]
+__all__ = ["command", "conditions_from"]
 
 
 @click.command(
@@ -54,12 +54,13 @@ def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     engine = find(flags["engine"], terminal.report, bwrap=True)
     loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report, trial_name)
     image = Subject(loaded.name, loaded.config, loaded.platform, loaded.project)
-    trial = try_image(engine, image, _conditions(flags, loaded.source or SourceFacts()), terminal.report, is_brief=True)
+    trial = try_image(engine, image, conditions_from(flags, loaded.source or SourceFacts()), terminal.report, is_brief=True)
     terminal.result(lambda: to_json(trial), to_lines(trial))
     return 0 if trial.verdict.is_good else TrialError.exit_code
 
 
-def _conditions(flags: dict[str, Any], source: "SourceFacts") -> "Conditions":
+def conditions_from(flags: dict[str, Any], source: "SourceFacts") -> "Conditions":
+    """Return how a trial runs the image, from the options of `check`. Raise UsageError for a wrong one."""
     import os
 
     from shipwheel.engine.run_options import read_environment

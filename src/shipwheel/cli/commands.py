@@ -32,6 +32,7 @@ GROUPS = {
         "unbundle": "Bring the images of a bundle into a registry or an engine, and write its files.",
     },
     "Look before you build": {
+        "startup": "Start an image, and show where the time goes and what it never imports.",
         "plan": "Show what would be built, and why.",
         "lock": "Lock a project's packages, or check, explain and compare its lock.",
         "mirrors": "Measure and choose mirrors of the package index and the Debian archive.",

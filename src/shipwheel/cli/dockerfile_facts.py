@@ -87,7 +87,7 @@ def _docker_project(built: "Built", request: "Request", *, has_hashed: bool, has
         site_packages=f"/{Paths(first.target.minor).site_packages}",
         has_launcher=project.needs_launcher,
         steps=project.steps,
-        bytecode=project.settings.bytecode,
+        bytecode=project.settings.bytecode != "none",
         platforms=request.platforms,
         notes=tuple(_notes(project, tree)),
     )

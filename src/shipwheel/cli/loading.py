@@ -12,6 +12,7 @@ from shipwheel.events import Reporter
 
 if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
+    from shipwheel.locking.pylock import Lock
     from shipwheel.oci.execution import ExecutionConfig
     from shipwheel.oci.reference import Reference
     from shipwheel.pipeline.build import Built
@@ -31,6 +32,8 @@ class LoadedImage(msgspec.Struct, frozen=True):
     project: str
     source: "SourceFacts | None" = None
     """The facts of the source, if a project was built."""
+    lock: "Lock | None" = None
+    """The project's lock, if a project was built."""
 
 
 Naming = Callable[[str], "Reference"]
@@ -80,7 +83,7 @@ def _build_project(
     request = request_from(path, {**build_flags, "platforms": (str(platform),)}, reporter)
     built, image = build_and_load(request, engine, naming)
     first, project = built.index.images[0], built.resolution.project
-    return LoadedImage(image, first.execution, first.platform, project.name, source_facts(built))
+    return LoadedImage(image, first.execution, first.platform, project.name, source_facts(built), built.resolution.lock)
 
 
 def build_and_load(request: "Request", engine: "Engine", naming: Naming | None = None) -> "tuple[Built, str]":

@@ -51,7 +51,15 @@ _OPTIONS = (
         help="Builds of torch: cpu, cu126, …, auto, or cuda for the package index's own [cpu].",
         group=_PACKAGES,
     ),
-    option("--bytecode/--no-bytecode", default=None, help="Whether to include compiled bytecode [included].", group=_IMAGE),
+    option(
+        "--bytecode",
+        is_flag=False,
+        flag_value="all",
+        metavar="all|used|none",
+        help="Modules to include bytecode of; used: those that `startup --record` found [all].",
+        group=_IMAGE,
+    ),
+    option("--no-bytecode", is_flag=True, help="Include no bytecode, as with --bytecode none.", group=_IMAGE),
     option("--init/--no-init", default=None, help="Whether tini, a small init, is the container's first process [it is].", group=_IMAGE),
     option("--debian-mirror", metavar="URL", help="Mirror of the Debian archive; packages are verified in any case.", group=_BASE),
     option("--base", metavar="IMAGE", help="Base image with a Python: NAME:TAG, NAME@DIGEST or oci:DIR [Debian packages].", group=_BASE),
@@ -137,6 +145,8 @@ def _reject_home(path: Path) -> None:
 
 def _settings(flags: dict[str, Any]) -> dict[str, Any]:
     """Return the flags that were given, as a settings file would have them."""
+    if flags.pop("no_bytecode", False):
+        flags["bytecode"] = flags.get("bytecode") or "none"
     table = {key: list(value) if isinstance(value, tuple) else value for key, value in flags.items() if value not in (None, ())}
     if "platforms" in table:
         table["platforms"] = [part.strip() for value in table["platforms"] for part in value.split(",") if part.strip()]

@@ -38,8 +38,8 @@ def lock_for(request: LockRequest, reporter: Reporter = silent) -> Lock:
 def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silent, upgrade: Upgrade | None = None) -> Lock:
     """Return the existing lock if it is current and nothing is to be upgraded; else a new one, not yet written. Raises LockError.
 
-    The new lock keeps the versions that still satisfy the requirements, what is compiled, and the base: that changes only if the user asks
-    for it.
+    The new lock keeps the versions that still satisfy the requirements, what is compiled, which modules a start imported, and the base:
+    that changes only if the user asks for it.
     """
     upgrade = upgrade or Upgrade()
     if found is not None and not upgrade and found.is_current(inputs_digest(request)):
@@ -52,6 +52,8 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     lock = make_lock(request, reporter, preferred, newest=upgrade.everything)
     if found is not None and preferred:
         lock = lock.with_packages_of(found.packages_of)
+    if found is not None and found.imports is not None:
+        lock = lock.with_imports(found.imports)
     bases: dict[str, Any] = {}
     compiled: dict[str, tuple[str, ...]] = {}
     compilers: dict[str, tuple[str, ...]] = {}

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from functools import cached_property, lru_cache
@@ -43,6 +43,7 @@ _PACKAGE_KEYS = (
     *("attestation-identities", "tool"),
 )
 _TOP_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups", "created-by")
+_LAST_TABLES = ("compiled", "compilers", "imports", "base")
 _BARE = lazy_pattern(r"[A-Za-z0-9_-]+")
 
 
@@ -70,6 +71,7 @@ class _Table(msgspec.Struct):
     accelerator: dict[str, Any] = {}
     compiled: dict[str, list[str]] = {}
     compilers: dict[str, list[str]] = {}
+    imports: dict[str, list[str]] = {}
     base: dict[str, dict[str, Any]] = {}
 
 
@@ -195,6 +197,15 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         return {architecture: tuple(labels) for architecture, labels in self._tool.get("compilers", {}).items()}
 
     @property
+    def imports(self) -> dict[str, tuple[str, ...]] | None:
+        """The modules that a start of the image imported, by the normalized name of their package, as files: "pandas.core.frame".
+
+        Packages of which it imported none have an empty list. None if no start was recorded.
+        """
+        found = self._tool.get("imports")
+        return None if found is None else {name: tuple(modules) for name, modules in found.items()}
+
+    @property
     def base(self) -> dict[str, Any]:
         """The exact parts of the base by architecture."""
         return dict(self._tool.get("base", {}))
@@ -211,6 +222,10 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         """Return the lock with the day of an old project; the same lock if there is none."""
         return self._with({"packages-of": day, **self._tool}) if day else self
 
+    def with_imports(self, imports: Mapping[str, Iterable[str]]) -> "Lock":
+        """Return the lock with the modules that a start imported, for those of its packages that are named."""
+        return self._with_lists("imports", {name: modules for name, modules in imports.items() if name in self.names})
+
     def with_compiled(self, compiled: Mapping[str, tuple[str, ...]]) -> "Lock":
         """Return the lock with other packages to compile."""
         return self._with_lists("compiled", compiled)
@@ -219,10 +234,10 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         """Return the lock with other compilers."""
         return self._with_lists("compilers", compilers)
 
-    def _with_lists(self, key: str, lists: Mapping[str, tuple[str, ...]]) -> "Lock":
+    def _with_lists(self, key: str, lists: Mapping[str, Iterable[str]]) -> "Lock":
         tool = {**self._tool, key: {name: sorted(items) for name, items in sorted(lists.items())}}
-        last = {name: tool[name] for name in ("compiled", "compilers", "base") if tool.get(name)}
-        return self._with({**{name: value for name, value in tool.items() if name not in ("compiled", "compilers", "base")}, **last})
+        last = {name: tool[name] for name in _LAST_TABLES if tool.get(name)}
+        return self._with({**{name: value for name, value in tool.items() if name not in _LAST_TABLES}, **last})
 
     def _with(self, tool: Mapping[str, Any]) -> "Lock":
         return replace(self, data={**self.data, "tool": {**self.data.get("tool", {}), "shipwheel": dict(tool)}})

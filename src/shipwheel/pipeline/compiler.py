@@ -60,7 +60,7 @@ def bytecode_compiler(
 
     `interpreter` is the one to use if the preferred one is known not to start.
     """
-    if not project.settings.bytecode:
+    if project.settings.bytecode == "none":
         yield None
         return
     if interpreter is not None:

@@ -1,12 +1,12 @@
 """The constants of one build: the project, where files come from, where layers go, the bytecode compiler."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
 
 from shipwheel.base.model import Bases
-from shipwheel.events import Reporter
+from shipwheel.events import Reporter, Warned
 from shipwheel.pipeline.compiler import bytecode_compiler
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.downloads import Downloads
@@ -48,5 +48,16 @@ def build_context(
     local = LocalBuilds(resolution, downloads, store, reporter, request.workers)
     supply = LayerSupply(platforms, downloads, local, destination, store, reporter, request.workers)
     with bytecode_compiler(project, platforms, downloads, store, reporter, request.workers, interpreter) as compiler:
-        planner = LayerPlanner(project, store, compiler)
+        planner = LayerPlanner(project, store, compiler, _imports(resolution, reporter))
         yield BuildContext(project, store, reporter, downloads, local, supply, planner, destination)
+
+
+def _imports(resolution: Resolution, reporter: Reporter) -> Mapping[str, tuple[str, ...]] | None:
+    """Return the modules to compile by package, None for all; a warning says that no start was recorded."""
+    if resolution.project.settings.bytecode != "used":
+        return None
+    if resolution.lock.imports is None:
+        name = resolution.lock.path.name
+        message = f'bytecode = "used", but {name} does not say which modules a start imports: all are compiled'
+        reporter(Warned(message, "Let `shipwheel startup --record` start the image and write it down."))
+    return resolution.lock.imports

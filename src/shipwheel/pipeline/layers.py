@@ -29,8 +29,9 @@ from shipwheel.store import Store
 from shipwheel.suites import Suite
 from shipwheel.venv import VENV, Paths
 from shipwheel.wheels.built_wheels import BuiltWheel
-from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource
+from shipwheel.wheels.bytecode import BytecodeSource, Compiler
 from shipwheel.wheels.direct_url import direct_url, local_direct_url
+from shipwheel.wheels.used_modules import CompilerOfUsed
 from shipwheel.wheels.wheel import WheelSource
 
 __all__ = ["LayerPlanner", "launcher_source"]
@@ -49,7 +50,12 @@ class LayerPlanner(msgspec.Struct, frozen=True):
 
     project: Project
     store: Store
-    compiler: BytecodeCompiler | None
+    compiler: Compiler | None
+    imports: Mapping[str, tuple[str, ...]] | None = None
+    """The modules to compile by package, all of a package that it does not name; None compiles all of all.
+
+    The project is compiled as a whole, since it changes most, and so is the standard library: its layer is that of other apps, too.
+    """
 
     def base_layers(self, platform: Resolved) -> tuple[LayerSpec, ...]:
         """Return the layers below the app: first what all apps share, then the libraries for this one's wheels, then what depends on both.
@@ -142,10 +148,16 @@ class LayerPlanner(msgspec.Struct, frozen=True):
         built, minor = local.wheel_for(item.name, target.platform), target.minor
         if built is None:
             assert item.digest is not None  # noqa: S101 - directories and repositories were built
-            source = WheelSource(item.label, item.filename, item.digest, self.store, Paths(minor), self.compiler)
+            source = WheelSource(item.label, item.filename, item.digest, self.store, Paths(minor))
         else:
             source = self._built_wheel(item.label, built, minor)
-        return replace(source, direct_url=direct_url(item))
+        return replace(source, compiler=self._compiler_for(item.name, minor), direct_url=direct_url(item))
+
+    def _compiler_for(self, package: str, minor: str) -> Compiler | None:
+        names = self.imports.get(package) if self.imports is not None else None
+        if self.compiler is None or names is None:
+            return self.compiler
+        return CompilerOfUsed(self.compiler, Paths(minor).site_packages, names)
 
     def _built_wheel(self, label: str, wheel: BuiltWheel, minor: str) -> WheelSource:
         # A wheel zipped here is not spliced: another machine's zlib packs the same files into other bytes.
@@ -181,7 +193,7 @@ class LayerPlanner(msgspec.Struct, frozen=True):
         bytecode = BytecodeSource("standard library bytecode", (source,), prefix, build.minor, self.compiler)
         return LayerSpec(build.label, (source, bytecode))
 
-    def _library_bytecode(self, seed: Sequence[DebianPackage], minor: str, compiler: BytecodeCompiler) -> BytecodeSource:
+    def _library_bytecode(self, seed: Sequence[DebianPackage], minor: str, compiler: Compiler) -> BytecodeSource:
         python = tuple(DebSource(package, self.store) for package in seed if "python" in package.name)
         return BytecodeSource("standard library bytecode", python, f"usr/lib/python{minor}/", minor, compiler)
 

@@ -2,7 +2,7 @@
 
 The program travels as an argument of the image's own Python (`python -c`): it needs no shell, no mount and no tool in the image, and it
 sees the same under every engine. Standard library only, and the syntax of Python 3.7, since base images may have an old one. The sources of
-`pages` travel in front of it.
+`pages` and `import_log` travel in front of it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin
 
+from shipwheel.runtime.import_log import ImportLog
 from shipwheel.runtime.pages import ask
 
 __all__ = ["main"]
@@ -32,6 +33,9 @@ DEBUGGER = "/?__debugger__=yes&cmd=resource&f=debugger.js"
 """Werkzeug's debugger answers this with a script."""
 
 POLL_S = 0.1
+FINE_POLL_S = 0.02
+"""Seconds between two looks at a start whose time is measured."""
+
 SETTLE_S = 0.5
 OTHERS_S = 5.0
 """Seconds after the first socket listens in which the ports that the image exposes may follow: only then are others asked."""
@@ -184,9 +188,10 @@ def unix_listeners(own: set[str] | None) -> list[str]:
 class Watch:
     """All that was seen of the running command so far."""
 
-    def __init__(self, process: subprocess.Popen[bytes], options: Mapping[str, Any]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], options: Mapping[str, Any], imports: ImportLog | None = None) -> None:
         self.process = process
         self.options = options
+        self.imports = imports
         self.started = time.monotonic()
         self.sockets: dict[tuple[str, str, int], float] = {}
         self.unix: list[str] = []
@@ -207,6 +212,8 @@ class Watch:
     def look(self) -> None:
         """Look once at processes and sockets, and ask the new sockets, until something answers well."""
         pids = processes()
+        if self.imports is not None:
+            self.imports.look(pids)
         states = [status_of(pid) for pid in pids]
         self.count = max(self.count, len(pids))
         self.zombies = sum(state.get("State", "").startswith("Z") for state in states)
@@ -366,16 +373,27 @@ class Written:
         return all_new
 
 
+def import_log(options: Mapping[str, Any]) -> ImportLog | None:
+    """Return where the processes write down their imports, if that is asked for and there is a place for it."""
+    if options.get("clock"):
+        with contextlib.suppress(OSError):
+            return ImportLog(options["clock"], options["scratch"])
+    return None
+
+
 def observe(options: Mapping[str, Any]) -> dict[str, Any]:
     """Run the command until it has settled, stop it, and return what was seen."""
     written = Written(options["look_in"], (*NOT_DISKS, *options["skip"]))
     seen: dict[str, Any] = {"program-error": "", "python": sys.version.split()[0]}
+    imports = import_log(options)
+    started = time.monotonic()
     try:
         process = subprocess.Popen(
             options["command"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            env=imports.environment(os.environ) if imports is not None else None,
             start_new_session=True,  # a server that ends its process group must not end this program
         )
     except OSError as error:
@@ -383,10 +401,10 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
         return seen
     assert process.stdout is not None  # noqa: S101 - a pipe
     log = Log(process.stdout)
-    watch = Watch(process, options)
+    watch = Watch(process, options, imports)
     while process.poll() is None and not watch.is_settled():
         watch.look()
-        time.sleep(POLL_S)
+        time.sleep(POLL_S if imports is None else FINE_POLL_S)
     if process.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(SETTLE_S)
@@ -412,6 +430,7 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
         answers=list(watch.answers.values()),
         pages=watch.pages,
         written=written.paths(),
+        imports=imports.read(started) if imports is not None else None,
     )
     return seen
 

@@ -4,6 +4,8 @@ from collections.abc import Container
 
 import msgspec
 
+from shipwheel.trial.import_record import ImportRecord
+
 __all__ = ["Answer", "Observation", "Socket", "Stop"]
 
 LOOPBACK = ("127.", "::1", "::ffff:127.")
@@ -91,6 +93,8 @@ class Observation(msgspec.Struct, frozen=True):
     pages: tuple[Answer, ...] = ()
     """Answers to what is asked once it serves: files that its first page links to, a page that nothing has, a debugger's script."""
     written: tuple[str, ...] = ()
+    imports: ImportRecord | None = None
+    """The imports of its processes, if they were asked for."""
 
     @property
     def answer(self) -> Answer | None:

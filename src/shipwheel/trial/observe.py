@@ -63,6 +63,8 @@ class Conditions(msgspec.Struct, frozen=True):
     writable: bool = False
     command: tuple[str, ...] = ()
     """Replaces the image's command, behind its init."""
+    times_imports: bool = False
+    """Have every interpreter write down its imports, for `Observation.imports`."""
 
 
 def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observation:
@@ -106,6 +108,8 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "signal": config.stop_signal,
         "look_in": ["/"] if conditions.writable else volumes,
         "skip": ["/tmp"],  # noqa: S108 - in the container
+        "clock": _program("import_clock.py") if conditions.times_imports else "",
+        "scratch": "/tmp",  # noqa: S108 - in the container
     }
     arguments = ("-I", "-S", "-c", observer_source(), msgspec.json.encode(options).decode())
     return RunSpec(
@@ -125,9 +129,13 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
 
 def observer_source() -> str:
     """Return the program that watches from inside the container, in one text: its modules cannot import each other there."""
-    texts = (files("shipwheel.runtime").joinpath(name).read_text(encoding="utf-8") for name in ("pages.py", "observer.py"))
+    texts = (_program(name) for name in ("pages.py", "import_log.py", "observer.py"))
     lines = (line for text in texts for line in text.splitlines() if not line.startswith(("from __future__", "from shipwheel.")))
     return "from __future__ import annotations\n" + "\n".join(lines) + "\n"
+
+
+def _program(name: str) -> str:
+    return files("shipwheel.runtime").joinpath(name).read_text(encoding="utf-8")
 
 
 def trial_name(project: str) -> Reference:
