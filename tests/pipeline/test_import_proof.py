@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+from support.project_tree import written
 
+from shipwheel.errors import MissingImports
+from shipwheel.pipeline.import_proof import check_imports
+from shipwheel.project.read import read_project
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
 
@@ -115,3 +119,17 @@ def app(world: World, files: dict[str, str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
+
+
+def test_a_wheel_without_the_projects_own_package_asks_for_its_source(tmp_path: Path) -> None:
+    files = {
+        "setup.py": "from setuptools import setup\npackages = []\nsetup(name='shop', version='1', packages=packages)\n",
+        "shop/__init__.py": "",
+        "shop/main.py": "import shop\n",
+        "Procfile": "web: gunicorn shop.main:app\n",
+        "requirements.txt": "gunicorn\n",
+    }
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(written(tmp_path, files)), MINOR, ())
+    assert (caught.value.settings, caught.value.modules) == ((("install", "source"),), ())
+    assert 'set install = "source"' in caught.value.hint

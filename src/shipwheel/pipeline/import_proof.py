@@ -49,7 +49,8 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     outer = {found.module: package for found in missing if project.kind == "app" and (package := outer_package(project.root, found.name))}
     left_out = {name: pattern for name in names if name not in outer and (pattern := _left_out(project, name))}
     folders = {name: folder for name in names if name not in {*outer, *left_out} and (folder := _folder(project, name))}
-    others = tuple(name for name in names if name not in {*outer, *left_out, *folders})
+    unpackaged = [name for name in names if project.kind == "package" and _is_own(project, name)]
+    others = tuple(name for name in names if name not in {*outer, *left_out, *folders, *unpackaged})
     generated = [name for name in others if name.endswith(GENERATED_SUFFIXES)]
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
@@ -66,6 +67,11 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
         settings.append(("env", {"PYTHONPATH": path}))
         where = "in a directory that is not on the import path"
         hints.append(f'The project has {", ".join(folders)} {where}: set env = {{PYTHONPATH = "{path}"}}, or require it as a package.')
+    if unpackaged:
+        settings.append(("install", "source"))
+        hints.append(
+            f'The project has {", ".join(unpackaged)}, and its wheel does not: set install = "source", or name it in the metadata.'
+        )
     if generated:
         hints.append(
             f"protoc makes {', '.join(generated)} from a .proto file: run `python -m grpc_tools.protoc` in a step of the setting `steps`, "
@@ -96,6 +102,11 @@ def _left_out(project: Project, name: str) -> str:
         if (project.root / f"{path}.py").is_file():
             return f"/{path}.py"
     return ""
+
+
+def _is_own(project: Project, name: str) -> bool:
+    """Return whether the project's directory has a package or file of the name at its top."""
+    return (project.root / name / "__init__.py").is_file() or (project.root / f"{name}.py").is_file()
 
 
 def _folder(project: Project, name: str) -> str:

@@ -42,3 +42,10 @@ def test_finds_the_command(tmp_path: Path, layout: str) -> None:
 def test_ignores_development_ini_with_its_debugger(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no command"):
         launched(tmp_path, {"development.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n"}, "pyramid gunicorn")
+
+
+def test_comes_before_the_console_script_that_makes_the_tables(tmp_path: Path) -> None:
+    files = {"production.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n", "x/__init__.py": ""}
+    scripts = {"initialize_x_db": "x.scripts.initialize_db:main"}
+    launch = launched(tmp_path, files, "pyramid waitress", kind="package", scripts=scripts, packaged=frozenset({"x"}))
+    assert launch.command == ("pserve", "production.ini")

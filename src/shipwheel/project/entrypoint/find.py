@@ -69,12 +69,12 @@ _FINDERS: tuple[Finder, ...] = (
     declared_finder(DeploymentFile.SYSTEMD),  # or a systemd unit
     find_reflex,  # no command: a Reflex app wants node
     find_served_web_application,  # a web application whose server is among the dependencies
+    find_pastedeploy,  # PasteDeploy's production.ini: the console scripts beside it make its tables
     *map(own_program_finder, DeploymentFile),  # a file of the project that one of these runs, if that is no application without a server
     _unless_declared(find_console_script),  # a package's console script, unless one of these files runs something else
     find_web_application,  # a web application whose server must be added
     find_file_server,  # Streamlit, Gradio and others that run a file
     *map(own_command_finder, DeploymentFile),  # any other file that one of these runs
-    find_pastedeploy,  # PasteDeploy's production.ini
     find_twisted,  # Twisted's .tac file
     find_voila,  # notebooks, if Voilà is among the dependencies
     find_worker,  # Celery and other workers
