@@ -246,7 +246,7 @@ ORIGINALS = {
         "pipenv",
         _write_pipenv,
         (("pipenv", "lock"),),
-        (("pipenv", "sync"), ("pipenv", "sync", "--categories", "tools")),
+        (("pipenv", "sync", "--categories", "packages tools"),),
         'groups = ["tools"]\n',
         "Pipfile.lock",
     ),
