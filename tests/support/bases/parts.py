@@ -4,8 +4,10 @@ import io
 import re
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from shipwheel.debian.mirror import choose_mirror
@@ -38,14 +40,17 @@ Files = Mapping[str, str | bytes]
 
 def mmdebstrap(suite: str, *options: str, kind: str = "deb") -> None:
     """Run mmdebstrap with the mirror that this machine uses. `kind` is deb, or deb-src for sources alone."""
+    done = subprocess.run(["mmdebstrap", "--quiet", *options, *_sources(suite, kind)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _sources(suite: str, kind: str) -> list[str]:
     mirror = choose_mirror()
-    lines = [
+    return [
         f"{kind} {mirror.debian} {suite} main",
         f"{kind} {mirror.debian} {suite}-updates main",
         f"{kind} {mirror.security} {suite}-security main",
     ]
-    done = subprocess.run(["mmdebstrap", "--quiet", *options, *lines], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def bootstrapped(suite: str, tree: Path, *packages: str) -> Path:
@@ -69,11 +74,32 @@ def install(packages: Mapping[str, Path], tree: Path) -> None:
 def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> dict[str, Path]:
     """Download the newest files of packages, without their dependencies. Return name -> file."""
     folder.mkdir()
-    hook = f'cd "{folder}" && APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet download {" ".join(packages)}'
-    empty = ["--variant=custom", "--skip=download/empty,check/qemu", f"--customize-hook={hook}", f"--architectures={architecture}"]
-    mmdebstrap(suite, *empty, suite, str(folder / "root.tar"))
-    (folder / "root.tar").unlink()
+    _apt(Path(_lists(suite, architecture).name), architecture, folder, "download", *packages)
     return {path.name.partition("_")[0]: path for path in sorted(folder.glob("*.deb"))}
+
+
+@cache
+def _lists(suite: str, architecture: str) -> "tempfile.TemporaryDirectory[str]":
+    """Return a directory with the archive's lists for apt, which are read once for all bases."""
+    made = tempfile.TemporaryDirectory(prefix="shipwheel-apt-")
+    root = Path(made.name)
+    (root / "lists/partial").mkdir(parents=True)
+    (root / "status").touch()
+    (root / "sources.list").write_text("".join(f"{line}\n" for line in _sources(suite, "deb")))
+    _apt(root, architecture, root, "update")
+    return made
+
+
+def _apt(root: Path, architecture: str, folder: Path, *words: str) -> None:
+    """Run apt-get with the lists in a directory, which has the state of a machine without packages."""
+    paths = {"State::Lists": "lists", "State::Status": "status", "Etc::SourceList": "sources.list", "Etc::SourceParts": "none"}
+    paths |= {"Cache::PkgCache": "packages.bin", "Cache::SrcPkgCache": "sources.bin"}
+    options = [f"Dir::{key}={root / name}" for key, name in paths.items()]
+    options += [f"APT::Architecture={architecture}", f"APT::Architectures={architecture}", "APT::Sandbox::User=root"]
+    options += ["Acquire::Languages=none", "Dir::Etc::Trusted=/usr/share/keyrings/debian-archive-keyring.gpg"]
+    command = ["apt-get", "--quiet", *(word for option in options for word in ("-o", option)), *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def sources_of(suite: str, folder: Path, *packages: str) -> Path:
