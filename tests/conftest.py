@@ -47,11 +47,20 @@ _WITH_ENGINES = (
 """Files in tests/real whose tests share an engine with those of others."""
 
 LONG = (
+    "tests/base/test_base_image.py",
+    "tests/base/test_standalone_base.py",
+    "tests/cli/test_errors.py",
+    "tests/pipeline/test_interrupted_build.py",
+    "tests/pipeline/test_private_build.py",
+    "tests/pipeline/test_publish.py",
+    "tests/pipeline/test_real_registries.py",
+    "tests/pipeline/test_rebase.py",
     "tests/runtime/test_observer.py",
     "tests/testing/test_forks.py",
     "tests/trial/test_check.py",
     "tests/wheels/test_bytecode.py",
     "tests/wheels/test_hostile_backends.py",
+    "tests/wheels/test_wheel.py",
 )
 """Files whose tests take or wait up to a minute in all."""
 
