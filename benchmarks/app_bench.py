@@ -55,8 +55,8 @@ class Prepared:
     document: dict[str, Any]
 
 
-def app_sections(root: Path, runs: int, say: Say) -> Iterator[Section]:
-    """Yield the tables of this application."""
+def app_sections(root: Path, runs: int, other_runs: int, say: Say) -> Iterator[Section]:
+    """Yield the tables of this application: beside the peers, and shipwheel's other builds."""
     root.mkdir(parents=True, exist_ok=True)
     with Supply() as supply:
         say("fetching what is needed; this is not measured")
@@ -72,7 +72,7 @@ def app_sections(root: Path, runs: int, say: Say) -> Iterator[Section]:
             peers = {name: stack.enter_context(running(name, inputs[name])) for name in inputs}
             results = _side_by_side(prepared, supply, peers, NATIVE, runs, say)
         yield _beside("app", "A FastAPI application, beside the peers", NATIVE, prepared, results, absent)
-        yield _alone(prepared, supply, runs, say)
+        yield _alone(prepared, supply, other_runs, say)
         yield _facts(prepared, supply, say)
 
 
@@ -254,7 +254,9 @@ def _alone(prepared: Prepared, supply: Supply, runs: int, say: Say) -> Section:
     medians = {name: median(known) for name, known in costs.items()}
     first = medians["cold, empty disk, base composed too"]
     rows = [[name, seconds(cost), ratio(cost.wall, first.wall), ratio(cost.cpu, first.cpu)] for name, cost in medians.items()]
-    return Section("The same application, shipwheel alone", ["", "s (CPU)", "times the first row", "times its CPU"], rows)
+    return Section(
+        "The same application, shipwheel alone", ["", "s (CPU)", "times the first row", "times its CPU"], rows, [f"Runs: {runs}."]
+    )
 
 
 def _facts(prepared: Prepared, supply: Supply, say: Say) -> Section:

@@ -51,8 +51,13 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="how often the FastAPI application is measured; medians are shown [3]")
-    parser.add_argument("--large-runs", type=int, default=1, help="how often Langchain-Chatchat and the made projects are measured [1]")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=3,
+        help="how often the FastAPI application is measured, for two platforms once less; medians are shown [3]",
+    )
+    parser.add_argument("--large-runs", type=int, default=1, help="how often everything else is measured [1]")
     parser.add_argument("--shrink", type=float, default=1.0, help="make the data of the made projects smaller, to try the benchmark [1.0]")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; repeatable")
     parser.add_argument("--work", type=Path, default=Path(".work/bench"), help="folder for stores, layouts and logs [.work/bench]")
@@ -68,9 +73,9 @@ def _sections(options: argparse.Namespace, root: Path) -> Iterator[Section]:
     if "start" in parts:
         yield startup_section(root / "start", 5 * options.runs)
     if "app" in parts:
-        yield from app_sections(root / "app", options.runs, _say)
+        yield from app_sections(root / "app", options.runs, options.large_runs, _say)
     if "pair" in parts:
-        yield pair_section(root / "pair", options.runs, _say)
+        yield pair_section(root / "pair", max(1, options.runs - 1), _say)
     if "large" in parts:
         yield large_section(root / "large", options.large_runs, _say)
     if "scale" in parts:
@@ -87,7 +92,7 @@ def _head(load: float, runs: int) -> str:
     return (
         f"# Measured on {datetime.date.today().isoformat()}\n\n"
         f"{machine}, Python {platform.python_version()}; the machine was {idle}.\n"
-        f"Medians of {runs} runs; ratios hold, seconds drift from machine to machine.\n"
+        f"Medians of {runs} runs unless a table says otherwise; ratios hold, seconds drift from machine to machine.\n"
     )
 
 
