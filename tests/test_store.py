@@ -261,3 +261,30 @@ def test_close_removes_unfinished_files(store: Store) -> None:
         store.close()
     assert not store.has(blob.digest)
     assert not list((store.root / "tmp").iterdir())
+
+
+def test_using_a_store_lists_none_of_its_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So its cost does not depend on how much others have left there."""
+    before = Store(tmp_path)
+    known = before.add(b"known")
+    before.put("segment", "key", b"{}")
+    before.close()
+    listed: list[str] = []
+    scandir, listdir = os.scandir, os.listdir
+
+    def noted(path: str) -> str:
+        listed.append(str(path))
+        return path
+
+    monkeypatch.setattr(os, "scandir", lambda path=".": scandir(noted(path)))
+    monkeypatch.setattr(os, "listdir", lambda path=".": listdir(noted(path)))
+    store = Store(tmp_path)
+    assert store.has(known)
+    assert store.read(known) == b"known"
+    assert store.get("segment", "key") == b"{}"
+    assert not store.has(digest_of(b"absent"))
+    store.put("segment", "other", b"{}")
+    store.discard(store.add(b"new"))
+    store.close()
+    assert str(tmp_path / "tmp") in listed, "leftovers are looked for"
+    assert not [path for path in listed if "blobs" in path or "records" in path]
