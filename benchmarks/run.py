@@ -6,8 +6,10 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 # The engines in namespaces of their own are those of the tests.
@@ -32,21 +34,41 @@ def main() -> None:
     began = datetime.datetime.now()
     texts = [_head(load, options.runs)]
     print(texts[0])
-    result = {"date": f"{began:%Y-%m-%d}", "cores": os.cpu_count(), "runs": options.runs, "idle": load < IDLE, "sections": {}}
+    result: dict[str, Any] = {
+        "date": f"{began:%Y-%m-%d}",
+        "cores": os.cpu_count(),
+        "runs": options.runs,
+        "idle": load < IDLE,
+        "sections": {},
+    }
     page: Path | None = options.save or (None if options.only else HERE / "results" / f"{began:%Y-%m-%d}.md")
     for section in _sections(options, root):
         print(f"\n{section.text()}", flush=True)
         texts.append(section.text())
-        if section.key:
+        if section.figures:
             result["sections"][section.key] = section.figures
-    if page is not None:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        if "pair" in result["sections"]:
-            result["timeline"] = f"{page.stem}-timeline"
-            timeline_of(root / "pair", page.with_name(f"{page.stem}-timeline.json"), _say)
-        page.write_text("\n".join(texts))
-        page.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+        if page is not None:
+            # After each table, so that an interruption loses none.
+            _save(page, texts, result, root)
     _say(f"this took {(datetime.datetime.now() - began).total_seconds() / 60:.0f} minutes; load {os.getloadavg()[0]:.1f} at the end")
+
+
+def _save(page: Path, texts: list[str], result: dict[str, Any], root: Path) -> None:
+    page.parent.mkdir(parents=True, exist_ok=True)
+    if "pair" in result["sections"] and "timeline" not in result:
+        result["timeline"] = _timeline(root, page.with_name(f"{page.stem}-timeline.json"))
+    page.write_text("\n".join(texts))
+    page.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _timeline(root: Path, path: Path) -> str:
+    """Record a build. Return the name of its timeline, "" if that fails."""
+    try:
+        timeline_of(root / "pair", path, _say)
+    except Exception:
+        traceback.print_exc()
+        return ""
+    return path.stem
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,17 +91,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sections(options: argparse.Namespace, root: Path) -> Iterator[Section]:
-    parts = options.only or PARTS
-    if "start" in parts:
-        yield startup_section(root / "start", 5 * options.runs)
-    if "app" in parts:
-        yield from app_sections(root / "app", options.runs, options.large_runs, _say)
-    if "pair" in parts:
-        yield pair_section(root / "pair", max(1, options.runs - 1), _say)
-    if "large" in parts:
-        yield large_section(root / "large", options.large_runs, _say)
-    if "scale" in parts:
-        yield from scale_sections(root / "scale", options.large_runs, options.shrink, _say)
+    """Yield the tables of all parts. One that fails is noted, and the others are measured."""
+    others = options.large_runs
+    parts: dict[str, Callable[[], Iterable[Section]]] = {
+        "start": lambda: [startup_section(root / "start", 5 * options.runs)],
+        "app": lambda: app_sections(root / "app", options.runs, others, _say),
+        "pair": lambda: [pair_section(root / "pair", max(1, options.runs - 1), _say)],
+        "large": lambda: [large_section(root / "large", others, _say)],
+        "scale": lambda: scale_sections(root / "scale", others, options.shrink, _say),
+    }
+    for name, part in parts.items():
+        if name in (options.only or PARTS):
+            try:
+                yield from part()
+            except (Exception, SystemExit) as error:
+                traceback.print_exc()
+                yield Section(f"Not measured: {name}", ["", ""], [], [(str(error) or repr(error)).splitlines()[0]])
 
 
 def _say(text: str) -> None:
