@@ -2,17 +2,20 @@
 
 import io
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.programs import needs
 
-from shipwheel.builder.engine_client import BuildContainer, create_words
+from shipwheel.builder.engine_client import BuildContainer, EngineClient, create_words
 from shipwheel.builder.engine_files import add_tree, replace_content, tar_stream
+from shipwheel.builder.engine_root import EngineRoot
 from shipwheel.builder.sandboxes import find_sandbox
 from shipwheel.errors import BuildError, ShipwheelError, UsageError
 from shipwheel.locking import sandbox
+from shipwheel.locking.bounds import Bounds
 from shipwheel.platform import host_platform
 
 INFO = "#!/bin/sh\n[ \"$1\" = info ] || exit 1\necho '{answer}'\nexit {code}\n"
@@ -65,6 +68,26 @@ def test_a_variable_names_the_only_one_to_try(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("SHIPWHEEL_SANDBOX", "gvisor")
     with pytest.raises(UsageError, match="SHIPWHEEL_SANDBOX is 'gvisor'"):
         find_sandbox()
+
+
+def test_an_images_root_has_each_path_once(tmp_path: Path) -> None:
+    """docker imports no archive with a path twice. The tools' files are where the image has nothing."""
+    root, tools = tmp_path / "root", tmp_path / "tools"
+    for path in ("root/tmp/left", "root/usr/bin/python", "tools/usr/bin/python", "tools/usr/bin/sh", "tools/bin/hidden"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    (root / "bin").symlink_to("usr/bin")
+    stream = io.BytesIO()
+    made = EngineRoot(EngineClient("docker"), root, tmp_path / "place", "1000:1001", "/", threading.Event(), Bounds(), tools)
+    made._write_root(stream)
+    stream.seek(0)
+    with tarfile.open(fileobj=stream) as archive:
+        members = {member.name: member for member in archive}
+        assert sorted(archive.getnames()) == sorted({*archive.getnames()})
+        assert sorted(members) == ["bin", "tmp", "tmp/left", "usr", "usr/bin", "usr/bin/python", "usr/bin/sh", "var/tmp"]
+        python = archive.extractfile("usr/bin/python")
+        assert python is not None and python.read() == b"root/usr/bin/python"
+        assert (members["tmp"].mode, members["bin"].linkname, members["usr/bin/sh"].uid) == (0o1777, "usr/bin", 1000)
 
 
 @pytest.mark.parametrize("network", [False, True])

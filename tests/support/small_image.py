@@ -19,5 +19,6 @@ def make_small_image(root: Path) -> None:
     for path in ("bin/sh", "opt/venv/bin/python"):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(_SHELL, root / path)
+    (root / "tmp").mkdir()
     (root / "app").mkdir()
     (root / "app" / "main.py").write_text("print(1)\n")

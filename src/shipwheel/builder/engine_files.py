@@ -27,8 +27,16 @@ def tar_stream(stream: IO[bytes]) -> tarfile.TarFile:
     return tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8", errors="surrogateescape", bufsize=_CHUNK)
 
 
-def add_tree(archive: tarfile.TarFile, path: Path, inside: str, owner: tuple[int, int], check: Callable[[], None] = lambda: None) -> None:
-    """Add a file, or a directory with everything in it, under the path `inside`.
+def add_tree(
+    archive: tarfile.TarFile,
+    path: Path,
+    inside: str,
+    owner: tuple[int, int],
+    check: Callable[[], None] = lambda: None,
+    *,
+    recursive: bool = True,
+) -> None:
+    """Add a file, or a directory with everything in it, or by itself without `recursive`, under the path `inside`.
 
     A link stays one. The user and group `owner` own it, and all may read it. `check` is called for each file, and may raise.
     """
@@ -41,7 +49,7 @@ def add_tree(archive: tarfile.TarFile, path: Path, inside: str, owner: tuple[int
         member.mode |= _READ_FOR_ALL | (_EXECUTE_FOR_ALL if executable else 0)
         return member
 
-    archive.add(path, inside.lstrip("/"), filter=owned)
+    archive.add(path, inside.lstrip("/"), recursive, filter=owned)
 
 
 def add_directory(archive: tarfile.TarFile, inside: str, mode: int) -> None:

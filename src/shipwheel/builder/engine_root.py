@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,7 @@ from shipwheel.builder.engine_client import BuildContainer, EngineClient
 from shipwheel.builder.engine_files import add_directory, add_tree, replace_content, tar_stream
 from shipwheel.builder.engine_sandbox import check_not_stopped, run_container
 from shipwheel.builder.step_run import PROBED_PYTHON, WrittenFile, written_files
+from shipwheel.files.entry import parents
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished
 
@@ -102,10 +103,25 @@ class EngineRoot:
 
     def _write_root(self, stream: IO[bytes]) -> None:
         with tar_stream(stream) as archive:
-            # What comes later replaces what was there.
-            for top in filter(None, (self._tools, self._root)):
-                for entry in sorted(os.scandir(top), key=lambda entry: entry.name):
-                    add_tree(archive, Path(entry.path), entry.name, self._user, lambda: check_not_stopped(self._stop))
+            for path, host in _merged(self._root, self._tools):
+                check_not_stopped(self._stop)
+                if path not in _SCRATCH:
+                    add_tree(archive, host, path, self._user, recursive=False)
             for name in _SCRATCH:
                 if not any((self._root / each).is_symlink() for each in (name, "var")):
                     add_directory(archive, name, 0o1777)
+
+
+def _merged(root: Path, tools: Path | None) -> Iterator[tuple[str, Path]]:
+    """Yield the paths of a root, and those of `tools` that it has nothing at, each once: docker takes no path twice."""
+    directories = dict[str, bool]()
+    for top in (root, tools) if tools is not None else (root,):
+        for folder, names, files in os.walk(top):
+            names.sort()
+            for name in sorted((*names, *files)):
+                host = Path(folder, name)
+                path = host.relative_to(top).as_posix()
+                # A file or a link of the root hides a directory of the tools.
+                if path not in directories and all(directories[parent] for parent in parents(path)):
+                    directories[path] = host.is_dir() and not host.is_symlink()
+                    yield path, host
