@@ -27,6 +27,47 @@ def test_a_step_gets_the_application_that_is_served(tmp_path: Path, more: dict[s
     assert launch.env.get("FLASK_APP") == expected
 
 
+TABLES = """from flask import Flask
+app = Flask(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///data.db"
+@app.cli.command({name})
+@click.option("--drop", is_flag=True)
+def {function}(drop):
+    db.create_all()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "step"),
+    [
+        ("", "initdb", "initdb"),
+        ("", "init_db", "init-db"),
+        ("'create-tables'", "make", "create-tables"),
+        ("", "forge", None),
+        ("NAME", "initdb", None),
+    ],
+)
+def test_a_command_that_makes_tables_runs_before_the_first_start(tmp_path: Path, name: str, function: str, step: str | None) -> None:
+    files = {"shop.py": TABLES.format(name=name, function=function)}
+    launch = launched(tmp_path, files, "flask flask-sqlalchemy gunicorn")
+    assert launch.before_start == ((("flask", step),) if step else ())
+    assert launch.every_start == ()
+    assert launch.env.get("FLASK_APP") == ("shop:app" if step else None)
+
+
+@pytest.mark.parametrize(
+    "line", ["@click.argument('name')", "@click.option('--name', required=True)", "@click.option('--name', prompt='Name')"]
+)
+def test_a_command_that_asks_for_something_is_no_step(tmp_path: Path, line: str) -> None:
+    files = {"shop.py": TABLES.format(name="", function="initdb").replace('@click.option("--drop", is_flag=True)', line)}
+    assert launched(tmp_path, files, "flask flask-sqlalchemy gunicorn").before_start == ()
+
+
+def test_tables_of_migrations_are_theirs(tmp_path: Path) -> None:
+    files = {"shop.py": TABLES.format(name="", function="initdb"), **MIGRATIONS}
+    assert ("flask", "initdb") not in launched(tmp_path, files, "flask flask-sqlalchemy gunicorn").before_start
+
+
 def test_an_upgrade_without_migrations_is_left_out(tmp_path: Path) -> None:
     launch = launched(tmp_path, SHOP, "flask gunicorn flask-migrate")
     assert (launch.before_start, launch.every_start) == ((), ())

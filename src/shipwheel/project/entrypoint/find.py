@@ -165,7 +165,8 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     ports = evidence.settings.ports or launch.ports
     launch = with_build_steps(replace(launch, ports=ports, outside_wheel=outside_wheel), evidence, scan)
     launch = with_front_ends(launch, evidence, scan)
-    launch = with_state(with_volumes(with_processes(launch, evidence, scan), evidence, modules), evidence)
+    launch = with_volumes(with_processes(launch, evidence, scan), evidence, modules)
+    launch = with_state(with_flask_steps(launch, evidence), evidence)
     # Steps such as Django's migrations name a file that no wheel has.
     steps = (*launch.before_start, *(step.run for step in evidence.settings.steps or launch.steps))
     in_source = any(_names_source(evidence, replace(launch, command=step)) for step in steps)

@@ -1,13 +1,15 @@
 """Flask's own commands among the steps before the start, such as `flask db upgrade`: they want to know the application."""
 
 import posixpath
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.module import Module
 
-__all__ = ["with_flask_steps"]
+__all__ = ["table_steps", "with_flask_steps"]
 
 _VARIABLE = "FLASK_APP"
 _FOUND_BY_FLASK = ("app.py", "wsgi.py", ".flaskenv")
@@ -23,8 +25,7 @@ def with_flask_steps(launch: Launch, evidence: Evidence) -> Launch:
     steps = launch.before_start
     if not any(step[0] == "flask" for step in steps):
         return launch
-    migrations = any(any(evidence.root.glob(pattern)) for pattern in _ENVIRONMENTS)
-    idle = () if migrations else tuple(step for step in steps if step[:3] == ("flask", "db", "upgrade"))
+    idle = () if _has_migrations(evidence) else tuple(step for step in steps if step[:3] == ("flask", "db", "upgrade"))
     notes = tuple(f"`{' '.join(step)}` is left out: the project has no migrations." for step in idle)
     launch = replace(
         launch, before_start=_without(steps, idle), every_start=_without(launch.every_start, idle), notes=(*launch.notes, *notes)
@@ -33,6 +34,18 @@ def with_flask_steps(launch: Launch, evidence: Evidence) -> Launch:
     target = next((word for word in launch.command[1:] if ":" in word and word.partition(":")[0].replace(".", "").isidentifier()), "")
     wants = any(step[0] == "flask" and not _names_application(step) for step in launch.before_start)
     return replace(launch, env={**launch.env, _VARIABLE: target}) if wants and target and not is_known else launch
+
+
+def table_steps(evidence: Evidence, modules: Sequence[Module]) -> _Steps:
+    """Return the step that makes the tables of a Flask application without migrations; none if no command does."""
+    if not evidence.has("flask") or _has_migrations(evidence):
+        return ()
+    names = (name for module in modules for name in module.table_commands)
+    return tuple(("flask", name) for name in list(dict.fromkeys(names))[:1])
+
+
+def _has_migrations(evidence: Evidence) -> bool:
+    return any(any(evidence.root.glob(pattern)) for pattern in _ENVIRONMENTS)
 
 
 def _without(steps: _Steps, idle: _Steps) -> _Steps:

@@ -35,6 +35,7 @@ from shipwheel.project.entrypoint.syntax import (
     parse_source,
     required_imports,
 )
+from shipwheel.project.entrypoint.table_commands import find_table_commands
 from shipwheel.project.entrypoint.write_scan import WRITE_HINTS, FilePaths, scan_paths
 
 __all__ = ["Module", "link_factories", "read_module"]
@@ -96,6 +97,8 @@ class Module(ModulePath, frozen=True):
     """The names that it assigns or imports at its top level."""
     imported: tuple[tuple[str, str], ...] = ()
     """(name, dotted origin) of what it imports from modules at its top level, or takes from a module: `app = config.app`."""
+    table_commands: tuple[str, ...] = ()
+    """Names of its commands for Flask that make tables."""
     required: tuple[tuple[str, int], ...] = ()
     """(absolute dotted name, line) of what it imports whenever it is imported itself: at the top level, in no `try` and no `if`."""
 
@@ -144,6 +147,7 @@ def _scan(source: SourceFile) -> Module:
         classes=frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)),
         names=frozenset(_top_level_names(tree)),
         imported=imported,
+        table_commands=tuple(find_table_commands(source)),
         required=tuple(required_imports(path, tree)),
     )
 

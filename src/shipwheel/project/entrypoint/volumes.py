@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.django import migration_steps
 from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.flask_steps import table_steps
 from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX, Launch
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.project_paths import (
@@ -64,7 +65,8 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
     known = {step[:3] for step in launch.before_start}
     wanted = migration_steps(evidence, modules, launch.directory) if WriteKind.SQLITE in plan.kinds else ()
     migration = tuple(step for step in wanted if step[:3] not in known)
-    steps = (*_copy_steps(plan.links, evidence, image), *migration)
+    tables = table_steps(evidence, modules) if WriteKind.SQLITE in plan.kinds and not migration and not launch.before_start else ()
+    steps = (*_copy_steps(plan.links, evidence, image), *migration, *tables)
     return replace(
         launch,
         volumes=(*launch.volumes, *dict.fromkeys(posixpath.dirname(target) for target in plan.links.values()), *plan.volumes),
