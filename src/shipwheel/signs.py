@@ -386,8 +386,14 @@ def _refused_postgres(line: str, _before: list[str]) -> Sign | None:
     return Sign(SignKind.COMPANION, "localhost:5432", line.strip()) if match is not None else None
 
 
+def _outdated_protobuf(line: str, _: list[str]) -> Sign | None:
+    """Return the sign of code that an old protoc generated, which wants the protobuf of its time."""
+    return Sign(SignKind.PACKAGE, "protobuf<3.21", line.strip()) if "Downgrade the protobuf package to 3.20" in line else None
+
+
 _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
     _missing_file,
+    _outdated_protobuf,
     _environ_key,
     _absent_variable,
     _privileged_bind,
