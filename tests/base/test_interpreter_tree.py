@@ -82,7 +82,12 @@ def test_an_intact_tree_is_not_unpacked_again(tmp_path: Path) -> None:
 def test_a_tree_that_nobody_touched_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unpack_interpreter([_Base()], Store(tmp_path))
     reads: list[Path] = []
-    monkeypatch.setattr(interpreter_tree, "tree_checksum", lambda root: reads.append(root) or tree_checksum(root))
+
+    def read(root: Path) -> bytes:
+        reads.append(root)
+        return tree_checksum(root)
+
+    monkeypatch.setattr(interpreter_tree, "tree_checksum", read)
     unpack_interpreter([_Base()], Store(tmp_path))
     assert len(reads) == 1, "the disk may not have it yet"
     monkeypatch.setattr(interpreter_tree, "_ON_DISK_S", -1)
