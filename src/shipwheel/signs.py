@@ -245,26 +245,9 @@ _KEY_ERROR = lazy_pattern(rf"KeyError: '({_NAME})'")
 _FIELD = lazy_pattern(r" {2}[Ff]ield required")
 _MODEL = lazy_pattern(r"validation errors? for (\w+)")
 _JARGON = frozenset(
-    {
-        "DEBUG",
-        "INFO",
-        "WARNING",
-        "ERROR",
-        "CRITICAL",
-        "HTTP",
-        "HTTPS",
-        "GET",
-        "POST",
-        "JSON",
-        "URL",
-        "SQL",
-        "API",
-        "TLS",
-        "SSL",
-        "ID",
-        "UUID",
-        "TERM",
-    }
+    """
+    DEBUG INFO WARNING ERROR CRITICAL HTTP HTTPS GET POST JSON URL SQL API TLS SSL ID UUID TERM
+    """.split()  # noqa: SIM905
 )
 _NEAR = 3
 """Lines of a traceback that show the expression that failed."""
@@ -380,8 +363,14 @@ def _privileged_bind(line: str, before: list[str]) -> Sign | None:
     return Sign(SignKind.PRIVILEGED_PORT, "", line.strip())
 
 
-def _refused_postgres(line: str, _before: list[str]) -> Sign | None:
-    """Return the sign of a PostgreSQL server that refuses: psycopg's asynchronous connections name no address."""
+def _refused_postgres(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a PostgreSQL server that refuses.
+
+    psycopg's asynchronous connections name no address, libpq before 14 names it in two lines.
+    """
+    address = re.search(r'running on host "([^"]+)".*TCP/IP connections on port (\d+)\?', " ".join((*before[-1:], line)))
+    if address is not None and address[2] in line:
+        return Sign(SignKind.COMPANION, f"{address[1]}:{address[2]}", line.strip())
     match = re.search(r"psycopg2?\.OperationalError: Connection refused", line)
     return Sign(SignKind.COMPANION, "localhost:5432", line.strip()) if match is not None else None
 
