@@ -193,3 +193,14 @@ def test_finds_a_django_package_whatever_its_name(tmp_path: Path, name: str) -> 
         "tests/__init__.py": "",
     }
     assert launched(tmp_path, files, "django gunicorn").command == (*GUNICORN, f"{name}.wsgi:application")
+
+
+def test_channels_two_starts_with_the_module_that_loads_the_apps(tmp_path: Path) -> None:
+    files = {
+        "manage.py": SETTINGS_MODULE.format("c.settings"),
+        "c/__init__.py": "",
+        "c/settings.py": "ASGI_APPLICATION = 'c.routing.application'\n",
+        "c/routing.py": "",
+        "c/asgi.py": "from channels.routing import get_default_application\napplication = get_default_application()\n",
+    }
+    assert launched(tmp_path, files, "django daphne channels").command[-1] == "c.asgi:application"

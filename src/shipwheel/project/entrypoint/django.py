@@ -182,7 +182,10 @@ def _read_settings(name: str, modules: Mapping[str, Module]) -> dict[str, str]:
 def _target(evidence: Evidence, project: _DjangoProject) -> tuple[FrameworkKind, str]:
     """Return the interface to serve and the dotted name of its application, which is empty if there is none."""
     wsgi = project.settings.get("WSGI_APPLICATION") or _conventional_target(project, "wsgi")
-    asgi = project.settings.get("ASGI_APPLICATION") or _conventional_target(project, "asgi")
+    own = _conventional_target(project, "asgi")
+    # Channels 2: ASGI_APPLICATION is for runserver; asgi.py loads the apps, and returns the same.
+    loads = own and "channels.routing.get_default_application" in project.modules[own.rpartition(".")[0]].calls
+    asgi = own if loads else project.settings.get("ASGI_APPLICATION") or own
     only_asgi_server = evidence.has("daphne", "uvicorn", "hypercorn") and not evidence.has("gunicorn", "waitress", "uwsgi")
     if asgi and (not wsgi or evidence.has("channels") or only_asgi_server):
         return FrameworkKind.ASGI, asgi
