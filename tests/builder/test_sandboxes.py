@@ -1,10 +1,12 @@
 """The sandbox of a machine: which one is taken, what an engine is told, and that its files come back as they are and nowhere else."""
 
 import io
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from support.programs import needs
@@ -12,10 +14,12 @@ from support.programs import needs
 from shipwheel.builder.engine_client import BuildContainer, EngineClient, create_words
 from shipwheel.builder.engine_files import add_tree, replace_content, tar_stream
 from shipwheel.builder.engine_root import EngineRoot
+from shipwheel.builder.engine_sandbox import EngineSandbox, run_container
+from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import find_sandbox
 from shipwheel.errors import BuildError, ShipwheelError, UsageError
 from shipwheel.locking import sandbox
-from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.platform import host_platform
 
 INFO = "#!/bin/sh\n[ \"$1\" = info ] || exit 1\necho '{answer}'\nexit {code}\n"
@@ -198,3 +202,50 @@ def test_an_archive_that_ends_too_early_is_refused(tmp_path: Path) -> None:
     (source / "file").write_bytes(bytes(5000))
     with pytest.raises(BuildError, match="the engine's files cannot be read"):
         replace_content(target, io.BytesIO(_renamed(archive_of(source)).getvalue()[:3000]))
+
+
+def engine(folder: Path, script: str) -> EngineClient:
+    """Return an engine that is a shell script in a directory, which it can write to as $HERE."""
+    program = folder / "engine"
+    program.write_text(f"#!/bin/sh\nHERE={folder}\n{script}\n")
+    program.chmod(0o755)
+    return EngineClient(str(program))
+
+
+def test_an_image_of_which_only_a_part_was_sent_is_not_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill, ended = subprocess.Popen.kill, list[bool]()
+
+    def note(process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdin is not None
+        ended.append(process.stdin.closed)
+        kill(process)
+
+    def write(stream: IO[bytes]) -> None:
+        stream.write(b"the first files")
+        raise OverBounds("it was stopped")
+
+    monkeypatch.setattr(subprocess.Popen, "kill", note)
+    with pytest.raises(OverBounds):
+        engine(tmp_path, 'cat > "$HERE/image"').send(["import", "-", "name"], write)
+    assert ended == [False], "a program that sees the end of its input takes it for the whole"
+
+
+def test_a_file_of_holes_counts_with_its_whole_size(tmp_path: Path) -> None:
+    script = 'case $1 in start) touch "$HERE/ran";; *) [ -e "$HERE/ran" ] && echo 1000000000000 || echo 0;; esac'
+    with pytest.raises(OverBounds, match="used more than 1 GB of disk"):
+        run_container(engine(tmp_path, script), "container", threading.Event(), Bounds(60, 1 << 30))
+
+
+def test_an_image_has_a_container_before_another_may_be_pruned(tmp_path: Path) -> None:
+    script = 'case "$1 $2" in "image inspect") exit 1;; esac\necho "$1" >> "$HERE/calls"; [ "$1" != import ] || cat > "$HERE/made"\necho id'
+    sandbox, runs = EngineSandbox(engine(tmp_path, script)), list[threading.Thread]()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        run = SandboxRun(("true",), tmp_path / name, {}, "/")
+        runs.append(threading.Thread(target=sandbox.run, args=(run,), kwargs={"stop": threading.Event(), "bounds": Bounds()}))
+    for thread in runs:
+        thread.start()
+    for thread in runs:
+        thread.join()
+    calls = [line for line in (tmp_path / "calls").read_text().split() if line in ("import", "create")]
+    assert calls == ["import", "create", "import", "create"]

@@ -3,7 +3,7 @@
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import msgspec
@@ -76,12 +76,12 @@ class EngineClient:
         """Run a command that reads what `write` writes. Raise BuildError if it fails."""
         with self._running(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
-            try:
-                with process.stdin as stream:
-                    write(stream)
-            except BrokenPipeError:
-                # The command has failed, and says why.
-                pass
+            # The command has failed if it reads no more, and says why.
+            with suppress(BrokenPipeError):
+                write(process.stdin)
+            # Not if `write` failed: the command would take what it got for everything, and an image without its last files.
+            with suppress(BrokenPipeError):
+                process.stdin.close()
 
     @contextmanager
     def receive(self, words: Sequence[str]) -> Iterator[IO[bytes]]:
@@ -104,6 +104,9 @@ class EngineClient:
                 raise
             finally:
                 status = process.wait()
+                if process.stdin is not None:
+                    with suppress(BrokenPipeError):
+                        process.stdin.close()
             if status != 0:
                 messages.seek(0)
                 raise self._failed(words[0], messages.read().decode("utf-8", "replace"))

@@ -66,9 +66,10 @@ class EngineSandbox:
     def run(self, run: SandboxRun, *, stop: threading.Event, bounds: Bounds) -> Finished:
         """See `Sandbox.run`."""
         client = self._client
-        container = client.create(
-            BuildContainer(self._image(run.root, stop), run.command, _BUILD, run.directory, run.variables, run.network)
-        )
+        with self._lock:
+            # The image has a container before another thread may prune it.
+            image = self._image(run.root, stop)
+            container = client.create(BuildContainer(image, run.command, _BUILD, run.directory, run.variables, run.network))
         try:
             client.send(["cp", "--archive=false", "-", f"{container}:/"], lambda stream: _write_binds(stream, run))
             finished = run_container(client, container, stop, bounds)
@@ -92,10 +93,9 @@ class EngineSandbox:
         """Return the name of the image with the files of a root; it is made if the engine does not have it."""
         # A root is a directory of the store, whose name tells its content.
         name = f"{_IMAGES}:{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:40]}"
-        with self._lock:
-            if not self._client.succeeds("image", "inspect", name):
-                self._client.send(["import", "-", name], lambda stream: _write_root(stream, root, stop))
-                self._prune()
+        if not self._client.succeeds("image", "inspect", name):
+            self._client.send(["import", "-", name], lambda stream: _write_root(stream, root, stop))
+            self._prune()
         return name
 
     def _prune(self) -> None:
@@ -109,7 +109,15 @@ def run_container(client: EngineClient, container: str, stop: threading.Event, b
     """Start a container, and return its end and its output. Raise OverBounds."""
     before = _written_bytes(client, container)
     words = [client.name, "start", "--attach", container]
-    return run_bounded(words, env=os.environ, stop=stop, bounds=bounds, usage=lambda: _written_bytes(client, container) - before)
+
+    def usage() -> int:
+        return _written_bytes(client, container) - before
+
+    finished = run_bounded(words, env=os.environ, stop=stop, bounds=bounds, usage=usage)
+    if usage() > bounds.size:
+        # A file of holes is made at once, and comes back as large as it says it is.
+        raise OverBounds(bounds.size_exceeded)
+    return finished
 
 
 def _written_bytes(client: EngineClient, container: str) -> int:

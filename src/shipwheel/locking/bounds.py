@@ -36,6 +36,11 @@ class Bounds(NamedTuple):
         """Return the bounds that the settings state."""
         return cls(minutes * 60, gigabytes << 30)
 
+    @property
+    def size_exceeded(self) -> str:
+        """A clause about a program that used more of the disk."""
+        return f"its build was stopped because it used more than {self.size / (1 << 30):.3g} GB of disk"
+
 
 class OverBounds(Exception):
     """A program was stopped at its bounds; the message says at which."""
@@ -75,7 +80,7 @@ class BoundsWatch:
         if self._free() < self._reserve:
             return "its build was stopped because it had nearly filled the disk"
         if self._usage() > self._bounds.size:
-            return f"its build was stopped because it used more than {self._bounds.size / (1 << 30):.3g} GB of disk"
+            return self._bounds.size_exceeded
         ended = time.monotonic()
         self._next_scan = ended + max(_SCAN_EVERY_S, _SCAN_SHARE * (ended - started))
         return ""
