@@ -18,8 +18,9 @@ UPGRADE = ("flask", "db", "upgrade")
         ({".flaskenv": "FLASK_APP=shop.app\n"}, None),
         ({"wsgi.py": "from shop.app import app\n"}, None),
         ({"Procfile": PROCFILE.replace("flask", "flask --app shop.app")}, None),
+        ({"Dockerfile": "FROM python:3.13\nWORKDIR /srv\nCOPY . .\nENV FLASK_APP=manage.py\nCMD gunicorn shop.app:app\n"}, "manage.py"),
     ],
-    ids=["unknown", "in .flaskenv", "in wsgi.py", "in the command"],
+    ids=["unknown", "in .flaskenv", "in wsgi.py", "in the command", "in the Dockerfile"],
 )
 def test_a_step_gets_the_application_that_is_served(tmp_path: Path, more: dict[str, str], expected: str | None) -> None:
     launch = launched(tmp_path, {**SHOP, **MIGRATIONS, **more}, "flask gunicorn flask-migrate")
@@ -33,6 +34,8 @@ app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///data.db"
 @app.cli.command({name})
 @click.option("--drop", is_flag=True)
 def {function}(drop):
+    if drop:
+        db.drop_all()
     db.create_all()
 """
 
@@ -63,6 +66,13 @@ def test_a_command_that_asks_for_something_is_no_step(tmp_path: Path, line: str)
     assert launched(tmp_path, files, "flask flask-sqlalchemy gunicorn").before_start == ()
 
 
+@pytest.mark.parametrize("line", ["db.drop_all()", "User.query.delete()", "if not os.environ.get('KEEP'):\n        db.drop_all()"])
+def test_a_command_that_destroys_what_there_is_is_no_step(tmp_path: Path, line: str) -> None:
+    code = TABLES.format(name="", function="initdb").replace("    db.create_all()", f"    {line}\n    db.create_all()")
+    assert line in code
+    assert launched(tmp_path, {"shop.py": code}, "flask flask-sqlalchemy gunicorn").before_start == ()
+
+
 def test_tables_of_migrations_are_theirs(tmp_path: Path) -> None:
     files = {"shop.py": TABLES.format(name="", function="initdb"), **MIGRATIONS}
     assert ("flask", "initdb") not in launched(tmp_path, files, "flask flask-sqlalchemy gunicorn").before_start
@@ -73,3 +83,14 @@ def test_an_upgrade_without_migrations_is_left_out(tmp_path: Path) -> None:
     assert (launch.before_start, launch.every_start) == ((), ())
     assert "FLASK_APP" not in launch.env
     assert "`flask db upgrade` is left out: the project has no migrations." in launch.notes
+
+
+@pytest.mark.parametrize("folder", ["migrations", "src/shop/db/migrations", "services/shop/src/shop/migrations"])
+def test_migrations_may_be_anywhere_in_the_project(tmp_path: Path, folder: str) -> None:
+    launch = launched(tmp_path, {**SHOP, f"{folder}/env.py": ""}, "flask gunicorn flask-migrate")
+    assert launch.before_start == (UPGRADE,)
+
+
+def test_migrations_of_an_installed_package_are_not_the_project_s(tmp_path: Path) -> None:
+    files = {"my-venv/pyvenv.cfg": "", "my-venv/lib/migrations/env.py": "", "node_modules/a/env.py": ""}
+    assert launched(tmp_path, {**SHOP, **files}, "flask gunicorn flask-migrate").before_start == ()

@@ -46,6 +46,14 @@ def test_the_compiler_is_added_and_imported_files_are_compiled_too(tmp_path: Pat
     assert launch.steps[0].run[-2:] == ("protos/hello.proto", "protos/common.proto")
 
 
+def test_files_outside_of_the_project_are_not_compiled(tmp_path: Path) -> None:
+    (tmp_path / "other.proto").write_text("")
+    launch = served(
+        tmp_path / "app", "", {"protos/hello.proto": 'import "../../other.proto";\nimport "sub/../more.proto";\n', "protos/more.proto": ""}
+    )
+    assert launch.steps[0].run[-2:] == ("protos/hello.proto", "protos/more.proto")
+
+
 def test_a_package_without_a_file_gets_its_directory_or_nothing(tmp_path: Path) -> None:
     assert served(tmp_path / "a", "made.", {"protos/hello.proto": ""}).steps == ()
     (step,) = served(tmp_path / "b", "made.", {"protos/hello.proto": "", "made/__init__.py": ""}).steps

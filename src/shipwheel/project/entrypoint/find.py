@@ -146,7 +146,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     modules = scan.modules
     if not launch.is_program:
         steps, notes = declared_steps(evidence, scan, launch.before_start)
-        launch = with_flask_steps(replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes)), evidence)
+        launch = replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes))
     launch = with_chainlit_files(with_open_address(launch, evidence, modules), evidence)
     launch = with_framework_settings(launch, evidence, modules)
     if evidence.has("whitenoise"):
@@ -157,7 +157,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     launch = replace(launch, needs_source=needs_source)
     for settings in scan.deployment.settings:
         launch = with_image_settings(launch, evidence, settings)
-    launch = with_settings_module(launch, evidence, scan.modules)
+    launch = with_flask_steps(with_settings_module(launch, evidence, scan.modules), evidence)
     launch = with_argument_volumes(launch, evidence)
     launch = with_copies(with_aliases(_with_surroundings(launch, evidence, scan), evidence, scan), evidence, scan)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts

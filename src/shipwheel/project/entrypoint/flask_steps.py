@@ -8,13 +8,14 @@ from msgspec.structs import replace
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.own_files import own_files
 
 __all__ = ["table_steps", "with_flask_steps"]
 
 _VARIABLE = "FLASK_APP"
 _FOUND_BY_FLASK = ("app.py", "wsgi.py", ".flaskenv")
 """Files in the working directory that tell Flask which application it is."""
-_ENVIRONMENTS = ("*/env.py", "*/*/env.py", "*/*/*/env.py")
+_ENVIRONMENT = "env.py"
 """Alembic's own file in a directory of migrations."""
 
 _Steps = tuple[tuple[str, ...], ...]
@@ -45,7 +46,7 @@ def table_steps(evidence: Evidence, modules: Sequence[Module]) -> _Steps:
 
 
 def _has_migrations(evidence: Evidence) -> bool:
-    return any(any(evidence.root.glob(pattern)) for pattern in _ENVIRONMENTS)
+    return any(posixpath.basename(file) == _ENVIRONMENT for file in own_files(evidence.root, _ENVIRONMENT))
 
 
 def _without(steps: _Steps, idle: _Steps) -> _Steps:

@@ -2,11 +2,13 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from shipwheel.build_settings import StepSettings
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.own_files import own_files
 from shipwheel.similar import GENERATED_SUFFIXES
 
 __all__ = ["COMPILER", "PROTOC", "generated_modules", "protoc_steps"]
@@ -16,7 +18,6 @@ COMPILER = "grpcio-tools"
 PROTOC = ("python", "-m", "grpc_tools.protoc")
 _PROTO = ".proto"
 _IMPORT = lazy_pattern(r'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+\.proto)"\s*;')
-_SKIPPED = frozenset({"node_modules", "site-packages", "venv", "env"})
 _MAX_FILES = 200
 
 
@@ -81,16 +82,14 @@ def _with_imports(evidence: Evidence, file: str, path: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     pending = [file]
     while pending:
-        file = posixpath.normpath(pending.pop())
+        file = pending.pop()
         if file not in found:
             found[file] = None
             matches = map(_IMPORT.match, evidence.read_text(file).splitlines())
-            imported = (posixpath.join(path, match[1]) for match in matches if match)
+            imported = (posixpath.normpath(posixpath.join(path, match[1])) for match in matches if match)
             pending += (other for other in imported if not other.startswith(("/", "..")) and evidence.has_file(other))
     return tuple(found)
 
 
 def _proto_files(evidence: Evidence) -> tuple[str, ...]:
-    found = (path.relative_to(evidence.root) for path in evidence.root.rglob(f"*{_PROTO}") if path.is_file())
-    own = (path for path in found if not any(part.startswith(".") or part in _SKIPPED for part in path.parts))
-    return tuple(sorted(path.as_posix() for path in own)[:_MAX_FILES])
+    return tuple(islice(own_files(evidence.root, _PROTO), _MAX_FILES))
