@@ -37,10 +37,29 @@ def test_tells_the_last_day_of_a_name(tmp_path: Path, code: str, bound: str, day
         "from werkzeug.utils import secure_filename\n",
         "try:\n    from werkzeug import secure_filename\nexcept ImportError:\n    from werkzeug.utils import secure_filename\n",
         "from flask import Flask, redirect\nfrom collections.abc import Mapping\nimport openai\nopenai.OpenAI()\n",
+        "from langchain.chat_models import init_chat_model\nfrom langchain.embeddings import init_embeddings\n",
+        "from celery import Celery\ncelery = Celery('app')\n@celery.task(bind=True)\ndef work(self): ...\n",
+        "def register(celery):\n    @celery.task\n    def work(): ...\n",
+        "try:\n    import imp\nexcept ImportError:\n    imp = None\nif imp:\n    imp.load_source('a', 'b')\n",
+        "import inspect\ntry:\n    inspect.getfullargspec(print)\nexcept AttributeError:\n    inspect.getargspec(print)\n",
+        "import inspect\nread = inspect.signature(print) if hasattr(inspect, 'signature') else inspect.getargspec(print)\n",
     ],
 )
 def test_tells_nothing_of_code_of_today(tmp_path: Path, code: str) -> None:
     assert found(tmp_path, code) == ()
+
+
+@pytest.mark.parametrize(("importer", "own"), [("app.py", "crypt.py"), ("app.py", "crypt/__init__.py"), ("jobs/run.py", "jobs/crypt.py")])
+def test_a_module_of_the_project_is_not_the_one_that_python_had(tmp_path: Path, importer: str, own: str) -> None:
+    for file, code in ((own, "def hide(text): return text\n"), (importer, "import crypt\nfrom crypt import hide\ncrypt.hide('x')\n")):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(code)
+    assert old_names(Scanner(tmp_path).scan_modules(), ()) == ()
+
+
+@pytest.mark.parametrize("requirement", ["standard-imghdr; python_version >= '3.13'", "standard_imghdr"])
+def test_a_package_brings_back_what_python_had(tmp_path: Path, requirement: str) -> None:
+    assert found(tmp_path, "import imghdr\n", requirement) == ()
 
 
 def test_requirements_for_newer_versions_overrule_the_code(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Names that packages and Python itself no longer have: code that imports them is older than the version that removed them."""
 
+import posixpath
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -115,7 +116,11 @@ _REMOVALS = (
         "0.2",
         "2024-05-20",
         "0.1.20",
-        "langchain.llms langchain.chat_models langchain.embeddings langchain.vectorstores langchain.document_loaders",
+        "langchain.llms langchain.vectorstores langchain.document_loaders langchain.chat_models.openai langchain.chat_models.ChatOpenAI"
+        " langchain.chat_models.AzureChatOpenAI langchain.chat_models.ChatAnthropic langchain.chat_models.ChatOllama"
+        " langchain.embeddings.openai langchain.embeddings.huggingface langchain.embeddings.OpenAIEmbeddings"
+        " langchain.embeddings.HuggingFaceEmbeddings langchain.embeddings.HuggingFaceInstructEmbeddings"
+        " langchain.embeddings.HuggingFaceBgeEmbeddings langchain.embeddings.SentenceTransformerEmbeddings",
     ),
     _removal("python-telegram-bot", "20.0", "2023-01-01", "13.15", "telegram.ext.Filters telegram.ext.Dispatcher"),
     _removal("aiogram", "3.0", "2023-09-01", "2.25.1", "aiogram.executor aiogram.utils.executor aiogram.dispatcher.FSMContext"),
@@ -134,26 +139,37 @@ _REMOVALS = (
     _removal("", "3.12", "2023-10-02", "", "imp asyncore asynchat smtpd"),
     _removal("", "3.13", "2024-10-07", "", "imghdr telnetlib crypt pipes sndhdr audioop nntplib"),
 )
+_BROUGHT_BACK = ("standard-{}", "py{}", "zombie-{}")
+"""Names of packages that have a removed module of Python."""
 _BY_NAME = {name: removal for removal in _REMOVALS for name in removal.names}
 
 
 def old_names(modules: Iterable[Module], requirements: Sequence[str]) -> tuple[OldName, ...]:
     """Return the names that modules of a project import or call though they are gone, one for each release that removed some.
 
-    A name does not count if the project's `requirements` (PEP 508) exclude all versions that had it.
+    A name does not count if the project's `requirements` (PEP 508) exclude all versions that had it, or bring it back, nor if a module of
+    the project has it.
     """
-    bounds = _specifiers(requirements)
+    modules, bounds = tuple(modules), _specifiers(requirements)
+    own = {module.top_level for module in modules} | {(posixpath.dirname(module.file), _stem(module)) for module in modules}
     found: dict[_Removal, OldName] = {}
     for module in modules:
-        for dotted, line in (*module.required, *((call, 0) for call in sorted(module.calls))):
+        for dotted, line in (*module.required, *module.required_calls):
             name, removal = _removed(dotted)
             if removal is None or removal in found or not all(bound.contains(removal.last) for bound in bounds.get(removal.package, ())):
                 continue
-            place = f"{module.file}, line {line}," if line else module.file
+            top = name.partition(".")[0]
+            if top in own or (posixpath.dirname(module.file), top) in own or any(each.format(top) in bounds for each in _BROUGHT_BACK):
+                continue
             bound = f"{removal.package}<{removal.version}" if removal.package else ""
             ended_by = f"{removal.package or 'Python'} {removal.version}"
+            place = f"{module.file}, line {line},"
             found[removal] = OldName(name, place, removal.day - timedelta(days=1), ended_by, removal.package, bound)
     return tuple(sorted(found.values(), key=lambda each: each.day))
+
+
+def _stem(module: Module) -> str:
+    return posixpath.basename(module.file).removesuffix(".py")
 
 
 def _removed(dotted: str) -> tuple[str, _Removal | None]:

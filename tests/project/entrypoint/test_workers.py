@@ -71,3 +71,11 @@ def test_scrapy_crawls_its_only_spider(tmp_path: Path) -> None:
     launch = launched(tmp_path, {"q/spiders/b.py": spider.replace("one", "two")}, "scrapy")
     assert launch.arguments == ("list",)
     assert "one, two" in launch.reason
+
+
+def test_a_script_with_a_usual_name_comes_before_one_that_is_a_worker(tmp_path: Path) -> None:
+    worker = "import pika\nif __name__ == '__main__':\n    pika.BlockingConnection()\n"
+    files = {"main.py": "if __name__ == '__main__':\n    print('x')\n", "publish.py": worker}
+    assert launched(tmp_path / "a", files, "pika").command == ("python", "main.py")
+    assert launched(tmp_path / "b", {**files, "main.py": worker}, "pika").reason == "main.py is the project's script, by its name."
+    assert launched(tmp_path / "c", {**files, "main.py": "def helper(): ...\n"}, "pika").command == ("python", "publish.py")

@@ -33,6 +33,7 @@ from shipwheel.project.entrypoint.syntax import (
     imported_packages,
     is_main_guard,
     parse_source,
+    required_calls,
     required_imports,
 )
 from shipwheel.project.entrypoint.table_commands import find_table_commands
@@ -101,6 +102,8 @@ class Module(ModulePath, frozen=True):
     """Names of its commands for Flask that make tables."""
     required: tuple[tuple[str, int], ...] = ()
     """(absolute dotted name, line) of what it imports whenever it is imported itself: at the top level, in no `try` and no `if`."""
+    required_calls: tuple[tuple[str, int], ...] = ()
+    """(absolute dotted name, line) of what it calls of such imports, whatever versions are there."""
 
 
 def read_module(path: ModulePath, data: bytes) -> Module | None:
@@ -149,6 +152,7 @@ def _scan(source: SourceFile) -> Module:
         imported=imported,
         table_commands=tuple(find_table_commands(source)),
         required=tuple(required_imports(path, tree)),
+        required_calls=tuple(dict.fromkeys(required_calls(source))),
     )
 
 

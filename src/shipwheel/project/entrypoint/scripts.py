@@ -10,9 +10,10 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.versions import normalized
 
-__all__ = ["find_console_script", "find_script", "list_programs"]
+__all__ = ["USUAL_FILES", "find_console_script", "find_script", "list_programs"]
 
-_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
+USUAL_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
+"""Names of scripts, the likeliest first."""
 
 _EXAMPLES = ("examples", "example", "samples")
 """Directories whose files are never an application, unless somebody names one."""
@@ -52,7 +53,7 @@ def find_script(evidence: Evidence, scan: Scan) -> Launch | None:
 
 def _named_file(evidence: Evidence, scan: Scan) -> Launch | None:
     by_file = {module.file: module for module in scan.modules}
-    for name in (*_FILES, f"{evidence.name.replace('-', '_')}.py"):
+    for name in (*USUAL_FILES, f"{evidence.name.replace('-', '_')}.py"):
         for file in (name, f"src/{name}"):
             if file in by_file:
                 return launch_file(evidence, by_file[file], (), f"{file} is the project's script, by its name.")
@@ -78,9 +79,9 @@ def _is_in_package(evidence: Evidence, module: Module) -> bool:
 
 def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the one module inside a package that has a main guard and the likeliest name."""
-    found = [module for module in scan.modules if module.is_script and _name(module) in _FILES and _is_in_package(evidence, module)]
-    best = min((_FILES.index(_name(module)) for module in found), default=0)
-    likeliest = [module for module in found if _FILES.index(_name(module)) == best]
+    found = [module for module in scan.modules if module.is_script and _name(module) in USUAL_FILES and _is_in_package(evidence, module)]
+    best = min((USUAL_FILES.index(_name(module)) for module in found), default=0)
+    likeliest = [module for module in found if USUAL_FILES.index(_name(module)) == best]
     if len(likeliest) != 1:
         return None
     (module,) = likeliest

@@ -22,8 +22,15 @@ __all__ = [
     "is_main_guard",
     "keyword_value",
     "parse_source",
+    "required_calls",
     "required_imports",
 ]
+
+
+_ABOUT_VERSIONS = frozenset(
+    {"hasattr", "find_spec", "version_info", "PY2", "PY3", "AttributeError", "ImportError", "ModuleNotFoundError", "NameError"}
+)
+"""Names in conditions and handlers that ask which names there are."""
 
 
 class ModulePath(msgspec.Struct, frozen=True):
@@ -144,6 +151,31 @@ def required_imports(path: ModulePath, tree: ast.Module) -> Iterator[tuple[str, 
             if origin:
                 yield origin, node.lineno
             yield from ((f"{origin}.{alias.name}".lstrip("."), node.lineno) for alias in node.names if node.level or origin)
+
+
+def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
+    """Yield (dotted name, line) of the calls of what the imports at the top level bind, without those that stand in for another."""
+    tree = source.tree
+    imports = (node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
+    bound = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
+    bound -= {name for name, _, _ in assignments(tree.body)}
+    doubtful = {child for node in source.nodes if _asks_what_there_is(node) for child in ast.walk(node)}
+    for node in source.nodes:
+        if node in doubtful:
+            continue
+        named = [node.func] if isinstance(node, ast.Call) else []
+        named += node.decorator_list if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else []
+        for called in named:
+            if full_name(called, {}).partition(".")[0] in bound:
+                yield full_name(called, source.aliases), called.lineno
+
+
+def _asks_what_there_is(node: ast.AST) -> bool:
+    """Return whether a statement or expression has one way for a version that has a name, and another for one that lacks it."""
+    asked = [node.test] if isinstance(node, (ast.If, ast.IfExp)) else []
+    asked += [handler.type for handler in node.handlers if handler.type is not None] if isinstance(node, ast.Try) else []
+    parts = (part for each in asked for part in ast.walk(each))
+    return any((getattr(part, "id", "") or getattr(part, "attr", "")) in _ABOUT_VERSIONS for part in parts)
 
 
 def _aliases(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from shipwheel.project.entrypoint.frameworks import FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, launch_file, launch_module
 from shipwheel.project.entrypoint.reached import reached_modules
 from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.project.entrypoint.scripts import USUAL_FILES
 
 __all__ = ["find_worker"]
 
@@ -106,10 +107,12 @@ def _is_nameko_entrypoint(call: str) -> bool:
 
 
 def _script(evidence: Evidence, scan: Scan) -> Launch | None:
-    """Return the only script, or the only one of such a name, that is a worker by what it calls."""
+    """Return the only script, or the only one of such a name, that is a worker by what it calls; none beside one with a usual name."""
     found = [module for module in scan.modules if module.is_script and not module.calls.isdisjoint(_RUN_THEMSELVES)]
     named = [module for module in found if "worker" in module.name.rpartition(".")[2]]
     chosen = found if len(found) == 1 else named
+    if any(module.is_script and module.file in USUAL_FILES and module not in found for module in scan.modules):
+        return None
     return launch_file(evidence, chosen[0], (), f"{chosen[0].file} is a worker.") if len(chosen) == 1 else None
 
 
