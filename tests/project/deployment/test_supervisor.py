@@ -17,7 +17,7 @@ FILES = {"shop.py": FLASK, "Dockerfile": DOCKERFILE, "start.sh": START, "deploy/
 
 
 def test_starts_the_server_and_knows_the_worker(tmp_path: Path) -> None:
-    launch = launched(tmp_path, FILES, "flask gunicorn celery")
+    launch = launched(tmp_path, {**FILES, "migrations/env.py": ""}, "flask gunicorn celery")
     assert launch.command == ("gunicorn", "--workers", "2", "--bind", "0.0.0.0:8000", "shop:app")
     assert (launch.ports, launch.before_start) == (("8000/tcp",), (("flask", "db", "upgrade"),))
     assert dict(launch.env)["MODE"] == "fast,er"

@@ -261,6 +261,7 @@ def test_a_script_is_found_by_the_search_path(tmp_path: Path, lines: str) -> Non
     files = {
         "Dockerfile": f"FROM python\nCOPY . /code\nWORKDIR /code\n{lines}\n",
         "docker/start.sh": '#!/bin/sh\nflask db upgrade\nexec "$@"\n',
+        "migrations/env.py": "",
         "app.py": "from flask import Flask\napp = Flask(__name__)\n",
     }
     launch = launched(tmp_path, files, "flask gunicorn")

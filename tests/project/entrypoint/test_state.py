@@ -63,6 +63,7 @@ def _project(root: Path, **settings: Any) -> Project:
     files = {
         "requirements.txt": "flask\ngunicorn\n",
         "main.py": FLASK,
+        "migrations/env.py": "",
         "Dockerfile": 'FROM python:3.12\nCOPY . .\nENTRYPOINT ["sh", "start.sh"]\n',
         "start.sh": "flask db upgrade\nexec gunicorn main:app\n",
     }
