@@ -1,11 +1,13 @@
 """What the processes of a trial import: written down by each of them, read by the observer."""
 
+import json
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.observed import interpreters, observe_command
 
@@ -160,6 +162,16 @@ def test_reads_what_a_program_wrote_into_its_own_record(tmp_path: Path) -> None:
     (Path(log.directory) / "8").write_bytes(b"\xff\0" * 100)
     (process,) = log.read(0.0)["processes"]
     assert [each[4] for each in process["imports"]] == ["good"]
+
+
+def test_names_that_are_no_text_and_what_is_no_file_do_no_harm(tmp_path: Path) -> None:
+    log = ImportLog(CLOCK, str(tmp_path))
+    line = r"I\t1\t0\t1000\t2000\t'a\udcff'\t'/odd\udcff/a.py'".replace(r"\t", "\t")
+    (Path(log.directory) / "7").write_text(f"P\t1\t2\t1\t'python'\t'/lib'\t'/lib'\n{line}\n")
+    os.mkfifo(f"{log.directory}/8")
+    (Path(log.directory) / "²").touch()
+    found = msgspec.json.decode(json.dumps(log.read(0.0)), type=ImportRecord)
+    assert [each.name for process in found.processes for each in process.imports] == ["a?"]
 
 
 def test_keeps_a_limited_number_of_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

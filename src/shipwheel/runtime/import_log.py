@@ -64,7 +64,8 @@ class ImportLog:
 
     def read(self, started: float) -> dict[str, Any]:
         """Return what the processes wrote, with times in microseconds after `started`, and which packages the image has."""
-        files = sorted((path for path in Path(self.directory).iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+        written = (path for path in Path(self.directory).iterdir() if path.name.isdecimal() and path.is_file())
+        files = sorted(written, key=lambda path: int(path.name))
         processes = [process for path in files[:MAX_PROCESSES] for process in self.processes(path, started)]
         places: list[str] = next((process["path"] for process in processes), [])
         packages = Packages([place for place in places if place.endswith(SITE)])
@@ -197,11 +198,11 @@ class Packages:
 
 
 def literal(field: str) -> str:
-    """Return the text of a literal. Raise an error for anything else."""
+    """Return the text of a literal, with question marks for what is no text: names of files. Raise an error for anything else."""
     value = ast.literal_eval(field)
     if not isinstance(value, str):
         raise TypeError
-    return value
+    return value.encode("utf-8", "replace").decode("utf-8")
 
 
 def number(field: str) -> int:
