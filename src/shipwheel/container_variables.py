@@ -21,11 +21,11 @@ def container_variables(variables: Mapping[str, str]) -> tuple[dict[str, str], l
     """Return the environment of the engine's program, and the flags that give the container its variables.
 
     `--env NAME` takes the value from the program's environment, which keeps it out of the list of processes. Variables that the program
-    itself reads are given with their value.
+    itself reads are given with their value, unless it has the same: a proxy may have a password.
     """
     environment, flags = dict(os.environ), []
     for name, value in variables.items():
-        if _CLIENT_VARIABLES.fullmatch(name) or not name:
+        if (_CLIENT_VARIABLES.fullmatch(name) and environment.get(name) != value) or not name:
             flags += ["--env", f"{name}={value}"]
         else:
             environment[name] = value

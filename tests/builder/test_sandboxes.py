@@ -111,6 +111,20 @@ def test_a_container_has_no_mounts_no_capabilities_and_only_its_variables(monkey
     assert not any(word.startswith("--pids-limit=") for word in create_words("podman", options)[0])
 
 
+def test_a_proxy_s_password_is_not_in_the_list_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.example")
+    options = BuildContainer("image", ("npm", "ci"), (1, 1), "/", {"HTTPS_PROXY": "http://user:secret@proxy.example", "HOME": "/build"})
+    words, environment = create_words("docker", options)
+    assert "secret" not in " ".join(words)
+    assert environment["HTTPS_PROXY"].endswith("@proxy.example") and "HTTPS_PROXY" in words
+    assert "HOME=/build" in words
+
+
+def test_an_engine_that_never_answers_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.builder.engine_sandbox._ANSWER_S", 0.05)
+    assert EngineSandbox.connect(engine(tmp_path, "exec sleep 60").name) is None
+
+
 def archive_of(folder: Path) -> io.BytesIO:
     stream = io.BytesIO()
     with tar_stream(stream) as archive:

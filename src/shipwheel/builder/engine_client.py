@@ -56,9 +56,9 @@ class EngineClient:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def call(self, *words: str) -> str:
-        """Return what a command prints. Raise BuildError if it fails."""
-        return self._call([self.name, *words], None)
+    def call(self, *words: str, timeout: float | None = None) -> str:
+        """Return what a command prints. Raise BuildError if it fails, or takes longer than some seconds."""
+        return self._call([self.name, *words], None, timeout)
 
     def create(self, options: BuildContainer) -> str:
         """Return the ID of a new container."""
@@ -111,10 +111,20 @@ class EngineClient:
                 messages.seek(0)
                 raise self._failed(words[0], messages.read().decode("utf-8", "replace"))
 
-    def _call(self, words: Sequence[str], environment: Mapping[str, str] | None) -> str:
-        done = subprocess.run(
-            words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
-        )
+    def _call(self, words: Sequence[str], environment: Mapping[str, str] | None, timeout: float | None = None) -> str:
+        try:
+            done = subprocess.run(
+                words,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            raise self._failed(words[1], f"no answer within {timeout:g} s") from None
         if done.returncode != 0:
             raise self._failed(words[1], done.stderr or done.stdout)
         return done.stdout

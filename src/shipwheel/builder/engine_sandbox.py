@@ -23,6 +23,8 @@ __all__ = ["EngineSandbox", "check_not_stopped", "run_container"]
 
 _IMAGES = "shipwheel-sandbox"
 _MAX_IMAGES = 4
+_ANSWER_S = 30.0
+"""Seconds after which an engine counts as none: one whose daemon hangs never answers."""
 _ROOT, _BUILD = (0, 0), (65532, 65532)
 _OF_ROOT = ("usr", "etc", "opt")
 _MERGED = ("bin", "lib", "lib32", "lib64", "sbin")
@@ -57,7 +59,7 @@ class EngineSandbox:
         client = EngineClient(program)
         asked = "{{.OSType}}/{{.Architecture}}" if program == "docker" else "{{.Host.OS}}/{{.Host.Arch}}"
         try:
-            system, _, machine = client.call("info", "--format", asked).strip().partition("/")
+            system, _, machine = client.call("info", "--format", asked, timeout=_ANSWER_S).strip().partition("/")
         except (BuildError, OSError):
             return None
         host = host_platform()
