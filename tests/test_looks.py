@@ -133,6 +133,28 @@ def list_if_there(path: Path) -> None:
         list(path.iterdir())
 
 
+def upwards(folder: Path) -> Path:
+    return folder.parent / "project" / ".." / folder.name
+
+
+def through_link(folder: Path) -> Path:
+    return folder.parent / "project" / "out"
+
+
+def linked_file(folder: Path) -> Path:
+    return folder.parent / "project" / "requirements.txt"
+
+
+def make_again(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "there").read_text()
+
+
+def write_lock(folder: Path) -> None:
+    (folder / "new").write_text("locked")
+    (folder / "new").rename(folder / "lock")
+
+
 def outside(tree: Path) -> Path:
     folder = tree.parent / "outside"
     folder.mkdir()
@@ -151,9 +173,18 @@ def outside(tree: Path) -> Path:
         (lambda folder: list(folder.iterdir()), lambda folder: (folder / "new").touch()),
         (lambda folder: list(os.scandir(folder)), lambda folder: (folder / "there").write_text("2")),
         (lambda folder: note_look(folder / "there"), lambda folder: (folder / "there").write_text("2")),
+        (lambda folder: (upwards(folder) / "there").read_text(), lambda folder: (folder / "there").write_text("2")),
+        (lambda folder: list(upwards(folder).iterdir()), lambda folder: (folder / "new").touch()),
+        (lambda folder: (through_link(folder) / "there").read_text(), lambda folder: (folder / "there").write_text("2")),
+        (lambda folder: list(through_link(folder).iterdir()), lambda folder: (folder / "new").touch()),
+        (lambda folder: linked_file(folder).read_text(), lambda folder: (folder / "there").write_text("2")),
+        (lambda folder: make_again(folder), lambda folder: (folder / "there").write_text("2")),
+        (lambda folder: write_lock(folder), lambda folder: (folder / "lock").write_text("2")),
     ],
 )
 def test_what_is_looked_at_elsewhere_counts(tree: Path, look: Callable[[Path], object], change: Callable[[Path], object]) -> None:
+    (tree / "out").symlink_to("../outside")
+    (tree / "requirements.txt").symlink_to("../outside/there")
     folder = outside(tree)
     witness = Witness()
     look(folder)
@@ -198,6 +229,18 @@ def test_a_change_while_it_looks_leaves_nothing_to_compare(tree: Path, change: s
     (tree / "main.py").read_text()
     CHANGES[change](tree)
     assert witness.looks(str(tree)) is None
+
+
+def test_a_change_while_it_compares_is_seen(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(witness: Witness, root: str) -> None:
+        checked(witness, root)
+        (tree / "main.py").write_text("import packagE\n")
+
+    checked = Witness._check
+    monkeypatch.setattr(Witness, "_check", check)
+    seen = Witness().looks(str(tree))
+    assert seen is not None
+    assert not seen.are_current()
 
 
 def test_a_file_that_is_too_new_leaves_nothing_to_compare(tree: Path) -> None:

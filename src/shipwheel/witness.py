@@ -12,8 +12,9 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,10 +71,11 @@ class Witness:
         try:
             if self._unknown:
                 return None
-            self._check(root)
             folders = {folder: folder_state(folder) for folder in self._folders_outside(root)}
-            files = {path: state for path, state in self._files.items() if not is_in_tree(path, root) and path not in self._written}
-            return Looks(root, tree_state(root), folders, files)
+            files = {path: file_state(path) for path in _outside({**self._files, **self._written}, root)}
+            looks = Looks(root, tree_state(root), folders, files)
+            self._check(root)  # last: whatever changes after it is in none of the states
+            return looks
         except (OSError, Uncomparable, _ChangedError):
             return None
 
@@ -94,9 +96,10 @@ class Witness:
             self._files[path] = file_state(path)
 
     def made(self, path: str) -> None:
-        """Note a directory that this process makes: what is below it is its own."""
-        with self._lock:
-            self._made += (f"{path.rstrip('/')}/",)
+        """Note a directory that this process is about to make: what is below it is its own, unless it is there already."""
+        if not os.path.lexists(path):
+            with self._lock:
+                self._made += (f"{path.rstrip('/')}/",)
 
     def moved(self, source: str, target: str) -> None:
         """Note a file that this process moves into place."""
@@ -119,7 +122,7 @@ class Witness:
         return next((folder for folder in above if self._files.get(os.path.join(folder, ".git"))), project)  # noqa: PTH118
 
     def _folders_outside(self, root: str) -> list[str]:
-        return [folder for folder in self._folders if folder != root and not is_in_tree(f"{folder}/", root)]
+        return [folder[:-1] for folder in _outside((f"{folder}/" for folder in self._folders), root)]
 
     def _check(self, root: str) -> None:
         """Raise _ChangedError unless everything is as it was when it was looked at first."""
@@ -160,6 +163,12 @@ class Witness:
         """Raise _ChangedError for what has changed since the process began, or so shortly before that it may have changed after it."""
         if changed_ns > self._began_ns - (_GRAIN_NS if changed_ns % 1_000_000_000 else _COARSE_GRAIN_NS):
             raise _ChangedError
+
+
+def _outside(paths: Iterable[str], root: str) -> list[str]:
+    """Return the paths of whose changes the state of a tree does not tell. Some lead out of it after all, by `..` or a link."""
+    is_real = cache(lambda folder: os.path.realpath(folder) == folder)
+    return [path for path in paths if not is_in_tree(path, root) or os.path.islink(path) or not is_real(os.path.dirname(path))]  # noqa: PTH114, PTH120
 
 
 _witness: Witness | None = None

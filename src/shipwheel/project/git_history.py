@@ -4,10 +4,10 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+from shipwheel.user_dirs import config_home, home
 from shipwheel.witness import note_look, note_unknown
 
 __all__ = [
@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 _NO_VERSION = "0.0.0"
+
+_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"})
+"""Variables that name a repository, or parts of it, which may be anywhere (git(1))."""
 
 _MAX_AGE_DAYS = 365
 """After this many days without a commit, today's versions of unpinned requirements may differ from all that the project ever ran with."""
@@ -110,19 +113,26 @@ def _git(root: Path, *arguments: str) -> bytes:
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
+        if repository_root(root) is not None:
+            note_unknown()  # what git says the next time
         return b""
     return done.stdout if done.returncode == 0 else b""
 
 
 def _note_repository(root: Path) -> None:
-    """Note the files by which git's answers change: with a commit, a checkout, a file that is added, and a tag."""
+    """Note the files by which git's answers change: with a commit, a checkout, a file that is added, a tag, and a setting."""
+    if not _ELSEWHERE.isdisjoint(os.environ):
+        note_unknown()
     top = repository_root(root)
     if top is None:
         return
     git = top / ".git"
     if not git.is_dir():
         note_unknown()  # a work tree of its own, or a submodule, whose data is elsewhere
-    for name in ("HEAD", "config", "index", "info/exclude", "logs/HEAD", "packed-refs"):
+    for name in ("HEAD", "config", "index", "info/exclude", "packed-refs"):
         note_look(git / name)
-    with suppress(OSError):
-        os.listdir(git / "refs" / "tags")  # noqa: PTH208 - noted by listing it
+    for path in (home(os.environ) / ".gitconfig", config_home(os.environ) / "git" / "config", Path("/etc/gitconfig")):
+        note_look(path)
+    for name in ("refs/heads", "refs/tags", "reftable"):
+        for _ in os.walk(git / name):
+            pass  # noted by listing it
