@@ -16,7 +16,10 @@ from typing import Any
 
 from shipwheel.events import Event, Reporter, StageFinished, StageStarted
 
-__all__ = ["LAYERS", "belongs", "piece", "recorded", "span"]
+__all__ = ["LAYERS", "TIMELINE_START", "belongs", "piece", "recorded", "span"]
+
+TIMELINE_START = '{"displayTimeUnit":"ms","otherData":{"format":"shipwheel timeline 1"},"traceEvents":['
+"""The start of every such file."""
 
 LAYERS = "layer"
 """The name of the spans whose detail `key` is that of a layer: in the file they have the platforms that the layer is for."""
@@ -50,8 +53,10 @@ def recorded(path: Path | None, reporter: Reporter) -> Iterator[Reporter]:
     if path is None:
         yield reporter
         return
-    # Opened first: a file that cannot be written is found before the build.
+    # Opened first: a file that cannot be written is found before the build. Without events it is a timeline already, which no image takes.
     with path.open("w", encoding="utf-8") as stream:
+        stream.write(f"{TIMELINE_START}]}}")
+        stream.flush()
         recording = _recording = _Recording()
         try:
             yield recording.listen(reporter)
@@ -59,7 +64,8 @@ def recorded(path: Path | None, reporter: Reporter) -> Iterator[Reporter]:
             _recording = None
             import json
 
-            json.dump(recording.document(), stream, separators=(",", ":"))
+            stream.seek(len(TIMELINE_START))
+            stream.write(",".join(json.dumps(event, separators=(",", ":")) for event in recording.events()) + "]}")
 
 
 class _Open:
@@ -113,8 +119,8 @@ class _Recording:
         finally:
             self._add_piece(name, threading.current_thread().name, began, time.monotonic_ns())
 
-    def document(self) -> dict[str, Any]:
-        """Return the file's document."""
+    def events(self) -> list[dict[str, Any]]:
+        """Return the file's events."""
         with self._lock:
             pieces, stages = dict(self._pieces), dict(self._stages)
             self._pieces.clear()
@@ -131,7 +137,7 @@ class _Recording:
                 details["platforms"] = list(found)
         names = [{"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": {"name": name}} for name, tid in self._tracks.items()]
         events = sorted(self._events, key=lambda event: (event["ts"], -event["dur"]))
-        return {"displayTimeUnit": "ms", "otherData": {"format": "shipwheel timeline 1"}, "traceEvents": [*names, *events]}
+        return [*names, *events]
 
     def _take(self, event: Event, now: int) -> None:
         if isinstance(event, StageStarted):

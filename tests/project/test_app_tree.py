@@ -14,8 +14,10 @@ from support.project_tree import written
 from support.stacks import STACK, placed
 
 from shipwheel.errors import ProjectError
+from shipwheel.events import silent
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
 from shipwheel.stack.kustomize import kustomize_files
+from shipwheel.timeline import recorded
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n"
 
@@ -73,6 +75,14 @@ def test_leaves_out_image_archives_and_bundles_but_no_other_archives(tmp_path: P
     found = list_app(tmp_path)
     assert _paths(found) == ["backup.tar", "data.tar", "main.py"]
     assert found.special == ("pipe.tar",)
+
+
+def test_leaves_out_a_timeline_while_and_after_it_is_written(tmp_path: Path) -> None:
+    """Else a build with one makes another image than a build without."""
+    written(tmp_path, {"main.py": "", "data.json": "{}"})
+    with recorded(tmp_path / "t.json", silent):
+        assert _paths(list_app(tmp_path)) == ["data.json", "main.py"]
+    assert _paths(list_app(tmp_path)) == ["data.json", "main.py"]
 
 
 def test_leaves_out_what_export_has_written_into_the_project(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from shipwheel.project.git_history import repository_root, tracked_files
 from shipwheel.project.gitignore import dockerignore_spec, gitignore_spec, read_gitignore
 from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules
 from shipwheel.project.secret_tokens import FoundToken
+from shipwheel.timeline import TIMELINE_START
 
 __all__ = ["AppFile", "AppTree", "is_storable", "list_app", "list_copies"]
 
@@ -49,6 +50,8 @@ _STORE = frozenset({"blobs", "records", "partial", "tmp"})
 _OUTPUT_STARTS = {
     # The name of the first member of an image archive, of a bundle, and of one for builds.
     ".tar": (b"oci-layout\0", b"shipwheel-bundle.json\0", b"shipwheel-build.json\0"),
+    # What `build --timeline` writes, from its first moment on.
+    ".json": (TIMELINE_START.encode(),),
     # The first line of compose files and manifests.
     ".yaml": (b"# Made by `shipwheel ", b"# Made once by `shipwheel "),
 }
