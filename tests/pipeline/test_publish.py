@@ -218,6 +218,23 @@ def test_a_registry_that_lies_about_records_stops_the_build(world: World, regist
     assert "sends wrong data" in failed.err
 
 
+def test_records_that_the_registry_has_lost_are_made_again(world: World, registry: FakeRegistry) -> None:
+    project, tag = world.app("small\n"), f"{registry.host}/team/shop:1"
+    first = push(world, project, tag)
+    (records,) = [json.loads(data) for _, data in registry.manifests["team/shop"].values() if first.digest.encode() in data]
+    lost = {one["digest"] for one in records["layers"]}
+    for digest in lost:
+        del registry.blobs["team/shop"][digest]
+    (project / "requirements.txt").write_text("small\nnative\n")
+    done = push(world, project, tag, cache="empty")
+    assert done.code == 0, done.err
+    assert "the registry gets its record again" in done.err
+    (attached,) = artifacts(registry, "team/shop", done.digest)
+    kept = json.loads(registry.manifests["team/shop"][attached][1])["layers"]
+    assert {one["digest"] for one in kept} & lost
+    assert {one["digest"] for one in kept} <= registry.blobs["team/shop"].keys()
+
+
 def test_records_that_the_registry_refuses_are_a_warning(world: World) -> None:
     with FakeRegistry(Habits(artifacts=False, referrers=False)) as registry:
         done = push(world, world.app("small\n"), f"{registry.host}/team/shop:1")

@@ -13,7 +13,7 @@ import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
 from shipwheel.digest import Digest, digest_of
-from shipwheel.errors import FetchError, ImageError
+from shipwheel.errors import FetchError, ImageError, IntegrityError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob, ImageIndex
 from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_from_descriptor
@@ -97,7 +97,7 @@ class Publisher:
         return found
 
     def read_metadata(self, specs: Sequence[LayerSpec]) -> None:
-        """See Destination. Damaged metadata counts as absent, with a warning."""
+        """See Destination. Metadata that is damaged or gone counts as absent, with a warning, and is attached anew."""
         segments = self._read_metadata().segments
         for spec in specs:
             try:
@@ -105,8 +105,11 @@ class Publisher:
                     unpack(self.repository.small_blob(descriptor), [source.key for source in spec.sources], self._store)
                 if self._cache is not None:
                     self._cache.read_metadata([spec])
-            except ImageError as error:
-                self._reporter(Warned(error.message, error.hint))
+            except IntegrityError:
+                raise
+            except (FetchError, ImageError) as error:
+                segments.pop(spec.key, None)
+                self._reporter(Warned(error.message, "The layer is made here, and the registry gets its record again."))
 
     def read_builds(self) -> bool:
         """See Destination."""
@@ -116,7 +119,9 @@ class Publisher:
             # All of them are read, not only up to the first that has any.
             found = [unpack_builds(self.repository.small_blob(builds), self._store) for builds in self._read_metadata().builds]
             return any(found)
-        except ImageError as error:
+        except IntegrityError:
+            raise
+        except (FetchError, ImageError) as error:
             self._reporter(Warned(error.message, error.hint))
             return False
 
