@@ -4,6 +4,7 @@ import io
 import subprocess
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -21,6 +22,7 @@ from shipwheel.errors import BuildError, ShipwheelError, UsageError
 from shipwheel.locking import sandbox
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.platform import host_platform
+from shipwheel.witness import Witness
 
 INFO = "#!/bin/sh\n[ \"$1\" = info ] || exit 1\necho '{answer}'\nexit {code}\n"
 
@@ -61,6 +63,16 @@ def test_an_engine_that_answers_stands_in(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", **known))
     chosen = find_sandbox()
     assert (chosen.name if chosen is not None else "") == found
+
+
+def test_a_machine_without_one_may_have_one_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin"))
+    project = tmp_path / "project"
+    project.mkdir()
+    time.sleep(0.05)  # a tick of the kernel's clock
+    witness = Witness()
+    assert find_sandbox() is None
+    assert witness.looks(str(project)) is None
 
 
 @needs("bwrap")

@@ -1,10 +1,12 @@
 """A build that would find everything done says so without being run, and whatever it would do otherwise makes it run."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,34 @@ def test_another_day_is_a_reason_to_run(monkeypatch: pytest.MonkeyPatch) -> None
     assert repeat._key(["build"]) != today
 
 
+def test_a_program_that_appears_is_a_reason_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A warning may have told to install it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    without = repeat._key(["build"])
+    (tmp_path / "bwrap").touch(0o755)
+    assert repeat._key(["build"]) != without
+
+
+def test_a_path_that_is_no_text_is_no_error(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n", settings='name = "shop"\n')
+    odd = Path(os.fsdecode(os.fsencode(project.parent) + b"/shop\xff"))
+    project.rename(odd)
+    assert "Traceback" not in push(world, odd, registry).err
+
+
+def test_a_result_that_cannot_be_written_is_an_error_in_words(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    command = world.command("build", project, "--no-bytecode", "--push", "-t", f"{registry.host}/shop:1")
+    start = partial(subprocess.run, command, cwd=world.root, env=world.environment(), stderr=subprocess.PIPE, text=True, check=False)
+    time.sleep(0.05)
+    assert start(stdout=subprocess.DEVNULL).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        done = start(stdout=full)
+    assert SHORT in done.stderr
+    assert "error: no space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 LISTENER = """
 import json, os, sys
 from pathlib import Path
@@ -225,8 +255,9 @@ def test_nothing_is_asked_for_that_is_not_compared(world: World, registry: FakeR
     def is_compared(path: str) -> bool:
         folder = str(Path(path).parent)
         known = path in looks["files"] or path in looks["folders"] or folder in looks["folders"] or path == looks["root"]
+        in_key = Path(path).name in repeat._PROGRAMS
         above = any(Path(each).is_relative_to(path) for each in (looks["root"], *looks["files"], *ignored))
-        return known or above or is_in_tree(path, looks["root"]) or path.startswith(tuple(each for each in ignored if each))
+        return known or in_key or above or is_in_tree(path, looks["root"]) or path.startswith(tuple(each for each in ignored if each))
 
     asked = json.loads((tmp_path / "asked.json").read_text())
     assert str(project / "setup.py") in asked

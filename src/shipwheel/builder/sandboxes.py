@@ -13,6 +13,7 @@ from shipwheel.errors import UsageError
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import is_available
+from shipwheel.witness import note_unknown
 
 __all__ = ["SANDBOX_HINT", "Bubblewrap", "Sandbox", "find_sandbox", "run_in_sandbox", "sandbox_user"]
 
@@ -69,7 +70,10 @@ def find_sandbox() -> Sandbox | None:
     if wanted and wanted not in _KINDS:
         raise UsageError(f"{_VARIABLE} is {wanted!r}", hint=f"Set it to {', '.join(_KINDS)}, or unset it.")
     kinds = (find for name, find in _KINDS.items() if wanted in ("", name))
-    return next((found for find in kinds if (found := find()) is not None), None)
+    found = next((found for find in kinds if (found := find()) is not None), None)
+    if found is None:
+        note_unknown()  # one may work the next time, without a change of any file
+    return found
 
 
 def run_in_sandbox(run: SandboxRun, *, stop: threading.Event, bounds: Bounds) -> Finished:

@@ -28,11 +28,19 @@ def main() -> None:
 
 
 def _run(terminal: Terminal, interruption: Interruption) -> int:
-    if sys.argv[1:2] == ["build"]:
-        from shipwheel.cli.repeat import repeat_build
+    try:
+        if sys.argv[1:2] == ["build"]:
+            from shipwheel.cli.repeat import repeat_build
 
-        if repeat_build(sys.argv[1:], terminal):
-            return 0
-    from shipwheel.cli.commands import run
+            if repeat_build(sys.argv[1:], terminal):
+                return 0
+        from shipwheel.cli.commands import run
 
-    return run(terminal, interruption)
+        return run(terminal, interruption)
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        from shipwheel.cli.system_errors import from_system
+
+        terminal.error(from_system(error))
+        return 1

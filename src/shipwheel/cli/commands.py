@@ -113,13 +113,6 @@ def run(terminal: Terminal, interruption: Interruption) -> int:
     except ShipwheelError as error:
         terminal.error(error)
         status = error.exit_code
-    except BrokenPipeError:
-        status = 1
-    except OSError as error:
-        from shipwheel.cli.system_errors import from_system
-
-        terminal.error(from_system(error))
-        status = 1
     return status if isinstance(status, int) else 0
 
 

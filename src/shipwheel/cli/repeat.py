@@ -1,11 +1,13 @@
 """A build whose outcome is known: what it would look at is as the last one saw it, and the registry's tag is where that left it.
 
 What the last one looked at is told by a `Witness`. The rest is in the key of its record: arguments, environment, working directory, user,
-day, Python, and shipwheel's own files. So nothing that a build needs is imported, and the registry is asked one question.
+day, Python, programs that may be missing, and shipwheel's own files. So nothing that a build needs is imported, and the registry is asked
+one question.
 """
 
 import hashlib
 import os
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -31,6 +33,9 @@ _KIND = "builds"
 
 _OF_THE_SESSION = frozenset({"_", "OLDPWD", "SHLVL", "SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "TERM_SESSION_ID", "WINDOWID"})
 """Variables that tell one terminal from another, and nothing else."""
+
+_PROGRAMS = ("bwrap", "docker", "git", "podman")
+"""Programs without which a build may end otherwise, with a hint to install them."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -81,7 +86,8 @@ class FirstBuild:
         if looks is None or self._key is None or self._terminal.verbose or (self._warnings and not did_nothing):
             return
         record = _Record(looks, outcome, self._warnings, self._terminal.quiet, self._terminal.as_json)
-        with suppress(ShipwheelError):  # the work is done: a full disk does not make it fail
+        # The work is done: a full disk does not make it fail, nor does a path that is no text.
+        with suppress(ShipwheelError, UnicodeEncodeError):
             Store(default_root()).put(_KIND, self._key, msgspec.json.encode(record))
 
 
@@ -141,7 +147,8 @@ def _key(arguments: Sequence[str]) -> str | None:
     except (OSError, Uncomparable):
         return None
     user = os.geteuid() if hasattr(os, "geteuid") else 0
-    everything = (list(arguments), environment, folder, user, time.strftime("%F", time.gmtime()), sys.version, code, libraries)
+    programs = [shutil.which(name) for name in _PROGRAMS]
+    everything = (list(arguments), environment, folder, user, time.strftime("%F", time.gmtime()), sys.version, programs, code, libraries)
     return hashlib.sha256(repr(everything).encode(errors="surrogateescape")).hexdigest()
 
 

@@ -34,6 +34,7 @@ from shipwheel.store import Store
 from shipwheel.store_contents import BYTECODE
 from shipwheel.wheels.bytecode import BytecodeCompiler, Interpreter
 from shipwheel.wheels.bytecode_cache import BytecodeCache
+from shipwheel.witness import note_unknown
 
 __all__ = ["bytecode_compiler"]
 
@@ -84,6 +85,7 @@ def _found(choice: _Choice, python: str, reporter: Reporter) -> Interpreter:
         return found if found.identity else msgspec.structs.replace(found, identity=choice.identity)
     if choice.warning is not None:
         reporter(choice.warning)
+        note_unknown()  # it may start the next time, without a change of any file
     return host_interpreter(python)
 
 
