@@ -57,3 +57,21 @@ def test_a_project_for_conda_is_an_application(tmp_path: Path) -> None:
     assert {"flask", "gunicorn", "pandas"} <= project.dependencies
     assert "flask==2.3.*" in project.added and project.launch is not None
     assert any("left out, since the code does not import them: zlib, rare-web-kit" in note for note in project.notes)
+
+
+@pytest.mark.parametrize(
+    ("version", "specifier"),
+    [
+        ("=1.24.*", "==1.24.*"),
+        ("==1.24.*", "==1.24.*"),
+        (" 1.26", "==1.26"),
+        (" 1.26 py311_0", "==1.26"),
+        ("=2022a", ""),
+        ("=1|=2", ""),
+    ],
+)
+def test_versions_are_those_that_conda_takes(tmp_path: Path, version: str, specifier: str) -> None:
+    (tmp_path / "environment.yml").write_text(f"dependencies:\n  - numpy{version}\n")
+    found = read_conda(UserFiles(), tmp_path, ["numpy"])
+    assert found is not None
+    assert found.requirements == (f"numpy{specifier}",)

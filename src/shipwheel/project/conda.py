@@ -21,8 +21,8 @@ CONDA_FILES = ("environment.yml", "environment.yaml")
 _MAX_BYTES = 1 << 20
 _MAX_NAMED = 8
 _SPEC = lazy_pattern(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)\s*(.*)")
-_ONE_EQUALS = lazy_pattern(r"=(?!=)v?(\d[\w.]*)(?:=\S*)?")
-_EXACT = lazy_pattern(r"==\d[\w.]*(?:=\S*)?")
+_VERSION = lazy_pattern(r"(={0,2})\s*v?(\d[\w.]*?)(\.?\*)?([= ]\S*)?")
+"""Equals signs, a version, a star for all that begin so, and a build."""
 _RANGE = lazy_pattern(r"[<>!~]=?\s*\d[\w.*]*(?:\s*,\s*[<>!~]=?\s*\d[\w.*]*)*")
 _NAME_ON_INDEX = {
     "pytorch": "torch",
@@ -90,9 +90,12 @@ def _pip_line(text: str) -> str:
 
 
 def _specifier(text: str) -> str:
-    """Return conda's version as a specifier (PEP 440): `=1.2` means any 1.2, `=1.2.3=build` that version."""
-    if _EXACT.fullmatch(text):
-        return "==" + text[2:].partition("=")[0]
-    if (match := _ONE_EQUALS.fullmatch(text)) is not None:
-        return f"=={match[1]}" if "=" in text[1:] else f"=={match[1]}.*"
-    return text.replace(" ", "") if _RANGE.fullmatch(text) else ""
+    """Return conda's version as a specifier (PEP 440): `=1.2` means any 1.2, `1.2`, `==1.2` and `=1.2=build` that version.
+
+    Empty for what the index has no like of: `=2022a`, `1.2|1.4`.
+    """
+    found = text.replace(" ", "") if _RANGE.fullmatch(text) else ""
+    if (match := _VERSION.fullmatch(text)) is not None:
+        equals, version, star, build = match.groups()
+        found = f"=={version}.*" if star or (equals == "=" and not build) else f"=={version}"
+    return found if _pip_line(f"package{found}") else ""
