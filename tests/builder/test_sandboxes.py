@@ -275,3 +275,20 @@ def test_an_image_has_a_container_before_another_may_be_pruned(tmp_path: Path) -
         thread.join()
     calls = [line for line in (tmp_path / "calls").read_text().split() if line in ("import", "create")]
     assert calls == ["import", "create", "import", "create"]
+
+
+def test_a_directory_that_two_runs_may_change_is_for_one_at_a_time(tmp_path: Path) -> None:
+    script = """case $1 in
+start) touch "$HERE/run.$$"; sleep 0.1; ls -d "$HERE"/run.* | wc -l >> "$HERE/together"; rm "$HERE/run.$$";;
+cp) [ "$3" = - ] && exec tar -cC "$HERE" cache; exec cat > /dev/null;;
+*) echo 1;;
+esac"""
+    sandbox = EngineSandbox(engine(tmp_path, script))
+    (tmp_path / "cache").mkdir()
+    run = SandboxRun(("true",), tmp_path, {"/cache": (tmp_path / "cache", True)}, "/")
+    runs = [threading.Thread(target=sandbox.run, args=(run,), kwargs={"stop": threading.Event(), "bounds": Bounds()}) for _ in range(2)]
+    for thread in runs:
+        thread.start()
+    for thread in runs:
+        thread.join()
+    assert (tmp_path / "together").read_text().split() == ["1", "1"]

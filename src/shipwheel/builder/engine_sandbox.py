@@ -8,6 +8,8 @@ import hashlib
 import os
 import tarfile
 import threading
+from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +44,7 @@ class EngineSandbox:
     def __init__(self, client: EngineClient) -> None:
         self._client = client
         self._lock = threading.Lock()
+        self._in_use = defaultdict[Path, threading.Lock](threading.Lock)
 
     @property
     def name(self) -> str:
@@ -67,6 +70,15 @@ class EngineSandbox:
 
     def run(self, run: SandboxRun, *, stop: threading.Event, bounds: Bounds) -> Finished:
         """See `Sandbox.run`."""
+        with ExitStack() as alone:
+            # Two front ends of a project share a cache, which comes back as one run left it.
+            for path in sorted({path for path, may_change in run.binds.values() if may_change}):
+                with self._lock:
+                    lock = self._in_use[path]
+                alone.enter_context(lock)
+            return self._run(run, stop, bounds)
+
+    def _run(self, run: SandboxRun, stop: threading.Event, bounds: Bounds) -> Finished:
         client = self._client
         with self._lock:
             # The image has a container before another thread may prune it.
