@@ -21,6 +21,11 @@ LAYOUTS: dict[str, Layout] = {
         "mesop gunicorn",
         ("gunicorn", "--bind", "0.0.0.0:8080", "--threads", "8", "main:me"),
     ),
+    "mesop by its own name": (
+        {"main.py": "import mesop\n@mesop.page(path='/')\ndef home():\n    mesop.text('Hello')\n"},
+        "mesop gunicorn",
+        ("gunicorn", "--bind", "0.0.0.0:8080", "--threads", "8", "main:mesop"),
+    ),
     "streamlit with pages": (
         {"app.py": "import streamlit as st\n", "pages/a.py": "import streamlit\n"},
         "streamlit",

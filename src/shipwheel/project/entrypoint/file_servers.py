@@ -40,6 +40,7 @@ _BOKEH_ORIGIN_NOTE = (
 _AIOHTTP_PORT = "8080"
 _BOTTLE_PORT = "8000"
 _MESOP_PORT = "8080"
+_MESOP = lazy_pattern(r"^import mesop as (\w+)", re.MULTILINE)
 _VOILA_PORT = "8866"
 
 
@@ -195,12 +196,14 @@ def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:
 
 
 def _mesop(evidence: Evidence, modules: list[Module]) -> Launch | None:
-    """Return the launch of gunicorn with Mesop, which is itself the WSGI application of the pages of a file: `import mesop as me`."""
+    """Return the launch of gunicorn with Mesop, which is itself the WSGI application, by its name in a file: `import mesop as me`."""
     using = [module for module in modules if "mesop.page" in module.calls]
     if not using:
         return None
     port = evidence.port or _MESOP_PORT
-    command = ("gunicorn", "--bind", f"{EVERY_ADDRESS}:{port}", "--threads", "8", f"{using[0].name}:me")
+    named = _MESOP.search(evidence.read_text(using[0].file))
+    target = f"{using[0].name}:{(named and named[1]) or 'mesop'}"
+    command = ("gunicorn", "--bind", f"{EVERY_ADDRESS}:{port}", "--threads", "8", target)
     launch = launch_module(evidence, using[0], command, f"{using[0].file} has the pages of a Mesop application.")
     extra = () if evidence.has("gunicorn") else ("gunicorn",)
     return replace(launch, ports=(f"{port}/tcp",), extra_requirements=extra, workers_variable="WEB_CONCURRENCY")
