@@ -116,3 +116,10 @@ def test_of_two_processes_at_a_time_the_first_counts() -> None:
     ]
     assert own_times(lanes, 100) == {("x", "a"): 7 + 10, ("x", "b"): 3, ("x", "c"): 10}
     assert own_times(lanes, 16) == {("x", "a"): 3, ("x", "b"): 3}
+
+
+def test_a_program_that_writes_many_threads_down_makes_few_lanes() -> None:
+    imports = (one(f"m{number}", 0, number * 10, number * 10 + 5, thread=number) for number in range(200))
+    lanes = lanes_of(record_of(ImportingProcess(1, imports=tuple(imports))), "/app")
+    assert len(lanes) <= 32
+    assert sum(len(lane.spans) for lane in lanes) == 200

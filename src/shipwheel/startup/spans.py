@@ -13,6 +13,7 @@ NO_FILE = "not found, or a directory"
 """Groups of modules beside the Python packages."""
 
 _MAX_DEPTH = 200
+_MAX_THREADS = 32
 _IN_INTERPRETER = ("built-in", "frozen")
 _SITE = {"site-packages", "dist-packages"}
 
@@ -64,8 +65,12 @@ def lanes_of(record: ImportRecord, application: str) -> tuple[Lane, ...]:
     for process in processes:
         since, worked = busy.get(process.pid, (0 if process is processes[0] else process.began - process.worked, 0))
         started = _interpreter_start(process, since, worked)
-        threads = dict.fromkeys(each.thread for each in process.imports)
-        trees = [_tree([each for each in process.imports if each.thread == thread], record, process, application) for thread in threads]
+        threads: dict[int, list[OneImport]] = {}
+        for each in process.imports:
+            # What comes from more threads than a program has counts as of the first one.
+            is_own = each.thread in threads or len(threads) < _MAX_THREADS
+            threads.setdefault(each.thread if is_own else process.imports[0].thread, []).append(each)
+        trees = [_tree(imports, record, process, application) for imports in threads.values()]
         main, *others = trees or [()]
         lanes.append(Lane(process.pid, process.command, _in_order((*started, *main))))
         lanes += [Lane(process.pid, process.command, tree) for tree in others]
