@@ -195,6 +195,18 @@ def test_what_is_looked_at_elsewhere_counts(tree: Path, look: Callable[[Path], o
     assert not seen.are_current()
 
 
+def test_looks_from_a_directory_that_is_gone_count(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, gone = outside(tree), tree.parent / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    witness = Witness()
+    (folder / "there").read_text()
+    seen = witness.looks(str(tree))
+    assert seen is not None
+    assert str(folder / "there") in seen.files
+
+
 def test_a_look_of_another_thread_counts(tree: Path) -> None:
     folder = outside(tree)
     witness = Witness()

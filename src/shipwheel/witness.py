@@ -187,7 +187,7 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     witness = _witness
     if witness is None or event not in _EVENTS:
         return
-    with suppress(OSError, ValueError, TypeError):  # of a path that is none, or of a working directory that is gone
+    with suppress(OSError, ValueError, TypeError):  # of a path that is none, or a relative one in a directory that is gone
         _EVENTS[event](witness, *map(_absolute, arguments[: 2 if event == "os.rename" else 1]))
 
 
@@ -202,7 +202,9 @@ _EVENTS: dict[str, Callable[..., None]] = {
 
 def _absolute(path: object) -> str:
     """Return a path as the interpreter reports it, from the root on. Raise TypeError for a file descriptor, ValueError for no path."""
-    return os.path.join(os.getcwd(), os.fsdecode("." if path is None else path))  # type: ignore[arg-type] # noqa: PTH109, PTH118
+    text = os.fsdecode("." if path is None else path)  # type: ignore[arg-type]
+    # The working directory may be gone, which does not matter to a path from the root on.
+    return text if os.path.isabs(text) else os.path.join(os.getcwd(), text)  # noqa: PTH109, PTH117, PTH118
 
 
 def note_look(path: str | os.PathLike[str]) -> None:
