@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shipwheel import file_states
 from shipwheel.file_states import tree_state
+from shipwheel.looks import Looks
 from shipwheel.witness import Witness, note_look, note_unknown
 
 NAMES = st.sampled_from(["a", "b", "c/d", "c/e", ".git/index", "é", "x y"])
@@ -253,6 +255,24 @@ def test_a_change_while_it_compares_is_seen(tree: Path, monkeypatch: pytest.Monk
     seen = Witness().looks(str(tree))
     assert seen is not None
     assert not seen.are_current()
+
+
+@pytest.mark.parametrize("name", ["shop", "venv"])
+def test_a_file_that_is_removed_meanwhile_leaves_nothing_to_compare(tree: Path, name: str) -> None:
+    """Also in a project whose name is that of a directory that does not count in another."""
+    root = tree.rename(tree.parent / name)
+    witness = Witness()
+    list(root.iterdir())
+    (root / "link").unlink()
+    assert witness.looks(str(root)) is None
+
+
+def test_paths_that_cannot_be_are_not_current(tree: Path) -> None:
+    """A record of the store may have been damaged before it was written."""
+    seen = Looks(str(tree), tree_state(str(tree)), {}, {})
+    assert seen.are_current()
+    assert not replace(seen, folders={"/a\0b": ""}).are_current()
+    assert not replace(seen, root="/a\0b").are_current()
 
 
 def test_a_file_that_is_too_new_leaves_nothing_to_compare(tree: Path) -> None:

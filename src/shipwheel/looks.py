@@ -27,5 +27,5 @@ class Looks(msgspec.Struct, frozen=True):
                 and all(folder_state(path) == entries for path, entries in self.folders.items())
                 and tree_state(self.root) == self.tree
             )
-        except (OSError, Uncomparable):
+        except (OSError, ValueError, Uncomparable):
             return False

@@ -137,20 +137,20 @@ class Witness:
                 self._check_age(state[-1] if len(state) > 1 else 0)
         self._check_entry(root, os.stat(root))  # noqa: PTH116
         for path, status in tree_entries(root):
-            self._check_entry(path, status)
+            self._check_entry(path, status, is_opaque=os.path.basename(path) in OPAQUE)  # noqa: PTH119
         for folder in self._folders_outside(root):
             self._check_names(folder)
             for path, status in entries(folder):
                 if not stat.S_ISDIR(status.st_mode):
                     self._check_entry(path, status)
 
-    def _check_entry(self, path: str, status: os.stat_result) -> None:
+    def _check_entry(self, path: str, status: os.stat_result, *, is_opaque: bool = False) -> None:
         if not stat.S_ISDIR(status.st_mode):
             if path not in self._written:
                 self._check_age(status.st_ctime_ns)
         elif any(os.path.dirname(written) == path for written in self._written):  # noqa: PTH120
             self._check_names(path)
-        elif os.path.basename(path) not in OPAQUE:  # noqa: PTH119
+        elif not is_opaque:
             self._check_age(status.st_ctime_ns)
 
     def _check_names(self, folder: str) -> None:
