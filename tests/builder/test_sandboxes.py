@@ -292,3 +292,13 @@ esac"""
     for thread in runs:
         thread.join()
     assert (tmp_path / "together").read_text().split() == ["1", "1"]
+
+
+def test_a_root_whose_python_never_ends_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.builder.engine_root._PROBE", Bounds(seconds=0.05))
+    client = engine(tmp_path, 'case $1 in start) exec sleep 60;; import) exec cat > /dev/null;; rm) touch "$HERE/gone";; *) echo 0;; esac')
+    (tmp_path / "root").mkdir()
+    root = EngineRoot(client, tmp_path / "root", tmp_path / "place", "1:1", "/", threading.Event(), Bounds())
+    root.prepare()
+    assert not root.starts()
+    assert (tmp_path / "gone").exists()

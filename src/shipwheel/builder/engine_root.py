@@ -16,7 +16,7 @@ from shipwheel.builder.engine_files import add_directory, add_tree, replace_cont
 from shipwheel.builder.engine_sandbox import check_not_stopped, run_container
 from shipwheel.builder.step_run import PROBED_PYTHON, WrittenFile, written_files
 from shipwheel.files.entry import parents
-from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.process import Finished
 
 __all__ = ["EngineRoot"]
@@ -73,6 +73,8 @@ class EngineRoot:
         container = self._client.create(self._options((program, "-c", ""), {}, network=False))
         try:
             return run_container(self._client, container, self._stop, _PROBE).code == 0
+        except OverBounds:
+            return False
         finally:
             self._client.remove(container)
 
