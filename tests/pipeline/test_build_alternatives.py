@@ -1,12 +1,13 @@
 """The error of a source that cannot be built names what has wheels instead, on all of the platforms."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from shipwheel.errors import BuildError, UnbuildableSource
+from shipwheel.errors import BuildError, OptionalStepError, UnbuildableSource
 from shipwheel.events import Event, Warned, silent
 from shipwheel.locking.no_compatible_file import Alternatives, NoCompatibleFile
 from shipwheel.locking.pylock import Lock
@@ -17,6 +18,7 @@ from shipwheel.platform import Platform
 from shipwheel.request import LockMode, Request
 from shipwheel.settings import Settings
 from shipwheel.store import Store
+from shipwheel.witness import Witness
 
 TARGETS = [Target(Platform("linux", architecture), "3.11.2", (2, 36)) for architecture in ("amd64", "arm64")]
 FAILED = BuildError("far 1.0 cannot be compiled", hint="See its output.")
@@ -93,3 +95,19 @@ def test_an_older_python_may_build_what_the_chosen_one_does_not(monkeypatch: pyt
     assert tried(monkeypatch, tmp_path, "", mode=LockMode.LOCKED)[0] == [""]
     (tmp_path / ".python-version").write_text("3.13\n")
     assert tried(monkeypatch, tmp_path, "")[0] == [""]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_step_that_was_left_out_is_tried_by_the_next_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: bool) -> None:
+    def once(request: Request, _destination: object, _work: object) -> None:
+        if fails and request.settings.steps is None:
+            raise OptionalStepError("the step fails")
+
+    monkeypatch.setattr(build, "_once", once)
+    project = tmp_path / "project"
+    project.mkdir()
+    request = Request(project, Settings(), Store(tmp_path / "store"))
+    time.sleep(0.05)  # a tick of the kernel's clock
+    witness = Witness()
+    build.with_context(request, None, lambda *_: None)
+    assert (witness.looks(str(project)) is None) == fails

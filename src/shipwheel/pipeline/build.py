@@ -52,6 +52,7 @@ from shipwheel.project.read import read_project
 from shipwheel.request import LockMode, Request
 from shipwheel.timeline import belongs, span
 from shipwheel.wheels.bytecode import Interpreter, OtherInterpreter
+from shipwheel.witness import note_unknown
 
 if TYPE_CHECKING:
     from shipwheel.wheels.built_wheels import BuiltWheel
@@ -237,6 +238,7 @@ def _without_copies(request: Request, error: CoveredFiles) -> Request:
 def _without_steps(request: Request, error: OptionalStepError) -> Request:
     """Return the request without steps: a container or a platform may have what the build lacks, so this is no reason to build nothing."""
     request.reporter(Warned(f"the image lacks what a step would make: {error.message}", error.hint))
+    note_unknown()  # the step may work the next time, without a change of any file
     return replace(request, settings=replace(request.settings, steps=()))
 
 
