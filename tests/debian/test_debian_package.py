@@ -232,9 +232,11 @@ def test_rejects_an_unknown_compression(store: Store) -> None:
         make_segment(_source(store, data), store)
 
 
-def test_discards_a_damaged_blob(store: Store) -> None:
+@pytest.mark.parametrize("damaged", [make_deb("a", "1.0", {"usr/a": b"b"}), make_deb("a", "1.0", {"usr/a": b"a"})[:-9], b"", b"x" * 99])
+def test_discards_a_damaged_blob(store: Store, damaged: bytes) -> None:
+    """It is fetched again then, whether or not it still looks like a package."""
     source = _source(store, make_deb("a", "1.0", {"usr/a": b"a"}))
-    store.path(source.package.digest).write_bytes(make_deb("a", "1.0", {"usr/a": b"b"}))
+    store.path(source.package.digest).write_bytes(damaged)
     with pytest.raises(DamagedBlob):
         make_segment(source, store)
     assert not store.has(source.package.digest)

@@ -520,7 +520,7 @@ def test_locks_a_real_freeze_from_windows(tmp_path: Path, monkeypatch: pytest.Mo
         make_lock(lock_request(tmp_path, "3.11", (tmp_path / "requirements.txt",))), Target(Platform("linux", "arm64"), "3.11.2", (2, 36))
     )
     assert [item.name for item in found.left_out] == ["pywin32", "pywinpty"]
-    assert {item.name for item in found.distributions} == {"colorama", "pyreadline3", "click", "numpy"}
+    assert {item.name for item in found.distributions} == {"colorama", "pyreadline3", "click", "numpy", "setuptools"}
     (tmp_path / "requirements.txt").write_text("psycopg2==2.9.9\n")
     with pytest.raises(LockError, match="psycopg2"):
         select(

@@ -13,7 +13,7 @@ import msgspec
 
 from shipwheel.debian.deb import HashedStream, damaged, members, open_tar, refused
 from shipwheel.digest import Digest, Sha256, sha256_digest
-from shipwheel.errors import DamagedBlob
+from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file, spooled_file
 from shipwheel.files.segment import key_of
 from shipwheel.lazy_pattern import lazy_pattern
@@ -156,8 +156,17 @@ class DebSource(msgspec.Struct, frozen=True):
     def entries(self) -> Iterator[FileEntry]:
         """Yield the package's files, then its metadata in var/lib/dpkg/status.d/ for scanners.
 
-        Raise ArchiveError for a damaged or hostile package, and, at the end, DamagedBlob if the .deb does not match its hash.
+        Raise ArchiveError for a malformed or hostile package, DamagedBlob if the .deb does not match its hash.
         """
+        try:
+            yield from self._entries()
+        except ArchiveError as error:
+            # The format shows most damage before the hash does.
+            if not self.store.verify(self.package.digest):
+                raise DamagedBlob(self.package.digest) from error
+            raise
+
+    def _entries(self) -> Iterator[FileEntry]:
         control, sums, paths = b"", b"", set[str]()
         with self.store.open(self.package.digest) as raw:
             stream = HashedStream(raw)
