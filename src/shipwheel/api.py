@@ -47,7 +47,8 @@ def make_request(
 
     given, path = Path(path), project_directory(Path(path))
     if path != given:
-        reporter(Warned(f"{given.absolute()} requires nothing itself: the project in {path} is built", f"Name it: shipwheel build {path}."))
+        what = f"{given.absolute()} requires nothing itself: the project in {path} is built"
+        reporter(Warned(what, f"Name it: shipwheel build {path}.", lasting=True))
     merged = merge(find_settings(path.absolute()), settings)
     return Request(
         path,

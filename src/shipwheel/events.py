@@ -41,10 +41,14 @@ class StageFinished(msgspec.Struct, frozen=True):
 
 
 class Warned(msgspec.Struct, frozen=True):
-    """A problem that the user should know about, although the work goes on."""
+    """A problem that the user should know about, although the work goes on.
+
+    A `lasting` one is of the project or its settings, so that every build tells it, and not of what this one met on its way.
+    """
 
     message: str
     hint: str = ""
+    lasting: bool = False
 
 
 Event = StageStarted | Moved | StageFinished | Warned

@@ -7,11 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from shipwheel.cli import repeat
+from shipwheel.cli.terminal import Terminal
+from shipwheel.events import Warned
 from shipwheel.file_states import is_in_tree
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
 from shipwheel.testing.world import CommandResult, World
@@ -156,16 +159,28 @@ def test_what_does_more_than_push_always_runs(world: World, registry: FakeRegist
     assert not list((world.cache / "records").glob("builds/*/*"))
 
 
-def test_warnings_are_repeated_if_every_build_gives_them(world: World, registry: FakeRegistry) -> None:
-    """What the first build warns of may be over; what one warns of that does nothing is not."""
+def test_warnings_of_the_project_are_repeated(world: World, registry: FakeRegistry) -> None:
     project = world.app("small\n")
     (project / ".env").write_text("PASSWORD=1\n")
     warnings = [line for line in push(world, project, registry).err.splitlines() if line.startswith("warning:")]
     assert warnings
-    second, third = push(world, project, registry), push(world, project, registry)
-    assert (ran(second), ran(third)) == (True, False)
-    for done in (second, third):
-        assert [line for line in done.err.splitlines() if line.startswith("warning:")] == warnings
+    again = push(world, project, registry)
+    assert not ran(again)
+    assert [line for line in again.err.splitlines() if line.startswith("warning:")] == warnings
+
+
+@pytest.mark.parametrize(("lasting", "did_nothing", "kept"), [(True, False, True), (False, True, True), (False, False, False)])
+def test_warnings_of_what_may_be_over_are_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, lasting: bool, did_nothing: bool, kept: bool
+) -> None:
+    """A build that does nothing meets nothing on its way: what it warns of, the next one would too."""
+    monkeypatch.setenv("SHIPWHEEL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "project").mkdir()
+    time.sleep(0.05)
+    first = repeat.FirstBuild(Terminal(StringIO()))
+    first.report(Warned("a mirror failed", lasting=lasting))
+    first.keep(repeat.Outcome("shop:1", "sha256:0", "", 1, {}, ""), tmp_path / "project", did_nothing=did_nothing)
+    assert bool(list(tmp_path.glob("cache/records/builds/*/*"))) == kept
 
 
 def test_another_day_is_a_reason_to_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ class FirstBuild:
         self._terminal = terminal
         self._key = _key(sys.argv[1:])
         self._warnings: list[tuple[str, str]] = []
+        self._lasting = True
         package = Path(__file__).parent.parent
         self._witness = Witness((str(default_root().absolute()), str(package), *_library_folders()))
 
@@ -75,15 +76,16 @@ class FirstBuild:
 
         if isinstance(event, Warned):
             self._warnings.append((event.message, event.hint))
+            self._lasting = self._lasting and event.lasting
         self._terminal.report(event)
 
     def keep(self, outcome: Outcome, root: Path, *, did_nothing: bool) -> None:
         """Keep the outcome of a build of the project in `root`, unless something changed meanwhile.
 
-        A build that did something may warn of what it met on the way, so with warnings only that of one that did nothing is kept.
+        A build that did something may warn of what it met on its way, so with such warnings only that of one that did nothing is kept.
         """
         looks = self._witness.looks(str(root))
-        if looks is None or self._key is None or self._terminal.verbose or (self._warnings and not did_nothing):
+        if looks is None or self._key is None or self._terminal.verbose or not (self._lasting or did_nothing):
             return
         record = _Record(looks, outcome, self._warnings, self._terminal.quiet, self._terminal.as_json)
         # The work is done: a full disk does not make it fail, nor does a path that is no text.

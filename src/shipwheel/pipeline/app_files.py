@@ -44,5 +44,5 @@ def _checked(tree: AppTree, reporter: Reporter) -> AppTree:
     if tree.secrets:
         reporter(left_out_secrets(tree.secrets))
     if tree.special:
-        reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}"))
+        reporter(Warned(f"left out, since an image cannot hold them: {', '.join(tree.special)}", lasting=True))
     return tree

@@ -258,7 +258,7 @@ def _with_older_python(request: Request, destination: Destination | None, work: 
 
 def _report_notes(request: Request, project: Project) -> None:
     for note in (*project.notes, *(project.launch.notes if project.launch else ())):
-        request.reporter(Warned(note))
+        request.reporter(Warned(note, lasting=True))
 
 
 def _plan_apps(context: BuildContext, resolution: Resolution) -> tuple[Layered, ...]:

@@ -33,7 +33,7 @@ def prove_image(context: BuildContext, platform: Closed) -> Proved:
     keys = _keys(context.project, platform)
     proof = _prove(context, platform, keys)
     for warning in proof.warnings:
-        context.reporter(Warned(warning))
+        context.reporter(Warned(warning, lasting=True))
     return Proved(platform, proof, keys.both, _needs(context, platform, keys.both))
 
 

@@ -23,7 +23,8 @@ _PLAIN_VALUE = lazy_pattern(r"\s*|true|false|yes|no|none|null|\d+|[./~].*|https?
 
 def left_out_secrets(paths: Sequence[str], where: str = "") -> Warned:
     """Return the warning for secrets that stay out of the image; `where` names the wheel that lost them."""
-    return Warned(f"left out{' of ' if where else ''}{where} as secrets: {', '.join(paths)}", "Pass them to the container when it starts.")
+    what = f"left out{' of ' if where else ''}{where} as secrets: {', '.join(paths)}"
+    return Warned(what, "Pass them to the container when it starts.", lasting=True)
 
 
 def check_settings(settings: Settings, reporter: Reporter) -> None:
@@ -35,7 +36,7 @@ def check_settings(settings: Settings, reporter: Reporter) -> None:
         if (token := next(find_tokens(where, value.encode(errors="surrogateescape")), None)) is not None:
             found.append(f"{where} has {token.kind}")
         elif where.startswith("env.") and _looks_secret(where.removeprefix("env."), value):
-            reporter(Warned(f"{where} looks like a password: everyone who has the image can read it", _NEXT_STEP))
+            reporter(Warned(f"{where} looks like a password: everyone who has the image can read it", _NEXT_STEP, lasting=True))
     if found:
         raise ProjectError(f"secrets would get into the image: {'; '.join(found)}", hint=_NEXT_STEP)
 
