@@ -6,12 +6,11 @@ Nothing forces the files to the disk: if a power cut takes some of them, the che
 import hashlib
 import os
 import stat
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
-from shipwheel.file_states import Uncomparable, tree_entries, tree_state
+from shipwheel.file_states import Uncomparable, tree_state
 from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.store import Store, store_write_error
@@ -20,8 +19,8 @@ from shipwheel.store_contents import INTERPRETERS
 __all__ = ["tree_checksum", "unpack_interpreter"]
 
 _RECORD, _STATE = "interpreter", "interpreter-state"
-_ON_DISK_S = 60
-"""After this time the kernel has written a file to the disk."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Names the time since the machine started (proc(5)). No power cut has taken a file since then."""
 _KEPT = 4
 """The number of unused interpreters that stay."""
 
@@ -44,7 +43,10 @@ def unpack_interpreter(sources: Sequence[Source], store: Store) -> CachedDirecto
             tree.close()
             cache.discard(name)
             tree = None
-        return tree or cache.fill(name, unpack, keep=_KEPT)
+        if tree is None:
+            tree = cache.fill(name, unpack, keep=_KEPT)
+            _note_state(tree.path, name, store)
+        return tree
     except OSError as error:
         raise store_write_error(store.root, error) from error
 
@@ -52,24 +54,28 @@ def unpack_interpreter(sources: Sequence[Source], store: Store) -> CachedDirecto
 def _is_intact(root: Path, name: str, store: Store) -> bool:
     """Return whether a directory's files are those that were unpacked.
 
-    Reading them all takes longer than to compile a module, so that is only done if one may have changed since they were read last.
+    Reading them all takes longer than to compile a module, so that is only done if one may have changed since they were read or written.
     """
-    try:
-        state = tree_state(str(root), opaque=()).encode()
-    except Uncomparable:
-        state = b""
-    if state and store.get(_STATE, name) == state:
+    state = _state(root)
+    if state is not None and store.get(_STATE, name) == state:
         return True
     intact = tree_checksum(root) == store.get(_RECORD, name)
-    if intact and state and _age(root) > _ON_DISK_S:
-        store.put(_STATE, name, state)
+    if intact:
+        _note_state(root, name, store)
     return intact
 
 
-def _age(root: Path) -> float:
-    """Return the seconds since something in a directory changed last."""
-    changes = [status.st_ctime for _, status in tree_entries(str(root), opaque=())]
-    return time.time() - max(changes, default=0)
+def _note_state(root: Path, name: str, store: Store) -> None:
+    if (state := _state(root)) is not None:
+        store.put(_STATE, name, state)
+
+
+def _state(root: Path) -> bytes | None:
+    """Return what stays the same as long as nobody changes a file, and the machine runs; None if that cannot be told."""
+    try:
+        return _BOOT_ID.read_bytes() + tree_state(str(root), opaque=()).encode()
+    except (OSError, Uncomparable):
+        return None
 
 
 def tree_checksum(root: Path) -> bytes:
