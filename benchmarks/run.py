@@ -42,6 +42,8 @@ def main() -> None:
         "sections": {},
     }
     page: Path | None = options.save or (None if options.only else HERE / "results" / f"{began:%Y-%m-%d}.md")
+    # Builds start in another directory.
+    page = page and page.resolve()
     for section in _sections(options, root):
         print(f"\n{section.text()}", flush=True)
         texts.append(section.text())
