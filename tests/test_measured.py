@@ -46,7 +46,6 @@ def test_all_parts_of_a_result_are_published(name: str) -> None:
     page = (ROOT / name).read_text(encoding="utf-8")
     text = published(page, result_of(timeline="day-timeline"), PAGES[name], "day")
     added = [line for line in text.splitlines() if line not in page]
-    assert sum(line.startswith("|") for line in added) >= 12
     for figure in ("12.3", "123.4", "30.0", "99.0", "250 MB", "180 MB", "results/day.md", "results/day-timeline.svg"):
         assert any(figure in line for line in added), figure
     assert published(text, result_of(timeline="day-timeline"), PAGES[name], "day") == text
