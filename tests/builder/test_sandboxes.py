@@ -18,6 +18,7 @@ from shipwheel.builder.engine_root import EngineRoot
 from shipwheel.builder.engine_sandbox import EngineSandbox, run_container
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import find_sandbox
+from shipwheel.builder.step_run import ImageRoot
 from shipwheel.errors import BuildError, ShipwheelError, UsageError
 from shipwheel.locking import sandbox
 from shipwheel.locking.bounds import Bounds, OverBounds
@@ -94,7 +95,7 @@ def test_an_images_root_has_each_path_once(tmp_path: Path) -> None:
         (tmp_path / path).write_text(path)
     (root / "bin").symlink_to("usr/bin")
     stream = io.BytesIO()
-    made = EngineRoot(EngineClient("docker"), root, tmp_path / "place", "1000:1001", "/", threading.Event(), Bounds(), tools)
+    made = EngineRoot(EngineClient("docker"), ImageRoot(root, tmp_path / "place", "1000:1001", "/", threading.Event(), tools=tools))
     made._write_root(stream)
     stream.seek(0)
     with tarfile.open(fileobj=stream) as archive:
@@ -298,7 +299,7 @@ def test_a_root_whose_python_never_ends_does_not_start(tmp_path: Path, monkeypat
     monkeypatch.setattr("shipwheel.builder.engine_root._PROBE", Bounds(seconds=0.05))
     client = engine(tmp_path, 'case $1 in start) exec sleep 60;; import) exec cat > /dev/null;; rm) touch "$HERE/gone";; *) echo 0;; esac')
     (tmp_path / "root").mkdir()
-    root = EngineRoot(client, tmp_path / "root", tmp_path / "place", "1:1", "/", threading.Event(), Bounds())
+    root = EngineRoot(client, ImageRoot(tmp_path / "root", tmp_path / "place", "1:1", "/", threading.Event()))
     root.prepare()
     assert not root.starts()
     assert (tmp_path / "gone").exists()

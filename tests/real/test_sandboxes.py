@@ -15,9 +15,10 @@ from shipwheel.builder.compile import SourceToCompile, compile_wheel
 from shipwheel.builder.engine_client import EngineClient
 from shipwheel.builder.engine_sandbox import EngineSandbox
 from shipwheel.builder.interpreter import suite_python
-from shipwheel.builder.roots import image_root
+from shipwheel.builder.roots import in_sandbox
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import find_sandbox
+from shipwheel.builder.step_run import ImageRoot
 from shipwheel.builder.workshop import Workshop
 from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.package import DebianPackage
@@ -179,7 +180,7 @@ def test_steps_take_over_what_those_before_wrote(engine: EngineSandbox, tmp_path
     place, small_image = tmp_path / "place", tmp_path / "image"
     small_image.mkdir()
     make_small_image(small_image)
-    root = image_root(engine, small_image, place, "65532:65532", "/app", threading.Event(), Bounds())
+    root = in_sandbox(ImageRoot(small_image, place, "65532:65532", "/app", threading.Event()), engine)
     root.prepare()
     try:
         assert root.starts()

@@ -5,7 +5,6 @@ The root becomes an image of the engine. Each program has a container of its own
 
 import os
 import shutil
-import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import IO
 from shipwheel.builder.engine_client import BuildContainer, EngineClient
 from shipwheel.builder.engine_files import add_directory, add_tree, replace_content, tar_stream
 from shipwheel.builder.engine_sandbox import check_not_stopped, run_container
-from shipwheel.builder.step_run import PROBED_PYTHON, WrittenFile, written_files
+from shipwheel.builder.step_run import PROBED_PYTHON, ImageRoot, WrittenFile, written_files
 from shipwheel.files.entry import parents
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.process import Finished
@@ -28,35 +27,20 @@ _PROBE = Bounds(seconds=60)
 
 
 class EngineRoot:
-    """The unpacked files of an image, as `ImageRoot` has them, in containers of an engine. It is for one thread."""
+    """An `ImageRoot` whose programs run in containers of an engine. It is for one thread."""
 
-    def __init__(
-        self,
-        client: EngineClient,
-        root: Path,
-        place: Path,
-        user: str,
-        directory: str,
-        stop: threading.Event,
-        bounds: Bounds,
-        tools: Path | None = None,
-    ) -> None:
-        uid, _, gid = user.partition(":")
+    def __init__(self, client: EngineClient, unpacked: ImageRoot) -> None:
+        uid, _, gid = unpacked.user.partition(":")
         self._client = client
-        self._root = root
-        self._place = place
+        self._unpacked = unpacked
         self._user = (int(uid), int(gid or uid))
-        self._directory = directory
-        self._stop = stop
-        self._bounds = bounds
-        self._tools = tools
         self._images: list[str] = []
         self._last = ""
         """The container of the last program, whose files are those of the next."""
 
     def prepare(self) -> None:
         """See `ImageRoot.prepare`. Raise BuildError if the engine does not take the files."""
-        self._place.mkdir(parents=True)
+        self._unpacked.place.mkdir(parents=True)
         self._client.send(["import", "-", self._new_image()], self._write_root)
 
     def run(self, command: Sequence[str], env: Mapping[str, str], *, network: bool) -> Finished:
@@ -66,13 +50,13 @@ class EngineRoot:
                 self._client.send(["import", "-", self._new_image()], lambda stream: shutil.copyfileobj(files, stream, 1 << 20))
             self._client.remove(self._last)
         self._last = self._client.create(self._options(command, env, network=network))
-        return run_container(self._client, self._last, self._stop, self._bounds)
+        return run_container(self._client, self._last, self._unpacked.stop, self._unpacked.bounds)
 
     def starts(self, program: str = PROBED_PYTHON) -> bool:
         """See `ImageRoot.starts`."""
         container = self._client.create(self._options((program, "-c", ""), {}, network=False))
         try:
-            return run_container(self._client, container, self._stop, _PROBE).code == 0
+            return run_container(self._client, container, self._unpacked.stop, _PROBE).code == 0
         except OverBounds:
             return False
         finally:
@@ -82,11 +66,11 @@ class EngineRoot:
         """See `ImageRoot.written`."""
         if not self._last:
             return ()
-        copy = self._place / "copy"
+        copy = self._unpacked.place / "copy"
         copy.mkdir(exist_ok=True)
         with self._client.receive(["export", self._last]) as stream:
             replace_content(copy, stream, in_one=False)
-        return written_files(self._root, self._tools, copy, _MADE_BY_ENGINES)
+        return written_files(self._unpacked.root, self._unpacked.tools, copy, _MADE_BY_ENGINES)
 
     def remove(self) -> None:
         """See `ImageRoot.remove`."""
@@ -94,23 +78,23 @@ class EngineRoot:
             self._client.remove(self._last)
         for name in reversed(self._images):
             self._client.succeeds("image", "rm", "--force", name)
-        shutil.rmtree(self._place, ignore_errors=True)
+        shutil.rmtree(self._unpacked.place, ignore_errors=True)
 
     def _new_image(self) -> str:
         self._images.append(f"shipwheel-steps:{uuid.uuid4().hex}")
         return self._images[-1]
 
     def _options(self, command: Sequence[str], env: Mapping[str, str], *, network: bool) -> BuildContainer:
-        return BuildContainer(self._images[-1], command, self._user, self._directory, env, network)
+        return BuildContainer(self._images[-1], command, self._user, self._unpacked.directory, env, network)
 
     def _write_root(self, stream: IO[bytes]) -> None:
         with tar_stream(stream) as archive:
-            for path, host in _merged(self._root, self._tools):
-                check_not_stopped(self._stop)
+            for path, host in _merged(self._unpacked.root, self._unpacked.tools):
+                check_not_stopped(self._unpacked.stop)
                 if path not in _SCRATCH:
                     add_tree(archive, host, path, self._user, recursive=False)
             for name in _SCRATCH:
-                if not any((self._root / each).is_symlink() for each in (name, "var")):
+                if not any((self._unpacked.root / each).is_symlink() for each in (name, "var")):
                     add_directory(archive, name, 0o1777)
 
 

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from shipwheel.build_settings import BuildSettings, StepSettings
 from shipwheel.builder.program_root import SHELL_PACKAGES, unpack_programs
-from shipwheel.builder.roots import AnyRoot, image_root
+from shipwheel.builder.roots import AnyRoot, in_sandbox
 from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
-from shipwheel.builder.step_run import WrittenFile
+from shipwheel.builder.step_run import ImageRoot, WrittenFile
 from shipwheel.errors import BuildError, FetchError, OptionalStepError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.files.entry import is_whiteout
@@ -125,7 +125,8 @@ def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenF
         _shell(context, platform, root.path) as tools,
     ):
         place, limits = Path(folder).resolve() / "root", Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
-        run = image_root(sandbox, root.path, place, _user(project, platform), project.start_directory, store.closed, limits, tools)
+        unpacked = ImageRoot(root.path, place, _user(project, platform), project.start_directory, store.closed, limits, tools)
+        run = in_sandbox(unpacked, sandbox)
         try:
             run.prepare()
             if not run.starts():
