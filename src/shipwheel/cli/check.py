@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.command import Command, option
-from shipwheel.cli.container_options import environment_options
+from shipwheel.cli.command import Command
 from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.terminal import Terminal
+from shipwheel.cli.trial_options import trial_options
 
 if TYPE_CHECKING:
     from shipwheel.trial.observe import Conditions
@@ -26,19 +26,7 @@ __all__ = ["command", "conditions_from"]
     ),
 )
 @click.argument("subject", metavar="[PATH|LAYOUT|ARCHIVE|IMAGE]", default=".")
-@option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].", group="Trial")
-@option("--platform", metavar="OS/ARCH", help="Platform to build for and try [the engine's own].", group="Trial")
-@environment_options("Trial")
-@option("--path", "paths", multiple=True, metavar="/PATH", help="Path to ask for first; repeatable [/, then usual ones].", group="Trial")
-@option("--host", metavar="NAME", default="localhost", help="Host name to ask for [localhost].", group="Trial")
-@option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.", group="Trial")
-@option(
-    "--timeout",
-    type=click.IntRange(1, 3600),
-    metavar="SECONDS",
-    help="Time to wait until something listens [60, without a port 10].",
-    group="Trial",
-)
+@trial_options
 @some_options(*BUILD_FLAGS)
 def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Print what was seen; return 0 if it serves, 12 if it does not."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import request_from, some_options
 from shipwheel.cli.terminal import Terminal
+from shipwheel.cli.trial_options import engine_option, network_option, timeout_option
 
 if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
@@ -36,16 +37,10 @@ __all__ = ["command"]
     ),
 )
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].", group="Trial")
+@engine_option
 @option("-e", "--env", "env", multiple=True, metavar="NAME[=VALUE]", help="Environment variable for the trial; repeatable.", group="Trial")
-@option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.", group="Trial")
-@option(
-    "--timeout",
-    type=click.IntRange(1, 3600),
-    metavar="SECONDS",
-    help="Time to wait until something listens [60, without a port 10].",
-    group="Trial",
-)
+@network_option
+@timeout_option
 @option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.", group="Trial")
 @some_options("yes")
 def command(terminal: Terminal, path: Path, yes: bool, dry_run: bool, **flags: Any) -> int:

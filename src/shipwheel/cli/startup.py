@@ -8,9 +8,9 @@ import msgspec
 
 from shipwheel.cli.check import conditions_from
 from shipwheel.cli.command import Command, option
-from shipwheel.cli.container_options import environment_options
 from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.terminal import Terminal
+from shipwheel.cli.trial_options import trial_options
 from shipwheel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,19 +35,7 @@ __all__ = ["command", "record_imports"]
 @option("--top", type=click.IntRange(1, 1000), default=15, metavar="N", help="Rows of each table [15].")
 @option("--record", is_flag=True, help='Write the imported modules into the lock, for bytecode = "used".')
 @option("--process", metavar="NAME", help="Process to start, such as worker [web]; with it, --record adds to the lock.", group="Trial")
-@option("--engine", metavar="NAME", help="docker, podman, nerdctl, containerd or bwrap [the first that answers].", group="Trial")
-@option("--platform", metavar="OS/ARCH", help="Platform to build for and start [the engine's own].", group="Trial")
-@environment_options("Trial")
-@option("--path", "paths", multiple=True, metavar="/PATH", help="Path to ask for first; repeatable [/, then usual ones].", group="Trial")
-@option("--host", metavar="NAME", default="localhost", help="Host name to ask for [localhost].", group="Trial")
-@option("--network", is_flag=True, help="Give the container the engine's network; otherwise it has none.", group="Trial")
-@option(
-    "--timeout",
-    type=click.IntRange(1, 3600),
-    metavar="SECONDS",
-    help="Time to wait until something listens [60, without a port 10].",
-    group="Trial",
-)
+@trial_options
 @some_options(*BUILD_FLAGS)
 def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     """Print where the time went; return 0 if the image serves, 12 if it does not."""
