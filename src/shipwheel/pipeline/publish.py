@@ -108,7 +108,7 @@ class Publisher:
             except IntegrityError:
                 raise
             except (FetchError, ImageError) as error:
-                segments.pop(spec.key, None)
+                self._forget_record(spec.key)
                 self._reporter(Warned(error.message, "The layer is made here, and the registry gets its record again."))
 
     def read_builds(self) -> bool:
@@ -196,6 +196,12 @@ class Publisher:
             if self._metadata is None:
                 self._metadata = previous.read_metadata(self._reporter)
             return self._metadata
+
+    def _forget_record(self, key: str) -> None:
+        with self._lock:
+            if self._metadata is not None:
+                known = {each: descriptor for each, descriptor in self._metadata.segments.items() if each != key}
+                self._metadata = msgspec.structs.replace(self._metadata, segments=known)
 
     def _read_previous(self) -> PreviousImage:
         with self._lock:
