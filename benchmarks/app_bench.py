@@ -162,11 +162,12 @@ def _side_by_side(prepared: Prepared, supply: Supply, peers: Mapping[str, Peer],
             ours = replace(ours, registry=registry.host)
             ours.start_from(prepared.base_store)
             costs["shipwheel"]["cold"].append(ours.build("cold"))
+            _changes(ours, ours.project, costs["shipwheel"])
         with Registry() as registry:
-            ours = replace(ours, registry=registry.host)
+            # Last: this store has what no user's has, bytecode without the layers that it was made for.
+            ours = replace(ours, project=fresh(prepared.project, ours.project), registry=registry.host)
             ours.start_from(prepared.base_store, "bytecode.sqlite3", "interpreters")
             costs["shipwheel"][CACHED].append(ours.build(CACHED))
-            _changes(ours, ours.project, costs["shipwheel"])
         written["shipwheel"] = ours.written
         for name, peer in peers.items():
             if number > 1 and name in ONCE:
