@@ -177,7 +177,7 @@ def test_warnings_of_what_may_be_over_are_not_repeated(
     monkeypatch.setenv("SHIPWHEEL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "project").mkdir()
     time.sleep(0.05)
-    first = repeat.FirstBuild(Terminal(StringIO()))
+    first = repeat.RepeatableBuild(Terminal(StringIO()))
     first.report(Warned("a mirror failed", lasting=lasting))
     first.keep(repeat.Outcome("shop:1", "sha256:0", "", 1, {}, ""), tmp_path / "project", did_nothing=did_nothing)
     assert bool(list(tmp_path.glob("cache/records/builds/*/*"))) == kept

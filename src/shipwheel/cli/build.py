@@ -11,7 +11,7 @@ import msgspec
 
 from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import project_options, request_from
-from shipwheel.cli.repeat import FirstBuild, Outcome
+from shipwheel.cli.repeat import Outcome, RepeatableBuild
 from shipwheel.cli.terminal import Terminal
 from shipwheel.cli.text import columns
 from shipwheel.errors import UsageError
@@ -144,19 +144,19 @@ def command(
             raise UsageError("--timeline and --all cannot be combined", hint="Record the build of one member: name its directory.")
         return build_all(path, parse_shard(shard or "1/1"), flags, build_one, _document, terminal)
     only_pushes = push and load is None and tried is None and timeline is None and not flags["upgrade_base"]
-    first = FirstBuild(terminal) if only_pushes else None
+    repeatable = RepeatableBuild(terminal) if only_pushes else None
     started = time.monotonic()
-    delivered, reference = build_one(path, flags, terminal.report if first is None else first.report)
+    delivered, reference = build_one(path, flags, terminal.report if repeatable is None else repeatable.report)
     seconds = time.monotonic() - started
     if not terminal.as_json:
         terminal.note("\n".join((*_table(delivered.built), _summary(delivered.built, seconds), *_next_steps(delivered))))
     terminal.result(lambda: _document(delivered, reference, seconds), [reference])
-    if first is not None and delivered.published is not None:
-        _keep(first, path, delivered, delivered.published)
+    if repeatable is not None and delivered.published is not None:
+        _keep(repeatable, path, delivered, delivered.published)
     return 0
 
 
-def _keep(first: FirstBuild, path: Path, delivered: "Delivered", published: "Published") -> None:
+def _keep(repeatable: RepeatableBuild, path: Path, delivered: "Delivered", published: "Published") -> None:
     """Keep the outcome for a build that finds everything done."""
     from msgspec.structs import replace
 
@@ -169,7 +169,7 @@ def _keep(first: FirstBuild, path: Path, delivered: "Delivered", published: "Pub
     reference = f"{_name(built)}@{built.index.digest}"
     table, images = "\n".join(_table(built)), len(built.platforms)
     outcome = Outcome(project.settings.tag, built.index.digest, table, images, _document(done, reference, 0.0), reference)
-    first.keep(outcome, path, did_nothing=not (published.traffic.uploaded or built.resolution.wrote_lock))
+    repeatable.keep(outcome, path, did_nothing=not (published.traffic.uploaded or built.resolution.wrote_lock))
 
 
 def _deliver(

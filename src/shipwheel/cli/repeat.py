@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shipwheel.cli.terminal import Terminal
     from shipwheel.events import Event
 
-__all__ = ["FirstBuild", "Outcome", "repeat_build"]
+__all__ = ["Outcome", "RepeatableBuild", "repeat_build"]
 
 _KIND = "builds"
 
@@ -57,7 +57,7 @@ class _Record(msgspec.Struct, frozen=True):
     as_json: bool
 
 
-class FirstBuild:
+class RepeatableBuild:
     """A build whose outcome may be kept. It takes the build's events, and passes them to the terminal."""
 
     def __init__(self, terminal: "Terminal") -> None:

@@ -91,7 +91,7 @@ class Clock:
             finally:
                 os.close(handle)
         except OSError:
-            pass
+            pass  # a full disk must not end the program
 
     def wrapped(self, find: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
         """Return importlib's function that imports a module, with its time written down."""
