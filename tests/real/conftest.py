@@ -30,12 +30,19 @@ def require(fixture: str) -> None:
         pytest.fail(problem, pytrace=False)
 
 
+def expect_nothing(target: RunTarget) -> None:
+    """Fail if the tests left anything in an engine: what one of them leaves, the next in line would be blamed for."""
+    left = target.left()
+    assert left == "", f"{target.name} still has:\n{left}"
+
+
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Dockerd]:
     """A docker daemon that stores images by itself."""
     require("docker")
     with Dockerd() as engine:
         yield engine
+        expect_nothing(docker_target(engine))
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +51,7 @@ def docker_containerd_store() -> Iterator[Dockerd]:
     require("docker")
     with Dockerd(containerd_store=True) as engine:
         yield engine
+        expect_nothing(docker_target(engine))
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +60,7 @@ def podman() -> Iterator[Podman]:
     require("podman")
     with Podman() as engine:
         yield engine
+        expect_nothing(podman_target(engine))
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +69,7 @@ def containerd() -> Iterator[Containerd]:
     require("containerd")
     with Containerd() as engine:
         yield engine
+        expect_nothing(containerd_target(engine))
 
 
 @pytest.fixture(scope="session")

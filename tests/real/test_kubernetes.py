@@ -53,7 +53,8 @@ def test_podman_plays_the_file_that_is_made_for_it(podman: Podman, fastapi: Exam
         for container in ("model-model", "web-web"):
             podman.sandbox.run(["podman", "healthcheck", "run", container])
     finally:
-        podman.sandbox.run(["podman", "kube", "down", str(folder / "pods.yaml")])
+        # A secret that is mounted is a volume, which stays without --force.
+        podman.sandbox.run(["podman", "kube", "down", "--force", str(folder / "pods.yaml")])
         podman.sandbox.run(["podman", "secret", "rm", "hello-secrets"])
     assert podman.sandbox.run(["podman", "ps", "-aq"]).stdout == ""
 
