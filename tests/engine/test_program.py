@@ -29,3 +29,10 @@ from shipwheel.engine.program import EngineFailure, ProgramResult
 )
 def test_recognizes_why_an_engine_failed(message: str, failure: EngineFailure) -> None:
     assert ProgramResult("docker", 1, "", message).failure is failure
+
+
+def test_a_message_that_announces_a_reason_comes_with_it() -> None:
+    message = "Error: pasta failed with exit code 1:\nFailed to open() /dev/net/tun: Permission denied\nFailed to set up tap device"
+    reason = ProgramResult("podman", 126, "", message).reason
+    assert reason == "Error: pasta failed with exit code 1: Failed to open() /dev/net/tun: Permission denied"
+    assert ProgramResult("podman", 1, "", "Error:\n").reason == "Error:"

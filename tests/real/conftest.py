@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command import ROOT, environment
-from support.engines import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, Sandbox, ensure_binfmt, missing
+from support.command import ROOT, TEST_CACHE, environment
+from support.engines import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, Sandbox, ensure_binfmt, missing, person_sandbox
 from support.examples import Example, build_example
-from support.run_target import RunTarget, bwrap_target, containerd_target, docker_target, podman_target
+from support.run_target import RunTarget, bwrap_target, containerd_target, docker_target, podman_target, rootless_target
 from support.tour import Tour
 
 HERE = Path(__file__).parent
@@ -61,6 +61,18 @@ def podman() -> Iterator[Podman]:
     with Podman() as engine:
         yield engine
         expect_nothing(podman_target(engine))
+
+
+@pytest.fixture(scope="session")
+def rootless() -> Iterator[RunTarget]:
+    """Podman as a person without rights has it."""
+    require("rootless")
+    TEST_CACHE.mkdir(parents=True, exist_ok=True)
+    sandbox = person_sandbox("rootless", (ROOT, TEST_CACHE))
+    target = rootless_target(sandbox)
+    yield target
+    expect_nothing(target)
+    sandbox.close()
 
 
 @pytest.fixture(scope="session")
@@ -153,6 +165,9 @@ def _target(request: pytest.FixtureRequest) -> RunTarget:
             return docker_target(request.getfixturevalue(request.param))
         case "podman":
             return podman_target(request.getfixturevalue("podman"))
+        case "rootless":
+            found: RunTarget = request.getfixturevalue("rootless")
+            return found
         case "containerd":
             return containerd_target(request.getfixturevalue("containerd"))
         case _:

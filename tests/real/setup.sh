@@ -4,7 +4,7 @@ set -eu
 
 packages=(
     aardvark-dns catatonit containerd crun curl docker-buildx docker-cli docker-compose docker-registry docker.io
-    golang-github-containers-common iproute2 iptables mount netavark podman procps qemu-user qemu-user-binfmt runc skopeo util-linux
+    golang-github-containers-common iproute2 iptables mount netavark passt podman procps qemu-user qemu-user-binfmt runc skopeo uidmap util-linux
     # A second registry and a second client, which Debian has as Go sources.
     golang-github-google-go-containerregistry-dev golang-go oras
     # For the base images; one of them compiles a CPython for musl.

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engines import wait_until
+from support.engines import PERSON, wait_until
 from support.examples import Example
 from support.run_target import RunTarget
 from support.running import answer, start
 
 URL = "http://127.0.0.1:8000/"
-UID = 100000
 GREETING = "Hello from an image"
+
+pytestmark = pytest.mark.parametrize("target", ["docker", "podman", "rootless", "containerd", "bwrap"], indirect=True)
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def project(target: RunTarget, fastapi: Example) -> Iterator[Path]:
 
 
 def owner(target: RunTarget) -> int:
-    return os.getuid() if target.name == "bwrap" else UID
+    return os.getuid() if target.name == "bwrap" else PERSON
 
 
 def owners(folder: Path) -> set[int]:

@@ -8,7 +8,7 @@ from shipwheel.testing import forks
 from support.command import TEST_CACHE
 from support.engines import Containerd, Dockerd, Podman, Sandbox
 
-__all__ = ["RunTarget", "bwrap_target", "containerd_target", "docker_target", "podman_target"]
+__all__ = ["RunTarget", "bwrap_target", "containerd_target", "docker_target", "podman_target", "rootless_target"]
 
 
 @dataclass
@@ -50,7 +50,16 @@ def docker_target(running: Dockerd) -> RunTarget:
 
 def podman_target(running: Podman) -> RunTarget:
     """Return podman."""
-    return RunTarget("podman", running.sandbox, (("podman", "ps", "-aq"), ("podman", "volume", "ls", "-qf", "dangling=true")))
+    return _podman(running.sandbox)
+
+
+def rootless_target(sandbox: Sandbox) -> RunTarget:
+    """Return the podman of a person without rights."""
+    return _podman(sandbox)
+
+
+def _podman(sandbox: Sandbox) -> RunTarget:
+    return RunTarget("podman", sandbox, (("podman", "ps", "-aq"), ("podman", "volume", "ls", "-qf", "dangling=true")))
 
 
 def containerd_target(running: Containerd) -> RunTarget:

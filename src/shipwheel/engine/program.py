@@ -66,9 +66,11 @@ class ProgramResult(msgspec.Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """Why it failed, on one line: the first line of its messages, or its status."""
-        lines = (line.strip() for text in (self.stderr, self.stdout) for line in text.splitlines())
-        line = next(filter(None, lines), f"{self.program} exited with status {self.status}")
+        """Why it failed, on one line: the first line of its messages with what a colon at its end announces, or its status."""
+        lines = filter(None, (line.strip() for text in (self.stderr, self.stdout) for line in text.splitlines()))
+        line = next(lines, f"{self.program} exited with status {self.status}")
+        if line.endswith(":"):
+            line = f"{line} {next(lines, '')}".rstrip()
         return line if len(line) <= _MAX_REASON else line[:_MAX_REASON] + "…"
 
     @property

@@ -7,6 +7,7 @@ from support.engines.container import HTTP_PROBE, NATIVE, PYTHON, STOPPED, UNPRI
 from support.engines.containerd import Containerd
 from support.engines.docker import Dockerd
 from support.engines.emulation import BINFMT, ensure_binfmt
+from support.engines.person import PERSON, person_sandbox
 from support.engines.podman import Podman
 from support.engines.registry import Registry
 from support.engines.requirements import SEARCH_PATH, missing
@@ -16,6 +17,7 @@ __all__ = [
     "BINFMT",
     "HTTP_PROBE",
     "NATIVE",
+    "PERSON",
     "PYTHON",
     "RUN",
     "SEARCH_PATH",
@@ -32,5 +34,6 @@ __all__ = [
     "Sandbox",
     "ensure_binfmt",
     "missing",
+    "person_sandbox",
     "wait_until",
 ]

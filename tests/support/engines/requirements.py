@@ -19,7 +19,9 @@ _PACKAGES = {
     "ip": "iproute2",
     "iptables": "iptables",
     "mount": "mount",
+    "newuidmap": "uidmap",
     "nsenter": "util-linux",
+    "pasta": "passt",
     "podman": "podman",
     "runc": "runc",
     "setpriv": "util-linux",
@@ -32,6 +34,7 @@ _SANDBOX = ("ip", "mount", "nsenter", "unshare")
 _PROGRAMS = {
     "docker": (*_SANDBOX, "containerd", "curl", "docker", "dockerd", "iptables", "runc", "skopeo"),
     "podman": (*_SANDBOX, "/usr/lib/podman/aardvark-dns", "crun", "curl", "iptables", "podman", "runc"),
+    "rootless": (*_SANDBOX, "/usr/lib/podman/aardvark-dns", "crun", "newuidmap", "pasta", "podman", "setpriv"),
     "containerd": (*_SANDBOX, "containerd", "ctr", "runc"),
     "registry": ("docker-registry", "setpriv"),
     "arm64": ("mount", "/usr/libexec/qemu-binfmt/aarch64-binfmt-P"),

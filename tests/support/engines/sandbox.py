@@ -52,8 +52,10 @@ class Sandbox:
         """Make the directory, whose path is short because socket paths must be, and start the first process."""
         self.root = Path(tempfile.mkdtemp(prefix=f"shipwheel-{RUN}-{name}-"))
         self.root.chmod(0o755)
+        self._uid = 0
         self.cgroup = self.root.name
         self.environment = {"PATH": SEARCH_PATH, "LANG": "C.UTF-8", "HOME": str(self.folder("home")), "TMPDIR": str(self.folder("tmp"))}
+        self._prefix: tuple[str, ...] = ()
         self._children: list[subprocess.Popen[str]] = []
         self._relays: dict[int, Relay] = {}
         self._holder, self._first = self._start_holder()
@@ -62,7 +64,16 @@ class Sandbox:
         """Return a directory below the sandbox's own; create it if it does not exist."""
         path = self.root.joinpath(*parts)
         path.mkdir(parents=True, exist_ok=True)
+        if self._uid:
+            os.chown(path, self._uid, self._uid)
         return path
+
+    def belongs_to(self, uid: int) -> None:
+        """Let all later commands run as an unprivileged user, who owns the directories of the sandbox."""
+        self._uid = uid
+        self._prefix = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+        for name in ("home", "tmp"):
+            self.folder(name)
 
     def _start_holder(self) -> tuple[subprocess.Popen[str], int]:
         """Start the processes that hold the namespaces. Return the outer one, and the number of the first process inside."""
@@ -86,7 +97,7 @@ class Sandbox:
     def inside(self, argv: Sequence[str]) -> list[str]:
         """Return the command that runs `argv` in the namespaces. The working directory is lost, so paths must be absolute."""
         enter = ["nsenter", f"--target={self._first}", "--mount", "--pid", "--net", "--cgroup", "--"]
-        return [*enter, "sh", "-c", 'echo 0 >/sys/fs/cgroup/init/cgroup.procs && exec "$@"', "sh", *argv]
+        return [*enter, "sh", "-c", 'echo 0 >/sys/fs/cgroup/init/cgroup.procs && exec "$@"', "sh", *self._prefix, *argv]
 
     def reach(self, host: str) -> None:
         """Make a server of this machine, 127.0.0.1:PORT, reachable in the sandbox under the same address."""
