@@ -61,9 +61,9 @@ class FakeWorkshop:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     now: tuple[str, ...] = ("gcc-14 14.2.0-19",)
 
-    def compilers(self) -> tuple[str, ...]:
+    def versions(self, names: Sequence[str]) -> tuple[str, ...]:
         assert self.now, "the archive is not to be asked"
-        return self.now
+        return tuple(sorted((*self.now, *(f"{name} 1.0" for name in names))))
 
     def root(self, names: Sequence[str]) -> SimpleNamespace:
         self.asked.append(tuple(names))
@@ -170,6 +170,18 @@ def test_a_wheel_is_not_taken_for_one_of_another_compiler(tmp_path: Path, runs: 
     workshop.now = ()
     assert compiled(workshop, store, compilers=old) == first, "the lock's is there: the archive is not asked"
     assert len(runs) == 2
+
+
+def test_a_wheel_is_not_taken_for_one_of_another_library(tmp_path: Path, runs: list[Any]) -> None:
+    store, workshop, names = Store(tmp_path), FakeWorkshop({}), ("libfar-dev",)
+    first = compiled(workshop, store, known=names)
+    assert first.compilers == ("gcc-14 14.2.0-19", "libfar-dev 1.0")
+    others = ("libother-dev 2.0", *first.compilers)
+    older = ("gcc-14 14.2.0-19", "libfar-dev 0.9")
+    assert compiled(workshop, store, known=names, compilers=older) == first, "what the archive no longer has is not compiled each time"
+    workshop.now = ()
+    assert compiled(workshop, store, known=names, compilers=others) == first, "packages of other builds in the lock do not matter"
+    assert len(runs) == 1
 
 
 def test_a_lock_starts_with_its_packages(tmp_path: Path, runs: list[Any]) -> None:

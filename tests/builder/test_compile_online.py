@@ -1,15 +1,16 @@
-"""A small extension module, compiled with the real archive's compilers for both platforms: the header that it misses is found."""
+"""Small extension modules, compiled with the real archive's compilers for this machine and another: what a build misses is found."""
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 from support.command import TEST_CACHE
 from support.programs import needs, needs_mirror
+from support.project_tree import written
 
-from shipwheel.builder.compile import SourceToCompile, compile_wheel
+from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.interpreter import suite_python
 from shipwheel.builder.workshop import Workshop
 from shipwheel.debian.downloads import fetch_packages
@@ -18,51 +19,89 @@ from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import silent
 from shipwheel.files.elf import MACHINES, read_elf
 from shipwheel.locking.target import Target
-from shipwheel.platform import Platform, host_platform
+from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.wheels.isolated_build import BuildOptions
 
-pytestmark = [pytest.mark.online, needs_mirror]
+pytestmark = [pytest.mark.online, needs_mirror, needs("bwrap")]
 
-SETUP = """
+IN_C = {
+    "setup.py": """
 from setuptools import Extension, setup
 setup(name="made", version="1.0", ext_modules=[Extension("made", ["made.c"], libraries=["yaml"])])
-"""
-CODE = """
+""",
+    "made.c": """
 #include <Python.h>
 #include <yaml.h>
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "made"};
 PyMODINIT_FUNC PyInit_made(void) { yaml_get_version_string(); return PyModule_Create(&module); }
-"""
+""",
+}
+IN_RUST = {
+    "pyproject.toml": """
+[build-system]
+requires = ["setuptools-rust"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "made"
+version = "1.0"
+[[tool.setuptools-rust.ext-modules]]
+target = "made"
+binding = "NoBinding"
+""",
+    "Cargo.toml": '[package]\nname = "made"\nversion = "1.0.0"\nedition = "2021"\n[lib]\ncrate-type = ["cdylib"]\n',
+    "Cargo.lock": 'version = 3\n[[package]]\nname = "made"\nversion = "1.0.0"\n',
+    "build.rs": 'fn main() { println!("cargo:rustc-env=MADE_ON=made on {}", std::env::consts::ARCH); }\n',
+    "src/lib.rs": """
+extern "C" { fn PyUnicode_FromString(text: *const u8) -> *mut u8; }
+#[no_mangle]
+pub extern "C" fn PyInit_made() -> *mut u8 { unsafe { PyUnicode_FromString(concat!(env!("MADE_ON"), "\\0").as_ptr()) } }
+""",
+}
 
 
-def write(directory: Path) -> str:
-    directory.mkdir()
-    (directory / "setup.py").write_text(SETUP)
-    (directory / "made.c").write_text(CODE)
-    return "."
-
-
-@needs("bwrap")
-@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
-def test_compiles_for_the_platform_with_what_it_misses(tmp_path: Path, architecture: str) -> None:
+def compile_files(files: Mapping[str, str], architecture: str, content: str) -> tuple[Compiled, bytes]:
+    """Compile a source twice, of which the second time takes the wheel of the first. Return it and its extension module."""
     store, suite, platform = Store(TEST_CACHE), suite_by_name("trixie"), Platform("linux", architecture)
     archive = ArchiveSession(None, store, silent)
 
     def fetch(packages: Sequence[DebianPackage]) -> None:
         fetch_packages([package for package in packages if not store.has(package.digest)], archive.choose_mirror(), store)
 
+    def write(directory: Path) -> str:
+        written(directory, dict(files))
+        return "."
+
     target = Target(platform, suite.full_python, suite.libc)
     workshop = Workshop(suite, host_platform(), target, suite_python("3.13", platform.multiarch), archive, fetch, store)
-    # Another content each time: the store may have the wheel of an earlier run.
-    source = SourceToCompile("made", "made 1.0", str(tmp_path), write)
+    source = SourceToCompile("made", "made 1.0", content, write)
     made = compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=None)
-    assert made.packages == ("libyaml-dev",)
+    assert compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=None) == made
     assert made.wheel.filename == f"made-1.0-cp313-cp313-linux_{platform.machine}.whl"
     with zipfile.ZipFile(io.BytesIO(store.read(made.wheel.digest))) as wheel:
-        name = next(name for name in wheel.namelist() if name.endswith(".so"))
-        found = read_elf(io.BytesIO(wheel.read(name)), name, "made")
+        return made, wheel.read(next(name for name in wheel.namelist() if name.endswith(".so")))
+
+
+def assert_module(module: bytes, architecture: str, library: str) -> None:
+    found = read_elf(io.BytesIO(module), "made.so", "made")
     assert found is not None
-    assert (found.machine, "libyaml-0.so.2" in found.needed) == (MACHINES[architecture], True)
-    assert compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=None) == made
+    assert (found.machine, library in found.needed) == (MACHINES[architecture], True)
+
+
+# The content is another one each time: the store may have the wheel of an earlier run.
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+def test_compiles_for_the_platform_with_what_it_misses(tmp_path: Path, architecture: str) -> None:
+    made, module = compile_files(IN_C, architecture, str(tmp_path))
+    assert made.packages == ("libyaml-dev",)
+    assert "libyaml-dev" in [label.split()[0] for label in made.compilers]
+    assert_module(module, architecture, "libyaml-0.so.2")
+
+
+def test_compiles_rust_for_another_machine_and_for_this_one(tmp_path: Path) -> None:
+    host = host_platform()
+    other = next(each for each in DEBIAN_ARCHITECTURES if each != host.architecture)
+    made, module = compile_files(IN_RUST, other, str(tmp_path))
+    assert {label.split()[0] for label in made.compilers} > set(made.packages) > {"rustc-web"}
+    assert_module(module, other, "libc.so.6")
+    assert f"made on {host.machine}".encode() in module, "its build script ran here"

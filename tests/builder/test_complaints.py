@@ -2,7 +2,7 @@
 
 import pytest
 
-from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, ran_foreign_program
+from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_newer_rust, ran_foreign_program
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,12 @@ def test_errors_come_before_the_last_lines_and_commands_are_left_out() -> None:
     lines = last_useful_lines(output)
     assert (lines[0], lines[-1]) == ("x.c:9: error: unknown type name 'y'", "the end")
     assert len(lines) < 30 and not any(line.startswith("gcc") for line in lines)
+
+
+def test_the_rust_that_a_crate_wants_is_an_explanation() -> None:
+    output = "error: rustc 1.96.0 is not supported by the following package:\n  made@1.0.0 requires rustc 1.199\n" + "running build\n" * 60
+    assert needs_newer_rust(output)
+    assert "  made@1.0.0 requires rustc 1.199" in last_useful_lines(output)
 
 
 def test_one_line_can_name_two_libraries() -> None:

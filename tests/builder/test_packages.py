@@ -51,20 +51,27 @@ def test_a_cross_builder_has_compilers_of_this_machine_and_libraries_of_the_targ
 
 
 def test_compilers_have_the_same_names_for_every_host_and_target() -> None:
-    found = {target: builder(target).compilers(builder(target).core()) for target in (AMD64, ARM64)}
+    found = {target: builder(target).versions(builder(target).core(), ()) for target in (AMD64, ARM64)}
     assert found[AMD64] == found[ARM64] and [label.split()[0] for label in found[AMD64]] == ["gcc-14", "libc6-dev"]
 
 
 @pytest.mark.parametrize("version", ["14.2.0-19", "14.2.0-19cross1", "14.2.0-19+b3", "14.2.0-19+b3cross1"])
 def test_a_compiler_that_was_built_again_is_the_same(version: str) -> None:
     package = DebianPackage("gcc-14-aarch64-linux-gnu", version, "amd64", "gcc.deb", Sha256("0" * 64), 1)
-    assert BuilderIndex.compilers([package]) == ("gcc-14 14.2.0-19",)
+    assert BuilderIndex.versions([package], ()) == ("gcc-14 14.2.0-19",)
 
 
 def test_an_update_of_a_compiler_is_another_one() -> None:
     versions = ("12.2.0-14", "12.2.0-14+deb12u1")
     packages = [DebianPackage("gcc-12", version, "amd64", "gcc.deb", Sha256("0" * 64), 1) for version in versions]
-    assert len({BuilderIndex.compilers([package]) for package in packages}) == 2
+    assert len({BuilderIndex.versions([package], ()) for package in packages}) == 2
+
+
+def test_the_packages_of_a_build_decide_with_the_compilers() -> None:
+    packages = [
+        DebianPackage(name, f"1.0-{name[-1]}", "amd64", "x.deb", Sha256("0" * 64), 1) for name in ("rustc-web", "libpq5", "libpq-dev")
+    ]
+    assert BuilderIndex.versions(packages, ("libpq-dev", "rustc-web")) == ("libpq-dev 1.0-v", "rustc-web 1.0-b")
 
 
 def test_programs_of_this_machine_are_unpacked_last() -> None:

@@ -33,6 +33,14 @@ def test_a_build_with_other_compilers_keeps_those_of_the_lock(tmp_path: Path) ->
     assert more.compilers == {"amd64": OLD, "arm64": NEW}
 
 
+def test_a_package_of_a_later_build_is_added(tmp_path: Path) -> None:
+    lock = LOCK.with_compiled({"far": ("libfar-dev",)}).with_compilers({"amd64": (*OLD, "libfar-dev 1.0-1")})
+    used = (*NEW, "libfar-dev 1.0-2", "rustc-web 1.96.0-1")
+    more = with_build_packages(lock, {"far": ("libfar-dev",), "rusty": ("rustc-web",)}, {"amd64": used}, request(tmp_path))
+    assert more.compilers == {"amd64": (*OLD, "libfar-dev 1.0-1", "rustc-web 1.96.0-1")}
+    assert more.compiled == {"far": ("libfar-dev",), "rusty": ("rustc-web",)}
+
+
 def test_a_lock_without_compilers_is_not_complete(tmp_path: Path) -> None:
     with pytest.raises(LockError, match="does not say what is compiled, and with what: far"):
         with_build_packages(LOCK.with_compiled({"far": ()}), {"far": ()}, {"amd64": NEW}, request(tmp_path, LockMode.LOCKED))

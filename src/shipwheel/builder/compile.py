@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from shipwheel.builder.build_run import BuildRun
 from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_newer_rust, needs_rust, ran_foreign_program
 from shipwheel.builder.crates import CrateFetch, CratesFailed
+from shipwheel.builder.packages import decides
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import INSIDE
 from shipwheel.builder.workshop import Workshop
@@ -21,6 +22,7 @@ from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import BOUNDS_HINT, OverBounds
 from shipwheel.locking.build_requirements import requirement_wanted
+from shipwheel.locking.pylock import name_in
 from shipwheel.store import Store
 from shipwheel.store_contents import BUILD_LOGS
 from shipwheel.versions import end_of_day
@@ -31,7 +33,7 @@ from shipwheel.wheels.rewrite import remove_local_urls
 
 __all__ = ["Compiled", "SourceToCompile", "compile_wheel"]
 
-_VERSION = "2"
+_VERSION = "3"
 """Part of every key: raise it whenever the same source gives another wheel."""
 _FOUND = "compiled-with"
 _MAX_ROUNDS = 30
@@ -59,7 +61,7 @@ class SourceToCompile(msgspec.Struct, frozen=True):
 
 
 class Compiled(msgspec.Struct, frozen=True):
-    """A wheel, the names of the Debian packages that its build needs, and the compilers with their versions."""
+    """A wheel, the names of the Debian packages that its build needs, and the compilers and packages with their versions."""
 
     wheel: BuiltWheel
     packages: tuple[str, ...]
@@ -109,8 +111,8 @@ def compile_wheel(
 ) -> Compiled:
     """Return the wheel of a source for the workshop's target; compile it if necessary.
 
-    `known` are the Debian packages that the lock has for it, None if it has none; `compilers` are those that the lock names. A wheel of
-    these is taken if there is one, also where the archive has others by now. Without `need_bytes`, a wheel that another machine built
+    `known` are the Debian packages that the lock has for it, None if it has none; `compilers` are the lock's versions. A wheel of these
+    is taken if there is one, also where the archive has others by now. Without `need_bytes`, a wheel that another machine built
     is good enough. With `kept`, it is compiled in any case, and what its build requires is collected there. Raise BuildError, and any error
     of a download.
     """
@@ -118,14 +120,14 @@ def compile_wheel(
     start = _key(source, workshop, options, packages, ())
     if (found := store.get_as(_FOUND, start, _Found)) is not None and known is None:
         packages = found.packages
-    for used in _candidates(compilers, workshop) if kept is None else ():
+    for used in _candidates(compilers, packages, workshop) if kept is None else ():
         built = find_built_wheel(_key(source, workshop, options, packages, used), store, need_bytes=need_bytes)
         if built is not None:
             return Compiled(built, _without(packages, options), used)
     name = f"{source.label} for {workshop.target.platform.architecture}"
     reporter(StageStarted(name, detail=True))
     wheel, recipe = _Compilation(source, workshop, options, store, reporter, kept).run(packages)
-    used = workshop.compilers()
+    used = workshop.versions(recipe.packages)
     wheel = msgspec.structs.replace(wheel, key=_key(source, workshop, options, recipe.packages, used))
     record_built_wheel(wheel, store)
     store.put(_FOUND, start, msgspec.json.encode(_Found(recipe.packages)))
@@ -134,11 +136,12 @@ def compile_wheel(
     return Compiled(wheel, _without(recipe.packages, options), used)
 
 
-def _candidates(locked: tuple[str, ...], workshop: Workshop) -> Iterator[tuple[str, ...]]:
-    """Yield the compilers of which a wheel is wanted. The archive is asked last: a build of what is there needs no network."""
-    if locked:
-        yield locked
-    yield workshop.compilers()
+def _candidates(locked: tuple[str, ...], packages: tuple[str, ...], workshop: Workshop) -> Iterator[tuple[str, ...]]:
+    """Yield the compilers and packages of which a wheel is wanted. The archive is asked last: a build of what is there needs no network."""
+    known = {name_in(label): label for label in locked}
+    if known and known.keys() >= {*packages}:
+        yield tuple(label for name, label in known.items() if decides(name, packages))
+    yield workshop.versions(packages)
 
 
 def _without(packages: tuple[str, ...], options: BuildOptions) -> tuple[str, ...]:

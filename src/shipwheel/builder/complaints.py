@@ -58,7 +58,7 @@ _FORMS = (
     (LackKind.PROGRAM, rf"Program '({_NAME})' not found|[Uu]nable to find (?:program )?'({_NAME}[_-]config)'"),
 )
 _PATTERNS = tuple((kind, lazy_pattern(form, re.MULTILINE)) for kind, form in _FORMS)
-_ERROR = lazy_pattern(r"(?i)\berror\b|\bfatal\b|not found|No such file|cannot find|undefined reference|unable to")
+_ERROR = lazy_pattern(r"(?i)\berror\b|\bfatal\b|not found|No such file|cannot find|undefined reference|unable to|requires rustc")
 _FOREIGN = lazy_pattern(r"cannot run C\S* compiled programs|Exec format error|binary or interpreter not executable")
 _RUST = lazy_pattern(r"\b(?:cargo|rustc|rustup|maturin)\b|\bRust compiler\b")
 _NEWER_RUST = lazy_pattern(

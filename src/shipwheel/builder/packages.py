@@ -1,6 +1,6 @@
 """The Debian packages of a builder: compilers for this machine that produce for the target, and the target's libraries and headers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +17,7 @@ from shipwheel.suites import Suite
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
 
-__all__ = ["BuilderIndex", "is_for_target"]
+__all__ = ["BuilderIndex", "decides", "is_for_target"]
 
 _TOOLS = (
     *("bash", "bzip2", "coreutils", "dash", "diffutils", "file", "findutils", "gawk", "grep", "gzip", "hostname", "libc-bin", "m4", "make"),
@@ -25,8 +25,9 @@ _TOOLS = (
 )
 """Programs that builds take for granted. Nothing is Essential in a root that is only unpacked. Suites have one or both of the last two."""
 
-_COMPILERS = lazy_pattern(r"(binutils|g(?:cc|\+\+)-\d+|libc6-dev)(?:-(?:aarch64|x86-64)-linux-gnu)?")
-"""The packages that decide what a source becomes."""
+_COMPILERS = lazy_pattern(r"(?:binutils|g(?:cc|\+\+)-\d+|libc6-dev)(?:-(?:aarch64|x86-64)-linux-gnu)?")
+"""The packages that decide what each source becomes."""
+_PARTS_OF_HOST = lazy_pattern(r"-(?:aarch64|x86-64)-linux-gnu$")
 _REBUILT = lazy_pattern(r"(?:\+b\d+|cross\d+|\+b\d+cross\d+)$")
 """The end of a version that was built again from the same source, for one architecture or as a cross compiler."""
 
@@ -68,9 +69,9 @@ class BuilderIndex(msgspec.Struct, frozen=True):
         return self._closed((*host, *_TOOLS, *(_SPLIT_STDLIB if python else ())), [name for name, on_target in needed if on_target])
 
     @staticmethod
-    def compilers(core: Iterable[DebianPackage]) -> tuple[str, ...]:
-        """Return the compilers and the C library of a core, "gcc-14 14.2.0-19", by the same names for each host and target."""
-        found = {match[1]: package.version for package in core if (match := _COMPILERS.fullmatch(package.name))}
+    def versions(packages: Iterable[DebianPackage], names: Collection[str]) -> tuple[str, ...]:
+        """Return the compilers, the C library and the packages of these names, "gcc-14 14.2.0-19": the same for each host and target."""
+        found = {_PARTS_OF_HOST.sub("", package.name): package.version for package in packages if decides(package.name, names)}
         return tuple(f"{name} {_REBUILT.sub('', version)}" for name, version in sorted(found.items()))
 
     @property
@@ -135,6 +136,11 @@ class BuilderIndex(msgspec.Struct, frozen=True):
 
     def _is_of_target(self, package: DebianPackage) -> bool:
         return self.is_cross and package.architecture == self.target.architecture
+
+
+def decides(name: str, build_packages: Collection[str]) -> bool:
+    """Return whether a package decides what a source becomes whose build needs these packages."""
+    return name in build_packages or _COMPILERS.fullmatch(name) is not None
 
 
 def is_for_target(name: str) -> bool:

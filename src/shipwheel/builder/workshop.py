@@ -1,7 +1,7 @@
 """The builder of one target: its root of Debian packages, made when a build needs it, and the search for what a build misses."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 import msgspec
@@ -76,10 +76,14 @@ class Workshop:
         architecture = self.target.platform.architecture
         return f" for {architecture}, on {self._host.architecture}" if self._host != self.target.platform else ""
 
-    def compilers(self) -> tuple[str, ...]:
-        """Return the compilers and the C library with their versions: "gcc-14 14.2.0-19". Raise any error of a download."""
+    def versions(self, names: Collection[str]) -> tuple[str, ...]:
+        """Return the compilers, the C library and these Debian packages with their versions: "gcc-14 14.2.0-19".
+
+        Raise any error of a download.
+        """
         with self._lock:
-            return BuilderIndex.compilers(self._packages(()).core)
+            packages = self._packages(names)
+            return BuilderIndex.versions((*packages.core, *packages.added), names)
 
     def rust(self) -> tuple[str, ...]:
         """Return the names of the packages with Rust; none if the suite has none. Raise any error of a download."""

@@ -28,7 +28,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "file_name", "read_lock"]
+__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "file_name", "name_in", "read_lock"]
 
 FORMAT = 2
 """The format of the [tool.shipwheel] table. It is part of the inputs' checksum, so a lock in another format is made again.
@@ -193,7 +193,7 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def compilers(self) -> dict[str, tuple[str, ...]]:
-        """The compilers and the C library that these were compiled with, by architecture: "gcc-14 14.2.0-19"."""
+        """The compilers and Debian packages that these were compiled with, by architecture, as labels: "gcc-14 14.2.0-19"."""
         return {architecture: tuple(labels) for architecture, labels in self._tool.get("compilers", {}).items()}
 
     @property
@@ -265,6 +265,11 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
             raise LockError(
                 f"the lock {self.path} cannot be written: {error.strerror or error}", hint="Make its directory writable."
             ) from error
+
+
+def name_in(label: str) -> str:
+    """Return the name of the package in a label of `Lock.compilers`."""
+    return label.partition(" ")[0]
 
 
 def read_lock(path: Path) -> Lock | None:

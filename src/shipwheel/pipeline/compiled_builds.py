@@ -15,6 +15,7 @@ from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
 from shipwheel.builder.workshop import BuilderPackages, Workshop
 from shipwheel.errors import BuildError, FetchError, ProjectWheelError
 from shipwheel.events import Reporter, Warned
+from shipwheel.locking.pylock import name_in
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.pipeline.alternatives import build_error_with_alternatives
 from shipwheel.pipeline.downloads import Downloads
@@ -38,8 +39,8 @@ class CompiledBuilds:
     """Compiles what cannot be built in pure Python. What it has grows with each call, from any thread.
 
     `wheels` maps (name, architecture) to a wheel, `ways` to words about how it was compiled, `build_packages` a name to the
-    Debian packages that its build needs, `compilers` an architecture to the compilers with their versions. The project's own wheel has the
-    name "" in the first two.
+    Debian packages that its build needs, `compilers` an architecture to the versions of compilers and packages. The project's own wheel
+    has the name "" in the first two.
     """
 
     def __init__(
@@ -134,14 +135,16 @@ class CompiledBuilds:
         return None
 
     def _note_compilers(self, label: str, architecture: str, used: tuple[str, ...]) -> None:
-        """Keep the compilers for the lock, and warn if it has others."""
-        locked = self._resolution.lock.compilers.get(architecture, used)
-        self.compilers[architecture] = used
-        if used != locked:
+        """Keep the compilers and packages for the lock, and warn if it has others."""
+        locked = {name_in(each): each for each in self._resolution.lock.compilers.get(architecture, ())}
+        self.compilers[architecture] = tuple(sorted({*self.compilers.get(architecture, ()), *used}))
+        others = [each for each in used if locked.get(name_in(each), each) != each]
+        if others:
             self._reporter(
                 Warned(
-                    f"{label} for {architecture} is compiled with {', '.join(used)}; the lock has {', '.join(locked)}",
-                    "The archive no longer has the lock's compilers, or others for this machine: --upgrade-base locks those that it has.",
+                    f"{label} for {architecture} is compiled with {', '.join(others)}; "
+                    f"the lock has {', '.join(locked[name_in(each)] for each in others)}",
+                    "The archive no longer has the lock's, or has others for this machine: --upgrade-base locks those that it has.",
                 )
             )
 

@@ -52,7 +52,7 @@ class LocalSources(msgspec.Struct, frozen=True):
     compiled: "Mapping[tuple[str, str], BuiltWheel]" = {}
     build_packages: Mapping[str, tuple[str, ...]] = {}
     compilers: Mapping[str, tuple[str, ...]] = {}
-    """The compilers with their versions, by architecture."""
+    """The compilers and Debian packages with their versions, by architecture."""
     ways: Mapping[tuple[str, str], str] = {}
     """Words about how each of `compiled` was made."""
 

@@ -1,6 +1,6 @@
 """Resolve a project: its lock, and each platform's base and Python packages. Nothing large is downloaded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.build_requirements import requirement_name, stated_requirements
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
-from shipwheel.locking.pylock import FORMAT, Lock, read_lock
+from shipwheel.locking.pylock import FORMAT, Lock, name_in, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.locking.target import Target
 from shipwheel.project.indexes import indexes_of
@@ -107,20 +107,27 @@ def with_compiled(lock: Lock, targets: Sequence[Target], request: Request) -> tu
 def with_build_packages(
     lock: Lock, build_packages: Mapping[str, tuple[str, ...]], compilers: Mapping[str, tuple[str, ...]], request: Request
 ) -> Lock:
-    """Return the lock with what was compiled, the Debian packages that this needed, and the compilers; the same lock if it has them.
+    """Return the lock with what was compiled, the Debian packages that this needed, and their versions; the same lock if it has them.
 
-    Another platform may need more, so that nothing is removed from a package's list. Locked compilers stay, like the base. Raise LockError
+    Another platform may need more, so that nothing is removed from a package's list. Locked versions stay, like the base. Raise LockError
     if the request forbids to change the lock.
     """
     named = {name: tuple(sorted({*lock.compiled.get(name, ()), *needed})) for name, needed in build_packages.items()}
-    if all(lock.compiled.get(name) == needed for name, needed in named.items()) and compilers.keys() <= lock.compilers.keys():
+    versions = {each: _added(lock.compilers.get(each, ()), labels) for each, labels in compilers.items()}
+    if named.items() <= lock.compiled.items() and versions.items() <= lock.compilers.items():
         return lock
     if request.lock_mode is not LockMode.UPDATE:
         raise LockError(
             f"{lock.path.name} does not say what is compiled, and with what: {', '.join(sorted(named))}",
             hint=f"The first build locks it: build without --{request.lock_mode.value}, and commit {lock.path.name}.",
         )
-    return lock.with_compiled({**lock.compiled, **named}).with_compilers({**compilers, **lock.compilers})
+    return lock.with_compiled({**lock.compiled, **named}).with_compilers({**lock.compilers, **versions})
+
+
+def _added(locked: Iterable[str], used: Iterable[str]) -> tuple[str, ...]:
+    """Return packages with their versions, "gcc-14 14.2.0-19": those of the lock, and others of which it has none."""
+    found = {name_in(label): label for label in (*used, *locked)}
+    return tuple(sorted(found.values()))
 
 
 def with_sources(request: Request, work: Callable[[Request], T]) -> T:
