@@ -129,3 +129,9 @@ def test_the_index_of_a_requirements_file_is_the_only_default(index: PackageInde
     source = f'[[tool.poetry.source]]\nname = "near"\nurl = "{index.simple}"\npriority = "primary"\n'
     (tmp_path / "pyproject.toml").write_text(f'[tool.poetry]\nname = "shop"\nversion = "1"\n{source}')
     assert [*files(locked(tmp_path, f"--index-url {index.simple}\nboth\n"))] == ["both"]
+
+
+@pytest.mark.parametrize("line", ["-e /nowhere/own", "own @ file:///nowhere/own"])
+def test_names_the_line_of_a_path_that_does_not_exist(tmp_path: Path, line: str) -> None:
+    with pytest.raises(LockError, match=r"^requirements\.txt, line 2: /nowhere/own does not exist$"):
+        locked(tmp_path, f"# one\n{line}\n")

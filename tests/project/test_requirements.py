@@ -141,3 +141,26 @@ def test_any_bytes_give_requirements_or_a_lock_error(tmp_path_factory: pytest.Te
         read_requirements((path,))
     except LockError as error:
         assert error.hint
+
+
+def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_from_the_index(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "requirements.txt",
+        "wsgiref==0.1.2\ndistribute==0.6.24\npkg-resources==0.0.0\nargparse==1.2.1\nenum34==1.1\n"
+        "certifi @ file:///croot/certifi_1671487769961/work/certifi\n"
+        "rich[jupyter] @ file:///C:/ci_311/rich_1/work ; python_version > '3'\n"
+        f"idna @ {tmp_path.as_uri()}/work\nown @ file:///home/me/own\n",
+    )
+    (tmp_path / "work").mkdir()
+    found = read_requirements((path,))
+    assert [line.text for line in found.lines] == [
+        "enum34==1.1",
+        "certifi",
+        'rich[jupyter] ; python_version > "3"',
+        f"idna @ {tmp_path.as_uri()}/work",
+        "own @ file:///home/me/own",
+    ]
+    assert found.notes[0] == "requirements.txt, line 1: wsgiref is in Python's standard library: it is left out."
+    assert found.notes[4].endswith("of another machine: certifi comes from the package index.")
+    assert len(found.notes) == 6

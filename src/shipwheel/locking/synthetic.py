@@ -260,6 +260,7 @@ class _Maker:
         assert requirement is not None  # noqa: S101 - the caller checked
         url = urlsplit(requirement.url or "")
         local = self._inputs.local_paths.get(Path(unquote(url.path))) if url.scheme == "file" else None
+        _require_existing(local, line)
         if local is not None and local.is_directory and (directory := self._buildable(local)) != Path(unquote(url.path)):
             self._dependencies.append(line.text.replace(requirement.url or "", directory.as_uri()))
         else:
@@ -272,8 +273,7 @@ class _Maker:
         if found is None or local is None:
             return False
         path = Path(found[1])
-        if not local.exists:
-            raise LockError(f"{line.place}: {path} does not exist", hint="Correct the path; it is relative to the file that holds it.")
+        _require_existing(local, line)
         if local.is_directory and local.is_static:
             name = local.name
         elif path.suffix == ".whl":
@@ -324,6 +324,13 @@ class _Maker:
         copied = self._stack.enter_context(private_copy(local.tree))
         self._copies[str(copied)] = str(local.tree)
         return copied / local.path.relative_to(local.tree)
+
+
+def _require_existing(local: LocalPath | None, line: Line) -> None:
+    """Raise LockError for a line that names a path that does not exist."""
+    if local is not None and not local.exists:
+        hint = "Correct the path; it is relative to the file that holds it. For a package of the index, write its name and version alone."
+        raise LockError(f"{line.place}: {local.path} does not exist", hint=hint)
 
 
 def _requirements_settings(settings: Mapping[str, Any], requirements: Requirements) -> dict[str, Any]:

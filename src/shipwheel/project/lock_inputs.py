@@ -107,6 +107,11 @@ class LockInputs(msgspec.Struct, frozen=True):
     texts: Mapping[str, bytes] = {}
     """The contents of the files that state requirements and of other tools' locks, by path relative to the project."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines of the requirements that are not taken as they are, a sentence each."""
+        return self.requirements.notes if self.requirements is not None else ()
+
 
 def _name_and_backend(files: UserFiles, root: Path) -> tuple[str, str]:
     tables = files.read_tables(root)

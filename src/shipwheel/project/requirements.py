@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +18,7 @@ import msgspec
 
 from shipwheel.errors import LockError
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.frozen_lines import elsewhere
 from shipwheel.project.git_history import repository_root
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import normalized
@@ -137,6 +138,8 @@ class Requirements(msgspec.Struct, frozen=True):
     only_binary: Mapping[str, str] = {}
     indexes: tuple[Mapping[str, Any], ...] = ()
     index_of: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
+    """Lines that are not taken as they are, a sentence each."""
 
     @property
     def origin(self) -> str:
@@ -201,9 +204,10 @@ class _Reader:
                 self._problems.append(error.message)
         if self._problems:
             raise LockError("\n".join(self._problems), hint="Correct these lines: one requirement a line, in pip's format.")
+        notes: list[str] = []
         return Requirements(
-            tuple(self._lines),
-            tuple(self._constraints),
+            tuple(_installable(self._lines, notes)),
+            tuple(_installable(self._constraints, notes)),
             self._files,
             self._index_url,
             tuple(self._extra_index_urls),
@@ -212,6 +216,7 @@ class _Reader:
             self._prereleases,
             self._no_binary,
             self._only_binary,
+            notes=tuple(notes),
         )
 
     def read(self, path: Path, *, constraint: bool) -> None:
@@ -282,6 +287,20 @@ class _Reader:
         allowed = tuple(value.lower() for kind, value in hashes if kind == "sha256")
         line = Line(_absolute(text, path.parent), path, number, allowed)
         (self._constraints if constraint else self._lines).append(line)
+
+
+def _installable(lines: Iterable[Line], notes: list[str]) -> Iterator[Line]:
+    """Yield the lines as another machine than that of `pip freeze` can install them, and note the others."""
+    for line in lines:
+        requirement = line.requirement
+        other = elsewhere(requirement) if requirement is not None else None
+        if other is None:
+            yield line
+            continue
+        instead, reason = other
+        notes.append(f"{line.place}: {reason}: {f'{instead} comes from the package index' if instead else 'it is left out'}.")
+        if instead:
+            yield Line(instead, line.path, line.number)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,41 @@
+"""Lines that `pip freeze` wrote and that only the machine it ran on could install.
+
+conda builds packages in directories that exist nowhere else, Debian's virtualenv shows a package of its own, and backports of what Python 3
+has itself cannot be built any more, or would never be imported: the standard library comes first on the import path.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.standard_library import standard_library
+from shipwheel.versions import normalized
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+__all__ = ["elsewhere"]
+
+_PART_OF_SETUPTOOLS = {"distribute": "an old name of setuptools", "pkg-resources": "a part of setuptools"}
+_BACKPORTED = standard_library("3.14")
+_OF_CONDA = lazy_pattern(r"/(ci(_\w+)?|croot|bld|conda-bld|feedstock_root|build_artifacts)/|/work(/|$)")
+"""Directories in which conda builds. A package from any other directory may be one that the index has a stranger's like of."""
+
+
+def elsewhere(requirement: "Requirement") -> tuple[str, str] | None:
+    """Return (what to install instead, why) for a requirement that no other machine can install; None for any other.
+
+    Nothing is installed in place of what comes with Python or setuptools.
+    """
+    name = normalized(requirement.name)
+    if (reason := _PART_OF_SETUPTOOLS.get(name)) is not None:
+        return "", f"{requirement.name} is {reason}"
+    if name.replace("-", "_") in _BACKPORTED:
+        return "", f"{requirement.name} is in Python's standard library"
+    path = unquote(urlsplit(requirement.url).path) if (requirement.url or "").startswith("file:") else ""
+    if not _OF_CONDA.search(path) or Path(path).exists():
+        return None
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    marker = f" ; {requirement.marker}" if requirement.marker else ""
+    return f"{requirement.name}{extras}{marker}", f"conda built it in {path} of another machine"
