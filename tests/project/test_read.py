@@ -283,6 +283,19 @@ def test_reads_entry_points_written_as_text_in_setup_py(tmp_path: Path) -> None:
     assert _detect(tmp_path, files).scripts == {"d": "d.cli:cli"}
 
 
+def test_files_that_setup_py_installs_as_programs_are_commands(tmp_path: Path) -> None:
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='d', packages=['d'], scripts=['bin/d', 'bin/d-setup.sh'])\n",
+        "d/__init__.py": "",
+        "bin/d": "#!/usr/bin/env python3\nimport d\n",
+        "bin/d-setup.sh": "#!/bin/sh\n",
+    }
+    project = _detect(tmp_path, files)
+    assert project.scripts == {"d": "bin/d"}
+    assert project.launch is not None
+    assert project.launch.command == ("d",)
+
+
 @pytest.mark.parametrize("text", [INLINE + "\n" + INLINE, "# /// script\n# a = \n# ///\n"])
 def test_rejects_malformed_inline_metadata(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.py").write_text(text)

@@ -42,7 +42,7 @@ class Metadata(msgspec.Struct, frozen=True):
     extras: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     dynamic: bool = False
     scripts: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """Console script -> module:function."""
+    """Console script -> module:function, or the path of the Python file that is installed under its own name."""
     package: bool = False
     """True if the project is built into a wheel."""
     backend: str = ""
@@ -235,6 +235,7 @@ def _setuptools(files: UserFiles, root: Path, tables: Mapping[str, Any]) -> Meta
     scripts = [*_lines(cfg.get("options.entry_points", {}).get("console_scripts", "")), *_strings(console)]
     version = call.get("version", about.get("version"))
     python = call.get("python_requires", options.get("python_requires"))
+    installed = dict(_script_files(files, root, call.get("scripts", _lines(options.get("scripts", "")))))
     modules = [*_strings(call.get("packages")), *_strings(call.get("py_modules")), *_lines(options.get("py_modules", ""))]
     return Metadata(
         origin="setup.py" if files.is_file(script) else "setup.cfg",
@@ -244,7 +245,7 @@ def _setuptools(files: UserFiles, root: Path, tables: Mapping[str, Any]) -> Meta
         dependencies=_strings(requires),
         extras={normalized(str(name)): _strings(wanted) for name, wanted in table_at(call, "extras_require").items()},
         dynamic=requires is _UNKNOWN or "**" in call or any(line.startswith("file:") for line in _strings(requires)),
-        scripts=_pairs({name.strip(): target.strip() for name, _, target in (line.partition("=") for line in scripts)}),
+        scripts={**installed, **_pairs({name.strip(): target.strip() for name, _, target in (line.partition("=") for line in scripts)})},
         package=True,
         backend="setuptools.build_meta",
         packages=tuple(dict.fromkeys(name.partition(".")[0] for name in modules)) or None,
@@ -252,6 +253,18 @@ def _setuptools(files: UserFiles, root: Path, tables: Mapping[str, Any]) -> Meta
     )
 
 
+def _script_files(files: UserFiles, root: Path, paths: object) -> Iterator[tuple[str, str]]:
+    """Yield (name, path) of files that are installed as programs: those in Python, since an image may have no shell."""
+    for path in _strings(paths):
+        try:
+            first = files.read_start(root / path, _MAX_SHEBANG).partition(b"\n")[0]
+        except OSError:
+            continue
+        if first.startswith(b"#!") and b"python" in first:
+            yield path.rpartition("/")[2], path
+
+
+_MAX_SHEBANG = 256
 _UNKNOWN = object()
 """A value that only running setup.py would tell."""
 

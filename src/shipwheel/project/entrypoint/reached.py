@@ -14,14 +14,14 @@ def entry_module(command: Sequence[str], directory: str, scripts: Mapping[str, s
     Args:
         command: The words.
         directory: The directory in the project that it starts in.
-        scripts: Console script -> module:function.
+        scripts: Console script -> module:function, or the path of a file.
         modules: Import name -> module.
     """
     if not command:
         return ""
-    if command[0] in scripts:
-        return scripts[command[0]].partition(":")[0]
     by_file = {module.file: name for name, module in modules.items()}
+    if (target := scripts.get(command[0])) is not None:
+        return by_file.get(target) or target.partition(":")[0]
     words = command[1:]
     if tuple(words[:1]) == ("-m",) and len(words) > 1:
         return next((name for name in (f"{words[1]}.__main__", words[1]) if name in modules), "")
