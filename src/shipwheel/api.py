@@ -30,7 +30,7 @@ def make_request(
     lock_mode: "LockMode | None" = None,
     **settings: object,
 ) -> "Request":
-    """Return a request for the project at `path`, a directory or a single-file script; for the one in it, if it requires nothing itself.
+    """Return a request for the project at `path`, a directory or a single-file script; for the one in it, if it is none itself.
 
     The keyword arguments are settings (`tag="hello:1"`, `platforms=["linux/arm64"]`); they override those of the project's own files.
     The store defaults to the one that the command line uses. `upgrade_base` takes the newest base instead of the locked one; `lock_mode`
@@ -47,7 +47,7 @@ def make_request(
 
     given, path = Path(path), project_directory(Path(path))
     if path != given:
-        what = f"{given.absolute()} requires nothing itself: the project in {path} is built"
+        what = f"{given.absolute()} is no application itself: the one in {path} is built"
         reporter(Warned(what, f"Name it: shipwheel build {path}.", lasting=True))
     merged = merge(find_settings(path.absolute()), settings)
     return Request(

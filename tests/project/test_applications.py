@@ -23,6 +23,7 @@ EMPTY_POETRY = '[tool.poetry]\nname = "all"\npackage-mode = false\n[tool.poetry.
         {"docs/requirements.txt": "sphinx\n", "release.py": "import subprocess\n"},
         {"pyproject.toml": EMPTY_POETRY, **LIBRARY},
         {"pyproject.toml": "[tool.ruff]\nline-length = 100\n"},
+        {"parse_log.py": "import git\n"},
     ],
 )
 def test_the_one_application_below_a_directory_is_meant(tmp_path: Path, around: dict[str, str]) -> None:
@@ -46,6 +47,36 @@ def test_the_one_application_below_a_directory_is_meant(tmp_path: Path, around: 
 )
 def test_a_directory_with_an_application_of_its_own_or_several_is_meant_itself(tmp_path: Path, own: dict[str, str]) -> None:
     root = written(tmp_path / "repository", {**APP, **own})
+    assert project_directory(root) == root
+
+
+WORKSPACE = '[project]\nname = "all"\nversion = "1"\ndependencies = []\n[tool.uv.workspace]\nmembers = ["libs/*", "apps/*"]\n'
+MEMBER = {
+    "apps/web/pyproject.toml": '[project]\nname = "web"\nversion = "1"\ndependencies = ["flask", "gunicorn"]\n',
+    "apps/web/app.py": APP["backend/app.py"],
+}
+TOOL = {
+    "apps/tool/pyproject.toml": '[project]\nname = "tool"\nversion = "1"\nscripts = {tool = "tool:main"}\n[build-system]\nrequires = []\n',
+    "apps/tool/tool.py": "def main(): pass\n",
+}
+
+
+@pytest.mark.parametrize("around", [{}, LIBRARY, TOOL, {"main.py": "print('Hello')\n"}])
+def test_the_one_server_of_a_workspace_is_meant(tmp_path: Path, around: dict[str, str]) -> None:
+    root = written(tmp_path / "repository", {"pyproject.toml": WORKSPACE, **MEMBER, **around})
+    assert project_directory(root) == root / "apps/web"
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"main.py": MEMBER["apps/web/app.py"]},
+        {name.replace("web", "other"): text for name, text in MEMBER.items()},
+        {"pyproject.toml": WORKSPACE.replace("[]", '["flask", "gunicorn"]', 1), "main.py": MEMBER["apps/web/app.py"]},
+    ],
+)
+def test_the_root_of_a_workspace_with_code_or_several_servers_is_meant_itself(tmp_path: Path, own: dict[str, str]) -> None:
+    root = written(tmp_path / "repository", {"pyproject.toml": WORKSPACE, **MEMBER, **own})
     assert project_directory(root) == root
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from shipwheel.errors import NoCommand, ProjectError, ShipwheelError, UsageError
 from shipwheel.project.entrypoint.scan import Scanner
+from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.nested_projects import is_project_directory, nested_projects
 from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.read import find_settings, read_project
 from shipwheel.project.workspace import is_project, read_workspace
 from shipwheel.settings import Settings
-from shipwheel.user_files import UserFiles
+from shipwheel.user_files import UserFiles, table_at
 
 __all__ = ["applications", "project_directory"]
 
@@ -46,29 +47,58 @@ def _has_command(path: Path) -> bool:
     return True
 
 
-def project_directory(path: Path) -> Path:
-    """Return the directory that is meant by `path`: that of the one application below it, if `path` itself requires nothing; else `path`.
+def _serves(path: Path) -> bool:
+    try:
+        launch = read_project(path).launch
+    except ShipwheelError:
+        return False
+    return launch is not None and bool(launch.ports)
 
-    A Dockerfile, settings and Python files in `path` that import packages are those of an application there.
+
+def project_directory(path: Path) -> Path:
+    """Return the directory that is meant by `path`: that of the one application below it, if `path` itself is none; else `path`.
+
+    A Dockerfile, settings and Python files in `path` that import packages are those of an application there. Of a workspace's members, the
+    one application is also the only one that is a server.
     """
     files = UserFiles()
     try:
-        if not path.is_dir() or any((path / name).is_file() for name in _DOCKERFILES) or is_project_directory(path, files):
+        if not path.is_dir() or any((path / name).is_file() for name in _DOCKERFILES):
             return path
+        if is_project_directory(path, files):
+            return _member(path, files)
         found = nested_projects(path, files)
-        if find_settings(path, files) != Settings() or _has_code(path, files, found):
+        if find_settings(path, files) != Settings() or _has_code(path, files, found, USUAL_FILES):
             return path
+        # Beside a server, other scripts are its tools.
+        suits = _serves if _has_code(path, files, found) else _has_command
     except (ProjectError, UsageError, OSError):
         # Reported when the project is read.
         return path
-    found = tuple(each for each in found if _has_command(each))
+    found = tuple(each for each in found if suits(each))
     return found[0] if len(found) == 1 else path
 
 
-def _has_code(root: Path, files: UserFiles, projects: Sequence[Path]) -> bool:
-    """Return whether a Python file in a directory itself imports what Python does not have, or one outside of the projects is a web app."""
+def _member(root: Path, files: UserFiles) -> Path:
+    """Return the member that is meant by the root of a uv workspace that has no command itself; the root where that is not clear."""
+    workspace = read_workspace(files, root)
+    if workspace.root != root.resolve() or not workspace.members:
+        return root
+    requires = bool(table_at(files.read_tables(root), "project").get("dependencies"))
+    if _has_command(root) if requires else _has_code(root, files, workspace.members):
+        return root
+    found = [path for path in workspace.members if _has_command(path)]
+    servers = found if len(found) == 1 else [path for path in found if _serves(path)]
+    return root / servers[0].relative_to(root.resolve()) if len(servers) == 1 else root
+
+
+def _has_code(root: Path, files: UserFiles, projects: Sequence[Path], names: Sequence[str] = ()) -> bool:
+    """Return whether a Python file in a directory itself imports what Python does not have, or one outside of the projects is a web app.
+
+    With `names`, only files of these names can import something.
+    """
     modules = Scanner(root, files=files).scan_modules()
-    own = tuple(module for module in modules if "/" not in module.file)
+    own = tuple(module for module in modules if "/" not in module.file and (not names or module.file in names))
     if outside_imports(root, own) or any("# /// script" in files.read_text(root / module.file) for module in own):
         return True
     return any(module.applications and not any((root / module.file).is_relative_to(each) for each in projects) for module in modules)
