@@ -175,6 +175,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.VARIABLE, rf"EnvNotSetError: .*{_QUOTE}({_NAME}){_QUOTE} not set|EnvError: .*{_QUOTE}({_NAME}){_QUOTE} not set"),
     (SignKind.VARIABLE, rf"Config {_QUOTE}({_NAME}){_QUOTE} is missing"),
     (SignKind.VARIABLE, r"The (SECRET_KEY) setting must not be empty"),
+    (SignKind.VARIABLE, rf"[Ee]ither {_QUOTE}({_NAME}){_QUOTE} or {_QUOTE}{_NAME}{_QUOTE} must be set"),
     (SignKind.COMPANION, r'connection to server at "(?P<host>[^"]++)"[^,]*+, port (?P<port>\d+) failed(?!: FATAL)'),
     (SignKind.COMPANION, r'connection to server on socket "(?P<host>/[^"]*/)\.s\.PGSQL\.(?P<port>\d+)" failed'),
     (SignKind.COMPANION, r"Can't connect to local (?:MySQL )?server through socket '(?P<host>[^']++)'"),

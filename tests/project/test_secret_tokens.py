@@ -58,6 +58,7 @@ def test_the_public_half_of_a_signed_url_is_no_secret() -> None:
     key = tokens()["AWS access key"]
     assert _found(f"https://files.example/a?X-Amz-Credential={key}%2F20240101") == []
     assert _found(f"https://files.example/a?AWSAccessKeyId={key}&Expires=1") == []
+    assert _found(f"'x-amz-credential': '{key}/20240101/eu-central-1/s3/aws4_request'") == []
 
 
 def test_an_example_of_what_a_key_becomes_is_no_secret() -> None:

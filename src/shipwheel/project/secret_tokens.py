@@ -32,7 +32,7 @@ class FoundToken(msgspec.Struct, frozen=True):
 
 _TOKENS = (
     # kind, texts of which one is in every such token, the form
-    ("an AWS access key", "AKIA ASIA", r"(?:AKIA|ASIA)[A-Z2-7]{16}(?![\"'`]?\s*[=-]>)"),
+    ("an AWS access key", "AKIA ASIA", r"(?:AKIA|ASIA)[A-Z2-7]{16}(?![\"'`]?\s*[=-]>)(?!/\d{8}/)"),
     ("a GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{36,251}"),
     ("a GitHub token", "github_pat_", r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"),
     ("a GitLab token", "glpat- gldt- glrt- glsoat- glcbt- glagent-", r"gl(?:pat|dt|rt|soat|cbt|agent)-[\w.-]{20,}"),
