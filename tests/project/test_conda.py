@@ -75,3 +75,78 @@ def test_versions_are_those_that_conda_takes(tmp_path: Path, version: str, speci
     found = read_conda(UserFiles(), tmp_path, ["numpy"])
     assert found is not None
     assert found.requirements == (f"numpy{specifier}",)
+
+
+PIXI = """
+[workspace]
+name = "Shop"
+channels = ["conda-forge"]
+platforms = ["linux-64"]
+
+[dependencies]
+python = ">=3.11,<3.12"
+flask = {version = "2.3.*", channel = "conda-forge"}
+zlib = "*"
+
+[target.linux-64.dependencies]
+numpy = "*"
+
+[target.osx-arm64.dependencies]
+requests = "*"
+
+[pypi-dependencies]
+shop = {path = ".", editable = true}
+gunicorn = "==21.2.0"
+rich = {version = "*", extras = ["jupyter"]}
+forked = {git = "https://example.org/forked.git", rev = "abc"}
+
+[feature.web.pypi-dependencies]
+httpx = "0.27"
+
+[feature.docs.dependencies]
+sphinx = "*"
+
+[environments]
+default = ["web"]
+docs = ["docs"]
+"""
+
+
+def test_the_default_environment_of_pixi_counts(tmp_path: Path) -> None:
+    (tmp_path / "pixi.toml").write_text(PIXI)
+    found = read_conda(UserFiles(), tmp_path, ["flask"])
+    assert found is not None
+    assert found.requirements == (
+        "flask==2.3.*",
+        "numpy",
+        "gunicorn==21.2.0",
+        "rich[jupyter]",
+        "forked @ git+https://example.org/forked.git@abc",
+        "httpx==0.27",
+    )
+    assert (found.name, found.python, found.left_out) == ("Shop", ">=3.11,<3.12", ("zlib",))
+
+
+def test_a_project_for_pixi_is_an_application(tmp_path: Path) -> None:
+    (tmp_path / "pixi.toml").write_text(PIXI)
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    project = read_project(tmp_path)
+    assert (project.name, project.python, project.kind) == ("shop", "3.11", "app")
+    assert "flask==2.3.*" in project.added and project.launch is not None
+
+
+def test_pixi_adds_to_the_metadata(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask>=3"]\n'
+        '[tool.pixi.dependencies]\npython = "3.11.*"\nflask = "*"\ngunicorn = "*"\nzlib = "*"\n'
+    )
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    project = read_project(tmp_path)
+    assert (project.python, project.settings.dependencies) == ("3.11", ("gunicorn",))
+
+
+def test_a_conda_environment_stands_in_for_a_setup_script_without_requirements(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").write_text("from setuptools import setup\nsetup(name='shop', version='1', py_modules=['app'])\n")
+    (tmp_path / "environment.yml").write_text(ENVIRONMENT)
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    assert "flask==2.3.*" in read_project(tmp_path).added

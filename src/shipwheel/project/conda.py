@@ -1,7 +1,7 @@
-"""Requirements from a conda environment file, for a project without any other list.
+"""Requirements from a conda environment file or a manifest of pixi.
 
-Its pip section has requirements of the package index. Of its conda packages, only those count that the code imports, or that are known to
-have the same name on the index: the others are libraries and tools, and the index may have strangers' packages of their names.
+What they take from the package index counts as it is. Of their conda packages, only those count that the code imports, or that are known
+to have the same name on the index: the others are libraries and tools, and the index may have strangers' packages of their names.
 """
 
 from collections.abc import Iterable
@@ -11,13 +11,14 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
+from shipwheel.project.pixi import PixiManifest, read_pixi
 from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import normalized
 
 __all__ = ["CONDA_FILES", "CondaEnvironment", "read_conda"]
 
-CONDA_FILES = ("environment.yml", "environment.yaml")
+CONDA_FILES = ("environment.yml", "environment.yaml", "env.yml", "env.yaml", "conda.yml", "conda.yaml")
 _MAX_BYTES = 1 << 20
 _MAX_NAMED = 8
 _SPEC = lazy_pattern(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)\s*(.*)")
@@ -34,11 +35,14 @@ _OF_PYTHON = frozenset({"python", "pip", "setuptools", "wheel"})
 
 
 class CondaEnvironment(msgspec.Struct, frozen=True):
-    """A conda environment file: the requirements (PEP 508) that come from it, and the conda packages that are left out."""
+    """A conda environment: the requirements (PEP 508) that come from it, and the conda packages that are left out."""
 
     file: str
     requirements: tuple[str, ...]
     left_out: tuple[str, ...]
+    name: str = ""
+    python: str = ""
+    """A version specifier (PEP 440); empty for any Python."""
 
     @property
     def note(self) -> str:
@@ -51,27 +55,40 @@ class CondaEnvironment(msgspec.Struct, frozen=True):
 def read_conda(files: UserFiles, root: Path, imports: Iterable[str]) -> CondaEnvironment | None:
     """Return a directory's conda environment; None without a file, or if nothing in it can come from the package index.
 
-    `imports` are dotted names that the code imports.
+    `imports` are dotted names that the code imports. Raise ProjectError for a manifest of pixi with a syntax error.
     """
+    listed = read_pixi(files, root) or _read_environment(files, root)
+    if listed is None:
+        return None
+    imported = {normalized(_package_of(each)) for each in imports}
+    requirements, left_out = list[str](), list[str]()
+    for name, version in listed.packages:
+        if name.lower() in _OF_PYTHON:
+            continue
+        package = normalized(_NAME_ON_INDEX.get(name.lower(), name))
+        if package in imported or package in COMMON_PACKAGES:
+            requirements.append(f"{package}{_specifier(version)}")
+        else:
+            left_out.append(name)
+    requirements += filter(None, map(_pip_line, listed.requirements))
+    if not requirements:
+        return None
+    python = _specifier(listed.python)
+    return CondaEnvironment(listed.file, tuple(dict.fromkeys(requirements)), tuple(left_out), listed.name, python)
+
+
+def _read_environment(files: UserFiles, root: Path) -> PixiManifest | None:
+    """Return an environment.yml as the like of pixi's manifest."""
     name = next((name for name in CONDA_FILES if files.is_file(root / name)), None)
     if name is None:
         return None
     try:
-        table = parse_yaml(files.read_start(root / name, _MAX_BYTES))
+        entries = yaml_list(parse_yaml(files.read_start(root / name, _MAX_BYTES)).get("dependencies"))
     except OSError:
         return None
-    imported = {normalized(_package_of(each)) for each in imports}
-    requirements, left_out = list[str](), list[str]()
-    for entry in yaml_list(table.get("dependencies")):
-        requirements += (line for each in yaml_list(yaml_table(entry).get("pip")) if (line := _pip_line(yaml_text(each))))
-        if (match := _SPEC.fullmatch(yaml_text(entry).strip())) is None or match[1].lower() in _OF_PYTHON:
-            continue
-        package = normalized(_NAME_ON_INDEX.get(match[1].lower(), match[1]))
-        if package in imported or package in COMMON_PACKAGES:
-            requirements.append(f"{package}{_specifier(match[2].strip())}")
-        else:
-            left_out.append(match[1])
-    return CondaEnvironment(name, tuple(dict.fromkeys(requirements)), tuple(left_out)) if requirements else None
+    found = [match for entry in entries if (match := _SPEC.fullmatch(yaml_text(entry).strip())) is not None]
+    lines = (yaml_text(each) for entry in entries for each in yaml_list(yaml_table(entry).get("pip")))
+    return PixiManifest(name, packages=tuple((match[1], match[2].strip()) for match in found), requirements=tuple(lines))
 
 
 def _package_of(dotted: str) -> str:

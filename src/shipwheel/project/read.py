@@ -1,7 +1,7 @@
 """Read a user's project from its directory or script, without running any of it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shipwheel.errors import NoRequirements, ProjectError
-from shipwheel.project.conda import CONDA_FILES, read_conda
+from shipwheel.project.conda import CONDA_FILES, CondaEnvironment, read_conda
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, find_launch
@@ -24,9 +24,10 @@ from shipwheel.project.old_names import old_names
 from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.pins import Pins, pins_beside
 from shipwheel.project.pipfile import read_pipfile
+from shipwheel.project.pixi import read_pixi
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import choose_python
-from shipwheel.project.requirements import read_requirements
+from shipwheel.project.requirements import Requirements, read_requirements
 from shipwheel.settings import Settings, load_settings, settings_from
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import minor_version, normalized
@@ -35,7 +36,7 @@ __all__ = ["find_settings", "read_project", "with_dependencies", "with_launch", 
 
 _LOOKED_FOR = (
     "pyproject.toml with [project] or [tool.poetry], setup.py, setup.cfg, requirements.txt, requirements/*.txt, Pipfile, "
-    "environment.yml, a script with inline metadata"
+    "environment.yml, pixi.toml, a script with inline metadata"
 )
 _REQUIREMENTS = (
     "requirements.txt",
@@ -219,8 +220,12 @@ class _Reader:
         packaged: frozenset[str] = frozenset(),
     ) -> Project:
         root, settings = self._root, with_deployed(self._settings, self._deployment, metadata)
-        last_change = old_last_commit(root, datetime.now(UTC).date())
         decides = listed is not None or script is not None or pipfile is not None
+        conda = None if decides else self._conda(metadata)
+        if conda is not None:
+            metadata = replace(metadata, requires_python=metadata.requires_python or tuple(filter(None, [conda.python])))
+            settings = replace(settings, dependencies=(*settings.dependencies, *_missing(conda.requirements, metadata.dependencies)))
+        last_change = old_last_commit(root, datetime.now(UTC).date())
         pins = Pins() if decides else pins_beside(self._files, root, self._requirements_files())
         inputs = read_lock_inputs(
             self._files,
@@ -232,17 +237,10 @@ class _Reader:
             name=metadata.name or "",
             lock=settings.lock or "",
         )
-        requirements = [*metadata.dependencies]
-        if inputs.requirements is not None:
-            requirements = [*(requirements if kind == "package" else ()), *(line.text for line in inputs.requirements.lines)]
-        for extra in settings.extras:
-            requirements += metadata.extras.get(normalized(extra), ())
-        for group in settings.groups:
-            requirements += read_group(metadata.tables, group)
-        outgrown = old_names(self._scanner.scan_modules(), requirements)
-        if inputs.other_lock is not None:
-            outgrown = tuple(each for each in outgrown if not each.package)
-        oldest = outgrown[0] if outgrown else None
+        requirements = _stated(metadata, settings, inputs.requirements, kind)
+        found = old_names(self._scanner.scan_modules(), requirements)
+        outgrown = tuple(each for each in found if inputs.other_lock is None or not each.package)
+        oldest = next(iter(outgrown), None)
         python = choose_python(self._files, root, settings, metadata, self._deployment.installs, last_change, oldest)
         name = normalized(settings.name or metadata.name or _plain_name(root.resolve().name))
         settings, notes = installs_beside(settings, self._deployment, name, requirements, python.version)
@@ -265,7 +263,7 @@ class _Reader:
             packaged=packaged,
             system_packages=self._deployment.installs.system.names,
             header_packages=self._deployment.installs.system.headers,
-            notes=(*([python.note] if python.note else ()), *notes, *self._deployment.installs.all_notes),
+            notes=(*filter(None, (python.note, conda.note if conda else "")), *inputs.notes, *notes, *self._deployment.installs.all_notes),
             files=self._files,
         )
 
@@ -291,12 +289,21 @@ class _Reader:
         if conda is not None:
             settings = replace(self._settings, dependencies=(*self._settings.dependencies, *conda.requirements))
             reader = _Reader(root, settings, self._files, self._deployment, self._scanner)
-            project = reader._project(Metadata(origin=conda.file), "app", listed=())
+            metadata = Metadata(conda.file, conda.name or None, requires_python=(conda.python,) if conda.python else ())
+            project = reader._project(metadata, "app", listed=())
             return replace(project, notes=(*project.notes, conda.note))
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
             raise ProjectError(message, hint=elsewhere or "Give the directory that holds one of these files.")
         propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
         raise NoRequirements(message, imports, hint=f"{propose} in a requirements.txt, which may be empty, and build again.")
+
+    def _conda(self, metadata: Metadata) -> CondaEnvironment | None:
+        """Return the conda environment of a project with metadata: pixi's manifest adds to it, any other stands in for what it lacks."""
+        counts = read_pixi(self._files, self._root) is not None or not (metadata.dependencies or metadata.dynamic)
+        return read_conda(self._files, self._root, self._imports()) if counts else None
+
+    def _imports(self) -> Iterator[str]:
+        yield from (name for name, _ in outside_imports(self._root, self._scanner.scan_modules()))
 
     def _has_inline(self, script: Path) -> bool:
         try:
@@ -309,8 +316,24 @@ class _Reader:
         return named or next(((self._root / name,) for name in _REQUIREMENTS if self._files.is_file(self._root / name)), ())
 
 
+def _stated(metadata: Metadata, settings: Settings, listed: Requirements | None, kind: Literal["package", "app"]) -> list[str]:
+    """Return the requirements of a project with those of its chosen extras and groups."""
+    found = [*metadata.dependencies] if listed is None or kind == "package" else []
+    found += (line.text for line in (listed.lines if listed is not None else ()))
+    for extra in settings.extras:
+        found += metadata.extras.get(normalized(extra), ())
+    for group in settings.groups:
+        found += read_group(metadata.tables, group)
+    return found
+
+
 def _names(requirements: Iterable[str]) -> frozenset[str]:
     return dependency_names((requirement.partition(";")[0] for requirement in requirements), "3.13")
+
+
+def _missing(requirements: Iterable[str], stated: Iterable[str]) -> tuple[str, ...]:
+    names = _names(stated)
+    return tuple(each for each in requirements if not _names([each]) <= names)
 
 
 def _elsewhere(root: Path, names: list[str]) -> str:
