@@ -13,6 +13,7 @@
     ├── BuildError                 7   a step of the build failed
     │   ├── ProjectWheelError      7   the project's own wheel cannot be built
     │   ├── UnbuildableSource      7   a package's source cannot be built, at least for the chosen Python
+    │   ├── NewerAtRunTime         7   a wheel was compiled for older packages than the lock has
     │   └── OptionalStepError      7   a step that no Dockerfile runs failed in the build
     ├── ProofError                 8   the image would not work on its platform
     │   ├── CoveredFiles           8   files that are copied would replace others of the image
@@ -43,6 +44,7 @@ __all__ = [
     "IntegrityError",
     "LockError",
     "MissingImports",
+    "NewerAtRunTime",
     "NoCommand",
     "NoRequirements",
     "NotInstalled",
@@ -160,6 +162,14 @@ class ProjectWheelError(BuildError):
 
 class UnbuildableSource(BuildError):
     """The source of a package cannot be built, which may be so for the chosen Python alone."""
+
+
+class NewerAtRunTime(BuildError):
+    """A wheel that was compiled does not load with packages of the lock, but with older ones, which satisfy `bounds`."""
+
+    def __init__(self, message: str, bounds: tuple[str, ...], *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.bounds = bounds
 
 
 class OptionalStepError(BuildError):

@@ -91,7 +91,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         outcome: Outcome = staticmethod(lambda _run: "")
 
         def __init__(self, place: Path, root: Path, *facts: Any) -> None:
-            self.place, self.requires, self.exclude_newer = place, facts[4], facts[6]
+            self.place, self.requires, self.exclude_newer, self.site_packages = place, facts[4], facts[6], place / "none"
             made.append(self)
 
         def build(self) -> Path:

@@ -128,6 +128,22 @@ def test_returns_a_current_lock_unchanged(index: PackageIndex, tmp_path: Path) -
     assert renewed(request, found) is found
 
 
+def test_a_lock_within_the_bounds_of_what_was_compiled_stays(index: PackageIndex, tmp_path: Path) -> None:
+    for version in ("1.26", "2.0"):
+        add(index, "numbers", version)
+    lock = renewed(listed(tmp_path, "numbers\n"), None)
+    assert (pins(lock), lock.exceeded(("numbers<2",)), lock.exceeded(("numbers<3", "other<1"))) == (
+        {"numbers": "2.0"},
+        ("numbers 2.0",),
+        (),
+    )
+    within = replace(listed(tmp_path, "numbers\n"), bounds=("numbers<2",))
+    older = renewed(within, lock)
+    assert pins(older) == {"numbers": "1.26"}
+    assert renewed(within, older) is older
+    assert renewed(listed(tmp_path, "numbers\n"), older) is older, "the bounds are no inputs"
+
+
 def test_names_the_inputs_that_changed(tmp_path: Path) -> None:
     before = input_parts(listed(tmp_path, "small\n"))
     assert before == {"Python": MINOR, "requirements.txt": before["requirements.txt"]}

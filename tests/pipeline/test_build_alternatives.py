@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shipwheel.errors import BuildError, OptionalStepError, UnbuildableSource
+from shipwheel.errors import BuildError, NewerAtRunTime, OptionalStepError, UnbuildableSource
 from shipwheel.events import Event, Warned, silent
 from shipwheel.locking.no_compatible_file import Alternatives, NoCompatibleFile
 from shipwheel.locking.pylock import Lock
@@ -111,3 +111,28 @@ def test_a_step_that_was_left_out_is_tried_by_the_next_build(monkeypatch: pytest
     witness = Witness()
     build.with_context(request, None, lambda *_: None)
     assert (witness.looks(str(project)) is None) == fails
+
+
+@pytest.mark.parametrize(("mode", "helps"), [(LockMode.UPDATE, True), (LockMode.UPDATE, False), (LockMode.LOCKED, True)])
+def test_a_wheel_that_was_compiled_for_older_packages_gets_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: LockMode, helps: bool
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    seen: list[Event] = []
+
+    def once(request: Request, _destination: object, _work: object) -> None:
+        asked.append(request.bounds)
+        if not (helps and request.bounds):
+            raise NewerAtRunTime("far is compiled for numpy<2, and the lock has numpy 2.4", ("numpy<2",), hint="")
+
+    monkeypatch.setattr(build, "_once", once)
+    request = Request(tmp_path, Settings(), Store(tmp_path / "store"), reporter=seen.append, lock_mode=mode)
+    if mode is LockMode.UPDATE and helps:
+        build.with_context(request, None, lambda *_: None)
+        assert [each.message for each in seen if isinstance(each, Warned)] == [
+            "far is compiled for numpy<2, and the lock has numpy 2.4: locked again with numpy<2"
+        ]
+    else:
+        with pytest.raises(NewerAtRunTime):
+            build.with_context(request, None, lambda *_: None)
+    assert asked == [(), ("numpy<2",)][: 1 if mode is LockMode.LOCKED else 2]

@@ -1,17 +1,25 @@
 """The compilers in a lock: recorded by the first build, kept like the base, and missed where the lock must not change."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from support.digests import ANY
 
-from shipwheel.errors import LockError
+from shipwheel.errors import LockError, NewerAtRunTime
+from shipwheel.events import silent
 from shipwheel.locking.pylock import Lock
+from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import with_build_packages
 from shipwheel.request import LockMode, Request
 from shipwheel.settings import Settings
 from shipwheel.store import Store
+from shipwheel.wheels.built_wheels import BuiltWheel
 
 OLD, NEW = ("gcc-14 14.2.0-19", "libc6-dev 2.41-11"), ("gcc-14 14.2.0-19", "libc6-dev 2.41-12")
+NEEDS = {"far": ("numbers<2",), "near": ("numbers<3", "other<1")}
 LOCK = Lock(Path("/project/pylock.toml"), {"lock-version": "1.0", "tool": {"shipwheel": {"base": {"amd64": {"suite": "trixie"}}}}})
 
 
@@ -44,3 +52,18 @@ def test_a_package_of_a_later_build_is_added(tmp_path: Path) -> None:
 def test_a_lock_without_compilers_is_not_complete(tmp_path: Path) -> None:
     with pytest.raises(LockError, match="does not say what is compiled, and with what: far"):
         with_build_packages(LOCK.with_compiled({"far": ()}), {"far": ()}, {"amd64": NEW}, request(tmp_path, LockMode.LOCKED))
+
+
+def test_a_wheel_for_older_packages_than_the_lock_has_is_refused(tmp_path: Path) -> None:
+    package = {
+        "name": "numbers",
+        "version": "2.0",
+        "wheels": [{"url": "https://files.invalid/numbers-2.0-py3-none-any.whl", "hashes": {"sha256": "ab" * 32}}],
+    }
+    resolution: Any = SimpleNamespace(lock=replace(LOCK, data={**LOCK.data, "created-by": "shipwheel", "packages": [package]}))
+    builds = LocalBuilds(resolution, SimpleNamespace(), Store(tmp_path), silent, 1)  # type: ignore[arg-type]
+    wheels = [BuiltWheel(f"{name}-1.0-cp313-cp313-linux_x86_64.whl", ANY, 1, bounds=bounds) for name, bounds in NEEDS.items()]
+    builds.check_bounds(wheels[1:])
+    with pytest.raises(NewerAtRunTime, match=r"far is compiled for numbers<2, and pylock.toml has numbers 2\.0") as error:
+        builds.check_bounds(wheels)
+    assert error.value.bounds == ("numbers<2",)

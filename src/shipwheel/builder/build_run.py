@@ -77,21 +77,22 @@ class BuildRun(msgspec.Struct, frozen=True):
         return run_in_sandbox(confined, stop=self.stop, bounds=self.bounds)
 
     @property
-    def _site_packages(self) -> Path:
+    def site_packages(self) -> Path:
+        """The directory of the build requirements."""
         return self.place / "venv" / "lib" / f"python{self.surroundings.python.minor}" / "site-packages"
 
     def _make_environment(self) -> None:
         """Make a virtual environment of the builder's Python, which this machine need not be able to start."""
         python, programs = self.surroundings.python, self.place / "venv" / "bin"
         programs.mkdir(parents=True)
-        self._site_packages.mkdir(parents=True)
+        self.site_packages.mkdir(parents=True)
         for name in ("python", "python3", f"python{python.minor}"):
             (programs / name).symlink_to(python.path)
         text = f"home = {python.home}\ninclude-system-site-packages = false\nversion = {python.minor}\n"
         (self.place / "venv" / "pyvenv.cfg").write_text(text)
         if text := self.surroundings.start_up():
-            (self._site_packages / "_shipwheel_target.py").write_text(text)
-            (self._site_packages / "_shipwheel_target.pth").write_text("import _shipwheel_target\n")
+            (self.site_packages / "_shipwheel_target.py").write_text(text)
+            (self.site_packages / "_shipwheel_target.pth").write_text("import _shipwheel_target\n")
 
     def _install(self, requirements: Iterable[str]) -> None:
         lines = checked_requirements(requirements)
@@ -108,9 +109,9 @@ class BuildRun(msgspec.Struct, frozen=True):
             minor, limit = self.surroundings.python.minor, self.exclude_newer
             wheels = self._kept_wheels(folder, listed, limits, platform)
             uv.install_for(
-                self._site_packages, listed, minor, platform, limit, constraints=limits, cwd=folder, stop=self.stop, wheels=wheels
+                self.site_packages, listed, minor, platform, limit, constraints=limits, cwd=folder, stop=self.stop, wheels=wheels
             )
-        rewrite_scripts(self._site_packages / "bin", f"{INSIDE}/venv/bin/python")
+        rewrite_scripts(self.site_packages / "bin", f"{INSIDE}/venv/bin/python")
 
     def _kept_wheels(self, folder: Path, listed: Path, limits: Path, platform: str) -> Path | None:
         """Return a directory with the kept wheels of a list of requirements, None if they are not kept."""

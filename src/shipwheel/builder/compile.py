@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.builder.binary_interface import run_time_bounds
 from shipwheel.builder.build_run import BuildRun
 from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_newer_rust, needs_rust, ran_foreign_program
 from shipwheel.builder.crates import CrateFetch, CratesFailed
@@ -243,6 +244,7 @@ class _Compilation(msgspec.Struct, frozen=True):
                 wheel = run.build()
                 check_product(wheel, workshop.target, self.source.label)
                 strip_product(wheel, run)
+                bounds = run_time_bounds(wheel, run.site_packages)
             except HookFailed as error:
                 raise _Failed(str(error), error.output) from None
             except CratesFailed as error:
@@ -260,7 +262,7 @@ class _Compilation(msgspec.Struct, frozen=True):
             left_out, unpackaged = self.source.finish(place / "source" / below, wheel)
             with self.store.writer() as blob:
                 blob.write(wheel.read_bytes())
-            return BuiltWheel(wheel.name, blob.digest, blob.size, left_out=left_out, unpackaged=unpackaged)
+            return BuiltWheel(wheel.name, blob.digest, blob.size, left_out=left_out, unpackaged=unpackaged, bounds=bounds)
 
     def _improved(self, recipe: _Recipe, failed: _Failed) -> _Recipe | None:
         """Return the recipe with what a failed attempt missed; None if nothing is found that it does not have."""

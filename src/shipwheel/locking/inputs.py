@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from shipwheel.locking.bounds import Bounds
-from shipwheel.locking.pylock import FORMAT
+from shipwheel.locking.pylock import FORMAT, Lock
 from shipwheel.project.indexes import Indexes
 from shipwheel.project.lock_inputs import LockInputs, OtherLock, relative_path
 from shipwheel.project.old_names import OldName
 from shipwheel.versions import end_of_day
 
-__all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest"]
+__all__ = ["LockRequest", "changed_parts", "input_parts", "inputs_digest", "is_current"]
 
 _SHORT_DIGEST = 12
 """Hex digits of a part's checksum: enough to see that it changed."""
@@ -31,7 +31,8 @@ class LockRequest(msgspec.Struct, frozen=True, eq=False):
     dependencies and dependency groups; `added` are requirements of the image's command. `accelerator` is the setting, empty if not set.
     `accelerator_index` and `indexes` say where files come from, which does not change what is locked. `build_network` names the packages
     whose builds may use the network, `build_bounds` are those of each program of a build. `replaced` maps names to requirements that take
-    their place. `old_names` are those of old versions that the code uses, which open requirements should bring.
+    their place. `old_names` are those of old versions that the code uses, which open requirements should bring. `bounds` are constraints
+    of what was compiled.
     """
 
     inputs: LockInputs
@@ -47,6 +48,7 @@ class LockRequest(msgspec.Struct, frozen=True, eq=False):
     replaced: Mapping[str, str] = msgspec.field(default_factory=dict)
     indexes: Indexes = msgspec.field(default_factory=Indexes)
     old_names: tuple[OldName, ...] = ()
+    bounds: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -67,6 +69,11 @@ class LockRequest(msgspec.Struct, frozen=True, eq=False):
     def other_lock(self) -> OtherLock | None:
         """Another tool's lock, which is honoured unless the user chose a day."""
         return None if self.as_of else self.inputs.other_lock
+
+
+def is_current(lock: Lock, request: LockRequest) -> bool:
+    """Return whether a lock was made from the request's inputs, and keeps its bounds."""
+    return lock.is_current(inputs_digest(request)) and not lock.exceeded(request.bounds)
 
 
 def inputs_digest(request: LockRequest) -> str:

@@ -12,7 +12,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, sile
 from shipwheel.locking.allowed_files import apply_hashes
 from shipwheel.locking.canonical_urls import canonical
 from shipwheel.locking.graph import read_graph
-from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest
+from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest, is_current
 from shipwheel.locking.other_locks import contents_of
 from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
 from shipwheel.locking.project_day import ProjectDay, day_of_code, day_of_commit, day_of_pins, moved_packages
@@ -42,7 +42,7 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     that changes only if the user asks for it.
     """
     upgrade = upgrade or Upgrade()
-    if found is not None and not upgrade and found.is_current(inputs_digest(request)):
+    if found is not None and not upgrade and is_current(found, request):
         return found
     main = read_lock(request.inputs.main_lock) if request.inputs.main_lock is not None else None
     preferred = preferred_packages(found, request.day, upgrade)

@@ -210,6 +210,20 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         """The exact parts of the base by architecture."""
         return dict(self._tool.get("base", {}))
 
+    def exceeded(self, bounds: Iterable[str]) -> tuple[str, ...]:
+        """Return the packages whose versions do not satisfy constraints, "numpy 2.4.1"; without constraints, nothing is parsed."""
+        if not bounds:
+            return ()
+        from packaging.requirements import Requirement
+
+        limits = [Requirement(text) for text in bounds]
+        return tuple(
+            f"{package.name} {package.version}"
+            for package in self.packages
+            for limit in limits
+            if limit.name == package.name and package.version and not limit.specifier.contains(package.version, prereleases=True)
+        )
+
     def is_current(self, inputs: str) -> bool:
         """Return whether it was made from inputs with this checksum."""
         return self.inputs == inputs

@@ -85,7 +85,8 @@ def resolve(
     given_up: set[str] = set()
     while True:
         try:
-            contents = _resolve(request, requirements, preferred, constraints, found, override=override, reporter=reporter)
+            bounds = (*constraints, *request.bounds)
+            contents = _resolve(request, requirements, preferred, bounds, found, override=override, reporter=reporter)
         except ResolutionError as error:
             more = missing_build_requirement(error.failure, request.inputs, found)
             if more is not None:

@@ -15,6 +15,7 @@ from shipwheel.errors import (
     CoveredFiles,
     DamagedBlob,
     LockError,
+    NewerAtRunTime,
     OptionalStepError,
     ProjectError,
     ProjectWheelError,
@@ -150,8 +151,8 @@ def with_context(request: Request, destination: Destination | None, work: Work[T
     """Return the result of `work` for the resolved request. Raises any ShipwheelError.
 
     `work` runs again if the project's wheel cannot be built but its directory can be taken, if what a Dockerfile copies would replace files
-    of the image, if a step fails that no Dockerfile runs, if an older Python may build a source that the chosen one does not, and if the
-    interpreter that compiles bytecode does not start.
+    of the image, if a step fails that no Dockerfile runs, if a wheel was compiled for older packages than the lock has, if an older Python
+    may build a source that the chosen one does not, and if the interpreter that compiles bytecode does not start.
     """
     while True:
         try:
@@ -162,6 +163,8 @@ def with_context(request: Request, destination: Destination | None, work: Work[T
             request = _without_copies(request, error)
         except OptionalStepError as error:
             request = _without_steps(request, error)
+        except NewerAtRunTime as error:
+            request = _within_bounds(request, error)
         except UnbuildableSource as error:
             return _with_older_python(request, destination, work, error)
 
@@ -240,6 +243,14 @@ def _without_steps(request: Request, error: OptionalStepError) -> Request:
     request.reporter(Warned(f"the image lacks what a step would make: {error.message}", error.hint))
     note_unknown()  # the step may work the next time, without a change of any file
     return replace(request, settings=replace(request.settings, steps=()))
+
+
+def _within_bounds(request: Request, error: NewerAtRunTime) -> Request:
+    """Return the request for a lock with the packages for which a wheel was compiled; raise `error` if that cannot help."""
+    if request.lock_mode is not LockMode.UPDATE or {*error.bounds} <= {*request.bounds}:
+        raise error
+    request.reporter(Warned(f"{error.message}: locked again with {', '.join(error.bounds)}"))
+    return replace(request, bounds=tuple(sorted({*request.bounds, *error.bounds})))
 
 
 def _with_older_python(request: Request, destination: Destination | None, work: Work[T], error: UnbuildableSource) -> T:

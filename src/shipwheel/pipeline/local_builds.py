@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shipwheel.build_settings import AssetSettings, BuildSettings
+from shipwheel.errors import NewerAtRunTime
 from shipwheel.events import Reporter, Warned, stage
 from shipwheel.locking.bounds import Bounds
 from shipwheel.pipeline.app_files import app_tree, copied_tree
@@ -175,6 +176,7 @@ class LocalBuilds:
             }
             own_job = pool.submit(self._with_index, partial(compiled.project, tree, own)) if is_package else None
             built, project_wheel = {name: job.result() for name, job in jobs.items()}, own_job.result() if own_job else None
+        self.check_bounds(compiled.wheels.values())
         found = LocalSources(
             {name: wheel for name, wheel in built.items() if wheel is not None},
             project_wheel,
@@ -186,6 +188,21 @@ class LocalBuilds:
         )
         self._report(found)
         return found
+
+    def check_bounds(self, wheels: "Iterable[BuiltWheel]") -> None:
+        """Raise NewerAtRunTime if wheels were compiled for older packages than the lock has."""
+        lock = self._resolution.lock
+        for_what = {bound: wheel.filename.partition("-")[0] for wheel in wheels for bound in wheel.bounds}
+        exceeded = {bound: newer for bound in sorted(for_what) if (newer := lock.exceeded((bound,)))}
+        if exceeded:
+            needs = (
+                f"{for_what[bound]} is compiled for {bound}, and {lock.path.name} has {', '.join(exceeded[bound])}" for bound in exceeded
+            )
+            raise NewerAtRunTime(
+                "; ".join(needs),
+                tuple(exceeded),
+                hint="Require versions that fit, or another version of what is compiled; a build without --locked and --frozen locks them.",
+            )
 
     def _options(self) -> "BuildOptions":
         from shipwheel.locking.build_requirements import stated_requirements

@@ -17,7 +17,7 @@ from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Reporter
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.build_requirements import requirement_name, stated_requirements
-from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest
+from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest, is_current
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import FORMAT, Lock, name_in, read_lock
 from shipwheel.locking.selection import Selection, select_all
@@ -145,7 +145,8 @@ def with_sources(request: Request, work: Callable[[Request], T]) -> T:
 
 def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock:
     """Return the lock if it is current, without importing the modules that make locks; else a new one."""
-    if before is not None and (request.lock_mode is LockMode.FROZEN or before.is_current(inputs_digest(wanted))):
+    wanted = replace(wanted, bounds=request.bounds)
+    if before is not None and (request.lock_mode is LockMode.FROZEN or is_current(before, wanted)):
         return before
     if request.lock_mode is not LockMode.UPDATE:
         name = wanted.inputs.lock_path.name

@@ -24,6 +24,8 @@ class BuiltWheel(msgspec.Struct, frozen=True):
     """Secrets among the files that the build backend put into it: the wheel is without them."""
     unpackaged: tuple[str, ...] = ()
     """Data files of the user's own packages that the build backend left out, by their paths in a wheel."""
+    bounds: tuple[str, ...] = ()
+    """Constraints for packages of the image by whose headers it was compiled: "numpy<2"."""
 
 
 def find_built_wheel(key: str, store: Store, *, need_bytes: bool) -> BuiltWheel | None:
