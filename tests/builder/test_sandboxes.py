@@ -1,6 +1,7 @@
 """The sandbox of a machine: which one is taken, what an engine is told, and that its files come back as they are and nowhere else."""
 
 import io
+import os
 import subprocess
 import tarfile
 import threading
@@ -14,6 +15,7 @@ from support.programs import needs
 
 from shipwheel.builder.engine_client import BuildContainer, EngineClient, create_words
 from shipwheel.builder.engine_files import add_tree, replace_content, tar_stream
+from shipwheel.builder.engine_leftovers import STEP_IMAGES, new_name, remove_leftovers
 from shipwheel.builder.engine_root import EngineRoot
 from shipwheel.builder.engine_sandbox import EngineSandbox, run_container
 from shipwheel.builder.sandbox_run import SandboxRun
@@ -110,11 +112,18 @@ def test_an_images_root_has_each_path_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("network", [False, True])
 def test_a_container_has_no_mounts_no_capabilities_and_only_its_variables(monkeypatch: pytest.MonkeyPatch, network: bool) -> None:
     monkeypatch.setenv("SECRET", "of the caller")
-    options = BuildContainer("image", ("npm", "ci"), (65532, 65532), "/build", {"PATH": "/usr/bin", "TOKEN": "hidden"}, network)
+    options = BuildContainer("own", "image", ("npm", "ci"), (65532, 65532), "/build", {"PATH": "/usr/bin", "TOKEN": "hidden"}, network)
     words, environment = create_words("docker", options)
     assert words[:2] == ["docker", "create"]
     assert words[-3:] == ["image", "npm", "ci"]
-    assert {"--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65532:65532", "--workdir=/build", "--pull=never"} <= {*words}
+    assert {
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--user=65532:65532",
+        "--workdir=/build",
+        "--pull=never",
+        "--name=own",
+    } <= {*words}
     assert ("--network=none" in words, "--network=host" in words) == (not network, network)
     assert [word for word in words if word.startswith(("--volume", "--mount", "-v", "--privileged", "--device"))] == []
     given = [words[number + 1] for number, word in enumerate(words) if word == "--env"]
@@ -126,7 +135,9 @@ def test_a_container_has_no_mounts_no_capabilities_and_only_its_variables(monkey
 
 def test_a_proxy_s_password_is_not_in_the_list_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy.example")
-    options = BuildContainer("image", ("npm", "ci"), (1, 1), "/", {"HTTPS_PROXY": "http://user:secret@proxy.example", "HOME": "/build"})
+    options = BuildContainer(
+        "own", "image", ("npm", "ci"), (1, 1), "/", {"HTTPS_PROXY": "http://user:secret@proxy.example", "HOME": "/build"}
+    )
     words, environment = create_words("docker", options)
     assert "secret" not in " ".join(words)
     assert environment["HTTPS_PROXY"].endswith("@proxy.example") and "HTTPS_PROXY" in words
@@ -136,6 +147,21 @@ def test_a_proxy_s_password_is_not_in_the_list_of_processes(monkeypatch: pytest.
 def test_an_engine_that_never_answers_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.builder.engine_sandbox._ANSWER_S", 0.05)
     assert EngineSandbox.connect(engine(tmp_path, "exec sleep 60").name) is None
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    own = new_name()
+    left = own.replace(f"-{os.getpid()}-", f"-{ended.pid}-")
+    others = (own, f"{'0' * 12}{left[12:]}", "shop-db-1")
+    listed = {"ps": (left, *others), "image": (f"localhost/{STEP_IMAGES}:{left}", f"{STEP_IMAGES}:{own}", f"{STEP_IMAGES}:latest")}
+    answers = "".join(f"[ $1 = {name} ] && echo {' '.join(texts)}\n" for name, texts in listed.items())
+    client = engine(tmp_path, f'echo "$*" >>{tmp_path}/asked\n{answers}exit 0')
+    remove_leftovers(client)
+    removed = [line for line in (tmp_path / "asked").read_text().splitlines() if " rm " in f" {line}"]
+    assert removed == [f"rm --force --volumes {left}", f"image rm --force localhost/{STEP_IMAGES}:{left}"]
+    remove_leftovers(engine(tmp_path, "exit 1"))
 
 
 def archive_of(folder: Path) -> io.BytesIO:

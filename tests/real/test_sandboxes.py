@@ -1,6 +1,9 @@
 """Builds in docker and podman, for machines where bubblewrap may make no namespaces: what they see, and that they make the same wheels."""
 
 import json
+import os
+import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +15,8 @@ from support.run_target import RunTarget, docker_target, podman_target
 from support.small_image import make_small_image
 
 from shipwheel.builder.compile import SourceToCompile, compile_wheel
-from shipwheel.builder.engine_client import EngineClient
+from shipwheel.builder.engine_client import BuildContainer, EngineClient
+from shipwheel.builder.engine_leftovers import STEP_IMAGES, new_name
 from shipwheel.builder.engine_sandbox import EngineSandbox
 from shipwheel.builder.interpreter import suite_python
 from shipwheel.builder.roots import in_sandbox
@@ -211,6 +215,19 @@ def test_a_program_is_stopped_when_it_fills_the_disk(engine: EngineSandbox, work
     with pytest.raises(OverBounds, match="of disk"):
         engine.run(run, stop=threading.Event(), bounds=Bounds(size=8 << 20))
     assert target.left() == ""
+
+
+@each_engine
+def test_a_killed_build_leaves_nothing_that_the_next_does_not_remove(engine: EngineSandbox, tmp_path: Path, target: RunTarget) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    name = new_name().replace(f"-{os.getpid()}-", f"-{killed.pid}-")
+    image = f"{STEP_IMAGES}:{name}"
+    engine.client.send(["import", "-", image], lambda stream: tarfile.open(fileobj=stream, mode="w|").close())
+    engine.client.create(BuildContainer(name, image, ("/sleep",), (1, 1), "/", {}))
+    assert EngineSandbox.connect(engine.name) is not None
+    assert target.left() == ""
+    assert target.sandbox.run([target.name, "image", "ls", "--quiet", STEP_IMAGES]).stdout == ""
 
 
 def test_an_engine_that_fails_is_named(engine: EngineSandbox) -> None:

@@ -11,21 +11,23 @@ import msgspec
 from shipwheel.container_variables import container_variables
 from shipwheel.errors import BuildError
 
-__all__ = ["BuildContainer", "EngineClient", "create_words"]
+__all__ = ["SANDBOX_LABEL", "BuildContainer", "EngineClient", "create_words"]
 
 _HINT = "Check that `{name} info` works, and has room for images. SHIPWHEEL_SANDBOX names another sandbox: bwrap, docker or podman."
-_LABEL = "io.shipwheel.sandbox"
+SANDBOX_LABEL = "io.shipwheel.sandbox"
+"""The label of containers that run a part of a build."""
 _HOST = "build"
 """The name of the host, which some builds write into what they make."""
 _MAX_PROCESSES = 4096
 
 
 class BuildContainer(msgspec.Struct, frozen=True):
-    """A container for one run: an image of the engine, a command, its environment, and what it may do.
+    """A container for one run: a new name, an image of the engine, a command, its environment, and what it may do.
 
     `user` are the numbers of a user and a group.
     """
 
+    name: str
     image: str
     command: Sequence[str]
     user: tuple[int, int]
@@ -41,7 +43,8 @@ def create_words(program: str, options: BuildContainer) -> tuple[list[str], dict
     """
     environment, variables = container_variables(options.variables)
     uid, gid = options.user
-    words = [program, "create", "--pull=never", f"--label={_LABEL}=1", f"--network={'host' if options.network else 'none'}"]
+    words = [program, "create", "--pull=never", f"--name={options.name}", f"--label={SANDBOX_LABEL}=1"]
+    words += [f"--network={'host' if options.network else 'none'}"]
     words += ["--cap-drop=ALL", "--security-opt=no-new-privileges", "--stop-timeout=0"]
     words += ["--log-driver=none", f"--user={uid}:{gid}", f"--workdir={options.directory}"]
     # podman has a limit of its own, and ends if the system lets it set none.

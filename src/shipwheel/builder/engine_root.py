@@ -5,13 +5,13 @@ The root becomes an image of the engine. Each program has a container of its own
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from shipwheel.builder.engine_client import BuildContainer, EngineClient
 from shipwheel.builder.engine_files import add_directory, add_tree, replace_content, tar_stream
+from shipwheel.builder.engine_leftovers import STEP_IMAGES, new_name
 from shipwheel.builder.engine_sandbox import check_not_stopped, run_container
 from shipwheel.builder.step_run import PROBED_PYTHON, ImageRoot, WrittenFile, written_files
 from shipwheel.files.entry import parents
@@ -81,11 +81,11 @@ class EngineRoot:
         shutil.rmtree(self._unpacked.place, ignore_errors=True)
 
     def _new_image(self) -> str:
-        self._images.append(f"shipwheel-steps:{uuid.uuid4().hex}")
+        self._images.append(f"{STEP_IMAGES}:{new_name()}")
         return self._images[-1]
 
     def _options(self, command: Sequence[str], env: Mapping[str, str], *, network: bool) -> BuildContainer:
-        return BuildContainer(self._images[-1], command, self._user, self._unpacked.directory, env, network)
+        return BuildContainer(new_name(), self._images[-1], command, self._user, self._unpacked.directory, env, network)
 
     def _write_root(self, stream: IO[bytes]) -> None:
         with tar_stream(stream) as archive:

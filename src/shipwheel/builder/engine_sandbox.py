@@ -15,6 +15,7 @@ from typing import IO
 
 from shipwheel.builder.engine_client import BuildContainer, EngineClient
 from shipwheel.builder.engine_files import add_directory, add_tree, read_archive, replace_content, tar_stream
+from shipwheel.builder.engine_leftovers import new_name, remove_leftovers
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.errors import BuildError
 from shipwheel.locking.bounds import Bounds, OverBounds
@@ -66,7 +67,10 @@ class EngineSandbox:
         except (BuildError, OSError):
             return None
         host = host_platform()
-        return cls(client) if system == "linux" and machine in (host.architecture, host.machine) else None
+        if system != "linux" or machine not in (host.architecture, host.machine):
+            return None
+        remove_leftovers(client)
+        return cls(client)
 
     def run(self, run: SandboxRun, *, stop: threading.Event, bounds: Bounds) -> Finished:
         """See `Sandbox.run`."""
@@ -83,7 +87,7 @@ class EngineSandbox:
         with self._lock:
             # The image has a container before another thread may prune it.
             image = self._image(run.root, stop)
-            container = client.create(BuildContainer(image, run.command, _BUILD, run.directory, run.variables, run.network))
+            container = client.create(BuildContainer(new_name(), image, run.command, _BUILD, run.directory, run.variables, run.network))
         try:
             client.send(["cp", "--archive=false", "-", f"{container}:/"], lambda stream: _write_binds(stream, run))
             finished = run_container(client, container, stop, bounds)
