@@ -30,6 +30,13 @@ class DeploymentFile(Enum):
     PLATFORM = "platform file"
     """fly.toml, render.yaml, app.yaml."""
     SYSTEMD = "systemd unit"
+    TASK = "task"
+    """A project manager runs it for a person, so that it is no promise that production does."""
+
+    @property
+    def is_firm(self) -> bool:
+        """True if what such a file declares is meant for production, so that what cannot run is worth a note."""
+        return self not in (DeploymentFile.SYSTEMD, DeploymentFile.TASK)
 
 
 class ProcessFiles(ScriptFiles, Protocol):

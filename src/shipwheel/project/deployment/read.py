@@ -21,6 +21,7 @@ from shipwheel.project.deployment.services import read_services
 from shipwheel.project.deployment.shell_words import UNKNOWN
 from shipwheel.project.deployment.stage import FIRST_PORT
 from shipwheel.project.deployment.systemd import read_units
+from shipwheel.project.deployment.tasks import read_tasks
 from shipwheel.project.deployment.translations import translation_step
 from shipwheel.user_files import UserFiles
 
@@ -82,7 +83,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     return Deployment(
         dockerfile,
         tuple(other.name for other in dockerfiles[1:]),
-        (*_procfile(root, files), *run.processes, *docker, *beside, *hosted, *read_units(root, files)),
+        (*_procfile(root, files), *run.processes, *docker, *beside, *hosted, *read_units(root, files), *read_tasks(root, files)),
         (
             *([dockerfile_settings(dockerfile)] if dockerfile is not None else []),
             *run.settings,

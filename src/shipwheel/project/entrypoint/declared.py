@@ -154,7 +154,7 @@ def unused_commands(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str
     notes: list[str] = []
     for kind in DeploymentFile:
         process = _main_process(scan.deployment.of_kind(kind))
-        if process is None or kind is DeploymentFile.SYSTEMD:
+        if process is None or not kind.is_firm:
             continue
         if process.place == launch.declared_at:
             break

@@ -26,7 +26,7 @@ def with_processes(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         declared = [process for process in scan.deployment.of_kind(kind) if process.name != _WEB]
         for process in declared[:_MAX_PROCESSES] if not found else ():
             words, reason = find_process(process, evidence, launch.directory)
-            if reason and kind is not DeploymentFile.SYSTEMD:
+            if reason and kind.is_firm:
                 notes.append(f"{process.place}: the process {process.name} cannot run in the image: {reason}.")
             elif not reason:
                 found[process.name] = words

@@ -1,0 +1,71 @@
+"""Tasks of project managers: which of them starts the app."""
+
+from pathlib import Path
+
+import pytest
+from support.project_tree import written
+
+from shipwheel.project.deployment.tasks import read_tasks
+from shipwheel.project.read import read_project
+from shipwheel.user_files import UserFiles
+
+SERVE = "uvicorn --factory shop.web:make"
+PROJECT = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["fastapi", "uvicorn"]\n'
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pixi.toml", f'[tasks]\ntest = "pytest"\nstart = "{SERVE}"\n'),
+        ("pixi.toml", f'[tasks]\nstart = {{cmd = "{SERVE}", depends-on = ["build"]}}\n'),
+        ("pyproject.toml", f'[tool.pixi.tasks]\nserve = "{SERVE}"\n'),
+        ("pyproject.toml", f'[tool.pdm.scripts]\nstart.cmd = "{SERVE}"\n'),
+        ("pyproject.toml", '[tool.pdm.scripts]\nstart.cmd = ["uvicorn", "--factory", "shop.web:make"]\n'),
+        ("pyproject.toml", f'[tool.hatch.envs.default.scripts]\nserve = "{SERVE} {{args}}"\n'),
+        ("pyproject.toml", f'[tool.poe.tasks]\nrun = "echo hello"\nstart = {{shell = "{SERVE}"}}\n'),
+        ("pyproject.toml", f'[tool.taskipy.tasks]\nrun = "{SERVE}"\n'),
+        ("hatch.toml", f'[envs.default.scripts]\nserve = ["{SERVE}"]\n'),
+        ("Pipfile", f'[scripts]\nweb = "{SERVE}"\n'),
+    ],
+)
+def test_the_task_that_starts_the_app_is_found(tmp_path: Path, file: str, text: str) -> None:
+    (process,) = read_tasks(written(tmp_path, {file: text}), UserFiles())
+    assert process.text.strip() == SERVE
+    assert process.file == file
+    assert "echo" not in text or process.line == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", '[tool.pdm.scripts]\ntest = "pytest"\nstart = {call = "shop.web:main"}\nall = {composite = ["test"]}\n'),
+        ("pyproject.toml", '[tool.hatch.envs.docs.scripts]\nserve = "mkdocs serve"\n'),
+        ("pixi.toml", "[tasks]\nstart = 3\n"),
+        ("pixi.toml", "[tasks\n"),
+    ],
+)
+def test_other_tasks_start_nothing(tmp_path: Path, file: str, text: str) -> None:
+    assert read_tasks(written(tmp_path, {file: text}), UserFiles()) == ()
+
+
+def test_a_task_starts_what_the_source_does_not_tell(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": PROJECT + '[tool.poe.tasks]\nstart = "python -m shop.tool --port 9000 --reload"\n',
+        "shop/tool.py": "import sys\n\n\ndef loop(): print(sys.argv)\n\n\nloop()\n",
+        "shop/__init__.py": "",
+    }
+    launch = read_project(written(tmp_path, files)).launch
+    assert launch is not None
+    assert launch.command == ("python", "-m", "shop.tool", "--port", "9000")
+    assert launch.declared_at == "pyproject.toml, line 6"
+
+
+def test_a_task_that_the_image_cannot_run_is_no_news(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": PROJECT + '[tool.poe.tasks]\nstart = "docker compose up"\n',
+        "main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+    }
+    launch = read_project(written(tmp_path, files)).launch
+    assert launch is not None
+    assert launch.command[0] == "uvicorn"
+    assert not any("docker compose" in note for note in launch.notes)
