@@ -155,6 +155,30 @@ def test_steps_run_where_the_command_starts(tmp_path: Path) -> None:
     assert (launch.directory, launch.before_start[-1]) == ("site", ("python", "manage.py", "migrate", "--noinput"))
 
 
+WSGI = "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n"
+
+
+@pytest.mark.parametrize(
+    ("wsgi", "expected"),
+    [
+        (WSGI, "shop.settings"),
+        ("import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', os.environ.get('MODE', 'x'))\n" + WSGI, None),
+        ("import shop.env\n" + WSGI, None),
+        ("def application(environ, start): return []\n", None),
+    ],
+    ids=["names none", "names computed ones", "imports what names them", "is not Django's own"],
+)
+def test_an_application_that_names_no_settings_gets_those_of_its_project(tmp_path: Path, wsgi: str, expected: str | None) -> None:
+    files = {
+        "manage.py": "import os\nfor name in ('DJANGO_SETTINGS_MODULE',):\n    os.environ.setdefault(name, 'shop.' + 'settings')\n",
+        "shop/__init__.py": "",
+        "shop/env.py": "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'shop.settings'\n",
+        "shop/settings.py": "WSGI_APPLICATION = 'shop.wsgi.application'\n",
+        "shop/wsgi.py": wsgi,
+    }
+    assert launched(tmp_path, files, "django gunicorn").env.get("DJANGO_SETTINGS_MODULE") == expected
+
+
 SETTINGS_MODULE = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', '{}')\n"
 TWO_SETTINGS = {
     "manage.py": SETTINGS_MODULE.format("config.settings.local"),

@@ -15,6 +15,7 @@ from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, launch_application
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import is_plain_path
+from shipwheel.project.entrypoint.reached import reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
@@ -86,14 +87,25 @@ def _development_settings(project: _DjangoProject, application: str) -> Iterator
 
 
 def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
-    """Return the launch whose manage.py has the settings of the application that is served, if its own are others: those for developing."""
+    """Return the launch with the settings of the application that is served: manage.py's own may be others, and its wsgi.py name none."""
     project = _read_project(modules)
     if project is None or _SETTINGS_MODULE in {**evidence.settings.env, **launch.env}:
         return launch
-    served = (project.modules.get(word.partition(":")[0]) for word in launch.command[1:])
-    settings = next((value for module in served if module is not None for value in _settings_of(module)), "")
+    served = [module for word in launch.command[1:] if (module := project.modules.get(word.partition(":")[0])) is not None]
+    settings = next((value for module in served for value in _settings_of(module)), "")
     others = settings in project.modules and settings not in _settings_of(project.manager)
+    if served and not settings and _names_no_settings(served[0], project, evidence):
+        candidates = (*_settings_of(project.manager), f"{served[0].top_level}.settings")
+        settings = next((name for name in candidates if name in project.modules), "")
+        others = bool(settings)
     return replace(launch, env={**launch.env, _SETTINGS_MODULE: settings}) if others else launch
+
+
+def _names_no_settings(served: Module, project: _DjangoProject, evidence: Evidence) -> bool:
+    """Return whether an application that Django makes says nothing about its settings, nor does what it imports."""
+    if not any(call.endswith((".get_wsgi_application", ".get_asgi_application")) for call in served.calls):
+        return False
+    return not any(_SETTINGS_MODULE in evidence.read_text(module.file) for module in reached_modules(served.name, project.modules))
 
 
 def _settings_of(module: Module) -> tuple[str, ...]:
