@@ -28,6 +28,7 @@
 Each has a message, a hint with the next step, and an exit code. Problems of one kind are collected and raised together.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -161,7 +162,14 @@ class ProjectWheelError(BuildError):
 
 
 class UnbuildableSource(BuildError):
-    """The source of a package cannot be built, which may be so for the chosen Python alone."""
+    """The source of a package cannot be built, which may be so for the chosen Python alone.
+
+    `replacements` are the entries of the setting `replace` that would do without it: package -> a requirement that has files.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", replacements: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.replacements = dict(replacements or {})
 
 
 class NewerAtRunTime(BuildError):

@@ -27,6 +27,11 @@ def test_an_override_of_the_other_goes() -> None:
     assert with_replaced(pinned, {"uWSGI": "pyuwsgi"}).settings["override-dependencies"] == ["flask==3.0", "uwsgi ; python_version < '0'"]
 
 
+def test_another_version_of_the_same_package_overrules_what_is_required() -> None:
+    found = with_replaced(PROJECT, {"uwsgi": "uwsgi==2.0.31"})
+    assert found.settings == {"override-dependencies": ["uwsgi==2.0.31"]}
+
+
 def test_nothing_is_replaced_by_default() -> None:
     assert with_replaced(PROJECT, {}) is PROJECT
 

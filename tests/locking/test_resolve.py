@@ -349,6 +349,8 @@ def test_takes_the_versions_of_uv_lock(tmp_path: Path) -> None:
     assert (tmp_path / "uv.lock").read_bytes() == kept
     added = make_lock(lock_request(tmp_path, MINOR, added=("tool",)))
     assert (pins(added)["small"], pins(added)["tool"]) == ("1.0", "1.0")
+    replaced = make_lock(lock_request(tmp_path, MINOR, replaced={"Small": "small==2.0"}))
+    assert pins(replaced)["small"] == "2.0"
     assert pins(make_lock(lock_request(tmp_path, MINOR, as_of="2024-01-01")))["small"] == "2.0"
     project(tmp_path, text.format(">=2"))
     seen: list[Event] = []

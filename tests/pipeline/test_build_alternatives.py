@@ -28,7 +28,9 @@ def file(name: str) -> dict[str, Any]:
     return {"url": f"https://files.invalid/{name}", "size": 7, "hashes": {"sha256": "CD" * 32}}
 
 
-def explained(monkeypatch: pytest.MonkeyPatch, found: Alternatives, *tags: str, **source: Any) -> tuple[BuildError, list[NoCompatibleFile]]:
+def explained(
+    monkeypatch: pytest.MonkeyPatch, found: Alternatives, *tags: str, failed: BuildError = FAILED, **source: Any
+) -> tuple[BuildError, list[NoCompatibleFile]]:
     asked: list[NoCompatibleFile] = []
 
     def answer(error: NoCompatibleFile, _project: object, _reporter: object) -> NoCompatibleFile:
@@ -43,7 +45,7 @@ def explained(monkeypatch: pytest.MonkeyPatch, found: Alternatives, *tags: str, 
     resolution: Any = SimpleNamespace(
         lock=Lock(Path("/project/pylock.toml"), data), platforms=[SimpleNamespace(target=target) for target in TARGETS], project=None
     )
-    return build_error_with_alternatives(FAILED, "far", resolution, silent), asked
+    return build_error_with_alternatives(failed, "far", resolution, silent), asked
 
 
 def test_what_serves_all_platforms_is_asked_for_even_if_one_has_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +57,22 @@ def test_what_serves_all_platforms_is_asked_for_even_if_one_has_a_wheel(monkeypa
         "  nearest versions with files: 0.9 (older)",
     ]
     assert error.hint == "See its output. Or choose far 0.9."
+
+
+@pytest.mark.parametrize(
+    ("found", "replacements"),
+    [
+        (Alternatives(known=True, older="0.9", newer="1.1", sibling="far-binary 1.1"), {"far": "far==1.1"}),
+        (Alternatives(known=True, sibling="far-binary 1.1"), {"far": "far-binary==1.1"}),
+        (Alternatives(), {}),
+    ],
+)
+def test_a_source_that_cannot_be_built_names_what_to_take(
+    monkeypatch: pytest.MonkeyPatch, found: Alternatives, replacements: dict[str, str]
+) -> None:
+    error, _ = explained(monkeypatch, found, failed=UnbuildableSource("far 1.0 cannot be compiled"))
+    assert isinstance(error, UnbuildableSource)
+    assert error.replacements == replacements
 
 
 def test_a_package_with_wheels_for_windows_alone_may_get_a_marker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from support.advice import FakeAdvisor
 
 from shipwheel.build_settings import AssetSettings
-from shipwheel.errors import LockError, MissingImports, NoRequirements
+from shipwheel.errors import LockError, MissingImports, NoRequirements, UnbuildableSource
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings
 from shipwheel.trial.finding import Setting
@@ -338,3 +338,26 @@ def test_a_driver_that_a_made_up_value_asks_for_is_no_setting() -> None:
     found = improve(project, Settings(), project.lines.append)
     assert (found.changes, found.variables) == ((), ("DATABASE_URL",))
     assert "DATABASE_URL" in found.trial.headline
+
+
+def test_a_source_that_cannot_be_built_is_replaced_by_what_has_files() -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        if not settings.replace:
+            raise UnbuildableSource("far 1.0 cannot be compiled:\n  its output", replacements={"far": "far==1.1"})
+        return SERVES
+
+    project = Project(run)
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good
+    assert [change.setting for change in found.changes] == [Setting("replace", {"far": "far==1.1"})]
+    assert found.changes[0].reason == "far 1.0 cannot be compiled"
+
+
+@pytest.mark.parametrize("replacements", [{}, {"far": "far==1.1"}])
+def test_a_source_that_nothing_replaces_is_the_error(replacements: dict[str, str]) -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        raise UnbuildableSource("far cannot be compiled", replacements=replacements)
+
+    project = Project(run)
+    with pytest.raises(UnbuildableSource, match="far cannot be compiled"):
+        improve(project, Settings(), project.lines.append)

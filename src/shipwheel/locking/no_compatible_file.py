@@ -137,6 +137,12 @@ class Alternatives(msgspec.Struct, frozen=True):
             *([replacement_setting(name, self.sibling)] if self.sibling else []),
         )
 
+    def replacements(self, name: str) -> dict[str, str]:
+        """Return the setting `replace` that takes the nearest version, or else a sibling, in place of that of a package; empty for none."""
+        version = self.newer or self.older
+        instead = f"{name}=={version}" if version else self.sibling.replace(" ", "==")
+        return {name: instead} if instead else {}
+
 
 def replacement_setting(name: str, sibling: str) -> str:
     """Return the setting that takes a sibling ("psycopg2-binary 2.9.10") in place of a package."""

@@ -1,7 +1,7 @@
 """Locks of other tools as the source of a lock: their versions stay, and what they lack comes from the package index."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from shipwheel.locking.project_day import day_of_lock
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
 from shipwheel.project.lock_inputs import OtherLock
+from shipwheel.versions import normalized
 
 __all__ = ["contents_of"]
 
@@ -26,8 +27,8 @@ __all__ = ["contents_of"]
 def contents_of(other: OtherLock, request: LockRequest, preferred: Packages, reporter: Reporter) -> LockContents:
     """Return the contents for a lock with the versions of another tool's lock. Raises LockError."""
     name = other.path.name
-    if name in ("pylock.toml", "uv.lock") and request.added:
-        pins = _pins(_from_uv_lock(other, request, reporter).pylock if name == "uv.lock" else _read_pylock(other))
+    if name in ("pylock.toml", "uv.lock") and (request.added or request.replaced):
+        pins = _pins(_from_uv_lock(other, request, reporter).pylock if name == "uv.lock" else _read_pylock(other), request.replaced)
         return resolve(request, declared_requirements(request), preferred=preferred, constraints=pins, reporter=reporter)
     if name == "pylock.toml":
         return LockContents(add_missing_files(_read_pylock(other), request, reporter), {}, name)
@@ -38,11 +39,6 @@ def contents_of(other: OtherLock, request: LockRequest, preferred: Packages, rep
 
 def _from_uv_lock(other: OtherLock, request: LockRequest, reporter: Reporter) -> LockContents:
     """Take the versions of the user's own uv.lock; where the project changed after it, those that still satisfy."""
-    if request.replaced:
-        raise LockError(
-            f"{other.path} is taken as it is, so nothing in it is replaced by others",
-            hint="Replace it in pyproject.toml and run `uv lock`, or give a day (--as-of) to resolve without it.",
-        )
     outdated = uv.lock_is_outdated(request.root, request.python)
     chosen = [*(f"--extra={name}" for name in request.extras), *(f"--group={name}" for name in request.groups)]
     try:
@@ -87,13 +83,14 @@ def _from_tool_lock(other: OtherLock, request: LockRequest, preferred: Packages,
     return replace(contents, pylock={**contents.pylock, "packages": packages}, roots=roots, exact_roots=bool(lock.locations), hashes={})
 
 
-def _pins(pylock: Mapping[str, Any]) -> list[str]:
-    """Return the versions in a lock as constraints."""
+def _pins(pylock: Mapping[str, Any], replaced: Iterable[str]) -> list[str]:
+    """Return the versions in a lock as constraints, but for packages that others replace."""
+    names = set(map(normalized, replaced))
     versions: dict[str, set[str]] = {}
     for package in pylock.get("packages", []):
         if "version" in package and ("wheels" in package or "sdist" in package):
             versions.setdefault(package["name"], set()).add(package["version"])
-    return [f"{name}=={found.pop()}" for name, found in sorted(versions.items()) if len(found) == 1]
+    return [f"{name}=={found.pop()}" for name, found in sorted(versions.items()) if len(found) == 1 and name not in names]
 
 
 def _read_pylock(other: OtherLock) -> dict[str, Any]:

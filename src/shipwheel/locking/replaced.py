@@ -15,14 +15,14 @@ _NEVER = "python_version < '0'"
 def with_replaced(synthetic: Synthetic, replaced: Mapping[str, str]) -> Synthetic:
     """Return the project with other packages in place of some, whatever depends on these.
 
-    `replaced` maps a name to the requirement that takes its place. One without a version gets the version that the project requires of the
-    package that it replaces.
+    `replaced` maps a name to the requirement that takes its place, which may be another version of the same package. One without a version
+    gets the version that the project requires of the package that it replaces.
     """
     if not replaced:
         return synthetic
     names = {normalized(name): requirement for name, requirement in replaced.items()}
     kept = [text for text in synthetic.settings.get("override-dependencies", []) if _name(text) not in names]
-    overrides = [*kept, *(f"{name} ; {_NEVER}" for name in names)]
+    overrides = [*kept, *(text if _name(text) == name else f"{name} ; {_NEVER}" for name, text in names.items())]
     dependencies = (*synthetic.dependencies, *_requirements(synthetic, names))
     return replace(synthetic, dependencies=dependencies, settings={**synthetic.settings, "override-dependencies": overrides})
 

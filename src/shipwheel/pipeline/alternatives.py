@@ -45,8 +45,10 @@ def build_error_with_alternatives(error: BuildError, name: str, resolution: Reso
     if missing.mismatch is Mismatch.SYSTEM:
         choices.append(f"a marker if Linux does not need it, as {missing.reason} ({missing.system_marker})")
     message = "\n  ".join((error.message, f"required by: {missing.chain}", *found.lines))
-    kind = UnbuildableSource if isinstance(error, UnbuildableSource) else BuildError
-    return kind(message, hint=" ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else []))))
+    hint = " ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else [])))
+    if not isinstance(error, UnbuildableSource):
+        return BuildError(message, hint=hint)
+    return UnbuildableSource(message, hint=hint, replacements=found.replacements(name))
 
 
 def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:

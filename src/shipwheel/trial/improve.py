@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from shipwheel.errors import LockError, MissingImports, NoRequirements, ShipwheelError
+from shipwheel.errors import LockError, MissingImports, NoRequirements, ShipwheelError, UnbuildableSource
 from shipwheel.settings import Settings, added
 from shipwheel.signs import placeholder
 from shipwheel.trial.finding import FindingKind, Setting, Verdict
@@ -126,6 +126,12 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
                 report(f"  not set: {error.message}")
             # The error that led to what cannot be locked says more.
             raise missing or error from None
+        except UnbuildableSource as error:
+            tried = {name for change in found if change.setting.key == "replace" for name in change.setting.value}
+            if not error.replacements or tried & error.replacements.keys():
+                raise
+            missing = error
+            new = [Change(Setting("replace", error.replacements), error.message.splitlines()[0].removesuffix(":"))]
         except NoRequirements as error:
             missing = error
             new = _proposed(error.imports)
