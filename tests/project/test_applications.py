@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
-from shipwheel.errors import ProjectError
+from shipwheel.errors import NoCommand, ProjectError
 from shipwheel.project.applications import project_directory
 from shipwheel.project.nested_projects import nested_projects
 from shipwheel.project.read import read_project
@@ -78,6 +78,13 @@ def test_the_one_server_of_a_workspace_is_meant(tmp_path: Path, around: dict[str
 def test_the_root_of_a_workspace_with_code_or_several_servers_is_meant_itself(tmp_path: Path, own: dict[str, str]) -> None:
     root = written(tmp_path / "repository", {"pyproject.toml": WORKSPACE, **MEMBER, **own})
     assert project_directory(root) == root
+
+
+def test_the_root_of_a_workspace_without_a_command_names_the_members(tmp_path: Path) -> None:
+    root = written(tmp_path / "repository", {"pyproject.toml": WORKSPACE, **LIBRARY, **{name: MEMBER[name] for name in [*MEMBER][:1]}})
+    with pytest.raises(NoCommand) as raised:
+        read_project(root)
+    assert "name the member to build, one of apps/web, libs/client." in raised.value.hint
 
 
 @pytest.mark.parametrize("name", ["integration_tests", "testing", "vendor/mail", "{{cookiecutter.slug}}", "myenv/src/mail"])

@@ -143,6 +143,7 @@ def test_pixi_adds_to_the_metadata(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
     project = read_project(tmp_path)
     assert (project.python, project.settings.dependencies) == ("3.11", ("gunicorn",))
+    assert any(note.endswith("since the code does not import them: zlib.") for note in project.notes)
 
 
 def test_a_conda_environment_stands_in_for_a_setup_script_without_requirements(tmp_path: Path) -> None:

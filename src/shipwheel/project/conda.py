@@ -4,7 +4,7 @@ What they take from the package index counts as it is. Of their conda packages, 
 to have the same name on the index: the others are libraries and tools, and the index may have strangers' packages of their names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,7 @@ _MAX_NAMED = 8
 _SPEC = lazy_pattern(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)\s*(.*)")
 _VERSION = lazy_pattern(r"(={0,2})\s*v?(\d[\w.]*?)(\.?\*)?([= ]\S*)?")
 """Equals signs, a version, a star for all that begin so, and a build."""
+_NAME = lazy_pattern(r"[^\w.-]")
 _RANGE = lazy_pattern(r"[<>!~]=?\s*\d[\w.*]*(?:\s*,\s*[<>!~]=?\s*\d[\w.*]*)*")
 _NAME_ON_INDEX = {
     "pytorch": "torch",
@@ -52,10 +53,11 @@ class CondaEnvironment(msgspec.Struct, frozen=True):
         return f"{self.file} is for conda: its Python packages come from the package index{rest}."
 
 
-def read_conda(files: UserFiles, root: Path, imports: Iterable[str]) -> CondaEnvironment | None:
+def read_conda(files: UserFiles, root: Path, imports: Iterable[str], stated: Container[str] = ()) -> CondaEnvironment | None:
     """Return a directory's conda environment; None without a file, or if nothing in it can come from the package index.
 
-    `imports` are dotted names that the code imports. Raise ProjectError for a manifest of pixi with a syntax error.
+    `imports` are dotted names that the code imports, `stated` the normalized names of what the project's metadata requires from the index.
+    Raise ProjectError for a manifest of pixi with a syntax error.
     """
     listed = read_pixi(files, root) or _read_environment(files, root)
     if listed is None:
@@ -66,11 +68,13 @@ def read_conda(files: UserFiles, root: Path, imports: Iterable[str]) -> CondaEnv
         if name.lower() in _OF_PYTHON:
             continue
         package = normalized(_NAME_ON_INDEX.get(name.lower(), name))
+        if package in stated:
+            continue
         if package in imported or package in COMMON_PACKAGES:
             requirements.append(f"{package}{_specifier(version)}")
         else:
             left_out.append(name)
-    requirements += filter(None, map(_pip_line, listed.requirements))
+    requirements += (line for each in listed.requirements if (line := _pip_line(each)) and normalized(_NAME.split(line)[0]) not in stated)
     if not requirements:
         return None
     python = _specifier(listed.python)

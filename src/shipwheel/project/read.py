@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.errors import NoRequirements, ProjectError
+from shipwheel.errors import NoCommand, NoRequirements, ProjectError
 from shipwheel.project.conda import CONDA_FILES, CondaEnvironment, read_conda
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
@@ -128,7 +128,10 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
     )
     scanner = project.scanner or Scanner(project.root, evidence.single_file, project.files)
     project = replace(project, scanner=scanner)
-    launch = find_launch(evidence, scanner)
+    try:
+        launch = find_launch(evidence, scanner)
+    except NoCommand as error:
+        raise _with_members(error, project) from None
     if launch.outside_wheel:
         app = _Reader(project.root, project.settings, project.files, _read_deployment(scanner), scanner).as_app(
             project, launch.outside_wheel
@@ -136,6 +139,17 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
         app = replace(app, scanner=scanner)
         return _with_launch(app, dependencies | app.dependencies)
     return replace(project, launch=launch)
+
+
+def _with_members(error: NoCommand, project: Project) -> NoCommand:
+    """Return the error with the members of a uv workspace in its hint, if the project is its root."""
+    workspace = project.inputs.workspace
+    if workspace.root != project.root.resolve() or not workspace.members:
+        return error
+    names = [path.relative_to(workspace.root).as_posix() for path in workspace.members]
+    more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
+    listed = f"{', '.join(names[:_MAX_REPORTED])}{more}"
+    return NoCommand(error.message, hint=f"This is the root of a uv workspace: name the member to build, one of {listed}. {error.hint}")
 
 
 class _Reader:
@@ -224,7 +238,7 @@ class _Reader:
         conda = None if decides else self._conda(metadata)
         if conda is not None:
             metadata = replace(metadata, requires_python=metadata.requires_python or tuple(filter(None, [conda.python])))
-            settings = replace(settings, dependencies=(*settings.dependencies, *_missing(conda.requirements, metadata.dependencies)))
+            settings = replace(settings, dependencies=(*settings.dependencies, *conda.requirements))
         last_change = old_last_commit(root, datetime.now(UTC).date())
         pins = Pins() if decides else pins_beside(self._files, root, self._requirements_files())
         inputs = read_lock_inputs(
@@ -300,7 +314,7 @@ class _Reader:
     def _conda(self, metadata: Metadata) -> CondaEnvironment | None:
         """Return the conda environment of a project with metadata: pixi's manifest adds to it, any other stands in for what it lacks."""
         counts = read_pixi(self._files, self._root) is not None or not (metadata.dependencies or metadata.dynamic)
-        return read_conda(self._files, self._root, self._imports()) if counts else None
+        return read_conda(self._files, self._root, self._imports(), _names(metadata.dependencies)) if counts else None
 
     def _imports(self) -> Iterator[str]:
         yield from (name for name, _ in outside_imports(self._root, self._scanner.scan_modules()))
@@ -329,11 +343,6 @@ def _stated(metadata: Metadata, settings: Settings, listed: Requirements | None,
 
 def _names(requirements: Iterable[str]) -> frozenset[str]:
     return dependency_names((requirement.partition(";")[0] for requirement in requirements), "3.13")
-
-
-def _missing(requirements: Iterable[str], stated: Iterable[str]) -> tuple[str, ...]:
-    names = _names(stated)
-    return tuple(each for each in requirements if not _names([each]) <= names)
 
 
 def _elsewhere(root: Path, names: list[str]) -> str:
