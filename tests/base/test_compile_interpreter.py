@@ -36,13 +36,7 @@ def test_starts_through_the_base_s_own_loader(tmp_path: Path) -> None:
     # In bullseye and bookworm, the loader's path in programs is an absolute link: it would lead to the host's loader, or nowhere.
     base = _Base("#!/bin/sh\nexit 0\n")
     interpreter = unpacked_interpreter([base], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path))
-    assert interpreter is not None
     assert Path(interpreter.command[0]).resolve().is_relative_to(tmp_path.resolve())
-
-
-@pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "not a program"])
-def test_skips_an_interpreter_that_does_not_start(tmp_path: Path, program: str) -> None:
-    assert unpacked_interpreter([_Base(program)], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path)) is None
 
 
 @pytest.mark.engines
@@ -50,10 +44,8 @@ def test_an_image_s_interpreter_has_no_capabilities(tmp_path: Path, monkeypatch:
     """By default, bubblewrap leaves all capabilities to a program if root starts it."""
     store = Store(tmp_path / "store")
     monkeypatch.setattr("shipwheel.oci.read.rootfs_cache.unpack_image", lambda *_: CachedDirectory(Path("/"), os.open("/", os.O_RDONLY)))
-    monkeypatch.setattr("shipwheel.base.compile_interpreter._starts", lambda _: True)
     monkeypatch.setattr("shipwheel.base.compile_interpreter.runnable_platform", lambda: AMD64)
     found = sandboxed_interpreter(small_image(store, AMD64), "/bin/grep", store, silent)
-    assert found is not None
     lines = subprocess.run([*found.command, "^Cap", "/proc/self/status"], capture_output=True, text=True, check=True).stdout.splitlines()
     assert {int(line.split()[1], 16) for line in lines} == {0}
 

@@ -20,7 +20,7 @@ from shipwheel.files.compress import Deflated
 from shipwheel.files.entry import EntryType, file
 from shipwheel.testing.images import EntriesSource
 from shipwheel.wheels import bytecode as module
-from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource, Interpreter, pyc_path
+from shipwheel.wheels.bytecode import BytecodeCompiler, BytecodeSource, Interpreter, OtherInterpreter, pyc_path
 from shipwheel.wheels.bytecode_cache import BytecodeCache
 
 VERSION = ".".join(str(part) for part in sys.version_info[:3])
@@ -349,6 +349,33 @@ def test_an_interrupted_answer_is_never_read_as_another_one(tmp_path: Path) -> N
     compiler.close()
     assert data is not None
     assert marshal.loads(data[16:]).co_filename == "/right.py"
+
+
+@pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "not a program", "#!/bin/sh\nexec sleep 600\n"])
+def test_another_interpreter_is_taken_if_the_preferred_one_does_not_start(
+    tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_START_TIMEOUT_S", 0.5)
+    broken = tmp_path / "python"
+    broken.write_text(program)
+    broken.chmod(0o755)
+    identity, cache = f"cpython-{VERSION}", BytecodeCache(tmp_path / "cache")
+    compiler = BytecodeCompiler(
+        lambda: Interpreter((str(broken),), identity=identity),
+        identity,
+        cache,
+        instead=lambda: Interpreter((sys.executable,), identity=identity),
+    )
+    (data,) = compile_all(compiler, [("/a.py", b"1\n")])
+    compiler.close()
+    assert data is not None
+    assert marshal.loads(data[16:]).co_filename == "/a.py"
+    other = BytecodeCompiler(
+        compiler.start, identity, BytecodeCache(tmp_path / "third"), instead=lambda: Interpreter((sys.executable,), identity="another")
+    )
+    with pytest.raises(OtherInterpreter):
+        compile_all(other, [("/a.py", b"1\n")])
+    other.close()
 
 
 def test_the_key_covers_version_path_and_source(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def interpreter_packages(seed: Sequence[DebianPackage]) -> tuple[DebianPackage, 
     return tuple(package for package in seed if "python" in package.name or package.name in _LINKED_PACKAGES)
 
 
-def unpacked_interpreter(sources: Sequence[Source], platform: Platform, path: str, store: Store) -> Interpreter | None:
-    """Return the interpreter at `path` of a base. Return None if it does not start on this machine."""
+def unpacked_interpreter(sources: Sequence[Source], platform: Platform, path: str, store: Store) -> Interpreter:
+    """Return the interpreter at `path` of a base, which may not start on this machine."""
     tree = unpack_interpreter(sources, store)
     # It may be started as long as the store is in use.
     weakref.finalize(store, tree.close)
@@ -74,8 +74,7 @@ def unpacked_interpreter(sources: Sequence[Source], platform: Platform, path: st
         ":".join(dict.fromkeys((str(libraries), f"{tree.path}/usr/lib", str(program.parents[1] / "lib")))),
         str(program),
     )
-    interpreter = Interpreter(command, (("PYTHONHOME", str(program.parents[1])),))
-    return interpreter if _starts(interpreter) else None
+    return Interpreter(command, (("PYTHONHOME", str(program.parents[1])),))
 
 
 def needs_image_interpreter(python: str, local: str | None) -> bool:
@@ -83,10 +82,10 @@ def needs_image_interpreter(python: str, local: str | None) -> bool:
     return runnable_platform() is not None and shutil.which("bwrap") is not None and local != python
 
 
-def sandboxed_interpreter(image: Image, path: str, store: Store, reporter: Reporter) -> Interpreter | None:
+def sandboxed_interpreter(image: Image, path: str, store: Store, reporter: Reporter) -> Interpreter:
     """Return the interpreter of a base image, run in bubblewrap: it sees the image's files, read-only, and nothing of this machine.
 
-    Return None if it does not start in there; it is never run outside.
+    It may not start in there; it is never run outside.
     """
     from shipwheel.oci.read.rootfs_cache import unpack_image
 
@@ -95,8 +94,7 @@ def sandboxed_interpreter(image: Image, path: str, store: Store, reporter: Repor
     # If root starts bubblewrap, the program keeps all of root's capabilities unless they are dropped.
     isolation = ("--unshare-all", "--cap-drop", "ALL", "--new-session")
     command = ("bwrap", *isolation, "--ro-bind", str(files.path), "/", "--proc", "/proc", "--dev", "/dev", path)
-    interpreter = Interpreter(command)
-    return interpreter if _starts(interpreter) else None
+    return Interpreter(command)
 
 
 def host_interpreter(python: str) -> Interpreter:
@@ -118,10 +116,6 @@ def host_interpreter(python: str) -> Interpreter:
 def _version(path: Path) -> str | None:
     """Return the full version of an interpreter, None if it does not start."""
     return _output(Interpreter((str(path),)), "import sys; print('%d.%d.%d' % sys.version_info[:3])")
-
-
-def _starts(interpreter: Interpreter) -> bool:
-    return _output(interpreter, "import marshal") is not None
 
 
 def _output(interpreter: Interpreter, program: str) -> str | None:

@@ -40,10 +40,10 @@ __all__ = ["bytecode_compiler"]
 
 
 class _Choice(msgspec.Struct, frozen=True):
-    """The interpreter that is to compile, by its identity. `find` returns None if it does not start: then `warning` says what follows."""
+    """The interpreter that is to compile, by its identity. If it does not start, `warning` says what follows."""
 
     identity: str
-    find: Callable[[], Interpreter | None]
+    find: Callable[[], Interpreter]
     warning: Warned | None = None
 
 
@@ -65,11 +65,12 @@ def bytecode_compiler(
         yield None
         return
     if interpreter is not None:
-        identity, start = interpreter.identity, partial(_same, interpreter)
+        identity, start, instead = interpreter.identity, partial(_same, interpreter), None
     else:
         choice = _preferred(platforms, downloads, store, reporter)
-        identity, start = choice.identity, partial(_found, choice, platforms[0].target.python, reporter)
-    compiler = BytecodeCompiler(start, identity, BytecodeCache(store.root / BYTECODE), workers)
+        identity, start = choice.identity, partial(_found, choice)
+        instead = partial(_instead, choice, platforms[0].target.python, reporter)
+    compiler = BytecodeCompiler(start, identity, BytecodeCache(store.root / BYTECODE), workers, instead)
     try:
         yield compiler
     finally:
@@ -80,9 +81,13 @@ def _same(interpreter: Interpreter) -> Interpreter:
     return interpreter
 
 
-def _found(choice: _Choice, python: str, reporter: Reporter) -> Interpreter:
-    if (found := choice.find()) is not None:
-        return found if found.identity else msgspec.structs.replace(found, identity=choice.identity)
+def _found(choice: _Choice) -> Interpreter:
+    found = choice.find()
+    return found if found.identity else msgspec.structs.replace(found, identity=choice.identity)
+
+
+def _instead(choice: _Choice, python: str, reporter: Reporter) -> Interpreter:
+    """Return the interpreter to take because the preferred one does not start."""
     if choice.warning is not None:
         reporter(choice.warning)
         note_unknown()  # it may start the next time, without a change of any file
@@ -123,8 +128,8 @@ def _compiles_instead(reason: str, hint: str) -> Warned:
     )
 
 
-def _composed_interpreter(first: Resolved, own: Resolved | None, host: Platform, downloads: Downloads, store: Store) -> Interpreter | None:
-    """Unpack the interpreter of a composed base for this machine; None if it does not start here.
+def _composed_interpreter(first: Resolved, own: Resolved | None, host: Platform, downloads: Downloads, store: Store) -> Interpreter:
+    """Unpack the interpreter of a composed base for this machine.
 
     `own` is the build's platform that this machine runs. A build for other platforms alone takes the same suite's interpreter.
     """

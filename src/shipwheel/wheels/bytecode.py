@@ -32,6 +32,7 @@ _MAX_BATCH_BYTES = 1 << 20
 _MAX_BATCH_FILES = 100
 _MAX_VERSION_BYTES = 32
 _MAX_PYC_BYTES = 1 << 31
+_START_TIMEOUT_S = 60.0
 _EXIT_TIMEOUT_S = 10.0
 
 
@@ -89,7 +90,13 @@ class _Worker:
             )
         except (OSError, ValueError) as error:
             raise BuildError(f"the interpreter {self._name} cannot be started: {error}", hint="Build with --no-bytecode.") from error
-        version = self._read_string("", _MAX_VERSION_BYTES).decode("ascii", "replace")
+        # One that never answers does not start either.
+        timer = threading.Timer(_START_TIMEOUT_S, self._process.kill)
+        timer.start()
+        try:
+            version = self._read_string("", _MAX_VERSION_BYTES).decode("ascii", "replace")
+        finally:
+            timer.cancel()
         if not re.fullmatch(r"\d+\.\d+\.\d+", version):
             raise self._exited("")
 
@@ -159,12 +166,20 @@ class _Worker:
 class BytecodeCompiler:
     """A `Compiler`: a cache in front of a pool of interpreters, which start when they are first needed.
 
-    `start` is called once, when a source must be compiled: to find or unpack the interpreter can take a while. `identity` is what it is
-    expected to return; `compile` raises OtherInterpreter if it returns another.
+    `start` is called once, when a source must be compiled: to find or unpack the interpreter can take a while. `instead` returns the one
+    to take if that one does not start. `identity` is what is expected to compile; `compile` raises OtherInterpreter for another.
     """
 
-    def __init__(self, start: Callable[[], Interpreter], identity: str, cache: BytecodeCache, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        start: Callable[[], Interpreter],
+        identity: str,
+        cache: BytecodeCache,
+        workers: int | None = None,
+        instead: Callable[[], Interpreter] | None = None,
+    ) -> None:
         self.start = start
+        self.instead = instead
         self.identity = identity
         self.cache = cache
         self.workers = workers or os.cpu_count() or 1
@@ -194,9 +209,9 @@ class BytecodeCompiler:
         return [item if (item := found[key]).size else None for key in keys]
 
     def close(self) -> None:
-        """End the interpreters and close the cache."""
+        """End the interpreters, which have nothing to finish, and close the cache."""
         for worker in self._started:
-            worker.close()
+            worker.kill()
         self.cache.close()
 
     def _claim(self, keys: Sequence[bytes]) -> tuple[list[bytes], dict[bytes, "Future[Deflated | None]"]]:
@@ -245,11 +260,20 @@ class BytecodeCompiler:
         with self._lock:
             if self._interpreter is None:
                 self._interpreter = self.start()
-            if self._interpreter.identity != self.identity:
-                raise OtherInterpreter(self._interpreter)
-            worker = _Worker(self._interpreter)
+            try:
+                worker = self._run(self._interpreter)
+            except BuildError:
+                if self._started or self.instead is None:
+                    raise
+                self._interpreter, self.instead = self.instead(), None
+                worker = self._run(self._interpreter)
             self._started.append(worker)
             return worker
+
+    def _run(self, interpreter: Interpreter) -> _Worker:
+        if interpreter.identity != self.identity:
+            raise OtherInterpreter(interpreter)
+        return _Worker(interpreter)
 
 
 def _batches(items: list[tuple[bytes, tuple[str, bytes]]]) -> Iterator[list[tuple[bytes, tuple[str, bytes]]]]:

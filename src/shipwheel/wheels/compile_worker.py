@@ -1,31 +1,38 @@
-"""A program that compiles modules in the target's interpreter. It runs on Python 3.9 and newer and uses only the standard library.
+"""A program that compiles modules in the target's interpreter. It runs on CPython 3.9 and newer.
+
+It imports built-in modules alone: the interpreter may have no bytecode of its own library, and would compile what is imported first.
 
 It first writes its own version. A request is the number of sources, then the path and the text of each; the answer is a .pyc file for each,
 empty if the source does not compile. Numbers are four bytes, little-endian; strings are preceded by their length.
 """
 
-import importlib.util
+import _frozen_importlib_external
+import _imp
+import _signal  # type: ignore[import-not-found]
 import marshal
-import signal
-import struct
 import sys
-import types
 
 INPUT, OUTPUT = sys.stdin.buffer, sys.stdout.buffer
 # PEP 552: bit 0 stands for a hash in place of a time, bit 1 for a check against the source.
-UNCHECKED_HASH = struct.pack("<I", 1)
+UNCHECKED_HASH = (1).to_bytes(4, "little")
+MAGIC_NUMBER = _frozen_importlib_external.MAGIC_NUMBER
+CodeType = type((lambda: None).__code__)
+
+
+def read_number() -> int:
+    return int.from_bytes(INPUT.read(4), "little")
 
 
 def read_string() -> bytes:
-    return INPUT.read(struct.unpack("<I", INPUT.read(4))[0])
+    return INPUT.read(read_number())
 
 
 def write_string(data: bytes) -> None:
-    OUTPUT.write(struct.pack("<I", len(data)))
+    OUTPUT.write(len(data).to_bytes(4, "little"))
     OUTPUT.write(data)
 
 
-def hold_references(code: types.CodeType) -> list[object]:
+def hold_references(code: object) -> list[object]:
     """Return a list that holds another reference to every object below a code object.
 
     marshal marks an object for reuse only if it has another reference, so its output depends on what else is alive in the process. While
@@ -36,7 +43,7 @@ def hold_references(code: types.CodeType) -> list[object]:
     while pending:
         value = pending.pop()
         held.append(value)
-        if isinstance(value, types.CodeType):
+        if isinstance(value, CodeType):
             pending += (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars, value.co_consts)
             pending += (value.co_name, value.co_filename, getattr(value, "co_qualname", None))
             pending += (getattr(value, "co_linetable", None), getattr(value, "co_exceptiontable", None))
@@ -63,19 +70,20 @@ def compile_source(path: str, source: bytes) -> bytes:
         del held
     except Exception:
         return b""
-    return importlib.util.MAGIC_NUMBER + UNCHECKED_HASH + importlib.util.source_hash(source) + data
+    # The hash is that of importlib.util.source_hash.
+    return MAGIC_NUMBER + UNCHECKED_HASH + _imp.source_hash(int.from_bytes(MAGIC_NUMBER, "little"), source) + data
 
 
 def main() -> None:
     # An interrupted build closes our standard input.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     write_string(".".join(str(part) for part in sys.version_info[:3]).encode())
     OUTPUT.flush()
     while True:
         head = INPUT.read(4)
         if len(head) < 4:
             return
-        batch = [(read_string().decode(), read_string()) for _ in range(struct.unpack("<I", head)[0])]
+        batch = [(read_string().decode(), read_string()) for _ in range(int.from_bytes(head, "little"))]
         for path, source in batch:
             write_string(compile_source(path, source))
         OUTPUT.flush()
