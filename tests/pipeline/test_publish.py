@@ -87,10 +87,10 @@ def test_nothing_is_written_but_the_store_and_the_lock(world: World, registry: F
     assert not registry.missing_blobs("team/shop", done.digest), "all that the image index leads to is there"
     order = [seen.path.rpartition("/")[2] for seen in registry.received("PUT", r".*/manifests/.*")]
     (records,) = artifacts(registry, "team/shop", done.digest)
-    assert order[-3:] == [done.digest, "1", records], "the tag comes when the image is complete, and waits for nothing else"
+    assert order[-2:] == ["1", records], "the tag comes when the image is complete, and waits for nothing else"
 
 
-def test_an_image_that_stays_the_same_costs_three_short_requests(world: World, registry: FakeRegistry) -> None:
+def test_an_image_that_stays_the_same_costs_short_requests_alone(world: World, registry: FakeRegistry) -> None:
     """One whose files are unchanged costs one: see tests/cli/test_repeat.py."""
     project = world.app("small\n")
     first = push(world, project, f"{registry.host}/team/shop:1")
@@ -98,8 +98,54 @@ def test_an_image_that_stays_the_same_costs_three_short_requests(world: World, r
     (project / "main.py").touch()
     again = push(world, project, f"{registry.host}/team/shop:1")
     assert again.digest == first.digest
-    assert [one.method for one in registry.requests[seen:]] == ["POST", "DELETE", "HEAD"], "may we push, and what is there?"
+    # May we push, and what is there: an index of two manifests.
+    assert sorted(one.method for one in registry.requests[seen:]) == ["DELETE", "GET", "GET", "GET", "POST"]
+    assert not [one for one in registry.requests[seen:] if one.method == "GET" and "/manifests/" not in one.path]
+    assert not registry.uploads
     assert pushed(again)["uploaded"] == 0
+
+
+def test_an_edit_asks_for_what_the_previous_image_does_not_tell_and_sends_the_rest(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    push(world, project, f"{registry.host}/team/shop:1")
+    seen = len(registry.requests)
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 2)\n")
+    done = push(world, project, f"{registry.host}/team/shop:1")
+    requests = registry.requests[seen:]
+    assert len([one for one in requests if one.method == "HEAD"]) == 1, "the layer of the project"
+    # Its upload is the one that was started to learn whether it may be; two configs, and what is known of the layer.
+    assert [len([one for one in requests if one.method == method]) for method in ("POST", "DELETE")] == [4, 0]
+    documents = [one.path.rpartition("/")[2] for one in requests if one.method == "PUT" and "/manifests/" in one.path]
+    assert len(documents) == 4 and documents[2] == "1"
+    assert not registry.missing_blobs("team/shop", done.digest) and not registry.uploads
+
+
+def test_what_the_previous_image_lists_and_the_registry_lost_is_sent_again(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    first = push(world, project, f"{registry.host}/team/shop:1")
+    (records,) = artifacts(registry, "team/shop", first.digest)
+    kept = {one["digest"] for one in json.loads(registry.manifests["team/shop"][records][1])["layers"]}
+    lost = [digest for digest in registry.blobs["team/shop"] if digest not in kept]
+    for digest in lost[::2]:
+        del registry.blobs["team/shop"][digest]
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 2)\n")
+    done = push(world, project, f"{registry.host}/team/shop:1")
+    assert not registry.missing_blobs("team/shop", done.digest)
+    alone = push(world, project, f"{registry.host}/team/other:1")
+    assert alone.digest == done.digest
+
+
+def test_records_that_this_machine_attached_and_the_registry_lost_are_attached_again(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    first = push(world, project, f"{registry.host}/team/shop:1")
+    (records,) = artifacts(registry, "team/shop", first.digest)
+    for one in json.loads(registry.manifests["team/shop"].pop(records)[1])["layers"]:
+        del registry.blobs["team/shop"][one["digest"]]
+    (project / "main.py").write_text("import small\n\nprint(small.VALUE, 2)\n")
+    done = push(world, project, f"{registry.host}/team/shop:1")
+    assert "records" not in done.err
+    (again,) = artifacts(registry, "team/shop", done.digest)
+    assert not registry.missing_blobs("team/shop", again)
 
 
 def test_an_empty_machine_reads_manifests_and_configs_alone(world: World, registry: FakeRegistry) -> None:

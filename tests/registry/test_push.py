@@ -65,6 +65,42 @@ def test_a_tag_that_is_not_moved_is_an_error_with_the_way_on(store: Store, refus
         assert registry.tags["team/app"]["2"] == second.digest
 
 
+def test_the_upload_that_asks_for_permission_carries_the_first_blob(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as repo:
+        index = small_index(store, [AMD64])
+        with Push(repo, silent) as pushing:
+            pushing.check_permission()
+            pushing.images(index, store)
+            pushing.finish(index, ("1",))
+        blobs = {layer.descriptor.digest for image in index.images for layer in image.layers}
+        assert len(registry.received("POST")) == len(blobs) + 1 and not registry.received("DELETE")
+        assert not registry.uploads and not registry.missing_blobs("team/app", index.digest)
+
+
+def test_an_upload_that_the_registry_has_forgotten_is_started_again(store: Store) -> None:
+    with FakeRegistry() as registry, repository(registry) as repo:
+        index = small_index(store, [AMD64])
+        with Push(repo, silent) as pushing:
+            pushing.check_permission()
+            registry.uploads.clear()
+            pushing.images(index, store)
+            pushing.finish(index, ("1",))
+        assert not registry.missing_blobs("team/app", index.digest)
+
+
+def test_an_old_upload_is_cancelled_and_carries_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.registry.upload._MAX_START_AGE_S", -1.0)
+    with FakeRegistry() as registry, repository(registry) as repo:
+        index = small_index(store, [AMD64])
+        with Push(repo, silent) as pushing:
+            pushing.check_permission()
+            (asked,) = registry.uploads
+            pushing.images(index, store)
+            pushing.finish(index, ("1",))
+        assert [seen.path.rpartition("/")[2] for seen in registry.received("DELETE")] == [asked]
+        assert not registry.uploads and not registry.missing_blobs("team/app", index.digest)
+
+
 def test_a_refused_tag_that_is_free_keeps_the_registrys_error(store: Store) -> None:
     with FakeRegistry() as registry:
         registry.fault(RegistryFault("status", method="PUT", path="manifests/1$", status=403))

@@ -23,6 +23,8 @@ from shipwheel.store import Store
 from shipwheel.testing.images import small_index
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
 
+pytestmark = pytest.mark.usefixtures("either_client")
+
 
 @pytest.mark.parametrize(
     ("after", "least", "most"),

@@ -18,6 +18,8 @@ from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
 
 NAME = "team/app"
 
+pytestmark = pytest.mark.usefixtures("either_client")
+
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,15 +5,15 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from shipwheel.errors import FetchError
+from shipwheel.errors import FetchError, ShipwheelError
 
 if TYPE_CHECKING:
     import ssl
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_ATTEMPTS",
+    "HttpResponse",
     "TransientError",
     "back_off",
     "is_loopback",
@@ -55,6 +56,36 @@ class TransientError(Exception):
         super().__init__(message)
         self.retry_after = retry_after
         self.summary = summary
+
+
+class HttpResponse(Protocol):
+    """A response whose body is not read yet: httpx's, or that of another client."""
+
+    @property
+    def status_code(self) -> int:
+        """The status."""
+
+    @property
+    def reason_phrase(self) -> str:
+        """The words after the status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header fields; names in any case."""
+
+    @property
+    def url(self) -> object:
+        """The URL, as text by `str`."""
+
+    @property
+    def num_bytes_downloaded(self) -> int:
+        """The bytes of the body that were read."""
+
+    def iter_raw(self) -> Iterator[bytes]:
+        """Yield the body as it is sent."""
+
+    def close(self) -> None:
+        """End the response."""
 
 
 def trusted_authorities() -> "ssl.SSLContext":
@@ -100,26 +131,30 @@ def is_loopback(address: str) -> bool:
 @contextmanager
 def translate_errors(url: str, label: str, hint: str = "Check the address of the index or mirror.") -> Iterator[None]:
     """Turn httpx's exceptions into TransientError, or into FetchError with `hint` for a URL that can never work."""
-    import httpx
-
     try:
         yield
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-        # Without httpx's message, which may contain a password.
-        raise FetchError(f"{label}: {redacted(url)} is not a URL that can be downloaded", hint=hint) from error
-    except httpx.TimeoutException as error:
-        raise TransientError(_first_line(error), summary="stalled with") from error
-    except httpx.HTTPError as error:
-        raise TransientError(_first_line(error)) from error
+    except (TransientError, ShipwheelError):
+        raise
+    except Exception as error:
+        # Not before: there are clients that are quicker than this import.
+        import httpx
+
+        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | UnicodeError):
+            # Without httpx's message, which may contain a password.
+            raise FetchError(f"{label}: {redacted(url)} is not a URL that can be downloaded", hint=hint) from error
+        if isinstance(error, httpx.HTTPError):
+            summary = "stalled with" if isinstance(error, httpx.TimeoutException) else "broke off"
+            raise TransientError(_first_line(error), summary=summary) from error
+        raise
 
 
-def range_start(response: "httpx.Response") -> int:
+def range_start(response: HttpResponse) -> int:
     """Return the position in the file at which the body of a response starts (RFC 9110, 14.4: Content-Range)."""
     match = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range", ""), re.ASCII)
     return int(match[1]) if match and response.status_code == 206 else 0
 
 
-def transient_error(response: "httpx.Response") -> TransientError | None:
+def transient_error(response: HttpResponse) -> TransientError | None:
     """Return the error for a response with a transient status, with the wait that the server asks for; None for other responses."""
     status = response.status_code
     if status not in _TRANSIENT_STATUSES:

@@ -4,6 +4,7 @@ Every stage asks the store first. A build that was interrupted, or that met a da
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
@@ -171,7 +172,7 @@ def with_context(request: Request, destination: Destination | None, work: Work[T
 
 def _once(request: Request, destination: Destination | None, work: Work[T]) -> T:
     with span("resolve"):
-        bases, resolution = _resolve(request)
+        bases, resolution = _resolve(request, destination)
 
     def attempt(interpreter: Interpreter | None = None) -> T:
         with build_context(request, bases, resolution, destination, interpreter) as context:
@@ -183,28 +184,32 @@ def _once(request: Request, destination: Destination | None, work: Work[T]) -> T
         return attempt(other.interpreter)
 
 
-def _resolve(request: Request) -> tuple[Bases, Resolution]:
+def _resolve(request: Request, destination: Destination | None = None) -> tuple[Bases, Resolution]:
     """Detect, lock, choose the base and select the files, for the best Python version that has them all."""
     if request.settings.tag is not None:
         # Nothing is fetched for an image that cannot have its name.
         Reference.parse_target(request.settings.tag)
 
     check_settings(request.settings, request.reporter)
+    once = partial(_resolve_once, destination)
     try:
-        return with_sources(request, _resolve_once)
+        return with_sources(request, once)
     except LockError as error:
         cause = error.__cause__ or error
         if not isinstance(cause, ResolutionError) or cause.failure.kind is not FailureKind.BUILD:
             raise
-        return with_sources(_from_source(request, error), _resolve_once)
+        return with_sources(_from_source(request, error), once)
 
 
-def _resolve_once(request: Request) -> tuple[Bases, Resolution]:
+def _resolve_once(destination: Destination | None, request: Request) -> tuple[Bases, Resolution]:
     def attempt(project: Project, bases: Bases | None = None) -> tuple[Bases, Resolution]:
         chosen = bases or composed_bases(project, request.store, request.reporter)
         return chosen, resolve(project, request, chosen)
 
-    return with_suitable_python(read_project(request.path, request.settings), request, attempt)
+    project = read_project(request.path, request.settings)
+    if destination is not None:
+        destination.check_permission()
+    return with_suitable_python(project, request, attempt)
 
 
 def _from_source(request: Request, error: ShipwheelError) -> Request:

@@ -62,8 +62,6 @@ def build_and_push(request: Request, check: Check | None = None) -> Delivered:
         # A blob that is missing twice is named by a manifest and lost by the registry: from then on every layer is made here.
         complete = to_disk or check is not None or next(tries) >= _TRUSTING_TRIES
         with Publisher(reference, request.store, request.reporter, complete=complete, cache=cache, records=records) as publisher:
-            # Before anything is built.
-            publisher.check_permission()
             built = build(request, publisher)
             if check is not None:
                 check(built)

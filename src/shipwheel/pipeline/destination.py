@@ -12,6 +12,9 @@ __all__ = ["Destination"]
 class Destination(Protocol):
     """A place that may have layers already, and that takes each new layer as soon as it is finished. Any thread may call it."""
 
+    def check_permission(self) -> None:
+        """Raise FetchError if the destination would refuse the layers. Called before anything is fetched, made or run."""
+
     def find_layers(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
         """Return the layers that the destination has, by key. Nothing later in the build needs their bytes."""
 

@@ -5,24 +5,26 @@ the images themselves.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from shipwheel.base.base_requirements import BaseRequirements
-from shipwheel.digest import Digest, digest_of
-from shipwheel.errors import FetchError, ImageError, IntegrityError
+from shipwheel.digest import Digest
+from shipwheel.errors import FetchError, ImageError, IntegrityError, ShipwheelError
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import Blob, ImageIndex
 from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_from_descriptor
-from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor
+from shipwheel.oci.model import Descriptor
 from shipwheel.oci.reference import Reference
+from shipwheel.pipeline.attached_records import AttachedRecords
 from shipwheel.pipeline.layer_cache import LayerCache
-from shipwheel.pipeline.previous_image import ImageMetadata, PreviousImage, read_previous_image
+from shipwheel.pipeline.previous_image import PreviousImage, read_previous_image
 from shipwheel.pipeline.published import Published
-from shipwheel.pipeline.segment_metadata import EMPTY, MEDIA_TYPE_RECORD, artifact, pack, pack_builds, unpack, unpack_builds
+from shipwheel.pipeline.segment_metadata import unpack, unpack_builds
 from shipwheel.store import Store
 
 if TYPE_CHECKING:
@@ -59,35 +61,46 @@ class Publisher:
         self._reporter = reporter
         self._complete = complete
         self._cache = cache
-        self._records = records
+        self._attaches = records
         self._cached: dict[str, Layer] = {}
         self.repository: Repository = Repository(reference, reporter)
-        self._push: Push = Push(self.repository, reporter)
+        self._push: Push = Push(self.repository, reporter, listed=self._listed)
+        self._records = AttachedRecords(reference.name, self._push, store, reporter)
         self._lock = threading.Lock()
-        self._previous: PreviousImage | None = None
-        self._metadata: ImageMetadata | None = None
+        self._asking = ThreadPoolExecutor(2, thread_name_prefix="ask")
+        self._permission: Future[None] | None = None
+        self._previous: Future[PreviousImage] | None = None
+        self._warned = False
+        self._layers: dict[str, tuple[Descriptor, Digest]] | None = None
 
     def __enter__(self) -> "Publisher":
+        """Begin to ask for permission and for the image that is there now, which takes until the project is read."""
         self._push.__enter__()
+        self._permission = self._asking.submit(self._push.check_permission)
+        if not self._complete:
+            self._previous = self._asking.submit(read_previous_image, self.repository, self.reference.tag_or_latest)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
+            self._asking.shutdown(wait=kind is None, cancel_futures=True)
             self._push.__exit__(kind, *rest)
         finally:
             self.repository.close()
+            self._asking.shutdown()
             if self._cache is not None:
                 self._cache.close()
 
     def check_permission(self) -> None:
-        """Raise FetchError if the registry would refuse the push or does not answer."""
-        self._push.check_permission()
+        """See Destination. Raises FetchError if the registry does not answer, too."""
+        if self._permission is not None:
+            self._permission.result()
 
     def find_layers(self, specs: Sequence[LayerSpec]) -> dict[str, Layer]:
         """See Destination: the layers of the previous image, then those of the cache."""
         if self._complete:
             return {}
-        previous = self._read_previous().layers
+        previous = self._read_layers()
         known = (layer_from_descriptor(spec, *previous[spec.key]) for spec in specs if spec.key in previous)
         found = {layer.key: layer for layer in known if layer is not None}
         if self._cache is not None:
@@ -98,7 +111,7 @@ class Publisher:
 
     def read_metadata(self, specs: Sequence[LayerSpec]) -> None:
         """See Destination. Metadata that is damaged or gone counts as absent, with a warning, and is attached anew."""
-        segments = self._read_metadata().segments
+        segments = self._records.read(self._read_previous()).segments
         for spec in specs:
             try:
                 if (descriptor := segments.get(spec.key)) is not None:
@@ -108,7 +121,7 @@ class Publisher:
             except IntegrityError:
                 raise
             except (FetchError, ImageError) as error:
-                self._forget_record(spec.key)
+                self._records.forget(spec.key)
                 self._reporter(Warned(error.message, "The layer is made here, and the registry gets its record again."))
 
     def read_builds(self) -> bool:
@@ -117,7 +130,10 @@ class Publisher:
             return False
         try:
             # All of them are read, not only up to the first that has any.
-            found = [unpack_builds(self.repository.small_blob(builds), self._store) for builds in self._read_metadata().builds]
+            found = [
+                unpack_builds(self.repository.small_blob(builds), self._store)
+                for builds in self._records.read(self._read_previous()).builds
+            ]
             return any(found)
         except IntegrityError:
             raise
@@ -136,7 +152,7 @@ class Publisher:
     def layer_ready(self, layer: Layer) -> None:
         """See Destination: the layer is uploaded while others are made."""
         if layer.parts:
-            self._push.blob(Blob(layer.descriptor, partial(layer_chunks, layer, self._store)), self._origins(layer.digest))
+            self._push.blob(Blob(layer.descriptor, partial(layer_chunks, layer, self._store)), partial(self._origins, layer.digest))
         elif layer.key in self._cached and self._cache is not None:
             self._push.blob(self._cache.bytes_of(layer), (self._cache.repository.name,))
 
@@ -145,19 +161,23 @@ class Publisher:
 
         Raises FetchError or DamagedBlob.
         """
-        tag = self.reference.tag_or_latest
         ours = {layer.key: layer for image in index.images for layer in image.layers if isinstance(layer, Layer)}
-        if self.repository.digest_of_tag(tag) == index.digest:
+        tag = self.reference.tag_or_latest
+        if self._tagged() == index.digest:
             self._push.count_as_present(index)
         else:
             for layer in ours.values():
                 self.layer_ready(layer)
             self._push.images(index, self._store)
-            self._push.put_images(index)
-            self._push.tag_images(index, (tag,))
-            if self._records:
+            self._push.configs(index, fresh=True)
+            attach: Callable[[], None] | None = None
+            if self._attaches:
                 with self._push.optional():
-                    self._attach_metadata(index, ours, wheels)
+                    attach = self._records.begin(self._read_previous(), index.descriptor, ours, wheels)
+            self._push.publish(index, tag)
+            if attach is not None:
+                with self._push.optional():
+                    attach()
             for digest in {layer.descriptor.digest for image in index.images for layer in image.layers}:
                 self._remember_origin(digest)
         self._push.report_finished()
@@ -173,41 +193,38 @@ class Publisher:
             hint = "The image was pushed; other projects will make these layers themselves."
             self._reporter(Warned(f"the cache got no layers: {error.message}", hint))
 
-    def _attach_metadata(self, index: ImageIndex, ours: dict[str, Layer], wheels: "Sequence[BuiltWheel]") -> None:
-        """Attach the metadata of our layers to the image index, for machines that will change some of them."""
-        from shipwheel.registry.repository import Document
-
-        previous = self._read_metadata().segments if self._previous is not None else {}
-        known = {key: descriptor for key, descriptor in previous.items() if key in ours}
-        packed = {key: data for key, layer in ours.items() if key not in known and (data := pack(layer, self._store)) is not None}
-        if not packed and not known:
-            return
-        builds = pack_builds(wheels) if wheels else None
-        data = artifact(index.descriptor, packed, known, builds)
-        contents = (*packed.values(), EMPTY, *((builds,) if builds is not None else ()))
-        for content in contents:
-            self._push.blob(Blob(Descriptor(MEDIA_TYPE_RECORD, digest_of(content), len(content)), partial(iter, (content,))))
-        self._push.wait_for_blobs()
-        self._push.document(Document(Descriptor(MEDIA_TYPE_MANIFEST, digest_of(data), len(data)), data))
-
-    def _read_metadata(self) -> ImageMetadata:
+    def _read_layers(self) -> dict[str, tuple[Descriptor, Digest]]:
         previous = self._read_previous()
         with self._lock:
-            if self._metadata is None:
-                self._metadata = previous.read_metadata(self._reporter)
-            return self._metadata
-
-    def _forget_record(self, key: str) -> None:
-        with self._lock:
-            if self._metadata is not None:
-                known = {each: descriptor for each, descriptor in self._metadata.segments.items() if each != key}
-                self._metadata = msgspec.structs.replace(self._metadata, segments=known)
+            if self._layers is None:
+                self._layers = previous.read_layers(self._reporter)
+            return self._layers
 
     def _read_previous(self) -> PreviousImage:
+        if self._previous is None:
+            return PreviousImage()
+        previous = self._previous.result()
         with self._lock:
-            if self._previous is None:
-                self._previous = read_previous_image(self.repository, self.reference.tag_or_latest, self._reporter)
-            return self._previous
+            warnings, self._warned = () if self._warned else previous.warnings, True
+        for warning in warnings:
+            self._reporter(warning)
+        return previous
+
+    def _listed(self) -> frozenset[str]:
+        """Return the blobs that the repository has, because the previous image consists of them."""
+        try:
+            return frozenset() if self._previous is None else self._previous.result().blobs
+        except ShipwheelError:
+            return frozenset()
+
+    def _tagged(self) -> Digest | None:
+        """Return the digest that the tag stood for when this push began, as far as that is known, else the present one."""
+        try:
+            if self._previous is not None and (tagged := self._previous.result().tagged) is not None:
+                return tagged
+        except FetchError:
+            pass
+        return self.repository.digest_of_tag(self.reference.tag_or_latest)
 
     def _origins(self, digest: Digest) -> tuple[str, ...]:
         """Return the repositories in which this machine has seen the blob, the latest first: the blob may be mounted from them."""
@@ -215,5 +232,7 @@ class Publisher:
         return tuple(name for name in names if name != self.reference.name)
 
     def _remember_origin(self, digest: Digest) -> None:
-        names = dict.fromkeys((self.reference.name, *self._origins(digest)))
-        self._store.put("pushed", digest.partition(":")[2], msgspec.json.encode(list(names)[:_MAX_ORIGINS]))
+        known = self._store.get_as("pushed", digest.partition(":")[2], list[str]) or []
+        names = list(dict.fromkeys((self.reference.name, *known)))[:_MAX_ORIGINS]
+        if names != known:
+            self._store.put("pushed", digest.partition(":")[2], msgspec.json.encode(names))

@@ -40,7 +40,17 @@ from shipwheel.platform import Platform, select_platforms, without_default_varia
 from shipwheel.registry.repository import Document, Repository
 from shipwheel.store import Store
 
-__all__ = ["STAGE", "PullResult", "RemoteImages", "pull", "remote_images", "remote_index"]
+__all__ = [
+    "STAGE",
+    "PullResult",
+    "RemoteDocuments",
+    "RemoteImages",
+    "images_of",
+    "pull",
+    "remote_documents",
+    "remote_images",
+    "remote_index",
+]
 
 STAGE = "pull"
 
@@ -59,6 +69,16 @@ class RemoteImages(msgspec.Struct, frozen=True):
         return self.document.descriptor.digest
 
 
+class RemoteDocuments(msgspec.Struct, frozen=True):
+    """A reference's document, and the manifests of its images with their entries in it, attestations left out.
+
+    The only entry of a document that is a manifest itself is None.
+    """
+
+    root: Document
+    manifests: tuple[tuple[Document, Descriptor | None], ...]
+
+
 class PullResult(msgspec.Struct, frozen=True):
     """A pull's result: the layout's entry, the digest in the registry, and the bytes of layers that were fetched and already present."""
 
@@ -73,25 +93,38 @@ def remote_images(repository: Repository, reference: str, platforms: Sequence[Pl
 
     Raises UsageError that lists the available platforms if one is missing, ImageError for invalid images.
     """
+    label = repository.label(reference)
+    documents = remote_documents(repository, reference, platforms)
+    images = images_of(repository, documents)
+    if platforms is not None:
+        selected = select_platforms([image.platform for image in images], platforms, label)
+        images = tuple(image for image in images if image.platform in selected)
+    return RemoteImages(documents.root, images)
+
+
+def remote_documents(repository: Repository, reference: str, platforms: Sequence[Platform] | None = None) -> RemoteDocuments:
+    """Return the manifests of a tag or digest, for all platforms, or those of these platforms that the image index tells apart.
+
+    Raises UsageError that lists the available platforms if one is missing, ImageError for an invalid image index.
+    """
     root = repository.manifest(reference)
     label = repository.label(reference)
     if not root.is_index:
-        image = _image(repository, root, None)
-        if platforms is not None:
-            select_platforms([image.platform], platforms, label)
-        return RemoteImages(root, (image,))
+        return RemoteDocuments(root, ((root, None),))
     entries = [entry for entry in decode(root.data, Index, label).manifests if not entry.is_attestation]
     listed = [(entry, _entry_platform(entry)) for entry in entries]
     if platforms is not None and all(platform is not None for _, platform in listed):
         selected = select_platforms([platform for _, platform in listed if platform], platforms, label)
         listed = [(entry, platform) for entry, platform in listed if platform in selected]
-    images = [_image(repository, repository.manifest(entry.digest), entry) for entry, _ in listed]
-    if platforms is not None:
-        selected = select_platforms([image.platform for image in images], platforms, label)
-        images = [image for image in images if image.platform in selected]
-    if not images:
+    if not listed:
         raise ImageError(f"{label} is an image index without images", hint="Name another tag or digest.")
-    return RemoteImages(root, tuple(sorted(images, key=lambda image: image.platform)))
+    return RemoteDocuments(root, tuple((repository.manifest(entry.digest), entry) for entry, _ in listed))
+
+
+def images_of(repository: Repository, documents: RemoteDocuments) -> tuple[Image, ...]:
+    """Return the images of manifests, sorted by platform; reads their configs. Raises ImageError for invalid images."""
+    images = [_image(repository, document, entry) for document, entry in documents.manifests]
+    return tuple(sorted(images, key=lambda image: image.platform))
 
 
 def remote_index(found: RemoteImages) -> ImageIndex:

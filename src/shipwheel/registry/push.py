@@ -4,9 +4,10 @@ A push that fails leaves no tag on an incomplete image (distribution-spec 1.1, "
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -28,6 +29,17 @@ STAGE = "push"
 
 _REFUSALS = (400, 403, 405, 409, 412)
 """Statuses with which registries refuse to move a tag. No request tells beforehand: see docs/explanation.md, "Why a push asks first"."""
+
+_MISSING_BLOB = (400, 404)
+"""Statuses of a manifest that names a blob which the registry does not have (distribution-spec, "Error Codes": MANIFEST_BLOB_UNKNOWN)."""
+
+
+Origins = Sequence[str] | Callable[[], Sequence[str]]
+"""Repositories, or a function that looks them up when they are needed."""
+
+
+def _nothing() -> Collection[str]:
+    return ()
 
 
 class Traffic(msgspec.Struct, frozen=True):
@@ -54,12 +66,19 @@ def size_of(index: ImageIndex) -> int:
 class Push:
     """One push into one repository. As a context manager it waits for its threads, and stops them after an error.
 
+    `listed` returns digests of blobs that a manifest in the repository names, and which are therefore there: they are not asked for one by
+    one. If the registry finds one missing when it gets a manifest, all of them are asked for.
+
     Methods may be called from any thread. Errors of a blob are raised by the next call of `blob`, `wait_for_blobs` or `finish`: FetchError
     for the registry's, DamagedBlob for a blob that is damaged in the store.
     """
 
-    def __init__(self, repository: Repository, reporter: Reporter, workers: int = 4) -> None:
+    def __init__(
+        self, repository: Repository, reporter: Reporter, workers: int = 4, listed: Callable[[], Collection[str]] = _nothing
+    ) -> None:
         self._repository = repository
+        self._listed = listed
+        self._unasked: dict[str, tuple[Blob, Origins]] = {}
         self._reporter = reporter
         self._uploader = Uploader(repository, self._report_moved)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="push")
@@ -74,9 +93,13 @@ class Push:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._pool.shutdown(wait=True)
+        if kind is None or (issubclass(kind, ShipwheelError) and not issubclass(kind, FetchError)):
+            self._uploader.close()
         if kind is not None:
             self._repository.transport.closed.set()
-        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+            self._pool.shutdown(wait=True, cancel_futures=True)
 
     def check_permission(self) -> None:
         """Raise FetchError if the registry would refuse the push, for lack of a repository or of permission, or does not answer."""
@@ -88,15 +111,18 @@ class Push:
         with self._lock:
             return self._traffic
 
-    def blob(self, blob: Blob, origins: Sequence[str] = ()) -> None:
-        """Enqueue a blob, once per digest, and return. `origins` are repositories to mount it from, as `registry/repository`."""
+    def blob(self, blob: Blob, origins: Origins = (), *, fresh: bool = False) -> None:
+        """Enqueue a blob, once per digest, and return. `origins` are repositories to mount it from, as `registry/repository`.
+
+        Whether the repository has a `fresh` one is not asked: it is small, and made by this build.
+        """
         if self._failed.is_set():
             self._raise_errors()
         with self._lock:
             if blob.descriptor.digest not in self._jobs:
                 self._report_start(0)
                 self._sizes[blob.descriptor.digest] = blob.descriptor.size
-                self._jobs[blob.descriptor.digest] = self._pool.submit(self._push_blob, blob, tuple(origins))
+                self._jobs[blob.descriptor.digest] = self._pool.submit(self._push_blob, blob, origins, fresh)
 
     def images(self, index: ImageIndex, store: Store, origins: Sequence[str] = ()) -> None:
         """Enqueue the layers of all images; `finish` adds the rest. A remote layer is first mounted from its own origin."""
@@ -130,33 +156,78 @@ class Push:
 
     def put_images(self, index: ImageIndex) -> None:
         """Wait for the layers, then push configs, manifests and the image index, without a tag."""
+        self.configs(index)
         self.wait_for_blobs()
-        for image in index.images:
-            config = image.config
-            self.blob(Blob(image.config_descriptor, lambda config=config: iter((config,))))  # type: ignore[misc]
-        self.wait_for_blobs()
-        for image in index.images:
-            self.document(Document(image.descriptor, image.manifest))
-        if index.descriptor.digest not in {image.digest for image in index.images}:
-            self.document(Document(index.descriptor, index.index))
+        for document in (*_inner(index), _outer(index)):
+            self.document(document)
 
     def tag_images(self, index: ImageIndex, tags: Sequence[str]) -> None:
         """Point the tags at images that are in the repository."""
-        single = next((image for image in index.images if image.digest == index.descriptor.digest), None)
-        self.tag(Document(index.descriptor, index.index if single is None else single.manifest), tags)
+        self.tag(_outer(index), tags)
+
+    def configs(self, index: ImageIndex, *, fresh: bool = False) -> None:
+        """Enqueue the configs of all images."""
+        for image in index.images:
+            self.blob(Blob(image.config_descriptor, partial(iter, (image.config,))), fresh=fresh)
+
+    def publish(self, index: ImageIndex, tag: str) -> None:
+        """Wait for all blobs, then push the manifests, the last one under the tag at once."""
+        self.wait_for_blobs()
+        try:
+            self._put_under(index, tag)
+        except FetchError as error:
+            if error.status not in _MISSING_BLOB or not self._unasked:
+                raise
+            self._ask_for_all()
+            self.wait_for_blobs()
+            self._put_under(index, tag)
+
+    def _put_under(self, index: ImageIndex, tag: str) -> None:
+        outer = _outer(index)
+        list(self._pool.map(self.document, _inner(index)))
+        try:
+            self._repository.put_manifest(outer, tag)
+        except FetchError as error:
+            if error.status not in _REFUSALS:
+                raise
+            # Is it the tag that is refused, or the document?
+            self.document(outer)
+            self.tag(outer, (tag,))
+        else:
+            self._count(uploaded=len(outer.data))
+
+    def _ask_for_all(self) -> None:
+        """Enqueue again what was not asked for: the repository does not have all that it lists."""
+        self._listed = _nothing
+        with self._lock:
+            unasked, self._unasked = self._unasked, {}
+            for digest, (blob, origins) in unasked.items():
+                self._jobs[digest] = self._pool.submit(self._push_blob, blob, origins)
+        self._count(present=-sum(blob.descriptor.size for blob, _ in unasked.values()))
 
     def count_as_present(self, index: ImageIndex) -> None:
         """Count the images' bytes as present, for a push that has nothing to do."""
-        with self._lock:
-            self._traffic = msgspec.structs.replace(self._traffic, present=size_of(index))
+        self._count(present=size_of(index) - self.traffic.present)
 
     def document(self, document: Document) -> None:
         """Push a manifest or image index by its digest, and list it as a referrer of its subject if the registry does not."""
         headers = self._repository.put_manifest(document, document.descriptor.digest)
         if "OCI-Subject" not in headers:
             add_referrer(self._repository, document)
-        with self._lock:
-            self._traffic = msgspec.structs.replace(self._traffic, uploaded=self._traffic.uploaded + len(document.data))
+        self._count(uploaded=len(document.data))
+
+    def optional_blobs(self, blobs: Iterable[Blob]) -> Callable[[], None]:
+        """Begin to send small blobs of this build on which no image depends. Return the function that waits for them.
+
+        It raises the error of the first that failed; nothing else does.
+        """
+        jobs = [self._pool.submit(self._send, blob, (), fresh=True) for blob in blobs]
+
+        def wait_for_them() -> None:
+            for job in jobs:
+                job.result()
+
+        return wait_for_them
 
     @contextmanager
     def optional(self) -> Iterator[None]:
@@ -227,27 +298,37 @@ class Push:
         lines = "\n".join(f"  {message}" for message in sorted(by_message))
         raise kind(f"{len(by_message)} blobs could not be pushed:\n{lines}", hint=next(iter(by_message.values())).hint)
 
-    def _push_blob(self, blob: Blob, origins: tuple[str, ...]) -> None:
+    def _push_blob(self, blob: Blob, origins: Origins, fresh: bool = False) -> None:
         if self._failed.is_set():
             raise _Skipped("skipped after another blob failed")
         try:
-            with span("push blob", blob.descriptor.digest[:19]):
-                outcome = self._transfer(blob, origins)
+            self._send(blob, origins, fresh=fresh)
         except BaseException:
             self._failed.set()
             raise
-        with self._lock:
-            count = getattr(self._traffic, outcome) + blob.descriptor.size
-            self._traffic = msgspec.structs.replace(self._traffic, **{outcome: count})
+
+    def _send(self, blob: Blob, origins: Origins, *, fresh: bool) -> None:
+        with span("push blob", blob.descriptor.digest[:19]):
+            outcome = self._transfer(blob, origins, fresh=fresh)
+        self._count(**{outcome: blob.descriptor.size})
         self._report_moved(blob.descriptor.digest, blob.descriptor.size)
 
-    def _transfer(self, blob: Blob, origins: tuple[str, ...]) -> Literal["present", "mounted", "uploaded"]:
+    def _count(self, *, uploaded: int = 0, present: int = 0, mounted: int = 0) -> None:
+        with self._lock:
+            known = self._traffic
+            self._traffic = Traffic(known.uploaded + uploaded, known.present + present, known.mounted + mounted)
+
+    def _transfer(self, blob: Blob, origins: Origins, *, fresh: bool) -> Literal["present", "mounted", "uploaded"]:
         """Bring a blob into the repository as cheaply as possible. Return the field of Traffic that counts it."""
         digest = blob.descriptor.digest
-        if self._repository.has_blob(digest) in (blob.descriptor.size, -1):
+        if digest in self._listed():
+            with self._lock:
+                self._unasked[digest] = blob, origins
+            return "present"
+        if not fresh and self._repository.has_blob(digest) in (blob.descriptor.size, -1):
             return "present"
         location = ""
-        for path in self._mountable(origins):
+        for path in self._mountable(origins() if callable(origins) else origins):
             upload = self._uploader.mount(digest, path)
             if upload is None:
                 return "mounted"
@@ -268,6 +349,17 @@ class Push:
             if host.url == own.url and path != self._repository.path:
                 paths.append(path)
         return paths
+
+
+def _outer(index: ImageIndex) -> Document:
+    """Return the document that a tag refers to."""
+    single = next((image for image in index.images if image.digest == index.digest), None)
+    return Document(index.descriptor, index.index if single is None else single.manifest)
+
+
+def _inner(index: ImageIndex) -> list[Document]:
+    """Return the manifests below an image index."""
+    return [Document(image.descriptor, image.manifest) for image in index.images if image.digest != index.digest]
 
 
 class _Skipped(FetchError):

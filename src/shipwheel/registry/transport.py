@@ -6,15 +6,16 @@ Credentials go to the registry's own address only. Text from a server is shorten
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.download.http import TransientError, redacted, transient_error, translate_errors
+from shipwheel.download.http import HttpResponse, TransientError, redacted, transient_error, translate_errors
 from shipwheel.errors import FetchError
+from shipwheel.registry.loopback import LoopbackClient, LoopbackResponse, serves
 
 if TYPE_CHECKING:
     import httpx
@@ -91,7 +92,8 @@ class Transport:
         """Bytes received in response bodies."""
         self._authorization = authorization
         self._pause = pause or self.closed.wait
-        self._clients: dict[str, httpx.Client] = {}
+        self._clients: dict[tuple[str, bool], httpx.Client | LoopbackClient] = {}
+        self._logs_in = False
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -138,12 +140,10 @@ class Transport:
             hint = f"The registry asks clients to wait {error.retry_after:.0f} seconds: run the command again after that."
             raise FetchError(f"{label}: {self.host.url}: {error}", hint=hint) from error
         if attempt + 1 >= MAX_ATTEMPTS:
-            import httpx
-
             from shipwheel.registry import hosts
 
             hint = "Run the command again: it sends and fetches nothing twice. If the error stays, contact the registry's operator."
-            if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
+            if _is_unreachable(error.__cause__):
                 hint = hosts.unreachable_hint(self.host)
             raise FetchError(f"{label}: {self.host.url}: {error} ({MAX_ATTEMPTS} attempts)", hint=hint) from error
         # Jitter keeps clients that were turned away together from returning together.
@@ -151,7 +151,7 @@ class Transport:
         self._pause(backoff if error.retry_after is None else error.retry_after + random.uniform(0.0, 0.25))  # noqa: S311
 
     @contextmanager
-    def stream(self, request: RegistryRequest) -> "Iterator[httpx.Response]":
+    def stream(self, request: RegistryRequest) -> Iterator[HttpResponse]:
         """Send a request once and yield the response, its body unread.
 
         Raises TransientError if another attempt may succeed, else FetchError with the status.
@@ -171,7 +171,7 @@ class Transport:
         """Return whether an absolute URL is on the registry: same scheme, host and port."""
         return _origin(url) == _origin(self.host.url)
 
-    def location(self, response: "httpx.Response | RegistryResponse", url: str, label: str) -> str:
+    def location(self, response: HttpResponse | RegistryResponse, url: str, label: str) -> str:
         """Return the absolute URL in a response's Location header.
 
         Raises FetchError for an invalid URL, and for one that leaves TLS for plain http.
@@ -186,7 +186,7 @@ class Transport:
             raise FetchError(f"{label}: {redacted(url)} redirects to {redacted(target)}", hint=hint)
         return target
 
-    def _send_authorized(self, request: RegistryRequest, url: str) -> "httpx.Response":
+    def _send_authorized(self, request: RegistryRequest, url: str) -> HttpResponse:
         """Send a request; answer challenges and follow redirects."""
         challenges = redirects = 0
         while True:
@@ -194,6 +194,11 @@ class Transport:
             response = self._send(request, url, header)
             status = response.status_code
             if status == 401 and self.is_own(url) and challenges < _MAX_CHALLENGES:
+                if isinstance(response, LoopbackResponse):
+                    # The other client has what it takes to log in.
+                    self._logs_in = True
+                    response.close()
+                    continue
                 challenges += 1
                 with _drained(response):
                     again = self._authorization.challenged(response, request.scopes, header)
@@ -207,11 +212,7 @@ class Transport:
                 continue
             return response
 
-    def _send(self, request: RegistryRequest, url: str, authorization: str | None) -> "httpx.Response":
-        import httpx
-
-        from shipwheel.registry import hosts
-
+    def _send(self, request: RegistryRequest, url: str, authorization: str | None) -> "httpx.Response | LoopbackResponse":
         headers = {"Accept-Encoding": "identity", "User-Agent": "shipwheel", **request.headers}
         if authorization is not None:
             headers["Authorization"] = authorization
@@ -222,18 +223,35 @@ class Transport:
         else:
             content = request.body
         client = self._client(url)
+        try:
+            if isinstance(client, LoopbackClient):
+                return client.send(request.method, url, headers, content, request.timeout)
+            return self._send_with(client, request, url, headers, content)
+        except RuntimeError as error:
+            # Both raise it for a client that another thread closed.
+            self.check_open()
+            raise error
+
+    def _send_with(
+        self,
+        client: "httpx.Client",
+        request: RegistryRequest,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | Iterator[bytes] | None,
+    ) -> "httpx.Response":
+        import httpx
+
+        from shipwheel.registry import hosts
+
         timeout = httpx.Timeout(60.0, connect=15.0, read=request.timeout, pool=None)
         try:
             built = client.build_request(request.method, url, headers=headers, content=content, timeout=timeout)
             return client.send(built, stream=True, follow_redirects=False)
         except httpx.NetworkError as error:
             raise hosts.explain_connection_error(self.host, error) or error from None
-        except RuntimeError as error:
-            # httpx raises it for a client that another thread closed.
-            self.check_open()
-            raise error
 
-    def _redirect(self, response: "httpx.Response", request: RegistryRequest, url: str, redirects: int) -> tuple[str, RegistryRequest]:
+    def _redirect(self, response: HttpResponse, request: RegistryRequest, url: str, redirects: int) -> tuple[str, RegistryRequest]:
         target = self.location(response, url, request.label)
         if redirects > _MAX_REDIRECTS:
             what = f"{request.label}: more than {_MAX_REDIRECTS} redirects, the last from {redacted(url)}"
@@ -243,26 +261,36 @@ class Transport:
         # RFC 9110, 15.4: a client may follow the other redirects with GET, which uploads nothing.
         return target, replace(request, method="GET", body=None, size=0)
 
-    def _client(self, url: str) -> "httpx.Client":
+    def _client(self, url: str) -> "httpx.Client | LoopbackClient":
         """Return the client for the URL's host, with that host's own certificates and proxy."""
         from shipwheel.registry import hosts
 
         parts = urlsplit(url)
         address = parts.netloc.rpartition("@")[2]
-        key = f"{parts.scheme}://{address}"
+        key = f"{parts.scheme}://{address}", self._logs_in
         with self._lock:
             self.check_open()
             if key not in self._clients:
-                self._clients[key] = hosts.client(self.host if self.is_own(url) else hosts.host_of(address))
+                host = self.host if self.is_own(url) else hosts.host_of(address)
+                plain = serves(host) and parts.scheme == "http" and not self._logs_in
+                self._clients[key] = LoopbackClient(host) if plain else hosts.client(host)
             return self._clients[key]
 
-    def _check_status(self, response: "httpx.Response", request: RegistryRequest) -> None:
+    def _check_status(self, response: HttpResponse, request: RegistryRequest) -> None:
         if response.status_code in request.expected:
             return
         if (transient := transient_error(response)) is not None:
             details = error_details(_read_error(response))
             raise TransientError(f"{transient}{': ' if details else ''}{details}", transient.retry_after, transient.summary)
         raise _status_error(response, request.label, error_details(_read_error(response)))
+
+
+def _is_unreachable(cause: BaseException | None) -> bool:
+    if isinstance(cause, ConnectionRefusedError):
+        return True
+    import httpx
+
+    return isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -275,7 +303,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 @contextmanager
-def _drained(response: "httpx.Response") -> Iterator[None]:
+def _drained(response: HttpResponse) -> Iterator[None]:
     """Read a short response to its end, so that its connection can be reused; close it after the block."""
     try:
         _read_error(response)
@@ -284,7 +312,7 @@ def _drained(response: "httpx.Response") -> Iterator[None]:
         response.close()
 
 
-def _read(response: "httpx.Response", label: str, limit: int) -> bytes:
+def _read(response: HttpResponse, label: str, limit: int) -> bytes:
     data = bytearray()
     for chunk in response.iter_raw():
         data += chunk
@@ -294,18 +322,15 @@ def _read(response: "httpx.Response", label: str, limit: int) -> bytes:
     return bytes(data)
 
 
-def _read_error(response: "httpx.Response") -> bytes:
+def _read_error(response: HttpResponse) -> bytes:
     """Return the beginning of a response's body, long enough for an error document."""
-    import httpx
-
     data = bytearray()
-    try:
+    # The status matters more than the body.
+    with suppress(TransientError, FetchError, RuntimeError), translate_errors(str(response.url), ""):
         for chunk in response.iter_raw():
             data += chunk
             if len(data) > _MAX_ERROR_BODY:
                 break
-    except (httpx.HTTPError, httpx.StreamError):
-        pass  # the status matters more than the body
     return bytes(data[:_MAX_ERROR_BODY])
 
 
@@ -328,7 +353,7 @@ def error_details(body: bytes) -> str:
     return "".join(char if char.isprintable() else " " for char in text)[:300].strip()
 
 
-def _status_error(response: "httpx.Response", label: str, details: str) -> FetchError:
+def _status_error(response: HttpResponse, label: str, details: str) -> FetchError:
     status = response.status_code
     reason = f": {details}" if details else f" {response.reason_phrase[:60]}".rstrip()
     hint = _HINTS.get(status, "The registry did not do what was requested; contact its operator.")

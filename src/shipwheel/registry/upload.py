@@ -4,6 +4,8 @@ A blob is streamed, so memory stays constant. It is read again from its beginnin
 """
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -28,8 +30,14 @@ CHUNK_SIZES: tuple[int, ...] = (64 << 20, 16 << 20, 4 << 20, 1 << 20)
 _REFUSALS = (400, 404, 405, 410, 411, 413, 415, 416, 501)
 """Statuses that other requests for the same upload may not meet."""
 
+_GONE = (404, 410)
+"""Statuses for an upload that the registry does not know any more."""
+
 _COMMIT_TIMEOUT_S = 300.0
 """A registry may need this long to hash and move a large blob."""
+
+_MAX_START_AGE_S = 60.0
+"""An upload that was started to learn whether it may be is used for a blob within this time: registries let uploads expire."""
 
 _LOST = "the registry lost the unfinished upload"
 _RANGE = lazy_pattern(r"(?:bytes=)?0-(\d{1,18})")
@@ -41,6 +49,14 @@ class _Refused(Exception):
     def __init__(self, cause: FetchError) -> None:
         super().__init__(cause.message)
         self.cause = cause
+
+
+class _Started(msgspec.Struct, frozen=True):
+    """An upload without bytes: its URL, the bytes that every chunk but the last must have, and when it was started."""
+
+    location: str
+    least: int = 0
+    at: float = msgspec.field(default_factory=time.monotonic)
 
 
 class _Way(msgspec.Struct, frozen=True):
@@ -90,19 +106,27 @@ class Uploader:
         self._scopes = (f"repository:{repository.path}:pull,push",)
         self._moved = moved
         self._way = _Way()
+        self._spare: _Started | None = None
+        self._lock = threading.Lock()
 
     def check_permission(self) -> None:
-        """Start an upload and cancel it. Raises FetchError if the registry refuses or does not answer."""
+        """Start an upload, for the first blob. Raises FetchError if the registry refuses or does not answer."""
         label = f"{self._repository.name}: push"
         try:
-            location, _ = self._start(label)
+            self._spare = self._start(label)
         except FetchError as error:
             if error.status != 404:
                 raise
             hint = "Check its name, and create it if the registry does not do so at the first push."
             raise FetchError(error.message, hint=hint, status=404) from error
-        # An upload that is not cancelled expires.
-        with suppress(FetchError, TransientError), self._transport.stream(RegistryRequest("DELETE", location, label, self._scopes)):
+
+    def close(self) -> None:
+        """Cancel the upload that no blob needed; one that is not cancelled expires."""
+        spare = self._take_spare()
+        if spare is None:
+            return
+        request = RegistryRequest("DELETE", spare.location, f"{self._repository.name}: push", self._scopes)
+        with suppress(FetchError, TransientError), self._transport.stream(request):
             pass
 
     def mount(self, digest: Digest, origin: str) -> str | None:
@@ -151,22 +175,41 @@ class Uploader:
 
     def _send_blob(self, source: "_BlobReader", location: str, chunk: int, label: str) -> None:
         """Send a blob once, starting an upload unless `location` is one. Raises TransientError or _Refused if another attempt may help."""
-        least = 0
-        if not location:
-            location, least = self._start(label)
+        if location:
+            return self._send_to(_Started(location), source, chunk, label)
+        spare = self._take_spare(_MAX_START_AGE_S)
+        if spare is not None:
+            try:
+                return self._send_to(spare, source, chunk, label)
+            except _Refused as refusal:
+                if refusal.cause.status not in _GONE:
+                    raise
+        return self._send_to(self._start(label), source, chunk, label)
+
+    def _send_to(self, started: _Started, source: "_BlobReader", chunk: int, label: str) -> None:
         if not chunk:
-            return self._commit(source, 0, location, label)
-        location = self._send_chunks(source, location, max(chunk, least), label)
+            return self._commit(source, 0, started.location, label)
+        location = self._send_chunks(source, started.location, max(chunk, started.least), label)
         # Verify the blob before the registry is told that it is complete.
         source.finish()
         return self._commit_chunks(source, location, label)
 
-    def _start(self, label: str) -> tuple[str, int]:
-        """Start an upload. Return its URL, and the bytes that every chunk but the last must have."""
+    def _take_spare(self, age: float = sys.maxsize) -> _Started | None:
+        """Return the upload that was started to check the permission, once, if it is not older than this."""
+        with self._lock:
+            spare = self._spare
+            if spare is None or time.monotonic() - spare.at > age:
+                return None
+            self._spare = None
+            return spare
+
+    def _start(self, label: str) -> _Started:
+        """Start an upload."""
         url = self._repository.url("blobs", "uploads", "")
         response = self._transport.request(RegistryRequest("POST", url, label, self._scopes, _NO_CONTENT, b"", expected=(202,)))
         least = response.headers.get("OCI-Chunk-Min-Length", "")[:12]
-        return self._transport.location(response, response.url, label), int(least) if least.isascii() and least.isdigit() else 0
+        location = self._transport.location(response, response.url, label)
+        return _Started(location, int(least) if least.isascii() and least.isdigit() else 0)
 
     def _send_chunks(self, source: "_BlobReader", location: str, chunk: int, label: str) -> str:
         """PATCH each chunk (distribution-spec, "Pushing a blob in chunks"), and return the URL to commit them."""
