@@ -209,14 +209,14 @@ def _build_and_load(
 
 def _trial(engine: str | None, env: tuple[str, ...], files: tuple[Path, ...]) -> _Trial | None:
     """Return how to try the image, None for not at all. Raise UsageError for variables that nothing would see."""
-    import os
-
-    from shipwheel.engine.run_options import read_environment
-
     if engine is None:
         if env or files:
             raise UsageError("--check-env and --check-env-file need --check", hint="For a variable of the image: --env NAME=VALUE.")
         return None
+    import os
+
+    from shipwheel.engine.run_options import read_environment
+
     return _Trial(engine, read_environment(files, env, os.environ))
 
 

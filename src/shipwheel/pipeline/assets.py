@@ -6,13 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shipwheel.build_settings import AssetSettings, BuildSettings
-from shipwheel.builder.asset_build import AssetBuild, AssetFailed, package_manager
-from shipwheel.builder.node_root import npm_cache, unpack_node
-from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.elf import is_elf
@@ -22,7 +20,6 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import Bounds
 from shipwheel.pipeline.app_source import AppSource, CopiedSource
 from shipwheel.pipeline.downloads import Downloads
-from shipwheel.pipeline.failed_output import last_lines, write_log
 from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
@@ -30,6 +27,9 @@ from shipwheel.project.project import Project
 from shipwheel.project.secret_files import SecretRules, secret_rules, token_error
 from shipwheel.store import Store
 from shipwheel.suites import without_python
+
+if TYPE_CHECKING:
+    from shipwheel.builder.asset_build import AssetFailed
 
 __all__ = ["AssetsSource"]
 
@@ -107,6 +107,8 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
     def entries(self) -> Iterator[FileEntry]:
         """Build the front end and yield its files. Raise BuildError, and ProjectError for a token in a file."""
+        from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
+
         stated, shown, host = self.settings, " ".join(self.settings.run), host_platform()
         if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or find_sandbox() is None:
             hint = f"{SANDBOX_HINT} Or run it before the build, and `include` {stated.output}."
@@ -127,6 +129,9 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
             yield from CopiedSource(self.label, tree, "", "").entries()
 
     def _build(self, place: Path) -> None:
+        from shipwheel.builder.asset_build import AssetBuild, AssetFailed
+        from shipwheel.builder.node_root import npm_cache, unpack_node
+
         _write(self._tree, place / "source")
         self._check_source(place / "source" / self.settings.in_)
         stated, bounds = self.settings, self.project.settings.build or BuildSettings()
@@ -146,12 +151,16 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         if not (source / "package.json").is_file():
             what = f"{self.settings.in_} has no package.json, and `{' '.join(self.settings.run)}` is to run there"
             raise BuildError(what, hint="Name the directory with `in` below [[tool.shipwheel.assets]].")
+        from shipwheel.builder.asset_build import package_manager
+
         if not package_manager(source).is_locked:
             hint = "Commit the lock file of npm, yarn or pnpm: without one, another build may get other packages."
             self.reporter(Warned(f"the front end in {self.settings.in_} has no lock file", hint))
 
-    def _failed(self, error: AssetFailed) -> BuildError:
+    def _failed(self, error: "AssetFailed") -> BuildError:
         self.store.check_open()
+        from shipwheel.pipeline.failed_output import last_lines, write_log
+
         log = write_log(self.store, f"{self.project.name}-assets", error.output)
         hint = "It runs with Debian's node, without a network. env, packages and in below [[tool.shipwheel.assets]] change what it sees."
         return BuildError(f"{error}:\n  {last_lines(error.output)}\n  whole output: {log}", hint=hint)

@@ -47,7 +47,7 @@ from shipwheel.pipeline.resolve import (
 )
 from shipwheel.pipeline.secrets import check_settings
 from shipwheel.pipeline.stages import BuiltPlatform, Closed, Layered, Proved
-from shipwheel.pipeline.steps import make_step_layers, with_steps
+from shipwheel.pipeline.step_layers import make_step_layers, with_steps
 from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project

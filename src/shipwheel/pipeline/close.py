@@ -9,7 +9,7 @@ from shipwheel.files.segment import Segment
 from shipwheel.pipeline.context import BuildContext
 from shipwheel.pipeline.prove import is_proved, parent_segments
 from shipwheel.pipeline.stages import Closed, Layered
-from shipwheel.pipeline.steps import with_steps
+from shipwheel.pipeline.step_layers import with_steps
 from shipwheel.suites import Suite
 
 __all__ = ["close_base"]

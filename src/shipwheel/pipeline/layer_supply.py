@@ -53,6 +53,7 @@ class LayerSupply:
         self._reporter = reporter
         self._workers = workers
         self._layers: dict[str, Layer] = {}
+        self._described: dict[str, Segment] = {}
 
     def ask(self, specs: Iterable[LayerSpec]) -> None:
         """Ask the destination for the missing layers, if making one of them would need a download, or running a program."""
@@ -142,10 +143,16 @@ class LayerSupply:
         return layer
 
     def _segments(self, specs: Sequence[LayerSpec]) -> list[Segment | None]:
-        return [load_segment_metadata(source.key, self._store) for spec in specs for source in spec.sources]
+        return [self._segment(source.key) for spec in specs for source in spec.sources]
+
+    def _segment(self, key: str) -> Segment | None:
+        """Return what is known of a segment, read once: it is asked for at every stage."""
+        if (segment := self._described.get(key) or load_segment_metadata(key, self._store)) is not None:
+            self._described[key] = segment
+        return segment
 
     def _unknown(self, specs: Sequence[LayerSpec]) -> list[LayerSpec]:
-        return [spec for spec in specs if any(load_segment_metadata(source.key, self._store) is None for source in spec.sources)]
+        return [spec for spec in specs if any(self._segment(source.key) is None for source in spec.sources)]
 
     def _has_layers_elsewhere(self) -> bool:
         return any(not layer.parts for layer in self._layers.values())

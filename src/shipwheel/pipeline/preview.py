@@ -28,7 +28,7 @@ from shipwheel.pipeline.programs import missing_programs, paths_of
 from shipwheel.pipeline.prove import image_path, parent_segments, prove_image
 from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.stages import Closed, Layered
-from shipwheel.pipeline.steps import with_steps
+from shipwheel.pipeline.step_layers import with_steps
 from shipwheel.request import Request
 from shipwheel.wheels.bytecode import BytecodeSource
 from shipwheel.wheels.wheel import WheelSource

@@ -38,7 +38,7 @@ from shipwheel.project.secret_files import MAX_READ_BYTES, secret_rules, token_e
 from shipwheel.project.secret_tokens import FoundToken
 from shipwheel.signs import placeholder
 
-__all__ = ["make_step_layers", "with_steps"]
+__all__ = ["plan_steps", "run_steps"]
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same steps write other files."""
@@ -51,10 +51,8 @@ _STEADY = {"PYTHONHASHSEED": "0", "TZ": "UTC"}
 """Variables that make what a step writes the same each time."""
 
 
-def with_steps(project: Project, platform: Closed) -> Closed:
-    """Return the platform with the layer of its steps, planned; as it is if there are none."""
-    if not project.steps:
-        return platform
+def plan_steps(project: Project, platform: Closed) -> Closed:
+    """Return the platform with the layer of its steps, planned."""
     environment = execution_of(project, platform.resolved).environment
     facts = [_VERSION, platform.parent_manifest, *platform.keys(), project.start_directory, _user(project, platform), *project.volumes]
     facts += [f"{name}={value}" for name, value in sorted(environment.items())]
@@ -65,7 +63,7 @@ def with_steps(project: Project, platform: Closed) -> Closed:
     return replace(platform, step_layers=(_layer(project, source),))
 
 
-def make_step_layers(context: BuildContext, platforms: Sequence[Closed]) -> None:
+def run_steps(context: BuildContext, platforms: Sequence[Closed]) -> None:
     """Run the steps whose layers are missing, and make these. Raise BuildError for a step that fails or cannot run here."""
     specs = [spec for platform in platforms for spec in platform.step_layers]
     context.supply.ask(specs)
