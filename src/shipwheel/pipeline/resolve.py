@@ -1,5 +1,6 @@
 """Resolve a project: its lock, and each platform's base and Python packages. Nothing large is downloaded."""
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -143,6 +144,17 @@ def with_sources(request: Request, work: Callable[[Request], T]) -> T:
     return work(replace(request, compiles=True))
 
 
+def _prepare_downloads() -> None:
+    """Import what downloads need, and read the authorities to trust. What goes wrong here goes wrong there again, and is said."""
+    with suppress(Exception):
+        import httpcore  # noqa: F401
+        import installer  # noqa: F401
+
+        from shipwheel.download import fetch, http  # noqa: F401
+
+        http.trusted_authorities()
+
+
 def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock:
     """Return the lock if it is current, without importing the modules that make locks; else a new one."""
     wanted = replace(wanted, bounds=request.bounds)
@@ -155,6 +167,8 @@ def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock
     from shipwheel.locking.diagnose.uv_errors import IndexUnavailable
     from shipwheel.locking.make import renewed
 
+    # While uv runs, this process has nothing to do; a new lock mostly names something that is not in the store.
+    threading.Thread(target=_prepare_downloads, name="prepare").start()
     try:
         return renewed(wanted, before, request.reporter)
     except IndexUnavailable as error:
