@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies
 from msgspec.structs import replace
 from support.digests import ANY
 
@@ -99,6 +100,30 @@ def test_an_old_upload_is_cancelled_and_carries_nothing(store: Store, monkeypatc
             pushing.finish(index, ("1",))
         assert [seen.path.rpartition("/")[2] for seen in registry.received("DELETE")] == [asked]
         assert not registry.uploads and not registry.missing_blobs("team/app", index.digest)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=strategies.data())
+def test_a_push_that_believes_a_manifest_ends_as_one_that_asks_for_everything(store: Store, data: strategies.DataObject) -> None:
+    """Whatever the registry has lost, and whatever a manifest lists that it never had."""
+    index = small_index(store)
+    blobs = {blob.descriptor.digest: b"".join(blob.chunks()) for image in index.images for blob in image.blobs(store)}
+    manifests = {image.digest for image in index.images}
+    digests = strategies.sets(strategies.sampled_from(sorted(set(blobs) - manifests)))
+    there, listed = data.draw(digests), data.draw(digests)
+    with FakeRegistry() as registry, repository(registry) as repo:
+        registry.blobs["team/app"] = {digest: blobs[digest] for digest in there}
+        with Push(repo, silent, listed=lambda: frozenset(listed)) as pushing:
+            pushing.images(index, store)
+            pushing.configs(index)
+            pushing.publish(index, "1")
+        assert registry.tags["team/app"]["1"] == index.digest
+        assert not registry.missing_blobs("team/app", index.digest)
+        sent = sum(len(blobs[digest]) for digest in set(blobs) - there - manifests)
+        documents = len(index.index) + sum(len(image.manifest) for image in index.images)
+        # A manifest that was accepted before another was refused is put twice.
+        assert sent + documents <= pushing.traffic.uploaded <= sent + 2 * documents
+        assert pushing.traffic.present == sum(len(blobs[digest]) for digest in there)
 
 
 def test_a_refused_tag_that_is_free_keeps_the_registrys_error(store: Store) -> None:
