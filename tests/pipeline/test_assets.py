@@ -77,7 +77,8 @@ def app_with(world: World, script: str) -> Path:
 
 def test_a_bundle_for_a_build_has_the_front_end(world: World, runs: Path) -> None:
     app = app_with(world, "build")
-    assert world.run("bundle", app, "--for-build", "-o", "inputs.tar").code == 0
+    bundled = world.run("bundle", app, "--for-build", "-o", "inputs.tar")
+    assert (bundled.code, "no packages of node for `npm run build`: the bundle has what was made" in bundled.err) == (0, True), bundled.err
     ran, digest = runs.read_text(), world.build(app).digest
     world.close()
     world.env["SHIPWHEEL_CACHE"] = str(world.root / "air")

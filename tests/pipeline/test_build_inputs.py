@@ -15,7 +15,7 @@ from shipwheel.events import silent
 from shipwheel.files.segment import SEGMENT_RECORD
 from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
-from shipwheel.pipeline.build_inputs import BuildInputs, StoreRecord
+from shipwheel.pipeline.build_inputs import BuildInputs, StoreRecord, lacking
 from shipwheel.pipeline.input_archive import fill, read_inputs, write_inputs
 from shipwheel.project.app_tree import list_app
 from shipwheel.store import Store
@@ -222,3 +222,9 @@ def test_an_archive_of_images_is_no_bundle_for_a_build(world: World, tmp_path: P
         read_inputs(tmp_path / "nothing.tar")
     assert world.run("build", world.app("small\n", settings="bytecode = false\n"), "-o", "shop.tar").code == 0
     assert read_inputs(world.root / "shop.tar") is None
+
+
+@pytest.mark.parametrize(("tools", "expected"), [(["cargo-1.85", "gcc-14"], ["no crates for the Rust of the project"]), (["gcc"], [])])
+def test_names_what_an_edit_would_need(tools: list[str], expected: list[str]) -> None:
+    """Crates are in no bundle; test_assets.py has node's packages."""
+    assert [*lacking((), tools)] == expected

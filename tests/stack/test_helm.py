@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from support.cluster import cluster
 from support.helm import install_helm
 from support.stacks import PLACE, POSTGRES, ROOT, STACK, ours, placed
 
@@ -100,6 +101,23 @@ def test_the_chart_is_what_export_kubernetes_writes(helm: Path, charts: dict[str
     assert render(helm, charts[name]) == in_order(manifests(stack, each).documents)
     linted = subprocess.run([helm, "lint", "--strict", charts[name]], capture_output=True, text=True, check=False)
     assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@pytest.mark.online
+@pytest.mark.parametrize("name", STACKS)
+def test_kubectl_takes_the_overlay(helm: Path, tmp_path: Path, name: str) -> None:
+    """It joins base and overlay, and knows every kind."""
+    base, overlay = kustomize_files(*STACKS[name])
+    for path, text in {**base, **overlay}.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    with cluster() as url:
+        command = [str(helm.with_name("kubectl")), f"--server={url}", f"--cache-dir={tmp_path}/cache", "apply", "--dry-run=client"]
+        words = [*command, "--validate=false", "--kustomize", str(tmp_path / "overlays" / "production")]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    objects = [it for text in (*base.values(), *overlay.values()) for it in yaml.safe_load_all(text) if it["kind"] != "Kustomization"]
+    assert len(done.stdout.splitlines()) == len(objects)
 
 
 @pytest.mark.online

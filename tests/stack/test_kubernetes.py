@@ -120,6 +120,21 @@ def test_nothing_is_reached_that_nothing_needs() -> None:
     assert {"port": 5432} in [port for rule in web["egress"] for port in rule.get("ports", ())]
 
 
+def test_a_service_whose_ports_nothing_names_is_reached_by_those_who_need_it() -> None:
+    """Many images expose nothing: their name leads to the pod, whose ports are open to the callers alone."""
+    image = msgspec.structs.replace(POSTGRES, config=msgspec.structs.replace(POSTGRES.config, exposed_ports=()))
+    queue, alone = Service("queue", PulledImage("a")), Service("alone", PulledImage("a"))
+    web = Service("web", ProjectSource(ROOT), needs=("queue",))
+    stack = Stack("shop", ROOT, PLACE, (queue, alone, web))
+    made = manifests(stack, [place(it, ours() if it is web else image, PLACE) for it in stack.services]).documents
+    documents = {(it["kind"], it["metadata"]["name"]): it["spec"] for it in made if "spec" in it}
+    assert documents["Service", "queue"]["clusterIP"] == documents["Service", "alone"]["clusterIP"] == "None"
+    assert documents["StatefulSet", "alone"]["serviceName"] == "alone"
+    callers = [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "web", "app.kubernetes.io/instance": "shop"}}}]
+    assert documents["NetworkPolicy", "queue"]["ingress"] == [{"from": callers}]
+    assert documents["NetworkPolicy", "alone"]["ingress"] == []
+
+
 def test_dollar_signs_of_words_stay() -> None:
     check = HealthCommand(("test", "$(x)"))
     service = Service("web", ProjectSource(ROOT), command=("run", "$(date)", "a$$b"), env={"A": "$(B) ${C}"}, health=check)

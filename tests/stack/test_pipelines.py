@@ -49,6 +49,12 @@ def test_a_workflow_has_no_more_rights_than_it_needs() -> None:
     assert found["jobs"]["image"]["steps"][0]["with"] == {"persist-credentials": False}
 
 
+def test_the_container_that_deploys_gets_kubectl() -> None:
+    deploy = yaml.safe_load(TEXTS["gitlab-ci", "project"])["deploy"]
+    assert "kubectl apply" in deploy["script"][-1]
+    assert deploy["before_script"][-1].endswith(" kubectl")
+
+
 def test_a_workspace_is_spread_over_jobs() -> None:
     job = yaml.safe_load(TEXTS["github-workflows", "workspace"])["jobs"]["image"]
     assert job["strategy"] == {"fail-fast": False, "matrix": {"shard": [1, 2, 3]}}

