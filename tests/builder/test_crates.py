@@ -1,5 +1,9 @@
 """The crates of a source in Rust: its own, or those of its Cargo.lock, fetched where nothing of the source can name a program."""
 
+import hashlib
+import io
+import json
+import tarfile
 import threading
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,11 +15,33 @@ import pytest
 from shipwheel.builder import crates
 from shipwheel.builder.crates import CrateFetch, CratesFailed, use_crates
 from shipwheel.builder.sandbox_run import SandboxRun, bubblewrap_words, writable_directories
-from shipwheel.errors import BuildError
+from shipwheel.builder.vendored_crates import LockedCrate, locked_crates, replacement, unpack_crates
+from shipwheel.errors import ArchiveError, BuildError
 from shipwheel.locking.process import Finished
 from shipwheel.store import Store
 
 FETCHED = '[source.crates-io]\nreplace-with = "vendored-sources"\n[source.vendored-sources]\ndirectory = "/build/crates/vendor"\n'
+
+
+def tar_of(files: Mapping[str, str]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+LEAF = tar_of({"leaf-1.0/Cargo.toml": "[package]\n"})
+LEAF_SUM = hashlib.sha256(LEAF).hexdigest()
+OF_GIT = '[[package]]\nname = "twig"\nversion = "1.0"\nsource = "git+https://host/twig#1a2b"\n'
+
+
+def locked(checksum: str = LEAF_SUM) -> str:
+    """Return a lock file with one crate of cargo's default registry."""
+    source = "registry+https://host/crates.io-index"
+    return f'[[package]]\nname = "leaf"\nversion = "1.0"\nsource = "{source}"\nchecksum = "{checksum}"\n'
 
 
 class Cargo:
@@ -36,6 +62,9 @@ class Cargo:
         self.ran.append((name, [*words], env))
         path = next(each / "config.toml" for each in writable_directories(run) if each.name == "cargo")
         self.configurations.append(path.read_text() if path.is_file() else "")
+        if name == "fetch":
+            (path.parent / "registry" / "cache" / "host-1a2b").mkdir(parents=True)
+            (path.parent / "registry" / "cache" / "host-1a2b" / "leaf-1.0.crate").write_bytes(LEAF)
         return Finished(1 if name in self._failing else 0, FETCHED if name == "vendor" else "", "no matching package")
 
 
@@ -48,13 +77,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fetch(
-    folder: Path, cargo: Cargo, monkeypatch: pytest.MonkeyPatch, *, place: str = "place", files: Sequence[str] = (), below: str = "."
+    folder: Path,
+    cargo: Cargo,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    place: str = "place",
+    files: Sequence[str] = (),
+    below: str = ".",
+    lock: str = "",
 ) -> Any:
     monkeypatch.setattr(crates, "run_in_sandbox", cargo)
     for name in files or ("Cargo.toml", "Cargo.lock"):
         path = folder / place / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
+        path.write_text(lock if path.name == "Cargo.lock" else "")
     return CrateFetch(folder / place, folder / "root", below, Store(folder / "store"), threading.Event()).run()
 
 
@@ -71,7 +107,7 @@ def test_what_fetches_crates_does_not_read_the_sources_configuration(tmp_path: P
     monkeypatch.setenv("MY_SECRET", "1")
     cargo = Cargo("look")
     assert fetch(tmp_path, cargo, monkeypatch) is not None
-    (_, offline, first), (name, online, second), _ = cargo.ran
+    (_, offline, first), (name, online, second) = cargo.ran
     assert (name, "--share-net" in offline, "--share-net" in online) == ("fetch", False, True)
     source = str(tmp_path / "place" / "source")
     assert (source in offline, online[online.index(source) - 1]) == (False, "--ro-bind"), "what looks for crates gets a copy"
@@ -85,10 +121,61 @@ def test_what_fetches_crates_does_not_read_the_sources_configuration(tmp_path: P
     assert "MY_SECRET" not in second
 
 
-def test_what_copies_crates_has_no_passwords_and_no_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crate can have a link to /proc/self/environ, or to cargo's files, and cargo copies what is behind it: the build would see it."""
+def test_archives_of_a_registry_are_unpacked_without_cargo(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "config.toml").write_text(
-        '[source.own]\nregistry = "sparse+http://host/"\n[registries.own]\nindex = "sparse+http://host/"\ntoken = "secret"\n'
+        '[source.crates-io]\nreplace-with = "own"\n[source.own]\nregistry = "sparse+http://user:secret@host/"\n'
+    )
+    cargo = Cargo("look")
+    directory = fetch(tmp_path, cargo, monkeypatch, lock=locked()).path
+    assert [name for name, _, _ in cargo.ran] == ["look", "fetch"]
+    crate = directory / "vendor" / "leaf-1.0"
+    assert sorted(path.name for path in crate.iterdir()) == [".cargo-checksum.json", "Cargo.toml"]
+    assert json.loads((crate / ".cargo-checksum.json").read_text()) == {"files": {}, "package": LEAF_SUM}
+    assert tomllib.loads((directory / "config.toml").read_text()) == {
+        "source": {
+            "crates-io": {"replace-with": "fetched-crates"},
+            "fetched-crates": {"directory": "/build/crates/vendor"},
+        }
+    }
+
+
+@pytest.mark.parametrize("source", ["registry+https://host/index", "sparse+https://host/index/"])
+def test_another_registry_is_replaced_by_its_address(source: str) -> None:
+    found = replacement([LockedCrate("leaf", "1.0", source, LEAF_SUM)], "/crates")["source"]
+    assert found[source] == {"registry": source.removeprefix("registry+"), "replace-with": "fetched-crates"}
+
+
+def test_a_crate_with_another_checksum_is_not_taken(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cargo = Cargo("look", "vendor")
+    with pytest.raises(CratesFailed):
+        fetch(tmp_path, cargo, monkeypatch, lock=locked("0" * 64))
+    assert [name for name, _, _ in cargo.ran] == ["look", "fetch", "vendor"]
+    assert not [*(tmp_path / "place" / "vendor").iterdir()]
+
+
+def test_checksums_of_the_oldest_lock_files_count(tmp_path: Path) -> None:
+    source = "registry+https://host/index"
+    text = f'[[package]]\nname = "leaf"\nversion = "1.0"\nsource = "{source}"\n[metadata]\n"checksum leaf 1.0 ({source})" = "{LEAF_SUM}"\n'
+    (tmp_path / "Cargo.lock").write_text(text)
+    assert locked_crates([tmp_path / "Cargo.lock"] * 2) == (LockedCrate("leaf", "1.0", source, LEAF_SUM),)
+
+
+def test_a_hostile_crate_is_refused(tmp_path: Path) -> None:
+    archive = tar_of({"leaf-1.0/Cargo.toml": "", "../../evil": ""})
+    (tmp_path / "registry" / "cache" / "host").mkdir(parents=True)
+    (tmp_path / "registry" / "cache" / "host" / "leaf-1.0.crate").write_bytes(archive)
+    crate = LockedCrate("leaf", "1.0", "registry+https://host/index", hashlib.sha256(archive).hexdigest())
+    with pytest.raises(ArchiveError, match=r"leaf 1\.0"):
+        unpack_crates([crate], tmp_path, tmp_path / "vendor")
+    outside = LockedCrate("../evil", "1.0", crate.source, crate.checksum)
+    assert not unpack_crates([outside], tmp_path, tmp_path / "other")
+
+
+def test_what_copies_crates_has_no_passwords_and_no_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crate of git can have a link to /proc/self/environ, or to cargo's files, and cargo copies what is behind it for the build."""
+    (home / "config.toml").write_text(
+        '[source.crates-io]\nreplace-with = "mirror"\n[source.mirror]\nregistry = "sparse+http://user:secret@host/"\n'
+        '[registries.own]\nindex = "sparse+http://host/"\ntoken = "secret"\n'
         '[registry]\ndefault = "own"\ntoken = "secret"\n[http]\nproxy = "http://user:secret@host"\n'
     )
     (home / "credentials.toml").write_text('[registry]\ntoken = "secret"\n')
@@ -96,7 +183,7 @@ def test_what_copies_crates_has_no_passwords_and_no_network(tmp_path: Path, home
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("CARGO_REGISTRIES_OTHER_INDEX", "sparse+http://other/")
     cargo = Cargo("look")
-    fetch(tmp_path, cargo, monkeypatch)
+    fetch(tmp_path, cargo, monkeypatch, lock=locked() + OF_GIT)
     (_, _, variables), (name, words, left) = cargo.ran[1:]
     assert [*variables.values()].count("secret") == 4
     assert (name, "--share-net" in words, "--offline" in words) == ("vendor", False, True)
@@ -104,21 +191,23 @@ def test_what_copies_crates_has_no_passwords_and_no_network(tmp_path: Path, home
     assert left["CARGO_REGISTRIES_OTHER_INDEX"] == "sparse+http://other/"
     assert str(home / "credentials.toml") not in words
     assert tomllib.loads(cargo.configurations[2]) == {
-        "source": {"own": {"registry": "sparse+http://host/"}},
+        "source": {"crates-io": {"replace-with": "fetched-crates"}, "fetched-crates": {"directory": "/build/vendor"}},
         "registries": {"own": {"index": "sparse+http://host/"}},
-        "registry": {"default": "own"},
     }
+    assert words[words.index("/build/vendor") - 2] == "--ro-bind"
 
 
 def test_a_mirror_that_is_a_directory_is_there_while_crates_are_fetched(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (home / "config.toml").write_text('[source.own]\ndirectory = "crates"\n')
+    (home / "config.toml").write_text('[source.crates-io]\nreplace-with = "own"\n[source.own]\ndirectory = "crates"\n')
     cargo = Cargo("look")
-    fetch(tmp_path, cargo, monkeypatch)
+    fetch(tmp_path, cargo, monkeypatch, lock=locked("0" * 64))
+    assert [name for name, _, _ in cargo.ran] == ["look", "fetch", "vendor"]
     for (_, words, _), text in zip(cargo.ran[1:], cargo.configurations[1:], strict=True):
         inside = words[words.index(str(home.parent / "crates")) + 1]
-        assert tomllib.loads(text)["source"] == {"own": {"directory": inside}}
+        sources = tomllib.loads(text)["source"]
+        assert (sources["crates-io"], sources["own"]) == ({"replace-with": "own"}, {"directory": inside})
 
 
 def test_crates_are_fetched_once_for_a_lock_file(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +215,7 @@ def test_crates_are_fetched_once_for_a_lock_file(tmp_path: Path, home: Path, mon
     first = fetch(tmp_path, cargo, monkeypatch)
     second = fetch(tmp_path, cargo, monkeypatch, place="other")
     assert first.path == second.path
-    assert [name for name, _, _ in cargo.ran] == ["look", "fetch", "vendor", "look"]
+    assert [name for name, _, _ in cargo.ran] == ["look", "fetch", "look"]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +230,7 @@ def test_says_why_there_are_no_crates(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, files: Sequence[str], failing: Sequence[str], message: str
 ) -> None:
     with pytest.raises(CratesFailed, match=message) as failed:
-        fetch(tmp_path, Cargo(*failing), monkeypatch, files=files)
+        fetch(tmp_path, Cargo(*failing), monkeypatch, files=files, lock=OF_GIT)
     assert "no matching package" in failed.value.output
 
 

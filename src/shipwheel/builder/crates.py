@@ -1,4 +1,4 @@
-"""The crates of a source in Rust: its own if it brings them, else fetched by its Cargo.lock.
+"""The crates of a source in Rust: its own if it brings them, else fetched by its Cargo.lock, and unpacked by `vendored_crates`.
 
 The source's own configuration of cargo can name programs to run. Only the step that looks for its own crates reads it, on a copy and
 without a network; nothing that this step could change is used afterwards.
@@ -19,6 +19,7 @@ import msgspec
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import run_in_sandbox
 from shipwheel.builder.surroundings import INSIDE
+from shipwheel.builder.vendored_crates import LockedCrate, locked_crates, replacement, unpack_crates
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError
 from shipwheel.files.segment import key_of
@@ -34,7 +35,7 @@ __all__ = ["CRATES_INSIDE", "CrateFetch", "CratesFailed", "use_crates"]
 CRATES_INSIDE = f"{INSIDE}/crates"
 """The directory of fetched crates in the sandbox."""
 
-_VERSION = "1"
+_VERSION = "2"
 """Part of every key: raise it whenever the same lock file gives another directory."""
 _KEPT = 32
 _CARGO_HOME = f"{INSIDE}/cargo"
@@ -42,9 +43,8 @@ _CONFIGURATION = "config.toml"
 _TABLES = ("source", "registries", "registry", "http", "net")
 """The tables of the user's configuration that say where crates come from. Others name programs of this machine."""
 _VARIABLES = lazy_pattern(r"CARGO_(REGISTRY|REGISTRIES|HTTP|NET)_\w+", re.ASCII)
-_NAMING = ("index", "protocol", "default")
-"""The settings of a registry that name its server. Others are passwords, or programs that tell them."""
-_NAMES_SERVER = lazy_pattern(r"CARGO_(?:REGISTRY|REGISTRIES_\w+)_(?:INDEX|PROTOCOL|DEFAULT)", re.ASCII)
+_NAMES_SERVER = lazy_pattern(r"CARGO_REGISTRIES_\w+_INDEX", re.ASCII)
+_VENDORED = "vendor"
 _CERTIFICATES = ("SSL_CERT_FILE", "CARGO_HTTP_CAINFO")
 _SKIPPED = frozenset({"target", "vendor", "node_modules"})
 
@@ -82,7 +82,7 @@ class CrateFetch(msgspec.Struct, frozen=True):
         cache = DirectoryCache(self.store.root / BUILD_PACKAGES)
         name = key_of("crates", _VERSION, *(path.read_text(encoding="utf-8", errors="replace") for path in locks))
         try:
-            return cache.find(name) or cache.fill(name, lambda directory: self._fetch(manifests, directory), keep=_KEPT)
+            return cache.find(name) or cache.fill(name, lambda directory: self._fetch(manifests, locks, directory), keep=_KEPT)
         except OSError as error:
             raise store_write_error(self.store.root, error) from error
 
@@ -108,23 +108,41 @@ class CrateFetch(msgspec.Struct, frozen=True):
                     return _text(finished)
         return None
 
-    def _fetch(self, manifests: Sequence[Path], directory: Path) -> None:
-        """Write crates into a directory, and the configuration that makes cargo take them. Cargo.lock has their checksums.
-
-        A crate can have a link to any file that cargo sees, and cargo copies what is behind it. So what copies has no passwords and no
-        network; what has them only fetches.
-        """
+    def _fetch(self, manifests: Sequence[Path], locks: Sequence[Path], directory: Path) -> None:
+        """Write crates into a directory, and the configuration that makes cargo take them. Cargo.lock has their checksums."""
         tables, binds = _user_configuration(os.environ)
         binds[f"{INSIDE}/source"] = (self.place / "source", False)
         home = self.place / "cargo"
         home.mkdir()
-        first, *more = paths = [*map(self._inside, manifests)]
+        paths = [*map(self._inside, manifests)]
         _write(tables, home)
         for path in paths:
             fetch = ("cargo", "fetch", "--locked", "--manifest-path", path)
             fetching = {**binds, **_user_secrets(os.environ)}
             _check(self._cargo(fetch, fetching, _CARGO_HOME, home, _user_variables(os.environ), network=True))
-        _write(_without_secrets(tables), home)
+        crates = _locked(locks)
+        if unpack_crates(crates, home, directory / _VENDORED):
+            _write(replacement(crates, f"{CRATES_INSIDE}/{_VENDORED}"), directory)
+            return
+        self._vendor(paths, tables, binds, crates, home, directory)
+
+    def _vendor(
+        self,
+        paths: Sequence[str],
+        tables: Mapping[str, Any],
+        binds: Mapping[str, tuple[Path, bool]],
+        crates: Sequence[LockedCrate],
+        home: Path,
+        directory: Path,
+    ) -> None:
+        """Let cargo copy crates, of which some are no archives of a registry but come from git, or from a directory of the user.
+
+        Such a crate can have a link to any file that cargo sees, and cargo copies what is behind it. So what copies has no passwords and no
+        network, and registries are the directory of those crates that were unpacked.
+        """
+        (directory / _VENDORED).rename(self.place / _VENDORED)
+        inside, (first, *more) = f"{INSIDE}/{_VENDORED}", paths
+        _write(_without_servers(tables, replacement(crates, inside)), home)
         also = [word for path in more for word in ("--sync", path)]
         command = (
             "cargo",
@@ -137,9 +155,9 @@ class CrateFetch(msgspec.Struct, frozen=True):
             first,
             *also,
         )
-        variables = {name: value for name, value in _user_variables(os.environ).items() if _NAMES_SERVER.fullmatch(name)}
-        copying = {**binds, CRATES_INSIDE: (directory, True)}
-        finished = _check(self._cargo((*command, f"{CRATES_INSIDE}/vendor"), copying, _CARGO_HOME, home, variables))
+        copying = {**binds, inside: (self.place / _VENDORED, False), CRATES_INSIDE: (directory, True)}
+        variables = {name: value for name, value in os.environ.items() if _NAMES_SERVER.fullmatch(name)}
+        finished = _check(self._cargo((*command, f"{CRATES_INSIDE}/{_VENDORED}"), copying, _CARGO_HOME, home, variables))
         (directory / _CONFIGURATION).write_text(finished.stdout, encoding="utf-8")
 
     def _cargo(
@@ -243,14 +261,23 @@ def _user_configuration(environ: Mapping[str, str]) -> tuple[dict[str, Any], dic
     return tables, binds
 
 
-def _without_secrets(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sources of a configuration, and the names of its registries' servers."""
-    registries = {name: _naming(table) for name, table in tables.get("registries", {}).items()}
-    return {"source": tables.get("source", {}), "registries": registries, "registry": _naming(tables.get("registry", {}))}
+def _without_servers(tables: Mapping[str, Any], replaced: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with the user's directories of crates, and with what takes the place of all registries, without passwords."""
+    own = {name: table for name, table in tables.get("source", {}).items() if isinstance(table, dict)}
+    kept = {name: table for name, table in own.items() if {"directory", "local-registry"} & table.keys()}
+    # A registry that the user has replaced by a directory of crates stays so.
+    chosen = {name: table for name, table in own.items() if table.get("replace-with") in kept and "registry" not in table}
+    # Cargo.lock has these addresses, too.
+    registries = {name: {"index": table["index"]} for name, table in tables.get("registries", {}).items() if "index" in table}
+    return {"source": {**replaced["source"], **chosen, **kept}, "registries": registries}
 
 
-def _naming(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in table.items() if key in _NAMING}
+def _locked(locks: Sequence[Path]) -> tuple[LockedCrate, ...]:
+    """Return the crates of lock files. Raise CratesFailed if one is broken."""
+    try:
+        return locked_crates(locks)
+    except (OSError, ValueError) as error:
+        raise CratesFailed(f"its Cargo.lock cannot be read: {error}", "") from error
 
 
 def _write(tables: Mapping[str, Any], home: Path) -> None:
