@@ -283,6 +283,32 @@ def test_reads_entry_points_written_as_text_in_setup_py(tmp_path: Path) -> None:
     assert _detect(tmp_path, files).scripts == {"d": "d.cli:cli"}
 
 
+SETUP_WITH_PIPFILE = {
+    "setup.py": "from setuptools import setup\nsetup(name='shop', version='1', packages=['shop'], install_requires=['flask'])\n",
+    "Pipfile": '[packages]\nFlask = "*"\ngunicorn = "*"\n',
+    "shop/__init__.py": "from flask import Flask\napp = Flask(__name__)\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({}, "app"),
+        ({"Pipfile": '[packages]\ngunicorn = "*"\n'}, "package"),
+        ({"Pipfile": '[packages]\nflask = "*"\ngunicorn = "*"\nshop = {path = ".", editable = true}\n'}, "package"),
+        (
+            {"setup.py": SETUP_WITH_PIPFILE["setup.py"].replace("packages=", "entry_points={'console_scripts': ['a=b:c']}, packages=")},
+            "package",
+        ),
+        ({"requirements.txt": "flask\ngunicorn\n"}, "package"),
+    ],
+    ids=["asks for more", "asks for other packages", "installs the project", "has a console script", "is not the only list"],
+)
+def test_a_pipfile_that_asks_for_more_than_the_metadata_decides(tmp_path: Path, more: dict[str, str], kind: str) -> None:
+    project = _detect(tmp_path, {**SETUP_WITH_PIPFILE, **more})
+    assert (project.kind, project.name, project.inputs.pipfile is not None) == (kind, "shop", kind == "app")
+
+
 def test_files_that_setup_py_installs_as_programs_are_commands(tmp_path: Path) -> None:
     files = {
         "setup.py": "from setuptools import setup\nsetup(name='d', packages=['d'], scripts=['bin/d', 'bin/d-setup.sh'])\n",

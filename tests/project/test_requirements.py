@@ -143,6 +143,13 @@ def test_any_bytes_give_requirements_or_a_lock_error(tmp_path_factory: pytest.Te
         assert error.hint
 
 
+def test_a_word_behind_an_option_is_no_requirement(tmp_path: Path) -> None:
+    found = read_requirements((write(tmp_path, "r.txt", "--find-links=https://wheels.invalid GDAL\nsix\n"),))
+    assert [line.text for line in found.lines] == ["six"]
+    assert found.find_links == ("https://wheels.invalid",)
+    assert found.notes == ("r.txt, line 1: GDAL stands behind an option, where pip reads no requirement.",)
+
+
 def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_from_the_index(tmp_path: Path) -> None:
     path = write(
         tmp_path,

@@ -23,7 +23,7 @@ from shipwheel.project.nested_projects import nested_projects
 from shipwheel.project.old_names import old_names
 from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.pins import Pins, pins_beside
-from shipwheel.project.pipfile import read_pipfile
+from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.pixi import read_pixi
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import choose_python
@@ -172,6 +172,9 @@ class _Reader:
                 pipfile = read_pipfile(self._files, root / "Pipfile")
                 return self._project(pipfile.metadata(), "app", pipfile=pipfile.path)
             return self._app(metadata, listed) if listed else self._only_script()
+        if not listed and (fuller := self._fuller_pipfile(metadata)) is not None:
+            stated = replace(fuller.metadata(), name=metadata.name, version=metadata.version, requires_python=metadata.requires_python)
+            return self._project(stated, "app", pipfile=fuller.path)
         if settings.install == "source" and metadata.package:
             return self._app(metadata, listed if metadata.dynamic or settings.requirements else ())
         packaged = packaged_names(root, metadata)
@@ -202,6 +205,21 @@ class _Reader:
             return app
         fuller = self._app(read_metadata(self._files, self._root), files, note)
         return fuller if app.dependencies < fuller.dependencies else app
+
+    def _fuller_pipfile(self, metadata: Metadata) -> Pipfile | None:
+        """Return the Pipfile beside metadata that asks for all of what this asks for, and more; None if another tool's lock is there.
+
+        A Pipfile that installs the project itself, or a console script of it, needs the project's wheel.
+        """
+        path, files = self._root / "Pipfile", self._files
+        if not files.is_file(path) or any(files.is_file(self._root / name) for name in ("uv.lock", "poetry.lock", "pdm.lock")):
+            return None
+        if any(":" in target for target in metadata.scripts.values()):
+            return None
+        pipfile = read_pipfile(files, path)
+        if self._root.resolve() in pipfile.local_paths():
+            return None
+        return pipfile if _names(metadata.dependencies) < _names(pipfile.metadata().dependencies) else None
 
     def _decide(self, metadata: Metadata, listed: tuple[Path, ...]) -> bool:
         """True if a package's requirements files decide its lock.

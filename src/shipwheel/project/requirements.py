@@ -194,6 +194,7 @@ class _Reader:
         self._no_index = self._prereleases = False
         self._no_binary: dict[str, str] = {}
         self._only_binary: dict[str, str] = {}
+        self._notes: list[str] = []
 
     def requirements(self) -> Requirements:
         """Return what was read. Raises LockError."""
@@ -204,10 +205,9 @@ class _Reader:
                 self._problems.append(error.message)
         if self._problems:
             raise LockError("\n".join(self._problems), hint="Correct these lines: one requirement a line, in pip's format.")
-        notes: list[str] = []
         return Requirements(
-            tuple(_installable(self._lines, notes)),
-            tuple(_installable(self._constraints, notes)),
+            tuple(_installable(self._lines, self._notes)),
+            tuple(_installable(self._constraints, self._notes)),
             self._files,
             self._index_url,
             tuple(self._extra_index_urls),
@@ -216,7 +216,7 @@ class _Reader:
             self._prereleases,
             self._no_binary,
             self._only_binary,
-            notes=tuple(notes),
+            notes=tuple(self._notes),
         )
 
     def read(self, path: Path, *, constraint: bool) -> None:
@@ -248,6 +248,9 @@ class _Reader:
             return
         words = shlex.split(line)
         while words:
+            if not words[0].startswith("-"):
+                self._notes.append(f"{path.name}, line {number}: {words.pop(0)} stands behind an option, where pip reads no requirement.")
+                continue
             name, value = _next_option(words)
             if name in ("--requirement", "--constraint"):
                 if "://" in value:
