@@ -24,6 +24,7 @@ from shipwheel.errors import (
     UnbuildableSource,
 )
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
+from shipwheel.files.segment import key_of
 from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.uv_output import FailureKind
 from shipwheel.oci.image import ImageIndex
@@ -75,6 +76,8 @@ T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
 _MAX_RETRIES = 5
+_COMPARED = "compared"
+"""Records for wheels in layers whose files need not be repeated above them."""
 
 
 class Work(Protocol[Result]):
@@ -322,9 +325,13 @@ def _with_winning_files(context: BuildContext, platform: Layered) -> Layered:
     wheels = context.planner.wheels(resolved, local)
     keys = {wheel.key for wheel in wheels}
     layers = [spec for spec in platform.app_layers if keys.issuperset(source.key for source in spec.sources)]
-    segments = {segment.key: segment for segment in supply.describe(layers)}
-    winning = winning_files(wheels, [source.key for spec in layers for source in spec.sources], segments)
+    stacked = [source.key for spec in layers for source in spec.sources]
+    compared = key_of("no winning files", "1", *(wheel.key for wheel in wheels), "in", *stacked)
+    if context.store.get(_COMPARED, compared) is not None:
+        return platform
+    winning = winning_files(wheels, stacked, {segment.key: segment for segment in supply.describe(layers)})
     if not winning:
+        context.store.put(_COMPARED, compared, b"{}")
         return platform
     platform = Layered(resolved, context.planner.app_layers(resolved, local, winning))
     supply.ask(platform.app_layers)

@@ -5,7 +5,7 @@ is their own concern.
 """
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -143,7 +143,12 @@ def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -
             wanted.setdefault(top, MissingImport(top, module.file, line, name))
     present = {*standard_library(minor), *project.settings.ignore_imports, *generated_modules(project.steps)}
     names = wanted.keys() - present
-    found = frozenset(_top_levels(_directories(project, minor, reached), segments)) if names else frozenset[str]()
+    directories, found = _directories(project, minor, reached), set[str]()
+    # The wheels come last, and have most of what is imported.
+    for segment in reversed(segments):
+        if names <= found:
+            break
+        found.update(_top_levels(directories, segment))
     names -= {*found, *(name for name, origin in _BROUGHT_BY.items() if origin in found)}
     return tuple(sorted((wanted[name] for name in names), key=lambda it: (it.file, it.line)))
 
@@ -159,16 +164,15 @@ def _directories(project: Project, minor: str, reached: Sequence[Module]) -> fro
     )
 
 
-def _top_levels(directories: frozenset[str], segments: Iterable[Segment]) -> Iterator[str]:
-    """Yield the names that can be imported from these directories or from the standard library."""
-    for segment in segments:
-        for path in (*segment.files, *segment.links):
-            for directory in directories:
-                if path.startswith(f"{directory}/"):
-                    yield _name(path[len(directory) + 1 :])
-            _, library, rest = path.partition("/lib/python3.")
-            if library and "-packages/" not in rest:
-                yield _name(rest.partition("/")[2].removeprefix("lib-dynload/"))
+def _top_levels(directories: frozenset[str], segment: Segment) -> Iterator[str]:
+    """Yield the names that can be imported from a segment's files in these directories or in the standard library."""
+    for path in (*segment.files, *segment.links):
+        for directory in directories:
+            if path.startswith(f"{directory}/"):
+                yield _name(path[len(directory) + 1 :])
+        _, library, rest = path.partition("/lib/python3.")
+        if library and "-packages/" not in rest:
+            yield _name(rest.partition("/")[2].removeprefix("lib-dynload/"))
 
 
 def _name(path: str) -> str:

@@ -193,7 +193,7 @@ class _translated:  # noqa: N801 - it is used as a function
         """Raise TransientError for an error of a socket or of HTTP."""
         if isinstance(error, TimeoutError):
             raise TransientError("timed out", summary="stalled with") from error
-        if isinstance(error, OSError | HTTPException | ValueError | AttributeError) and not isinstance(error, TransientError):
+        if isinstance(error, OSError | HTTPException):
             raise TransientError(_text(error)) from error
 
 
