@@ -155,6 +155,17 @@ def test_steps_run_where_the_command_starts(tmp_path: Path) -> None:
     assert (launch.directory, launch.before_start[-1]) == ("site", ("python", "manage.py", "migrate", "--noinput"))
 
 
+def test_a_project_without_a_wsgi_module_is_served_by_djangos_own(tmp_path: Path) -> None:
+    files = {
+        "manage.py": "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",
+        "shop/__init__.py": "",
+        "shop/settings.py": "ROOT_URLCONF = 'shop.urls'\n",
+    }
+    launch = launched(tmp_path, files, "django gunicorn")
+    assert launch.command[0] == "gunicorn" and launch.command[-1] == "django.core.wsgi:get_wsgi_application()"
+    assert (launch.needs_source, launch.env["DJANGO_SETTINGS_MODULE"]) == (True, "shop.settings")
+
+
 WSGI = "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n"
 
 

@@ -45,6 +45,11 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
     if project is None or not _is_django(evidence, project.manager):
         return None
     manager, server_kind, target = project.manager, *_target(evidence, project)
+    own_settings = next((name for name in _settings_of(manager) if name in project.modules), "")
+    is_factory = not target and bool(own_settings)
+    if is_factory:
+        # What Django's runserver serves of such a project.
+        target = "django.core.wsgi.get_wsgi_application"
     if not target:
         raise ProjectError(
             f"{manager.file} is Django's, but there is no WSGI_APPLICATION in its settings and no wsgi.py",
@@ -53,10 +58,11 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
     server = choose_server(server_kind, "django", evidence, evidence.port or _DEFAULT_PORT)
     name, _, variable = target.rpartition(".")
     path = ModulePath(project.modules.get(name, manager).file, name, project.directory.rstrip("/"))
-    app = Application(path, variable, Framework("django", server_kind))
+    app = Application(path, variable, Framework("django", server_kind), is_factory)
     reason = f"{server.program} serves {target}, the application of the Django project in {manager.file}."
     launch = launch_application(evidence, app, server, reason)
-    launch = replace(launch, notes=(*launch.notes, *_development_settings(project, name)))
+    env = {_SETTINGS_MODULE: own_settings} if is_factory else {}
+    launch = replace(launch, env={**launch.env, **env}, notes=(*launch.notes, *_development_settings(project, name)))
     has_static_files = any(name == "STATIC_URL" for module in project.modules.values() for name, _ in module.strings)
     if evidence.has("whitenoise") or not has_static_files:
         return launch
