@@ -34,6 +34,23 @@ argv = ["/usr/lib/postgresql/17/bin/psql", "-h", "127.0.0.1", "-U", "postgres", 
 subprocess.run(argv, env={**os.environ, "PGPASSWORD": "secret"}, check=True)
 """
 VOLUME = "chatchat_chatchat-data"
+KILL_API = """
+import os
+from pathlib import Path
+programs = {int(it.name): (it / "cmdline").read_bytes() for it in Path("/proc").iterdir() if it.name.isdigit()}
+os.kill(min(number for number, words in programs.items() if b"spawn_main" in words), 9)
+"""
+"""Kills the API, which serve.py starts before the page."""
+
+NO_MODEL = ("--name=no-model", "--network=chatchat-stack", "--network-alias=model", f"--volume={VOLUME}:/data", "--entrypoint", PYTHON)
+SLEEP = ("-c", "import time; time.sleep(3600)")
+"""A container in place of the model server's, in which nothing listens."""
+READ = """
+import sqlite3
+for name, in sqlite3.connect("/data/data/knowledge_base/info.db").execute("SELECT file_name FROM knowledge_file"):
+    print(name)
+"""
+LATE = "A narwhal counts the icebergs of the bay every Thursday.\n"
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +86,11 @@ def events(text: str) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
 
 
+def in_db(web: Container) -> dict[str, bool]:
+    """Return the sample documents -> whether they were read."""
+    return {file["file_name"]: file["in_db"] for file in json.loads(output(web, [PYTHON, "-c", LIST]))["data"]}
+
+
 def test_building_chatchat_takes_less_than_a_gibibyte(chatchat: Example) -> None:
     assert chatchat.peak < 1024 * MIB
 
@@ -94,6 +116,30 @@ def test_chatchat_answers_from_its_documents(tour: Tour, running: Container, doc
     sources, answer = events(tour.ask(docker.sandbox))
     assert "分布式训练技术原理.md" in sources["docs"][0], "the document that the answer is from"
     assert "并行" in answer["choices"][0]["delta"]["content"], "a sentence about training on several GPUs"
+
+
+def test_a_late_model_server_and_a_killed_api_lose_nothing(tour: Tour, running: Container, docker: Dockerd) -> None:
+    """The job tries again until the model server answers, while the container whose API is killed starts again."""
+    place = docker.cli("volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME).stdout.strip()
+    Path(place, "data/knowledge_base/samples/content/late.md").write_text(LATE)
+    model, job = docker.container("chatchat-model"), docker.container("chatchat-ingest")
+    model.stop(0)
+    docker.cli("run", "--detach", *NO_MODEL, docker.cli("inspect", "--format", "{{.Image}}", "chatchat-model").stdout.strip(), *SLEEP)
+    output(running, [PYTHON, "-c", KILL_API])
+    docker.cli("start", "chatchat-ingest")
+    wait_until(lambda: job.logs().count("failed to access embed model") > 1, "the second question to the model server")
+    found = tour.states(docker.sandbox)
+    assert (found["model"]["state"] == "well", found["ingest"]["state"]) == (False, "running")
+    assert "late.md" not in output(docker.container("no-model"), [PYTHON, "-c", READ]).split(), "nothing is read as if it were empty"
+    docker.cli("start", "chatchat-model")
+    docker.container("no-model").remove()
+    assert job.wait() == 0
+    assert running.wait_http(f"{API}/docs", HANG_S) == running.wait_http(f"{PAGE}/_stcore/health", HANG_S) == 200
+    found = tour.states(docker.sandbox)
+    assert ({it["state"] for it in found.values()}, found["web"]["restarts"]) == ({"well", "done"}, 1)
+    sources, answer = events(tour.ask(docker.sandbox, "What does the narwhal count?"))
+    assert "late.md" in sources["docs"][0]
+    assert "icebergs" in answer["choices"][0]["delta"]["content"]
 
 
 def test_what_is_exported_names_the_images_that_were_pushed(tour: Tour, data: Path, docker: Dockerd, registry: Registry) -> None:
@@ -123,8 +169,7 @@ def test_a_bundle_starts_without_a_network_and_keeps_everything(tour: Tour, data
         assert tour.run("On the server", sandbox, server).endswith(ADDRESSES)
         web = podman.container("chatchat-web")
         assert INITIALIZED not in web.logs()
-        listed = json.loads(output(web, [PYTHON, "-c", LIST]))
-        assert len([file for file in listed["data"] if file["in_db"]]) == 12, "what the job has read"
+        assert sum(in_db(web).values()) == 13, "what the job has read"
         assert "文件总数量\t：0" in podman.container("chatchat-ingest").logs(), "nothing is read twice"
         assert "并行" in tour.ask(sandbox)
     finally:

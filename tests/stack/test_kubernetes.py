@@ -110,6 +110,15 @@ def test_a_server_that_keeps_nothing_has_replicas() -> None:
     assert "replicas" not in by_kind["Deployment"]["spec"], "applying it again would undo what the autoscaler did"
 
 
+def test_a_scheduler_ends_before_the_next_one_starts() -> None:
+    image = msgspec.structs.replace(ours(), config=msgspec.structs.replace(ours().config, volumes=()))
+    services = (Service("web", ProjectSource(ROOT)), Service("worker", ProjectSource(ROOT, "worker")))
+    made = manifests(Stack("shop", ROOT, PLACE, services), [place(it, image, PLACE) for it in services]).documents
+    strategies = {it["metadata"]["name"]: it["spec"]["strategy"] for it in made if it["kind"] == "Deployment"}
+    assert strategies["web"] == {"type": "RollingUpdate"}
+    assert strategies["worker"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+
+
 def test_nothing_is_reached_that_nothing_needs() -> None:
     everything = found()
     assert everything["NetworkPolicy", "shop-deny"]["spec"]["policyTypes"] == ["Ingress", "Egress"]

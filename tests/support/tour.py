@@ -1,5 +1,6 @@
 """docs/chatchat.md, run as its readers do: the commands of one section after the other, in a copy of the examples."""
 
+import json
 import re
 import shlex
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from support.command import ROOT, environment
 from support.engines import Sandbox
@@ -17,6 +19,7 @@ PAGE = ROOT / "docs" / "chatchat.md"
 
 _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_QUERY = re.compile(r'("query": ")[^"]*')
 _SHIPWHEEL = f'shipwheel() {{ {shlex.quote(sys.executable)} -m shipwheel "$@"; }}\n'
 
 
@@ -55,11 +58,16 @@ class Tour:
             return sandbox.run(argv).stdout
         return subprocess.run(argv, stdout=subprocess.PIPE, env=environment(), text=True, check=True).stdout
 
-    def ask(self, sandbox: Sandbox) -> str:
-        """Ask as the page does, as often as it is wanted. Return the answer."""
-        self.left["Ask"] = self.asking
+    def ask(self, sandbox: Sandbox, question: str | None = None) -> str:
+        """Ask as the page does, as often as it is wanted, its question or another. Return the answer."""
+        self.left["Ask"] = _QUERY.sub(rf"\1{question}", self.asking) if question else self.asking
         return self.run("Ask", sandbox)
 
-    def shipwheel(self, sandbox: Sandbox, *words: str) -> None:
-        """Run a command that the page does not have, which must succeed."""
-        sandbox.run(["env", f"--chdir={self.project}", sys.executable, "-m", "shipwheel", *words])
+    def states(self, sandbox: Sandbox) -> dict[str, dict[str, Any]]:
+        """Return what `shipwheel status` says of each service."""
+        document = json.loads(self.shipwheel(sandbox, "status", "--json", check=False))
+        return {each["name"]: each for each in document["services"]}
+
+    def shipwheel(self, sandbox: Sandbox, *words: str, check: bool = True) -> str:
+        """Run a command that the page does not have, which must succeed unless `check` is false. Return its output."""
+        return sandbox.run(["env", f"--chdir={self.project}", sys.executable, "-m", "shipwheel", *words], check=check).stdout

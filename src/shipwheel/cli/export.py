@@ -142,13 +142,13 @@ def _dockerfile(form: str, path: Path, flags: dict[str, Any], terminal: Terminal
     from shipwheel.oci.reference import Reference
     from shipwheel.project.read import find_settings
     from shipwheel.stack.bake import bake_file
-    from shipwheel.stack.dockerfile import FOLDER, LIMITS, dockerfile, dockerignore
+    from shipwheel.stack.dockerfile import FOLDER, dockerfile, dockerignore
 
     project, beside = dockerfile_of(path, dict(flags), terminal)
     files = {"Dockerfile": dockerfile(project), "Dockerfile.dockerignore": dockerignore(project)}
     if form == "bake":
         files["docker-bake.hcl"] = bake_file(Reference.parse(find_settings(path).tag or project.name), project.platforms)
-    note = f"shipwheel does what a Dockerfile cannot: {'; '.join((*LIMITS, *project.notes))}"
+    note = "\n".join(("Dockerfile begins with what shipwheel does and it cannot", *project.notes))
     return _Exported({**files, **{f"{FOLDER}/{name}": text for name, text in beside.items()}}, note=note)
 
 

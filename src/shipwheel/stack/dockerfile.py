@@ -1,7 +1,7 @@
 """A project's image as a Dockerfile for BuildKit, as far as BuildKit can: https://docs.docker.com/reference/dockerfile
 
 The stages are `system` (the base with Debian packages), `builder` (the virtual environment), `development` and `production`. What the image
-runs comes from the config that shipwheel gave it. `LIMITS` is what gets lost on the way.
+runs comes from the config that shipwheel gave it. `_LIMITS` is what gets lost on the way.
 """
 
 import json
@@ -15,12 +15,12 @@ from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.platform import Platform
 from shipwheel.venv import VENV
 
-__all__ = ["FOLDER", "LIMITS", "DockerProject", "dockerfile", "dockerignore"]
+__all__ = ["FOLDER", "DockerProject", "dockerfile", "dockerignore"]
 
 FOLDER = ".shipwheel"
 """The directory beside the Dockerfile with the files that it needs."""
 
-LIMITS = (
+_LIMITS = (
     "the same bytes twice: Debian packages are the newest of the day, and files have the time of the build",
     "another architecture without an emulator or a machine of that kind: every RUN is for the target",
     "layers that other projects share, or that stay when one package changes: all wheels are one layer",
@@ -119,7 +119,7 @@ def _head(project: DockerProject) -> Iterator[str]:
     yield "# --secret id=pip,src=$HOME/.config/pip/pip.conf      for another package index: no layer keeps the file"
     yield "#"
     yield "# shipwheel does what this file cannot:"
-    yield from (f"# * {limit}" for limit in LIMITS)
+    yield from (f"# * {limit}" for limit in _LIMITS)
     yield from (f"# Note: {' '.join(note.splitlines())}" for note in project.notes)
     yield f"ARG BASE={project.base}"
 
@@ -178,8 +178,8 @@ def _bind(path: str = "") -> str:
 
 
 def _compile(path: str) -> str:
-    # Some packages have files for another Python.
-    return f"RUN {_PYTHON} -m compileall -q -j 0 --invalidation-mode unchecked-hash {path} || true"
+    why = "# Packages may have files for other versions of Python, which do not compile."
+    return f"{why}\nRUN {_PYTHON} -m compileall -q -j 0 --invalidation-mode unchecked-hash {path} || true"
 
 
 def _development(project: DockerProject) -> Iterator[str]:
