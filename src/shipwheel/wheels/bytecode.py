@@ -80,7 +80,7 @@ class _Worker:
         self._name = interpreter.command[0]
         try:
             self._process = subprocess.Popen(
-                [*interpreter.command, "-S", "-s", "-W", "ignore", "-c", _WITHOUT_WORKING_DIRECTORY + program],
+                [*interpreter.command, "-S", "-s", "-c", _WITHOUT_WORKING_DIRECTORY + program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

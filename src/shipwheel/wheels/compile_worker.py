@@ -9,6 +9,7 @@ empty if the source does not compile. Numbers are four bytes, little-endian; str
 import _frozen_importlib_external
 import _imp
 import _signal  # type: ignore[import-not-found]
+import _warnings
 import marshal
 import sys
 
@@ -77,6 +78,8 @@ def compile_source(path: str, source: bytes) -> bytes:
 def main() -> None:
     # An interrupted build closes our standard input.
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    # Like -W ignore, which imports more. What is wrong with a module's style is for its author.
+    _warnings.filters.insert(0, ("ignore", None, Warning, None, 0))
     write_string(".".join(str(part) for part in sys.version_info[:3]).encode())
     OUTPUT.flush()
     while True:
