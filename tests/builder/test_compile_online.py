@@ -1,8 +1,11 @@
 """Small extension modules, compiled with the real archive's compilers for this machine and another: what a build misses is found."""
 
 import io
+import os
+import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,7 +64,9 @@ pub extern "C" fn PyInit_made() -> *mut u8 { unsafe { PyUnicode_FromString(conca
 }
 
 
-def compile_files(files: Mapping[str, str], architecture: str, content: str) -> tuple[Compiled, bytes]:
+def compile_files(
+    files: Mapping[str, str], architecture: str, content: str, known: tuple[str, ...] | None = None
+) -> tuple[Compiled, bytes]:
     """Compile a source twice, of which the second time takes the wheel of the first. Return it and its extension module."""
     store, suite, platform = Store(TEST_CACHE), suite_by_name("trixie"), Platform("linux", architecture)
     archive = ArchiveSession(None, store, silent)
@@ -76,8 +81,8 @@ def compile_files(files: Mapping[str, str], architecture: str, content: str) -> 
     target = Target(platform, suite.full_python, suite.libc)
     workshop = Workshop(suite, host_platform(), target, suite_python("3.13", platform.multiarch), archive, fetch, store)
     source = SourceToCompile("made", "made 1.0", content, write)
-    made = compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=None)
-    assert compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=None) == made
+    made = compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=known)
+    assert compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=known) == made
     assert made.wheel.filename == f"made-1.0-cp313-cp313-linux_{platform.machine}.whl"
     with zipfile.ZipFile(io.BytesIO(store.read(made.wheel.digest))) as wheel:
         return made, wheel.read(next(name for name in wheel.namelist() if name.endswith(".so")))
@@ -89,10 +94,30 @@ def assert_module(module: bytes, architecture: str, library: str) -> None:
     assert (found.machine, library in found.needed) == (MACHINES[architecture], True)
 
 
+@contextmanager
+def elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stand for another machine: another path, umask, locale and number of cores. Another user is that of an engine's sandbox."""
+    folder.mkdir()
+    cores, mask = os.sched_getaffinity(0), os.umask(0o077)
+    with monkeypatch.context() as changed:
+        changed.setattr(tempfile, "tempdir", str(folder))
+        for name, value in {"LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "tr", "TZ": "Asia/Tokyo", "HOME": str(folder), "MAKEFLAGS": "-j7"}.items():
+            changed.setenv(name, value)
+        os.sched_setaffinity(0, {min(cores)})
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, cores)
+            os.umask(mask)
+
+
 # The content is another one each time: the store may have the wheel of an earlier run.
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
-def test_compiles_for_the_platform_with_what_it_misses(tmp_path: Path, architecture: str) -> None:
+def test_compiles_for_the_platform_with_what_it_misses(tmp_path: Path, architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made, module = compile_files(IN_C, architecture, str(tmp_path))
+    with elsewhere(tmp_path / "elsewhere", monkeypatch):
+        again, _ = compile_files(IN_C, architecture, f"{tmp_path} again", made.packages)
+    assert again.wheel.digest == made.wheel.digest
     assert made.packages == ("libyaml-dev",)
     assert "libyaml-dev" in [label.split()[0] for label in made.compilers]
     assert_module(module, architecture, "libyaml-0.so.2")
