@@ -13,7 +13,7 @@ from shipwheel.settings import Settings, added
 from shipwheel.signs import placeholder
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.findings import find, verdict_of
-from shipwheel.trial.mend import Change, changes_for, listed_commands, listening_option, serving_command
+from shipwheel.trial.mend import Change, change_for_module, changes_for, listed_commands, listening_option, serving_command
 from shipwheel.trial.observation import Observation, Socket
 from shipwheel.trial.trial import Trial
 
@@ -255,3 +255,18 @@ def test_a_program_without_an_option_for_its_address_is_replaced_by_the_server_o
 
 def test_no_package_is_guessed_for_a_module_that_protoc_makes() -> None:
     assert settings_of([blocking(FindingKind.MODULE, "hello_pb2"), blocking(FindingKind.MODULE, "hello_pb2_grpc")], FakeAdvisor()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("template_partials.apps", "django-template-partials"),
+        ("rest_framework_simplejwt.views", "djangorestframework-simplejwt"),
+        ("ratelimit", "ratelimit"),
+        ("faker", "faker"),
+    ],
+)
+def test_a_module_tells_its_package(module: str, package: str) -> None:
+    change = change_for_module(module, "it is imported")
+    assert change is not None
+    assert change.setting == Setting("dependencies", (package,))
