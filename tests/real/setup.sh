@@ -7,10 +7,10 @@ packages=(
     golang-github-containers-common iproute2 iptables mount netavark passt podman procps qemu-user qemu-user-binfmt runc skopeo uidmap util-linux
     # A second registry and a second client, which Debian has as Go sources.
     golang-github-google-go-containerregistry-dev golang-go oras
-    # For the base images; one of them compiles a CPython for musl.
-    dpkg-dev gcc libc6-dev linux-libc-dev make mmdebstrap musl-dev musl-tools patchelf perl xz-utils
+    # For the base images; one of them has a CPython for musl, linked from the objects of the other one.
+    binutils dpkg-dev gcc libc6-dev mmdebstrap musl-dev musl-tools patchelf perl xz-utils
     # For tests that compare our work with that of other programs.
-    binutils bubblewrap git gpg php-cli ruby umoci
+    bubblewrap git gpg php-cli ruby umoci
 )
 
 lacking=()

@@ -21,7 +21,6 @@ __all__ = [
     "install",
     "link",
     "packages_of",
-    "sources_of",
     "unpack",
     "upstream",
     "version_of",
@@ -38,24 +37,20 @@ Files = Mapping[str, str | bytes]
 # --- Debian's packages --------------------------------------------------------------------------------------------
 
 
-def mmdebstrap(suite: str, *options: str, kind: str = "deb") -> None:
-    """Run mmdebstrap with the mirror that this machine uses. `kind` is deb, or deb-src for sources alone."""
-    done = subprocess.run(["mmdebstrap", "--quiet", *options, *_sources(suite, kind)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def _sources(suite: str, kind: str) -> list[str]:
+def _sources(suite: str) -> list[str]:
     mirror = choose_mirror()
     return [
-        f"{kind} {mirror.debian} {suite} main",
-        f"{kind} {mirror.debian} {suite}-updates main",
-        f"{kind} {mirror.security} {suite}-security main",
+        f"deb {mirror.debian} {suite} main",
+        f"deb {mirror.debian} {suite}-updates main",
+        f"deb {mirror.security} {suite}-security main",
     ]
 
 
 def bootstrapped(suite: str, tree: Path, *packages: str) -> Path:
     """Make a root file system like that of Debian's own image, with apt and dpkg, for this machine's architecture."""
-    mmdebstrap(suite, "--variant=minbase", f"--include={','.join(packages)}", suite, str(tree))
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", suite, str(tree), *_sources(suite)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     shutil.rmtree(tree / "dev")
     (tree / "dev").mkdir()
     tree.chmod(0o755)
@@ -85,7 +80,7 @@ def _lists(suite: str, architecture: str) -> "tempfile.TemporaryDirectory[str]":
     root = Path(made.name)
     (root / "lists/partial").mkdir(parents=True)
     (root / "status").touch()
-    (root / "sources.list").write_text("".join(f"{line}\n" for line in _sources(suite, "deb")))
+    (root / "sources.list").write_text("".join(f"{line}\n" for line in _sources(suite)))
     _apt(root, architecture, root, "update")
     return made
 
@@ -100,26 +95,6 @@ def _apt(root: Path, architecture: str, folder: Path, *words: str) -> None:
     command = ["apt-get", "--quiet", *(word for option in options for word in ("-o", option)), *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def sources_of(suite: str, folder: Path, *packages: str) -> Path:
-    """Unpack the newest upstream archives of source packages, each into a directory with the package's name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    commands = ['export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"', f'cd "{folder}"']
-    for package in packages:
-        versions = f"$(apt-cache showsrc {package} | sed -n 's/^Version: //p' | sort --version-sort --reverse --unique)"
-        commands.append(
-            f"for version in {versions}; do apt-get --quiet source --download-only {package}=$version && break; rm -f {package}_*; done"
-        )
-    root = folder / "root.tar"
-    hook = f"--customize-hook={chr(10).join(commands)}"
-    mmdebstrap(suite, "--variant=custom", "--skip=download/empty", hook, suite, str(root), kind="deb-src")
-    root.unlink()
-    for package in packages:
-        (archive,) = (path for path in folder.glob(f"{package}_*.orig.tar.*") if path.suffix != ".asc")
-        (folder / package).mkdir()
-        subprocess.run(["tar", "-xf", archive, "-C", folder / package, "--strip-components=1", "--no-same-owner"], check=True)
-    return folder
 
 
 def unpack(package: Path, tree: Path) -> Path:
@@ -192,7 +167,9 @@ def cpython(minor: str) -> tuple[str, ...]:
     return (*(f"libpython{minor}{part}" for part in ("", "-minimal", "-stdlib", "-dev")), "python3-pip-whl")
 
 
-def upstream(packages: Mapping[str, Path], minor: str, prefix: Path, work: Path, libdir: str = "lib", place: str = "") -> Path:
+def upstream(
+    packages: Mapping[str, Path], minor: str, prefix: Path, work: Path, libdir: str = "lib", place: str = "", compiler: str = "gcc"
+) -> Path:
     """Lay Debian's CPython out like `./configure --enable-shared --prefix=… && make install`: a program, libpython, a library.
 
     What Debian changed in it is taken back: dist-packages, its installation schemes, the mark of an external manager.
@@ -213,7 +190,7 @@ def upstream(packages: Mapping[str, Path], minor: str, prefix: Path, work: Path,
     (prefix / "bin").mkdir(exist_ok=True)
     include = debian / "usr/include"
     flags = [f"-I{include}", f"-I{include}/python{minor}", f'-DPLATLIBDIR="{libdir}"', "-O1", "-s", "-Wl,--allow-shlib-undefined"]
-    subprocess.run(["gcc", *flags, "-o", prefix / f"bin/python{minor}", work / "python.c", library / shared], check=True)
+    subprocess.run([compiler, *flags, "-o", prefix / f"bin/python{minor}", work / "python.c", library / shared], check=True)
     link(prefix / "bin", {"python3": f"python{minor}", "python": "python3"})
     return home
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from support.bases.layout import DOCKER, OCI, Built, Layout, Packed, cached_layout, first_image, pack, unpack_layer
-from support.bases.musl import built_for_musl
+from support.bases.musl import MUSL_PACKAGES, for_musl
 from support.bases.parts import (
     Files,
     bootstrapped,
@@ -357,12 +357,13 @@ ALPINE = {
 
 
 def alpine() -> Path:
-    """Like `python:3.13-alpine`: musl, busybox, no merged /usr, and a CPython for musl in /usr/local, which is compiled in a minute."""
+    """Like `python:3.13-alpine`: musl, busybox, no merged /usr, and a CPython for musl in /usr/local."""
     return cached_layout("alpine", lambda layout, work: layout.index(OCI, "3.13-alpine", [_alpine(work)], attested=True))
 
 
 def _alpine(work: Path) -> Built:
-    packages = packages_of("trixie", "amd64", work / "debs", "musl", "busybox-static", "ca-certificates", "tzdata", *cpython("3.13"))
+    needed = ("musl", "busybox-static", "ca-certificates", "tzdata", *cpython("3.13"), *MUSL_PACKAGES)
+    packages = packages_of("trixie", "amd64", work / "debs", *needed)
     root = write(
         work / "root", {**ALPINE, "etc/ssl/certs/ca-certificates.crt": _certificates(packages["ca-certificates"], work / "certificates")}
     )
@@ -376,9 +377,11 @@ def _alpine(work: Path) -> Built:
     for name in ("proc", "sys", "dev", "run", "root", "var/tmp", "tmp"):
         (root / name).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
-    minor = built_for_musl(work / "python", work)
-    with_pip(work / f"python/usr/local/lib/python{minor}/site-packages", packages, work)
-    links = link(work / "links", {"usr/local/bin/python3": f"python{minor}", "usr/local/bin/python": "python3"})
+    local = work / "python/usr/local"
+    home = upstream(packages, "3.13", local, work, place="/usr/local", compiler="musl-gcc")
+    for_musl(local, packages, work)
+    with_pip(home / "site-packages", packages, work)
+    links = link(work / "links", {"usr/local/bin/python3": "python3.13", "usr/local/bin/python": "python3"})
     version = version_of(packages["libpython3.13"])
     env = [f"PATH=/usr/local/bin:{SBIN}", "LANG=C.UTF-8", "GPG_KEY=7169605F62C751356D054A26A821E680E5FA6305"]
     env += [f"PYTHON_VERSION={version}", f"PYTHON_SHA256={'0' * 64}"]
