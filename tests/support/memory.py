@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["PeakMemory"]
 
-_POLL_S = 0.02
+_POLL_S = 0.1
 
 
 class PeakMemory:
