@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,20 @@ collect_ignore = ["corpus"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+
+def _path_without_shims() -> str:
+    """Return PATH with this interpreter first, and without the scripts that stand for others: each question of uv's starts forty processes.
+
+    uv asks every interpreter on PATH what it is, and does not remember what a script has answered.
+    """
+    folders = [Path(folder) for folder in os.get_exec_path()]
+    shims = [folder for folder in folders if (python := folder / "python3").is_file() and python.read_bytes()[:2] == b"#!"]
+    return os.pathsep.join(map(str, (Path(sys.base_prefix) / "bin", *(folder for folder in folders if folder not in shims))))
+
+
+os.environ["PATH"] = _path_without_shims()
+
+_REAL = Path(__file__).parent / "real"
 _MACHINE = pytest.StashKey[Machine]()
 _CHANGES = pytest.StashKey[list[str]]()
 
@@ -80,6 +95,11 @@ def group_of(test: str) -> str:
     return path
 
 
+def _is_real(item: pytest.Item) -> bool:
+    """Return whether a test can use the engines of tests/real/conftest.py. They stay open until no such test is left."""
+    return item.path.parent == _REAL
+
+
 class _Scheduler(LoadScopeScheduling):
     """Gives each process of pytest-xdist one group of tests after the other."""
 
@@ -99,10 +119,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     first = ("chatchat", "bases", *ENGINES)
 
     def rank(item: pytest.Item) -> int:
-        if item.get_closest_marker("engines"):
+        if _is_real(item):
             group = group_of(item.nodeid)
             return first.index(group) if group in first else len(first)
-        is_long = bool(item.get_closest_marker("online")) or item.nodeid.partition("::")[0] in LONG
+        is_long = any(map(item.get_closest_marker, ("engines", "online"))) or item.nodeid.partition("::")[0] in LONG
         return len(first) + (1 if is_long else 2)
 
     items.sort(key=rank)
@@ -111,7 +131,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
     """Close the engines behind their last test: removing what they have stored would otherwise be left to the end of the run."""
-    if nextitem and item.get_closest_marker("engines") and not nextitem.get_closest_marker("engines"):
+    if nextitem and _is_real(item) and not _is_real(nextitem):
         return item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
     return None
 

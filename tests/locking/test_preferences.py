@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from support.lock_requests import lock_path, lock_request, read_again
+from support.uv_cache import new_uv_cache
 
 from shipwheel.errors import LockError, UsageError
 from shipwheel.events import Event, StageStarted, Warned
@@ -36,7 +37,7 @@ TARGETS = [Target(Platform("linux", architecture), f"{MINOR}.2", (2, 36)) for ar
 def index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
     with PackageIndex() as served:
         monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
-        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("uv-cache")))
+        monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
         monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
         add(served, "leaf", "1.0")
         add(served, "small", "1.0", "leaf>=1,<2")

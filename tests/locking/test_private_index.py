@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.digests import ANY, digest
+from support.uv_cache import new_uv_cache
 
 from shipwheel.digest import digest_of
 from shipwheel.download.fetch import Download, fetch
@@ -58,7 +59,7 @@ def clean(public: PackageIndex, tmp_path: Path, tmp_path_factory: pytest.TempPat
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("UV_DEFAULT_INDEX", public.simple)
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("uv")))
+    monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
 

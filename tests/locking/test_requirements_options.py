@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.lock_requests import lock_request
+from support.uv_cache import new_uv_cache
 
 from shipwheel.errors import LockError
 from shipwheel.locking.make import make_lock
@@ -38,7 +39,7 @@ def index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """`both` has wheel and source, the newest `late` is a source alone, `early` has wheels alone, one of them before its release."""
     with PackageIndex() as served:
         monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
-        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("uv-cache")))
+        monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
         monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
         for name, version in (("both", "1.0"), ("late", "1.0"), ("early", "1.0"), ("early", "2.0rc1")):
             wheel = SmallWheel(name, version, files={f"{name}.py": ""})

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.lock_requests import lock_request
+from support.uv_cache import new_uv_cache
 
 from shipwheel.events import silent
 from shipwheel.locking.diagnose.alternatives import find_alternatives
@@ -26,7 +27,7 @@ X86, ARM = "manylinux_2_17_x86_64", "manylinux_2_17_aarch64"
 @pytest.fixture
 def index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
     with PackageIndex() as served:
-        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path_factory.mktemp("uv")))
+        monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
         monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
         monkeypatch.setenv("UV_NO_CONFIG", "1")
         yield served
