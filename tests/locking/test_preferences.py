@@ -131,18 +131,18 @@ def test_returns_a_current_lock_unchanged(index: PackageIndex, tmp_path: Path) -
 
 def test_a_lock_within_the_bounds_of_what_was_compiled_stays(index: PackageIndex, tmp_path: Path) -> None:
     for version in ("1.26", "2.0"):
-        add(index, "numbers", version)
-    lock = renewed(listed(tmp_path, "numbers\n"), None)
-    assert (pins(lock), lock.exceeded(("numbers<2",)), lock.exceeded(("numbers<3", "other<1"))) == (
-        {"numbers": "2.0"},
-        ("numbers 2.0",),
+        add(index, "figures", version)
+    lock = renewed(listed(tmp_path, "figures\n"), None)
+    assert (pins(lock), lock.exceeded(("figures<2",)), lock.exceeded(("figures<3", "other<1"))) == (
+        {"figures": "2.0"},
+        ("figures 2.0",),
         (),
     )
-    within = replace(listed(tmp_path, "numbers\n"), bounds=("numbers<2",))
+    within = replace(listed(tmp_path, "figures\n"), bounds=("figures<2",))
     older = renewed(within, lock)
-    assert pins(older) == {"numbers": "1.26"}
+    assert pins(older) == {"figures": "1.26"}
     assert renewed(within, older) is older
-    assert renewed(listed(tmp_path, "numbers\n"), older) is older, "the bounds are no inputs"
+    assert renewed(listed(tmp_path, "figures\n"), older) is older, "the bounds are no inputs"
 
 
 def test_names_the_inputs_that_changed(tmp_path: Path) -> None:
