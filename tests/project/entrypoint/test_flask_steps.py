@@ -1,9 +1,13 @@
 """Flask's commands before the start: they know the application, and upgrades without migrations are left out."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.project_tree import launched
+
+from shipwheel.project.entrypoint.launch import Launch
 
 PROCFILE = "release: flask db upgrade\nweb: gunicorn shop.app:app\n"
 SHOP = {"shop/__init__.py": "", "shop/app.py": "from flask import Flask\napp = Flask(__name__)\n", "Procfile": PROCFILE}
@@ -53,9 +57,14 @@ def {function}(drop):
 def test_a_command_that_makes_tables_runs_before_the_first_start(tmp_path: Path, name: str, function: str, step: str | None) -> None:
     files = {"shop.py": TABLES.format(name=name, function=function)}
     launch = launched(tmp_path, files, "flask flask-sqlalchemy gunicorn")
-    assert launch.before_start == ((("flask", step),) if step else ())
-    assert launch.every_start == ()
+    assert _commands(launch) == ((("flask", step),) if step else ())
     assert launch.env.get("FLASK_APP") == ("shop:app" if step else None)
+
+
+def _commands(launch: Launch) -> tuple[tuple[str, ...], ...]:
+    """Return the steps that are commands of Flask, none of which runs at every start."""
+    assert not any(step[0] == "flask" for step in launch.every_start)
+    return tuple(step for step in launch.before_start if step[0] == "flask")
 
 
 @pytest.mark.parametrize(
@@ -63,14 +72,14 @@ def test_a_command_that_makes_tables_runs_before_the_first_start(tmp_path: Path,
 )
 def test_a_command_that_asks_for_something_is_no_step(tmp_path: Path, line: str) -> None:
     files = {"shop.py": TABLES.format(name="", function="initdb").replace('@click.option("--drop", is_flag=True)', line)}
-    assert launched(tmp_path, files, "flask flask-sqlalchemy gunicorn").before_start == ()
+    assert _commands(launched(tmp_path, files, "flask flask-sqlalchemy gunicorn")) == ()
 
 
 @pytest.mark.parametrize("line", ["db.drop_all()", "User.query.delete()", "if not os.environ.get('KEEP'):\n        db.drop_all()"])
 def test_a_command_that_destroys_what_there_is_is_no_step(tmp_path: Path, line: str) -> None:
     code = TABLES.format(name="", function="initdb").replace("    db.create_all()", f"    {line}\n    db.create_all()")
     assert line in code
-    assert launched(tmp_path, {"shop.py": code}, "flask flask-sqlalchemy gunicorn").before_start == ()
+    assert _commands(launched(tmp_path, {"shop.py": code}, "flask flask-sqlalchemy gunicorn")) == ()
 
 
 def test_tables_of_migrations_are_theirs(tmp_path: Path) -> None:
@@ -94,3 +103,44 @@ def test_migrations_may_be_anywhere_in_the_project(tmp_path: Path, folder: str) 
 def test_migrations_of_an_installed_package_are_not_the_project_s(tmp_path: Path) -> None:
     files = {"my-venv/pyvenv.cfg": "", "my-venv/lib/migrations/env.py": "", "node_modules/a/env.py": ""}
     assert launched(tmp_path, {**SHOP, **files}, "flask gunicorn flask-migrate").before_start == ()
+
+
+MODELS = """from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+app = Flask(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///data.db"
+db = SQLAlchemy(app)
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "makes"),
+    [
+        ({}, True),
+        (MIGRATIONS, False),
+        ({"Procfile": "release: flask db-init\nweb: gunicorn shop:app\n"}, False),
+        ({"data.py": "import sqlite3\n", "shop.py": MODELS.replace("sqlite:///data.db", "postgresql://db/shop")}, False),
+    ],
+    ids=["nothing makes them", "migrations", "a release step", "another database"],
+)
+def test_the_tables_of_models_are_made_at_every_start_if_nothing_else_makes_them(tmp_path: Path, more: dict[str, str], makes: bool) -> None:
+    launch = launched(tmp_path, {"shop.py": MODELS, **more}, "flask flask-sqlalchemy gunicorn")
+    steps = [step for step in launch.before_start if "create_all" in " ".join(step)]
+    assert [step[-1] for step in steps] == (["shop:app"] if makes else [])
+    assert all(step in launch.every_start for step in steps)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_that_step_knows_both_versions_of_the_extension(tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    tables = SimpleNamespace(create_all=lambda: done.append("tables"))
+    extensions = {"other": object(), "sqlalchemy": SimpleNamespace(db=tables) if version == 2 else tables}
+    app = SimpleNamespace(extensions=extensions, app_context=lambda: SimpleNamespace(push=lambda: done.append("context")))
+    applications = {"shop:app": SimpleNamespace(load_app=lambda: app)}
+    cli = SimpleNamespace(ScriptInfo=applications.__getitem__)
+    monkeypatch.setitem(sys.modules, "flask", SimpleNamespace(cli=cli))
+    monkeypatch.setitem(sys.modules, "flask.cli", cli)
+    (step,) = launched(tmp_path, {"shop.py": MODELS}, "flask flask-sqlalchemy gunicorn").before_start
+    monkeypatch.setattr(sys, "argv", ["-c", *step[3:]])
+    exec(step[2], {})
+    assert done == ["context", "tables"]

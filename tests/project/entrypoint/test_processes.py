@@ -64,3 +64,11 @@ def test_settings_come_first(tmp_path: Path) -> None:
 
 def test_an_image_with_one_command_has_none(tmp_path: Path) -> None:
     assert launched(tmp_path, FILES, "gunicorn flask", Settings()).processes == ()
+
+
+def test_a_server_that_the_project_does_not_require_is_no_process(tmp_path: Path) -> None:
+    unit = "[Service]\nExecStart=/srv/venv/bin/gunicorn -b 0.0.0.0:8000 app:app\n"
+    procfile = "web: waitress-serve --listen=*:$PORT app:app\nother: daphne app:app\n"
+    launch = launched(tmp_path, {**FILES, "Procfile": procfile, "shop.service": unit}, "waitress flask")
+    assert launch.processes == ()
+    assert "the process other cannot run in the image: the project does not require daphne" in "\n".join(launch.notes)

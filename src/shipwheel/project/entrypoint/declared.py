@@ -18,6 +18,7 @@ from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
 from shipwheel.project.entrypoint.working_directory import own_project_folder
 
 __all__ = [
@@ -126,6 +127,8 @@ def find_process(process: Process, evidence: Evidence, directory: str) -> tuple[
     found = _main_command(process, evidence, process.commands(_variables(process, evidence)))
     if isinstance(found, str):
         return (), found
+    if (package := PROGRAM_PACKAGES.get(found.words[0])) and not (evidence.has(package) or found.words[0] in evidence.scripts):
+        return (), f"the project does not require {package}"
     if (Runnable(evidence, process.files).directory(found.command) or "") != directory:
         return (), "it runs in another directory"
     env = dict(found.command.env)

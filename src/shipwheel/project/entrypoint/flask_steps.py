@@ -10,13 +10,19 @@ from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.own_files import own_files
 
-__all__ = ["table_steps", "with_flask_steps"]
+__all__ = ["create_all_steps", "table_steps", "with_flask_steps"]
 
 _VARIABLE = "FLASK_APP"
 _FOUND_BY_FLASK = ("app.py", "wsgi.py", ".flaskenv")
 """Files in the working directory that tell Flask which application it is."""
 _ENVIRONMENT = "env.py"
 """Alembic's own file in a directory of migrations."""
+
+_CREATE_ALL = (
+    "import sys; from flask.cli import ScriptInfo; app = ScriptInfo(sys.argv[1]).load_app(); app.app_context().push();"
+    " [getattr(each, 'db', each).create_all() for name, each in app.extensions.items() if name == 'sqlalchemy']"
+)
+"""Makes the tables of an application, `module:variable`, by Flask-SQLAlchemy 2 and 3; those that are there stay as they are."""
 
 _Steps = tuple[tuple[str, ...], ...]
 
@@ -32,7 +38,7 @@ def with_flask_steps(launch: Launch, evidence: Evidence) -> Launch:
         launch, before_start=_without(steps, idle), every_start=_without(launch.every_start, idle), notes=(*launch.notes, *notes)
     )
     is_known = _VARIABLE in {**evidence.settings.env, **launch.env} or any(map(evidence.has_file, _in(launch.directory)))
-    target = next((word for word in launch.command[1:] if ":" in word and word.partition(":")[0].replace(".", "").isidentifier()), "")
+    target = _target(launch)
     wants = any(step[0] == "flask" and not _names_application(step) for step in launch.before_start)
     return replace(launch, env={**launch.env, _VARIABLE: target}) if wants and target and not is_known else launch
 
@@ -43,6 +49,18 @@ def table_steps(evidence: Evidence, modules: Sequence[Module]) -> _Steps:
         return ()
     names = (name for module in modules for name in module.table_commands)
     return tuple(("flask", name) for name in list(dict.fromkeys(names))[:1])
+
+
+def create_all_steps(launch: Launch, evidence: Evidence) -> _Steps:
+    """Return the step that makes the tables of Flask-SQLAlchemy's models, if nothing else in the project is known to: no migrations."""
+    if not (evidence.has("flask-sqlalchemy") and (target := _target(launch))) or _has_migrations(evidence):
+        return ()
+    return (("python", "-c", _CREATE_ALL, target),)
+
+
+def _target(launch: Launch) -> str:
+    """Return the application that the command serves, as `module:variable`; empty if it names none."""
+    return next((word for word in launch.command[1:] if ":" in word and word.partition(":")[0].replace(".", "").isidentifier()), "")
 
 
 def _has_migrations(evidence: Evidence) -> bool:

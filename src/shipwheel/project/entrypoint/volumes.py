@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.django import migration_steps
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.flask_steps import table_steps
+from shipwheel.project.entrypoint.flask_steps import create_all_steps, table_steps
 from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX, Launch
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.project_paths import (
@@ -65,14 +65,16 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
     known = {step[:3] for step in launch.before_start}
     wanted = migration_steps(evidence, modules, launch.directory) if WriteKind.SQLITE in plan.kinds else ()
     migration = tuple(step for step in wanted if step[:3] not in known)
-    tables = table_steps(evidence, modules) if WriteKind.SQLITE in plan.kinds and not migration and not launch.before_start else ()
-    steps = (*_copy_steps(plan.links, evidence, image), *migration, *tables)
+    without_tables = WriteKind.SQLITE in plan.kinds and not migration and not launch.before_start
+    tables = table_steps(evidence, modules) if without_tables else ()
+    models = create_all_steps(launch, evidence) if without_tables and not tables else ()
+    steps = (*_copy_steps(plan.links, evidence, image), *migration, *tables, *models)
     return replace(
         launch,
         volumes=(*launch.volumes, *dict.fromkeys(posixpath.dirname(target) for target in plan.links.values()), *plan.volumes),
         links=tuple(sorted(plan.links.items())),
         before_start=(*steps, *launch.before_start),
-        every_start=(*migration, *launch.every_start),
+        every_start=(*migration, *models, *launch.every_start),
         notes=(*launch.notes, *_notes(plan, image)),
     )
 
