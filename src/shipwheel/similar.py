@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from shipwheel.versions import normalized
 
-__all__ = ["COMMON_PACKAGES", "GENERATED_SUFFIXES", "PACKAGE_OF_MODULE", "did_you_mean", "similar_names"]
+__all__ = ["COMMON_PACKAGES", "GENERATED_SUFFIXES", "PACKAGE_OF_MODULE", "did_you_mean", "requirement_of_module", "similar_names"]
 
 GENERATED_SUFFIXES = ("_pb2", "_pb2_grpc")
 """The ends of the names of modules that protoc generates: no package brings them."""
@@ -116,18 +116,35 @@ PACKAGE_OF_MODULE = {
     "linebot": "line-bot-sdk",
     "vlc": "python-vlc",
     "whisper": "openai-whisper",
+    "mysql.connector": "mysql-connector-python",
+    "django_filters": "django-filter",
+    "rest_framework_simplejwt": "djangorestframework-simplejwt",
+    "ckeditor": "django-ckeditor",
+    "widget_tweaks": "django-widget-tweaks",
+    "crispy_bootstrap4": "crispy-bootstrap4",
+    "taggit": "django-taggit",
+    "mptt": "django-mptt",
+    "channels_redis": "channels-redis",
 }
 """Modules that are not in the Python package of their name -> the package that has them, as a requirement."""
 
 COMMON_PACKAGES = tuple(
     """
-    aiofiles aiohttp alembic anyio apscheduler arq asyncpg attrs authlib azure-identity azure-storage-blob bcrypt beautifulsoup4 bleach
-    boto3 botocore cachetools celery certifi chardet charset-normalizer chromadb click colorama confluent-kafka cryptography dask dramatiq
-    duckdb elasticsearch email-validator feedparser filelock fsspec geopandas gevent google-api-python-client google-auth
-    google-cloud-storage greenlet grpcio gunicorn h5py httptools httpx huey hypercorn idna itsdangerous jinja2 joblib jsonschema kombu
-    kubernetes langchain lightgbm loguru lxml markdown markupsafe marshmallow matplotlib minio mlflow mongoengine motor msgpack mypy nltk
+    aiofiles aiogram aiohttp alembic anthropic anyio apscheduler arq asyncpg attrs authlib azure-identity azure-storage-blob bcrypt
+    beautifulsoup4 bleach bottle boto3 botocore cachetools celery certifi chainlit channels channels-redis chardet charset-normalizer
+    chromadb click colorama confluent-kafka crispy-bootstrap4 crispy-bootstrap5 cryptography daphne dash dash-bootstrap-components dask
+    discord.py django django-allauth django-ckeditor django-cors-headers django-crispy-forms django-debug-toolbar django-environ
+    django-filter django-storages django-taggit django-widget-tweaks djangorestframework djangorestframework-simplejwt dramatiq duckdb
+    elasticsearch email-validator eventlet falcon fastapi feedparser filelock flask flask-bcrypt flask-caching flask-cors
+    flask-jwt-extended flask-limiter flask-login flask-mail flask-marshmallow flask-migrate flask-mysqldb flask-pymongo flask-restful
+    flask-restx flask-session flask-socketio flask-sqlalchemy flask-wtf fsspec geopandas gevent google-api-python-client google-auth
+    google-cloud-storage gradio greenlet groq grpcio gunicorn h5py httptools httpx huey hypercorn idna itsdangerous jinja2 joblib
+    jsonschema kombu kubernetes langchain langchain-community langchain-core langchain-openai lightgbm litestar loguru lxml markdown
+    markupsafe marshmallow matplotlib mcp minio mlflow mongoengine motor msgpack mypy mysql-connector-python mysqlclient nicegui nltk
     numpy oauthlib onnxruntime openai opencv-python openpyxl opentelemetry-sdk orjson packaging pandas paramiko passlib peewee pendulum pika
-    pillow playwright plotly polars prometheus-client prompt-toolkit protobuf psutil psycopg pyarrow pydantic pydantic-settings pygments
+    pillow playwright plotly polars prometheus-client prompt-toolkit protobuf psutil psycopg psycopg2-binary pyarrow pydantic
+    pydantic-settings pygments pymysql pytelegrambotapi python-decouple python-jose python-socketio python-telegram-bot quart sanic scrapy
+    sqlalchemy-utils streamlit wtforms yfinance
     pyjwt pymongo pytest python-dateutil python-dotenv python-multipart pytz pyyaml qdrant-client redis regex reportlab requests rich rq
     s3fs scikit-image scikit-learn scipy seaborn selenium sentence-transformers sentry-sdk setuptools shapely simplejson six sqlalchemy
     sqlmodel starlette statsmodels structlog sympy tabulate tenacity tensorflow tiktoken tokenizers toml torch torchvision tornado tqdm
@@ -138,6 +155,12 @@ COMMON_PACKAGES = tuple(
 """Packages that many projects require: one of them may be meant by a name that the index does not have."""
 
 _MAX_NAMES = 3
+
+
+def requirement_of_module(module: str) -> str | None:
+    """Return the requirement that brings a dotted module which is in no package of its name, as far as this is known."""
+    parts = module.split(".")
+    return next((found for end in range(len(parts), 0, -1) if (found := PACKAGE_OF_MODULE.get(".".join(parts[:end])))), None)
 
 
 def similar_names(name: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -587,6 +587,25 @@ def test_code_without_requirements_is_an_error_that_tells_what_it_imports(tmp_pa
     ]
 
 
+def test_code_without_requirements_gets_the_packages_that_many_projects_have(tmp_path: Path) -> None:
+    manage = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
+    settings = 'WSGI_APPLICATION = "shop.wsgi.application"\nINSTALLED_APPS = [\n    "django.contrib.admin",\n    "rest_framework",\n    "shop.apps.ShopConfig",\n]\n'
+    files = {
+        "manage.py": manage,
+        "shop/wsgi.py": "application = 1\n",
+        "shop/settings.py": settings,
+        "shop/views.py": "import os\nfrom bs4 import BeautifulSoup\nfrom django.http import HttpResponse\nimport shop.models\n",
+    }
+    project = _detect(tmp_path / "root", files)
+    assert project.settings.dependencies == ("beautifulsoup4", "django", "djangorestframework")
+    assert "No file lists the packages" in "\n".join(project.notes)
+
+
+def test_one_package_that_few_know_is_left_to_a_person(tmp_path: Path) -> None:
+    with pytest.raises(NoRequirements):
+        _detect(tmp_path / "root", {"app.py": "import flask\nimport strangers_package\n"})
+
+
 def test_code_that_imports_nothing_else_needs_no_init(tmp_path: Path) -> None:
     with pytest.raises(NoRequirements) as caught:
         _detect(tmp_path / "root", {"main.py": "import json\n"})

@@ -1,14 +1,15 @@
 """The imports of a project's files that lead out of it: what a project without any list of requirements needs."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.standard_library import EVERY_STANDARD_MODULE
+from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE, requirement_of_module
 
-__all__ = ["outside_imports"]
+__all__ = ["common_requirements", "outside_imports"]
 
 
 def outside_imports(root: Path, modules: tuple[Module, ...]) -> tuple[tuple[str, str], ...]:
@@ -20,6 +21,16 @@ def outside_imports(root: Path, modules: tuple[Module, ...]) -> tuple[tuple[str,
             if name.partition(".")[0] not in known and not outer_package(root, name):
                 found.setdefault(name, f"{module.file}, line {line}")
     return tuple(found.items())
+
+
+def common_requirements(imports: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the requirements of the packages that have these modules, sorted; None unless all are packages that many projects require.
+
+    Of any other, the package of a module's name may be a stranger's.
+    """
+    found = {requirement_of_module(name) or name.partition(".")[0].lower().replace("_", "-") for name in imports}
+    known = {*COMMON_PACKAGES, *PACKAGE_OF_MODULE.values()}
+    return tuple(sorted(found)) if found and found <= known else None
 
 
 def _own_names(root: Path, modules: tuple[Module, ...]) -> Iterator[str]:

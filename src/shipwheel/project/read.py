@@ -21,7 +21,7 @@ from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
 from shipwheel.project.nested_projects import nested_projects
 from shipwheel.project.old_names import old_names
-from shipwheel.project.outside_imports import outside_imports
+from shipwheel.project.outside_imports import common_requirements, outside_imports
 from shipwheel.project.pins import Pins, pins_beside
 from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.pixi import read_pixi
@@ -319,13 +319,16 @@ class _Reader:
         imports = outside_imports(root, Scanner(root, files=self._files).scan_modules())
         conda = read_conda(self._files, root, (name for name, _ in imports)) if scripts or imports else None
         if conda is not None:
-            settings = replace(self._settings, dependencies=(*self._settings.dependencies, *conda.requirements))
-            reader = _Reader(root, settings, self._files, self._deployment, self._scanner)
             metadata = Metadata(conda.file, conda.name or None, requires_python=(conda.python,) if conda.python else ())
-            project = reader._project(metadata, "app", listed=())
+            project = self._requiring(conda.requirements, metadata)
             return replace(project, notes=(*project.notes, conda.note))
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
             raise ProjectError(message, hint=elsewhere or "Give the directory that holds one of these files.")
+        if (common := common_requirements(name for name, _ in imports)) is not None:
+            project = self._requiring(common, Metadata(origin="the imports of the code"))
+            listed = ", ".join(common)
+            note = f"No file lists the packages that the code needs: it gets those that it imports, {listed}. List them in a requirements.txt."
+            return replace(project, notes=(*project.notes, note))
         propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
         raise NoRequirements(message, imports, hint=f"{propose} in a requirements.txt, which may be empty, and build again.")
 
@@ -336,6 +339,12 @@ class _Reader:
 
     def _imports(self) -> Iterator[str]:
         yield from (name for name, _ in outside_imports(self._root, self._scanner.scan_modules()))
+
+    def _requiring(self, requirements: Iterable[str], metadata: Metadata) -> Project:
+        """Read an app whose requirements come from no list of its own."""
+        settings = replace(self._settings, dependencies=(*self._settings.dependencies, *requirements))
+        reader = _Reader(self._root, settings, self._files, self._deployment, self._scanner)
+        return reader._project(metadata, "app", listed=())
 
     def _has_inline(self, script: Path) -> bool:
         try:

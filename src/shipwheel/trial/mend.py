@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.signs import is_outgrown
-from shipwheel.similar import GENERATED_SUFFIXES, PACKAGE_OF_MODULE
+from shipwheel.similar import GENERATED_SUFFIXES, requirement_of_module
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
@@ -147,13 +147,8 @@ def _reason(finding: Finding) -> str:
 
 def change_for_module(name: str, reason: str) -> Change | None:
     """Return the change that adds the package of a module which the program imports; None if the name does not tell which."""
-    requirement = _known_requirement(name) or _guessed_requirement(name)
+    requirement = requirement_of_module(name) or _guessed_requirement(name)
     return None if requirement is None else Change(Setting("dependencies", (requirement,)), reason)
-
-
-def _known_requirement(module: str) -> str | None:
-    parts = module.split(".")
-    return next((found for end in range(len(parts), 0, -1) if (found := PACKAGE_OF_MODULE.get(".".join(parts[:end])))), None)
 
 
 def _guessed_requirement(module: str) -> str | None:
@@ -167,7 +162,7 @@ def _module(finding: Finding, advisor: Advisor) -> Setting | None:
     if finding.setting is not None:
         return finding.setting
     top = finding.subject.partition(".")[0]
-    requirement = _known_requirement(finding.subject) or (None if advisor.has_module(top) else _guessed_requirement(top))
+    requirement = requirement_of_module(finding.subject) or (None if advisor.has_module(top) else _guessed_requirement(top))
     if requirement is None or advisor.has_package(requirement):
         return None
     package = re.split(r"[^\w.-]", requirement)[0]

@@ -139,8 +139,12 @@ def imported_names(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield from ((alias.asname or alias.name, f"{origin}.{alias.name}") for alias in node.names if alias.name != "*")
 
 
+_IMPORTED_NAMES = "INSTALLED_APPS"
+"""The setting whose names Django imports."""
+
+
 def required_imports(path: ModulePath, tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """Yield (absolute dotted name, line) of the imports that run whenever the module does."""
+    """Yield (absolute dotted name, line) of the imports that run whenever the module does, and of those that Django makes for it."""
     package = path.name.split(".") if path.file.endswith("__init__.py") else path.name.split(".")[:-1]
     for node in tree.body:
         if isinstance(node, ast.Import):
@@ -151,6 +155,9 @@ def required_imports(path: ModulePath, tree: ast.Module) -> Iterator[tuple[str, 
             if origin:
                 yield origin, node.lineno
             yield from ((f"{origin}.{alias.name}".lstrip("."), node.lineno) for alias in node.names if node.level or origin)
+        elif isinstance(node, ast.Assign) and any(isinstance(each, ast.Name) and each.id == _IMPORTED_NAMES for each in node.targets):
+            names = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else []
+            yield from ((each.value, each.lineno) for each in names if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
 def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
