@@ -20,6 +20,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
 LEAVES |= {
     "build_settings",
+    "companions",
     "container_variables",
     "directory_cache",
     "file_lock",
@@ -55,6 +56,7 @@ BELOW = {
     "errors": {"digest"},
     "platform": {"errors"},
     "events": {"errors"},
+    "companions": set(),
     "signs": set(),
     "similar": {"versions"},
     "suites": {"errors", "versions"},

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.settings import settings_from
-from shipwheel.signs import COMPANIONS, SignKind, companion_name, companion_service, signs_in
-from shipwheel.user_files import parse_toml
+from shipwheel.signs import SignKind, signs_in
 
 RECORDED = Path(__file__).parent / "trial" / "recorded"
 SIGNS = [
@@ -64,22 +62,6 @@ def test_reads_the_traceback_in_a_line_of_json() -> None:
     log = json.dumps({"level": "ERROR", "exc_info": trace}) + "\n" + json.dumps({"level": "INFO", "message": "bye"}) + "\n"
     (sign,) = signs_in(log)
     assert (sign.kind, sign.subject) == (SignKind.VARIABLE, "API_TOKEN")
-
-
-def test_knows_a_server_by_its_port() -> None:
-    assert companion_name("db:5432") == "PostgreSQL at db:5432"
-    assert companion_name("localhost:7777") == "localhost:7777"
-    assert companion_name("") == "another server"
-    assert '"postgres:' in companion_service("db:5432")
-    assert companion_service("localhost:7777") == ""
-
-
-def test_the_service_that_it_proposes_is_a_setting() -> None:
-    proposed = [each.service for each in COMPANIONS if each.service]
-    assert proposed
-    for text in proposed:
-        (service,) = settings_from(parse_toml(text, "here"), "here").services.values()
-        assert service.image and service.health
 
 
 _WORDS = st.sampled_from(

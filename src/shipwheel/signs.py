@@ -13,11 +13,8 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = [
-    "Companion",
     "Sign",
     "SignKind",
-    "companion_name",
-    "companion_service",
     "is_debug_page",
     "is_outgrown",
     "placeholder",
@@ -82,42 +79,8 @@ class Sign(msgspec.Struct, frozen=True):
     model: str = ""
 
 
-class Companion(msgspec.Struct, frozen=True):
-    """A server that applications use: its name for people, and the port that tells it."""
-
-    name: str
-    port: int
-    service: str = ""
-    """The setting that lets `shipwheel up` start one beside the application; empty if there is no usual image."""
-
-
-COMPANIONS = (
-    Companion(
-        "PostgreSQL",
-        5432,
-        'services.db = {image = "postgres:17", secrets = ["POSTGRES_PASSWORD"], health = ["pg_isready", "-U", "postgres"]}',
-    ),
-    Companion(
-        "MySQL or MariaDB",
-        3306,
-        'services.db = {image = "mariadb:11", secrets = ["MARIADB_ROOT_PASSWORD"], health = ["healthcheck.sh", "--connect"]}',
-    ),
-    Companion("Redis", 6379, 'services.redis = {image = "redis:8", health = ["redis-cli", "ping"]}'),
-    Companion("RabbitMQ", 5672),
-    Companion("MongoDB", 27017),
-    Companion("Elasticsearch", 9200),
-    Companion("Memcached", 11211),
-    Companion("Kafka", 9092),
-    Companion("SQL Server", 1433),
-    Companion("Milvus", 19530),
-    Companion("Qdrant", 6333),
-    Companion("ClickHouse", 8123),
-    Companion("Cassandra", 9042),
-    Companion("NATS", 4222),
-    Companion("Temporal", 7233),
-    Companion("an SMTP server", 25),
-    Companion("an LDAP server", 389),
-)
+_PORT_OF_CLIENT = (("could not translate host name", "5432"), ("MySQL server on", "3306"), ("server through socket", "3306"))
+"""Words of a client's error that names a host alone -> the port that it tries by default."""
 
 _NAME = r"\b[A-Z][A-Z0-9_]++"
 _LONG_NAME = r"\b[A-Z][A-Z0-9]*+_[A-Z0-9_]++"
@@ -318,7 +281,9 @@ def _of_its_own(kind: SignKind, match: re.Match[str], before: list[str]) -> Sign
 
 def _address(match: re.Match[str]) -> str:
     parts = match.groupdict()
-    return ":".join(filter(None, (parts.get("host"), parts.get("port"))))
+    host, port = parts.get("host"), parts.get("port")
+    default = next((port for words, port in _PORT_OF_CLIENT if words in match[0]), None) if host else None
+    return ":".join(filter(None, (host, port or default)))
 
 
 def _missing_file(line: str, before: list[str]) -> Sign | None:
@@ -392,22 +357,6 @@ _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
     _settings_field,
     _refused_postgres,
 )
-
-
-def companion_name(address: str) -> str:
-    """Return what probably listens at `host:port`, for people."""
-    companion = _companion(address)
-    return f"{companion.name} at {address}" if companion is not None else address or "another server"
-
-
-def companion_service(address: str) -> str:
-    """Return the setting for a service that is probably what listens at `host:port`; empty if there is none."""
-    companion = _companion(address)
-    return companion.service if companion is not None else ""
-
-
-def _companion(address: str) -> Companion | None:
-    return next((each for each in COMPANIONS if str(each.port) == address.rpartition(":")[2]), None)
 
 
 def is_outgrown(log: str) -> bool:

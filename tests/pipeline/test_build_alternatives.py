@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shipwheel.errors import BuildError, NewerAtRunTime, OptionalStepError, UnbuildableSource
+from shipwheel.base import standalone_builds
+from shipwheel.errors import BuildError, FetchError, NewerAtRunTime, OptionalStepError, UnbuildableSource
 from shipwheel.events import Event, Warned, silent
 from shipwheel.locking.no_compatible_file import Alternatives, NoCompatibleFile
 from shipwheel.locking.pylock import Lock
@@ -84,7 +85,9 @@ def test_a_source_of_no_index_has_no_alternatives(monkeypatch: pytest.MonkeyPatc
     assert explained(monkeypatch, Alternatives(), directory={"path": "far"}) == (FAILED, [])
 
 
-def tried(monkeypatch: pytest.MonkeyPatch, root: Path, *fails: str, mode: LockMode = LockMode.UPDATE) -> tuple[list[str], list[str]]:
+def tried(
+    monkeypatch: pytest.MonkeyPatch, root: Path, *fails: str, mode: LockMode = LockMode.UPDATE, unreachable: str = ""
+) -> tuple[list[str], list[str]]:
     """Return the Pythons with which a build is tried that fails with some of them, "" for the project's own, and what is said."""
     pythons: list[str] = []
     seen: list[Event] = []
@@ -93,8 +96,11 @@ def tried(monkeypatch: pytest.MonkeyPatch, root: Path, *fails: str, mode: LockMo
         pythons.append(request.settings.python or "")
         if pythons[-1] in fails:
             raise UnbuildableSource(f"far 1.0 cannot be compiled {len(pythons)}:\n  its output")
+        if pythons[-1] == unreachable:
+            raise FetchError("Python is not available")
 
     monkeypatch.setattr(build, "_once", once)
+    monkeypatch.setattr(standalone_builds, "newest_versions", lambda *_: {"3.12": "3.12.9", "3.8": "3.8.20", "3.7": "3.7.9"})
     request = Request(root, Settings(), Store(root / "store"), reporter=seen.append, lock_mode=mode)
     said = []
     try:
@@ -109,7 +115,10 @@ def test_an_older_python_may_build_what_the_chosen_one_does_not(monkeypatch: pyt
     (tmp_path / "requirements.txt").write_text("far==1.0\n")
     warnings = [f"Python {version} is tried, since far 1.0 cannot be compiled 1" for version in ("3.11", "3.9")]
     assert tried(monkeypatch, tmp_path, "", "3.11") == (["", "3.11", "3.9"], warnings)
-    assert tried(monkeypatch, tmp_path, "", "3.11", "3.9") == (["", "3.11", "3.9"], [*warnings, "far 1.0 cannot be compiled 1:"])
+    last = [*warnings, "Python 3.8 is tried, since far 1.0 cannot be compiled 1"]
+    assert tried(monkeypatch, tmp_path, "", "3.11", "3.9") == (["", "3.11", "3.9", "3.8"], last)
+    assert tried(monkeypatch, tmp_path, "", "3.11", "3.9", "3.8")[1] == [*last, "far 1.0 cannot be compiled 1:"]
+    assert tried(monkeypatch, tmp_path, "", "3.11", "3.9", unreachable="3.8")[1] == [*last, "far 1.0 cannot be compiled 1:"]
     assert tried(monkeypatch, tmp_path, "", mode=LockMode.LOCKED)[0] == [""]
     (tmp_path / ".python-version").write_text("3.13\n")
     assert tried(monkeypatch, tmp_path, "")[0] == [""]

@@ -589,11 +589,11 @@ def test_code_without_requirements_is_an_error_that_tells_what_it_imports(tmp_pa
 
 def test_code_without_requirements_gets_the_packages_that_many_projects_have(tmp_path: Path) -> None:
     manage = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n'
-    settings = 'WSGI_APPLICATION = "shop.wsgi.application"\nINSTALLED_APPS = [\n    "django.contrib.admin",\n    "rest_framework",\n    "shop.apps.ShopConfig",\n]\n'
+    apps = 'INSTALLED_APPS = [\n    "django.contrib.admin",\n    "rest_framework",\n    "shop.apps.ShopConfig",\n]\n'
     files = {
         "manage.py": manage,
         "shop/wsgi.py": "application = 1\n",
-        "shop/settings.py": settings,
+        "shop/settings.py": f"WSGI_APPLICATION = 'shop.wsgi.application'\n{apps}",
         "shop/views.py": "import os\nfrom bs4 import BeautifulSoup\nfrom django.http import HttpResponse\nimport shop.models\n",
     }
     project = _detect(tmp_path / "root", files)

@@ -15,6 +15,7 @@ from shipwheel.debian.optional_libraries import needed_sonames
 from shipwheel.errors import (
     CoveredFiles,
     DamagedBlob,
+    FetchError,
     LockError,
     NewerAtRunTime,
     OptionalStepError,
@@ -266,11 +267,11 @@ def _with_older_python(request: Request, destination: Destination | None, work: 
     if request.settings.base is not None or request.path.is_file() or request.lock_mode is not LockMode.UPDATE:
         raise error
     project = read_project(request.path, request.settings, launch=False)
-    for version in () if project.python_is_named else older_pythons(project):
+    for version in () if project.python_is_named else older_pythons(project, request.platforms):
         request.reporter(Warned(f"Python {version} is tried, since {error.message.splitlines()[0].removesuffix(':')}"))
         try:
             return with_context(replace(request, settings=replace(request.settings, python=version)), destination, work)
-        except (UnbuildableSource, LockError):
+        except (UnbuildableSource, LockError, FetchError):
             continue
     raise error
 

@@ -1,7 +1,7 @@
 """Try Python versions until one has packages for a project's requirements, and find alternatives if none has."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from shipwheel.base.model import Bases
@@ -12,6 +12,7 @@ from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import read_lock
 from shipwheel.pipeline.alternatives import with_alternatives
 from shipwheel.pipeline.resolve import lock_request
+from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import satisfies_python
 from shipwheel.project.read import with_python
@@ -97,10 +98,19 @@ def may_fall_back_to(project: Project, python: str) -> bool:
     return python in project.other_pythons or bool(project.requires_python and satisfies_python(python, project.requires_python))
 
 
-def older_pythons(project: Project) -> tuple[str, ...]:
-    """Return the Python versions below the project's own that it may have, newest first."""
-    found = [version for version in project.other_pythons if minor_number(version) < minor_number(project.python)]
-    return tuple(sorted(found, key=minor_number, reverse=True))
+def older_pythons(project: Project, platforms: Sequence[Platform]) -> Iterator[str]:
+    """Yield the Python versions below the project's own that it may have: Debian's, newest first, then a standalone one below all of these.
+
+    The standalone builds are listed only if a version of them is asked for.
+    """
+    debian = (version for version in project.other_pythons if minor_number(version) < minor_number(project.python))
+    oldest = project.python
+    for oldest in sorted(debian, key=minor_number, reverse=True):
+        yield oldest
+    from shipwheel.base.standalone_builds import newest_versions
+
+    below = (version for version in newest_versions(project, platforms) if minor_number(version) < minor_number(oldest))
+    yield from sorted(below, key=minor_number)[-1:]
 
 
 def try_pythons(

@@ -327,7 +327,9 @@ class _Reader:
         if (common := common_requirements(name for name, _ in imports)) is not None:
             project = self._requiring(common, Metadata(origin="the imports of the code"))
             listed = ", ".join(common)
-            note = f"No file lists the packages that the code needs: it gets those that it imports, {listed}. List them in a requirements.txt."
+            note = (
+                f"No file lists the packages that the code needs. It gets those that it imports: {listed}. List them in a requirements.txt."
+            )
             return replace(project, notes=(*project.notes, note))
         propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
         raise NoRequirements(message, imports, hint=f"{propose} in a requirements.txt, which may be empty, and build again.")

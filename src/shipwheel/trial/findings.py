@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from shipwheel.companions import companion_name, companion_service
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
-from shipwheel.signs import Sign, SignKind, companion_name, companion_service, is_debug_page, is_outgrown, plain_lines, signs_in
+from shipwheel.signs import Sign, SignKind, is_debug_page, is_outgrown, plain_lines, signs_in
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.source_facts import HostRule, SourceFacts

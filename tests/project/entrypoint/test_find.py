@@ -172,3 +172,25 @@ def test_names_declared_commands_that_are_not_taken(tmp_path: Path) -> None:
         "Procfile, line 1: `nginx -g x` is not the image's command: nginx is not in the image.",
         "Dockerfile, line 4: `flask run` is not the image's command: it starts a development server.",
     )
+
+
+_FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+_MANAGER = "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"01-hello/hello.py": _FLASK, "02-forms/hello.py": _FLASK, "03-data/hello.py": _FLASK}, ["02-forms/hello.py", "03-data/hello.py"]),
+        ({"first.py": "import streamlit as st\nst.title('a')\n", "second.py": "import streamlit\n"}, ["second.py"]),
+        ({f"{name}/{file}": _MANAGER for name in "ab" for file in ("manage.py", "shop/wsgi.py")}, ["b/manage.py"]),
+        ({"app.py": _FLASK, "other/hello.py": _FLASK}, []),
+        ({"hello.py": _FLASK + "import parts\n", "parts.py": _FLASK}, []),
+        ({"parts.py": _FLASK, "views.py": "import parts\n" + _FLASK}, []),
+    ],
+    ids=["folders", "files", "Django", "a usual name at the top", "imported", "importing"],
+)
+def test_other_applications_that_may_be_meant_are_named(tmp_path: Path, files: dict[str, str], named: list[str]) -> None:
+    launch = launched(tmp_path, files, "flask streamlit django gunicorn")
+    notes = [note for note in launch.notes if "alone. Applications of their own are" in note]
+    assert [", ".join(named) in note for note in notes] == ([True] if named else [])

@@ -12,7 +12,7 @@ from shipwheel.files.entry import parents
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
-from shipwheel.project.entrypoint.launch import Launch, launch_application
+from shipwheel.project.entrypoint.launch import Launch, launch_application, with_rivals
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import is_plain_path
 from shipwheel.project.entrypoint.reached import reached_modules
@@ -63,6 +63,7 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
     launch = launch_application(evidence, app, server, reason)
     env = {_SETTINGS_MODULE: own_settings} if is_factory else {}
     launch = replace(launch, env={**launch.env, **env}, notes=(*launch.notes, *_development_settings(project, name)))
+    launch = with_rivals(launch, manager, (each for each in _managers(scan.modules) if _depth(each) == _depth(manager)), scan.modules)
     has_static_files = any(name == "STATIC_URL" for module in project.modules.values() for name, _ in module.strings)
     if evidence.has("whitenoise") or not has_static_files:
         return launch
@@ -167,8 +168,15 @@ def _is_django(evidence: Evidence, manager: Module) -> bool:
 
 def _find_manager(modules: Sequence[Module]) -> Module | None:
     """Return the shallowest manage.py."""
-    found = [module for module in modules if Path(module.file).name == "manage.py"]
-    return min(found, key=lambda module: (module.file.count("/"), module.file), default=None)
+    return min(_managers(modules), key=lambda module: (_depth(module), module.file), default=None)
+
+
+def _managers(modules: Sequence[Module]) -> tuple[Module, ...]:
+    return tuple(module for module in modules if Path(module.file).name == "manage.py")
+
+
+def _depth(module: Module) -> int:
+    return module.file.count("/")
 
 
 def _read_project(modules: Sequence[Module]) -> _DjangoProject | None:

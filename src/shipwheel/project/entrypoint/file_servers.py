@@ -15,7 +15,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module
+from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module, with_rivals
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
@@ -117,10 +117,20 @@ def find_file_server(evidence: Evidence, scan: Scan) -> Launch | None:
             continue
         found = launch(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))
         if found is not None:
+            found = _with_rivals(found, evidence, using, scan)
             # Hosting services for such files install the framework themselves, so its requirement may be missing.
             known = evidence.has(distribution)
             return found if known else replace(found, extra_requirements=(distribution, *found.extra_requirements))
     return None
+
+
+def _with_rivals(launch: Launch, evidence: Evidence, using: Sequence[Module], scan: Scan) -> Launch:
+    """Return the launch with a note about files that could be served as well, by their names and places."""
+    served = next((module for module in using if {module.file, module.name}.intersection(launch.command)), None)
+    if served is None:
+        return launch
+    rank = _file_rank(served, evidence.name)[:-1]
+    return with_rivals(launch, served, (each for each in using if _file_rank(each, evidence.name)[:-1] == rank), scan.modules)
 
 
 def _file_rank(module: Module, project: str) -> tuple[object, ...]:

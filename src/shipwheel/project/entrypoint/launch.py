@@ -1,7 +1,7 @@
 """The command that starts a project, and the parts that finders build one from."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -10,6 +10,7 @@ from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.reached import unrelated_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, PROGRAM_PACKAGES, Server
 from shipwheel.project.entrypoint.syntax import ModulePath
@@ -26,11 +27,15 @@ __all__ = [
     "launch_application",
     "launch_file",
     "launch_module",
+    "with_rivals",
     "with_server",
 ]
 
 INITIAL_SUFFIX = ".initial"
 """Appended to the name of a file of the app if a link into a volume replaces it in the image."""
+
+_MAX_RIVALS = 3
+"""Other applications that are named."""
 
 _ARGUMENT_PARSERS = frozenset({"argparse", "click", "typer", "fire", "docopt", "optparse", "cyclopts", "tyro"})
 
@@ -158,6 +163,19 @@ def also_found(others: Iterable[str]) -> str:
     """Return the end of a reason that names up to three other candidates."""
     names = [*others][:3]
     return f"; also found: {', '.join(names)}" if names else ""
+
+
+def with_rivals(launch: Launch, module: Module, others: Iterable[Module], modules: Sequence[Module]) -> Launch:
+    """Return the launch of `module` with a note about `others` that are as likely to be meant, and have nothing to do with it."""
+    files = [other.file for other in unrelated_modules(module, others, modules)]
+    if not files:
+        return launch
+    more = f" and {len(files) - _MAX_RIVALS} more" if len(files) > _MAX_RIVALS else ""
+    note = (
+        f"The image serves {module.file} alone. Applications of their own are {', '.join(files[:_MAX_RIVALS])}{more}:"
+        " build the directory of the one that is meant, or set `command`."
+    )
+    return replace(launch, notes=(*launch.notes, note))
 
 
 def with_server(launch: Launch, evidence: Evidence) -> Launch:

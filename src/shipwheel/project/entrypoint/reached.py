@@ -1,11 +1,11 @@
 """The modules of a project that its command runs: the entry, and what it imports."""
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shipwheel.project.entrypoint.module import Module
 
-__all__ = ["entry_module", "reached_modules"]
+__all__ = ["entry_module", "reached_modules", "unrelated_modules"]
 
 
 def entry_module(command: Sequence[str], directory: str, scripts: Mapping[str, str], modules: Mapping[str, Module]) -> str:
@@ -44,6 +44,17 @@ def reached_modules(entry: str, modules: Mapping[str, Module]) -> tuple[Module, 
                 found[part] = modules[part]
                 pending += [imported for imported, _ in modules[part].required]
     return tuple(found.values())
+
+
+def unrelated_modules(module: Module, others: Iterable[Module], modules: Sequence[Module]) -> tuple[Module, ...]:
+    """Return those of `others` that neither import this one nor are imported by it, in one directory of imports."""
+
+    def reached(entry: Module) -> set[str]:
+        beside = {each.name: each for each in modules if each.import_root == entry.import_root}
+        return {each.file for each in reached_modules(entry.name, beside)}
+
+    inside = reached(module)
+    return tuple(other for other in others if other.file not in inside and module.file not in reached(other))
 
 
 def _with_parents(name: str) -> Iterator[str]:

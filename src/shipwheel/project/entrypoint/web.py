@@ -16,7 +16,7 @@ from shipwheel.project.entrypoint.django import find_django
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import launch_aiohttp
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
-from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file
+from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file, with_rivals
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import choose_server
@@ -25,6 +25,8 @@ __all__ = ["find_other_applications", "find_served_web_application", "find_web_a
 
 _DEFAULT_PORT = "8000"
 _WEBPY_PORT = "8080"
+_DECISIVE = 3
+"""Parts of an application's rank before its variable: two that are equal in these are told apart by nothing."""
 _CONVENTIONAL_MODULES = {"wsgi": FrameworkKind.WSGI, "asgi": FrameworkKind.ASGI}
 _CONVENTIONAL_VARIABLES = ("application", "app")
 _RUN_CALLS = frozenset({".run", ".run_server", "uvicorn.run"})
@@ -41,7 +43,13 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
     apps = _ranked_applications(evidence, scan)
     if not apps:
         return find_django(evidence, scan) or _conventional(evidence, scan)
-    return _launch(_choose(apps, scan.modules), apps, evidence, scan)
+    best = _choose(apps, scan.modules)
+    launch = _launch(best, apps, evidence, scan)
+    module = next((module for module in scan.modules if module.file == best.module.file), None)
+    if launch is None or module is None:
+        return launch
+    equal = {app.module.file for app in apps if app.rank[:_DECISIVE] == best.rank[:_DECISIVE]}
+    return with_rivals(launch, module, (each for each in scan.modules if each.file in equal), scan.modules)
 
 
 def find_other_applications(evidence: Evidence, scan: Scan) -> Iterator[Launch]:

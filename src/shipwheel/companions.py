@@ -1,0 +1,71 @@
+"""Servers that applications use: what probably listens at an address, and the setting that starts one beside the application."""
+
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
+
+__all__ = ["companion_name", "companion_service"]
+
+_SERVICE_NAME = lazy_pattern(r"[a-z][a-z0-9-]*")
+
+
+class _Companion(msgspec.Struct, frozen=True):
+    """A server that applications use: its name for people, and the port that tells it."""
+
+    name: str
+    port: int
+    host: str = ""
+    """The usual name of a service for it; empty if there is no usual image."""
+    service: str = ""
+    """The value of the setting that lets `shipwheel up` start one beside the application."""
+
+
+_COMPANIONS = (
+    _Companion(
+        "PostgreSQL",
+        5432,
+        "db",
+        '{image = "postgres:17", secrets = ["POSTGRES_PASSWORD"], health = ["pg_isready", "-U", "postgres"]}',
+    ),
+    _Companion(
+        "MySQL or MariaDB",
+        3306,
+        "db",
+        '{image = "mariadb:11", secrets = ["MARIADB_ROOT_PASSWORD"], health = ["healthcheck.sh", "--connect"]}',
+    ),
+    _Companion("Redis", 6379, "redis", '{image = "redis:8", health = ["redis-cli", "ping"]}'),
+    _Companion("RabbitMQ", 5672, "rabbitmq", '{image = "rabbitmq:4", health = ["rabbitmq-diagnostics", "-q", "ping"]}'),
+    _Companion("MongoDB", 27017, "mongo", '{image = "mongo:8", health = ["mongosh", "--quiet", "--eval", "db.version()"]}'),
+    _Companion("Elasticsearch", 9200),
+    _Companion("Memcached", 11211),
+    _Companion("Kafka", 9092),
+    _Companion("SQL Server", 1433),
+    _Companion("Milvus", 19530),
+    _Companion("Qdrant", 6333),
+    _Companion("ClickHouse", 8123),
+    _Companion("Cassandra", 9042),
+    _Companion("NATS", 4222),
+    _Companion("Temporal", 7233),
+    _Companion("an SMTP server", 25),
+    _Companion("an LDAP server", 389),
+)
+
+
+def companion_name(address: str) -> str:
+    """Return what probably listens at `host:port`, for people."""
+    companion = _companion(address)
+    return f"{companion.name} at {address}" if companion is not None else address or "another server"
+
+
+def companion_service(address: str) -> str:
+    """Return the setting for a service that is probably what listens at `host:port`, by the name of that host; empty if there is none."""
+    companion = _companion(address)
+    if companion is None or not companion.service:
+        return ""
+    host = address.rpartition(":")[0]
+    name = host if _SERVICE_NAME.fullmatch(host) and host != "localhost" else companion.host
+    return f"services.{name} = {companion.service}"
+
+
+def _companion(address: str) -> _Companion | None:
+    return next((each for each in _COMPANIONS if str(each.port) == address.rpartition(":")[2]), None)
