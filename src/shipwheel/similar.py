@@ -134,8 +134,9 @@ COMMON_PACKAGES = tuple(
     beautifulsoup4 bleach bottle boto3 botocore cachetools celery certifi chainlit channels channels-redis chardet charset-normalizer
     chromadb click colorama confluent-kafka crispy-bootstrap4 crispy-bootstrap5 cryptography daphne dash dash-bootstrap-components dask
     discord.py django django-allauth django-ckeditor django-cors-headers django-crispy-forms django-debug-toolbar django-environ
-    django-filter django-storages django-taggit django-widget-tweaks djangorestframework djangorestframework-simplejwt dramatiq duckdb
-    elasticsearch email-validator eventlet falcon fastapi feedparser filelock flask flask-bcrypt flask-caching flask-cors
+    django-filter django-storages django-taggit django-widget-tweaks djangorestframework djangorestframework-simplejwt dramatiq
+    duckdb elasticsearch email-validator eventlet falcon fastapi feedparser filelock flask flask-admin
+    flask-bcrypt flask-bootstrap flask-caching flask-cors
     flask-jwt-extended flask-limiter flask-login flask-mail flask-marshmallow flask-migrate flask-mysqldb flask-pymongo flask-restful
     flask-restx flask-session flask-socketio flask-sqlalchemy flask-wtf fsspec geopandas gevent google-api-python-client google-auth
     google-cloud-storage gradio greenlet groq grpcio gunicorn h5py httptools httpx huey hypercorn idna itsdangerous jinja2 joblib

@@ -302,6 +302,17 @@ def test_a_build_of_uv_is_stopped_at_its_bounds(index: PackageIndex, tmp_path: P
 
 
 @needs("bwrap")
+def test_what_a_source_states_counts_if_its_backend_fails(index: PackageIndex, tmp_path: Path) -> None:
+    failing = {"pyproject.toml": PYPROJECT, "backend.py": "raise SystemExit('for Python 2 only')\n"}
+    with pytest.raises(LockError, match="for Python 2 only"):
+        index.add("made-1.0.tar.gz", archive(failing))
+        make_lock(request(tmp_path / "other", "made"))
+    stated = {"made.egg-info/PKG-INFO": "Name: made\nVersion: 1.0\n", "made.egg-info/requires.txt": "key\n"}
+    index.add("made-1.0.tar.gz", archive({**failing, **stated}))
+    assert found(request(tmp_path / "app", "made")) == {"key"}
+
+
+@needs("bwrap")
 def test_no_program_of_a_build_requirement_stands_for_the_sandbox(index: PackageIndex, home: Path, tmp_path: Path, listener: int) -> None:
     index.add("planted-1.0-py3-none-any.whl", SmallWheel("planted", files=programs(home)).content())
     pyproject = PYPROJECT.replace("requires = []", 'requires = ["planted"]')

@@ -22,9 +22,10 @@ from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, BoundsWatch
 from shipwheel.locking.environment import build_variables, locale_variables, network_variables
 from shipwheel.locking.kill import kill_with_children
 from shipwheel.locking.sandbox import confined
+from shipwheel.locking.stated_metadata import answer_from_source
 from shipwheel.project.git_history import format_settings
 
-__all__ = ["BOUNDS", "NETWORK", "READABLE", "SANDBOX", "WITHHELD", "drop_others", "main"]
+__all__ = ["BOUNDS", "NETWORK", "READABLE", "SANDBOX", "STATED", "WITHHELD", "drop_others", "main"]
 
 WITHHELD = "SHIPWHEEL_UV_VARIABLES"
 """The names of the variables that uv was started with. What it adds is for the backend: the settings of its extra-build-variables."""
@@ -34,6 +35,8 @@ NETWORK = "SHIPWHEEL_BUILD_NETWORK"
 """Normalized names of the packages whose builds may use the network."""
 BOUNDS = "SHIPWHEEL_BUILD_BOUNDS"
 """The seconds that one call of a backend may take, and the bytes that it may fill."""
+STATED = "SHIPWHEEL_BUILD_STATED"
+"""Normalized names of the packages whose backends fail with this Python: what their sources state counts."""
 SANDBOX = "SHIPWHEEL_BUILD_SANDBOX"
 """The path of bubblewrap: the first directory of PATH has the programs of the build's requirements."""
 
@@ -98,6 +101,8 @@ def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -
         _bring(place, venv)
         for path in results:
             drop_others(path)
+    if code and _name_of(source, cache) in os.environ.get(STATED, "").split():
+        return 0 if answer_from_source(words[-1], source, venv, venv / _METADATA) else code
     return code
 
 
@@ -203,7 +208,7 @@ def _name_of(source: Path, cache: Path) -> str:
 
 def _environment(environ: Mapping[str, str], *, network: bool) -> dict[str, str]:
     """Return what a backend gets of the environment: what uv added for it, and what decides the result of a build."""
-    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK, BOUNDS, SANDBOX}
+    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK, BOUNDS, STATED, SANDBOX}
     return {
         **{name: value for name, value in environ.items() if name not in withheld},
         **locale_variables(environ),

@@ -57,6 +57,13 @@ def hook_variables(environment: Mapping[str, str], readable: Iterable[str]) -> d
     }
 
 
-def build_limits(with_network: Iterable[str], bounds: Bounds) -> dict[str, str]:
-    """Return the variables for the hook that name the packages whose builds may use the network, and bound each program of a build."""
-    return {build_hook.NETWORK: " ".join(map(normalized, with_network)), build_hook.BOUNDS: f"{bounds.seconds} {bounds.size}"}
+def build_limits(with_network: Iterable[str], bounds: Bounds, stated: Iterable[str] = ()) -> dict[str, str]:
+    """Return the variables for the hook that name the packages whose builds may use the network, and bound each program of a build.
+
+    Of the `stated` packages, what their sources state of themselves counts if their backends fail.
+    """
+    return {
+        build_hook.NETWORK: " ".join(map(normalized, with_network)),
+        build_hook.STATED: " ".join(stated),
+        build_hook.BOUNDS: f"{bounds.seconds} {bounds.size}",
+    }

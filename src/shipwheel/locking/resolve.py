@@ -79,14 +79,16 @@ def resolve(
     """Resolve requirements, or the script or the project where they are None, within `constraints`.
 
     `preferred` packages stay at their versions if those satisfy and can be built. With `override`, the requirements overrule the metadata
-    of packages. A build that lacks a module, or an older setuptools, is tried again with it. Raises LockError with uv's explanation.
+    of packages. A build that lacks a module, or an older setuptools, is tried again with it; of one that fails otherwise, what its source
+    states counts. Raises LockError with uv's explanation.
     """
     found: BuildRequirements = {}
     given_up: set[str] = set()
+    stated: tuple[str, ...] = ()
     while True:
         try:
             bounds = (*constraints, *request.bounds)
-            contents = _resolve(request, requirements, preferred, bounds, found, override=override, reporter=reporter)
+            contents = _resolve(request, requirements, preferred, bounds, found, stated, override=override, reporter=reporter)
         except ResolutionError as error:
             more = missing_build_requirement(error.failure, request.inputs, found)
             if more is not None:
@@ -94,12 +96,17 @@ def resolve(
             elif name := unbuildable(error, preferred):
                 given_up.add(name)
                 preferred = tuple(package for package in preferred if package["name"] != name)
+            elif (name := error.failure.built) and name not in stated:
+                stated = (*stated, name)
             else:
                 raise
         else:
             found = {name: needed for name, needed in found.items() if name not in given_up}
             for name, needed in found.items():
                 reporter(_warn_of_build(name, needed))
+            if stated:
+                what = f"this machine's Python cannot ask {', '.join(stated)} for requirements: what the source of each states counts"
+                reporter(Warned(what))
             return replace(contents, build_requirements=found, unbuildable=frozenset(given_up))
 
 
@@ -114,12 +121,13 @@ def _resolve(
     preferred: Packages,
     constraints: Sequence[str],
     build_requirements: BuildRequirements,
+    stated: Sequence[str],
     *,
     override: bool,
     reporter: Reporter,
 ) -> LockContents:
     with ExitStack() as stack:
-        limits = build_limits(request.build_network, request.build_bounds)
+        limits = build_limits(request.build_network, request.build_bounds, stated)
         versions = {**request.inputs.locked_version, **request.inputs.pretended_version}
         stack.enter_context(uv.extra_environment({**request.indexes.environment, **versions, **limits}))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
@@ -150,7 +158,7 @@ def _resolve(
             relocate(pylock, folder, request.root, synthetic.copies)
             return _contents(pylock, uv_lock, synthetic, requirements, accelerator)
     again = replace(request, indexes=following)
-    return _resolve(again, requirements, preferred, constraints, build_requirements, override=override, reporter=reporter)
+    return _resolve(again, requirements, preferred, constraints, build_requirements, stated, override=override, reporter=reporter)
 
 
 def _is_of(url: str, index: str) -> bool:

@@ -17,6 +17,7 @@ from shipwheel.errors import BuildError, FetchError, ProjectWheelError
 from shipwheel.events import Reporter, Warned
 from shipwheel.locking.pylock import name_in
 from shipwheel.locking.selection import LockedDistribution
+from shipwheel.locking.uv import local_python
 from shipwheel.pipeline.alternatives import build_error_with_alternatives
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution, Resolved
@@ -121,7 +122,7 @@ class CompiledBuilds:
                 failed = error if isinstance(error, BackendFailed) else error.__cause__
                 if not isinstance(failed, BackendFailed):
                     raise
-                if not (failed.compiles or needs_rust(failed.output) or lacks_in(failed.output)):
+                if not (failed.compiles or needs_rust(failed.output) or lacks_in(failed.output) or self._wants_own_python()):
                     raise
         for platform in platforms:
             workshop, architecture = self._workshop(source.label, platform), platform.target.platform.architecture
@@ -133,6 +134,10 @@ class CompiledBuilds:
                 self._note_compilers(source.label, architecture, compiled.compilers)
                 self.build_packages[source.name] = tuple(sorted({*self.build_packages.get(source.name, ()), *compiled.packages}))
         return None
+
+    def _wants_own_python(self) -> bool:
+        """Return whether another Python than the image's failed, and the image's can be had: an old setup.py may want that."""
+        return local_python(self._options.minor) is None and find_sandbox() is not None
 
     def _note_compilers(self, label: str, architecture: str, used: tuple[str, ...]) -> None:
         """Keep the compilers and packages for the lock, and warn if it has others."""
