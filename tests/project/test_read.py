@@ -560,7 +560,7 @@ def test_rejects_a_directory_without_a_project(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "hint"),
-    [("environment.yml", "Conda"), ("main.py", "requirements.txt, which may be empty")],
+    [("environment.yml", "Conda"), ("main.py", "requirements.txt, which may be empty"), ("report.ipynb", "list voila")],
 )
 def test_tells_the_next_step_without_a_project(tmp_path: Path, file: str, hint: str) -> None:
     with pytest.raises(ProjectError) as caught:

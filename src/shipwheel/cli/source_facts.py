@@ -67,7 +67,7 @@ def source_facts(built: "Built") -> "SourceFacts":
 def _variables(project: "Project", module: "Module") -> "Iterator[tuple[str, str, str]]":
     """Yield (name, variable, place) of what a file assigns from the environment, without a default."""
     try:
-        text = project.files.read_start(project.root / module.file, _MAX_SOURCE).decode("utf-8", "replace")
+        text = project.files.read_start(project.root / module.file, _MAX_SOURCE).decode("utf-8", "replace").replace("\r\n", "\n")
     except OSError:
         return
     for match in _READ_VARIABLE.finditer(text):

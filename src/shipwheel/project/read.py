@@ -323,7 +323,7 @@ class _Reader:
             project = self._requiring(conda.requirements, metadata)
             return replace(project, notes=(*project.notes, conda.note))
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
-            raise ProjectError(message, hint=elsewhere or "Give the directory that holds one of these files.")
+            raise ProjectError(message, hint=elsewhere or _of_notebooks(names) or "Give the directory that holds one of these files.")
         if (common := common_requirements(name for name, _ in imports)) is not None:
             project = self._requiring(common, Metadata(origin="the imports of the code"))
             listed = ", ".join(common)
@@ -387,6 +387,11 @@ def _elsewhere(root: Path, names: list[str]) -> str:
         return f"There is a project in {root / below[0]}: build that directory."
     named = ", ".join(below[:_MAX_REPORTED]) + (f" and {len(below) - _MAX_REPORTED} more" if len(below) > _MAX_REPORTED else "")
     return f"There are projects in {named}: build one of them, as in `shipwheel build {below[0]}`." if below else ""
+
+
+def _of_notebooks(names: list[str]) -> str:
+    found = next((name for name in names if name.endswith(".ipynb")), None)
+    return f"{found} is a notebook: list voila, which serves notebooks, and what it imports in a requirements.txt." if found else ""
 
 
 def _is_empty(path: Path) -> bool:
