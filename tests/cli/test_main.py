@@ -139,6 +139,7 @@ def all_errors() -> list[ShipwheelError]:
     special: dict[str, ShipwheelError] = {
         "CoveredFiles": CoveredFiles("it went wrong", ("/etc/x",), hint="do this"),
         "DamagedBlob": DamagedBlob(ANY),
+        "NewerAtRunTime": NewerAtRunTime("it went wrong", ("numpy<2",), hint="do this"),
         "NoRequirements": NoRequirements("it went wrong", (("yaml", "a.py, line 1"),), hint="do this"),
         "MissingImports": MissingImports("it went wrong", ("yaml",), hint="do this"),
         "NewerAtRunTime": NewerAtRunTime("it went wrong", ("yaml<6",), hint="do this"),
