@@ -83,11 +83,11 @@ def test_a_service_of_a_profile_is_in_the_compose_file_alone(world: World) -> No
     assert (compose.document["images"].keys(), manifests.document["images"].keys()) == ({"web", "again"}, {"web"})
 
 
-@pytest.mark.parametrize("form", ["kubernetes", "podman", "helm"])
-def test_no_password_is_to_be_written_on_a_command_line(world: World, form: str) -> None:
+@pytest.mark.parametrize(("form", "where"), [("kubernetes", " --namespace shop"), ("podman", ""), ("helm", " --namespace shop")])
+def test_no_password_is_to_be_written_on_a_command_line(world: World, form: str, where: str) -> None:
     app = world.app("small\n", settings=f'{PLATFORM}[services.web.env]\nURL = "pg://${{PASSWORD}}@db"\n')
     done = world.run("export", form, app, "-o", "deploy")
-    assert "a file with PASSWORD=…: kubectl create secret generic shop-secrets --from-env-file=FILE" in done.err
+    assert f"a file with PASSWORD=…: kubectl create secret generic shop-secrets --from-env-file=FILE{where}" in done.err
 
 
 def test_an_image_that_a_registry_lacks_is_named_with_its_key(world: World, registry: FakeRegistry) -> None:

@@ -175,7 +175,12 @@ def test_the_overlay_is_the_persons() -> None:
     base, overlay = kustomize_files(STACK, tuple(placed()))
     listed = yaml.safe_load(base["base/kustomization.yaml"])["resources"]
     assert sorted(f"base/{name}" for name in listed) == sorted(set(base) - {"base/kustomization.yaml"})
-    assert yaml.safe_load(overlay["overlays/production/kustomization.yaml"])["resources"] == ["../../base", "ingress.yaml"]
+    assert yaml.safe_load(overlay["overlays/production/kustomization.yaml"])["resources"] == [
+        "namespace.yaml",
+        "../../base",
+        "ingress.yaml",
+    ]
+    assert yaml.safe_load(overlay["overlays/production/namespace.yaml"])["metadata"] == {"name": "shop"}
     assert not [text for text in (*base.values(), *overlay.values()) if "&id" in text]
 
 

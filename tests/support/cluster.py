@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["cluster"]
 
 _KINDS = {
-    "v1": ("PersistentVolumeClaim", "Service", "ServiceAccount"),
+    "v1": ("Namespace", "PersistentVolumeClaim", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
     "autoscaling/v2": ("HorizontalPodAutoscaler",),
     "batch/v1": ("Job",),
@@ -57,7 +57,10 @@ def _groups() -> dict[str, Any]:
 def _kinds(version: str) -> dict[str, Any] | None:
     if version not in _KINDS:
         return None
-    resources = [{"name": _plural(kind), "kind": kind, "namespaced": True, "verbs": ["create", "get", "patch"]} for kind in _KINDS[version]]
+    resources = [
+        {"name": _plural(kind), "kind": kind, "namespaced": kind != "Namespace", "verbs": ["create", "get", "patch"]}
+        for kind in _KINDS[version]
+    ]
     return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
 
 

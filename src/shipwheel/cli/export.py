@@ -185,7 +185,7 @@ def _kubernetes(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exporte
     from shipwheel.stack.kustomize import kustomize_files
 
     files, once = kustomize_files(stack, placed)
-    return _Exported(files, once, _secret_note(stack))
+    return _Exported(files, once, _secret_note(stack, f" --namespace {stack.name}"))
 
 
 def _podman(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
@@ -197,7 +197,7 @@ def _podman(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
 def _helm(stack: "Stack", placed: "tuple[PlacedService, ...]") -> _Exported:
     from shipwheel.stack.helm import helm_files
 
-    return _Exported(helm_files(stack, placed), note=_secret_note(stack))
+    return _Exported(helm_files(stack, placed), note=_secret_note(stack, f" --namespace {stack.name}"))
 
 
 def _secret_note(stack: "Stack", then: str = "") -> str:

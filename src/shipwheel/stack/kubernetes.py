@@ -126,7 +126,7 @@ class _Writer:
             for port in _container_ports(placed)
         ]
         if ports or self._callers(name) or self._is_stateful(placed):
-            # Without known ports, the name leads to the pod itself.
+            # A headless one needs no ports: its name leads to the pod.
             reached = {"ports": ports} if ports else {"clusterIP": "None"}
             yield {**self._head("v1", "Service", name, name), "spec": {"selector": self._selector(name), **reached}}
         yield self._policy(placed)

@@ -24,8 +24,9 @@ def kustomize_files(stack: Stack, placed: Sequence[PlacedService]) -> tuple[dict
     made = manifests(stack, placed)
     base = {f"base/{name}": _HEAD + yaml_documents(documents) for name, documents in made.files.items()}
     base["base/kustomization.yaml"] = _HEAD + yaml_documents([_kustomization(resources=list(made.files))])
-    overlay: dict[str, Any] = {"resources": ["../../base"], "namespace": stack.name}
-    files = {}
+    overlay: dict[str, Any] = {"resources": ["namespace.yaml", "../../base"], "namespace": stack.name}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": stack.name}}
+    files = {"overlays/production/namespace.yaml": _OVERLAY_HEAD + yaml_documents([namespace])}
     if (document := ingress(stack, made.documents)) is not None:
         overlay["resources"].append("ingress.yaml")
         files["overlays/production/ingress.yaml"] = _OVERLAY_HEAD + yaml_documents([document])
