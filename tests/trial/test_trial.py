@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.digests import ANY
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.engine.interface import Mount, RunSpec
@@ -13,8 +14,8 @@ from shipwheel.engine.program import ProgramResult
 from shipwheel.errors import EngineError, TrialError
 from shipwheel.events import Event, Reporter, Warned, silent
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
-from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
-from shipwheel.oci.model import ContainerConfig
+from shipwheel.oci.image import FileLayer, Image, ImageIndex, make_image, make_index
+from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, ContainerConfig, Descriptor
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -49,9 +50,10 @@ CANNOT_WRITE = Observation(ended=1, seconds=0.3, log="OSError: [Errno 30] Read-o
 
 
 def image_for(platform: Platform) -> Image:
-    """Return an image without layers."""
+    """Return an image with the layer of another image, on which it is made."""
     config = ContainerConfig(cmd=("gunicorn", "app:app"), exposed_ports={"8000/tcp": {}})
-    return make_image((), config, platform, created=0)
+    base = FileLayer(Descriptor(MEDIA_TYPE_LAYER_GZIP, ANY, 0), ANY, Path("/nonexistent"))
+    return make_image((base,), config, platform, created=0)
 
 
 @dataclass

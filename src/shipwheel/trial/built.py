@@ -19,18 +19,18 @@ def check_images(
     Raises TrialError if one does not serve, EngineError if the engine runs none of the platforms.
     """
     platforms = engine.platforms()
-    images = [each for platform in platforms for each in index.images if platform.matches(each.platform)]
+    images = {each.platform: each for platform in platforms for each in index.images if platform.matches(each.platform)}
     if not images:
         check_runnable(index.images[0].platform, platforms, engine.emulation_hint)
     trials = []
-    for image in dict.fromkeys(images):
+    for image in images.values():
         name = engine.load(make_index([image]), store, trial_name(project), reporter)
         trials.append(try_image(engine, Subject(name, image.execution, image.platform, project), conditions, reporter))
         require_good(trials, f"{project} for {image.platform}" if len(index.images) > 1 else project)
     for note in dict.fromkeys((note.message, note.hint) for trial in trials for note in trial.findings):
         reporter(Warned(*note))
-    others = [str(each.platform) for each in index.images if each not in images]
+    others = [str(each.platform) for each in index.images if each.platform not in images]
     if others:
-        tried = ", ".join(str(each.platform) for each in images)
+        tried = ", ".join(map(str, images))
         reporter(Warned(f"only the image for {tried} was started, not {', '.join(others)}: this machine has no emulator for it"))
     return tuple(trials)
