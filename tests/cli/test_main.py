@@ -142,7 +142,6 @@ def all_errors() -> list[ShipwheelError]:
         "NewerAtRunTime": NewerAtRunTime("it went wrong", ("numpy<2",), hint="do this"),
         "NoRequirements": NoRequirements("it went wrong", (("yaml", "a.py, line 1"),), hint="do this"),
         "MissingImports": MissingImports("it went wrong", ("yaml",), hint="do this"),
-        "NewerAtRunTime": NewerAtRunTime("it went wrong", ("yaml<6",), hint="do this"),
     }
     return [special.get(name) or getattr(errors, name)("it went wrong", hint="do this") for name in errors.__all__]
 
