@@ -117,14 +117,6 @@ PACKAGE_OF_MODULE = {
     "vlc": "python-vlc",
     "whisper": "openai-whisper",
     "mysql.connector": "mysql-connector-python",
-    "django_filters": "django-filter",
-    "rest_framework_simplejwt": "djangorestframework-simplejwt",
-    "ckeditor": "django-ckeditor",
-    "widget_tweaks": "django-widget-tweaks",
-    "crispy_bootstrap4": "crispy-bootstrap4",
-    "taggit": "django-taggit",
-    "mptt": "django-mptt",
-    "channels_redis": "channels-redis",
 }
 """Modules that are not in the Python package of their name -> the package that has them, as a requirement."""
 

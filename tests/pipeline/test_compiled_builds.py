@@ -14,18 +14,23 @@ from shipwheel.wheels.isolated_build import BackendFailed
 
 
 @pytest.mark.parametrize(
-    ("here", "sandbox", "again"),
-    [(None, "bwrap", True), (Path("/usr/bin/python3.9"), "bwrap", False), (None, None, False)],
-    ids=["another Python failed", "the image's version failed", "nothing confines the image's"],
+    ("minor", "here", "sandbox", "again"),
+    [
+        ("3.9", None, "bwrap", True),
+        ("3.9", Path("/usr/bin/python3.9"), "bwrap", False),
+        ("3.99", None, "bwrap", False),
+        ("3.9", None, None, False),
+    ],
+    ids=["a newer Python failed", "the image's version failed", "an older Python failed", "nothing confines the image's"],
 )
 def test_an_old_source_is_built_by_the_python_of_the_image(
-    monkeypatch: pytest.MonkeyPatch, here: Path | None, sandbox: str | None, again: bool
+    monkeypatch: pytest.MonkeyPatch, minor: str, here: Path | None, sandbox: str | None, again: bool
 ) -> None:
     monkeypatch.setattr(compiled_builds, "local_python", lambda _minor: here)
     monkeypatch.setattr(compiled_builds, "find_sandbox", lambda: sandbox)
     resolution: Any = SimpleNamespace(lock=SimpleNamespace(compiled={}), platforms=())
     unused: Any = None
-    options: Any = SimpleNamespace(minor="3.9")
+    options: Any = SimpleNamespace(minor=minor)
     builds = CompiledBuilds(resolution, unused, unused, silent, options, need_bytes=True)
     source: Any = SimpleNamespace(name="old")
 

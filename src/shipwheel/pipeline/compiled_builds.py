@@ -1,5 +1,6 @@
 """The wheels of a build that must be compiled, for each of its platforms."""
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,6 +27,7 @@ from shipwheel.project.source_copy import SourceTree, private_copy, read_source_
 from shipwheel.store import Store
 from shipwheel.suites import suite_by_name, without_python
 from shipwheel.user_files import UserFiles
+from shipwheel.versions import minor_number
 from shipwheel.wheels.built_wheels import BuiltWheel
 from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions
 from shipwheel.wheels.kept_requirements import KeptRequirements
@@ -136,8 +138,10 @@ class CompiledBuilds:
         return None
 
     def _wants_own_python(self) -> bool:
-        """Return whether another Python than the image's failed, and the image's can be had: an old setup.py may want that."""
-        return local_python(self._options.minor) is None and find_sandbox() is not None
+        """Return whether a newer Python than the image's failed, and the image's can be had: an old setup.py may want that."""
+        minor = self._options.minor
+        is_newer = minor_number(minor) < sys.version_info.minor and local_python(minor) is None
+        return is_newer and find_sandbox() is not None
 
     def _note_compilers(self, label: str, architecture: str, used: tuple[str, ...]) -> None:
         """Keep the compilers and packages for the lock, and warn if it has others."""
