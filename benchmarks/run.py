@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 from app_bench import app_sections, pair_section, timeline_of  # noqa: E402
+from compile_bench import compile_section  # noqa: E402
 from dev_bench import dev_section  # noqa: E402
 from large_bench import large_section  # noqa: E402
 from measure import wait_until_idle  # noqa: E402
@@ -24,7 +25,7 @@ from startup import startup_section  # noqa: E402
 from table import Section  # noqa: E402
 
 IDLE = 0.7
-PARTS = ("start", "app", "pair", "large", "scale", "dev")
+PARTS = ("start", "app", "pair", "compile", "large", "scale", "dev")
 
 
 def main() -> None:
@@ -100,6 +101,7 @@ def _sections(options: argparse.Namespace, root: Path) -> Iterator[Section]:
         "start": lambda: [startup_section(root / "start", 5 * options.runs)],
         "app": lambda: app_sections(root / "app", options.runs, others, _say),
         "pair": lambda: [pair_section(root / "pair", max(1, options.runs - 1), _say)],
+        "compile": lambda: [compile_section(root / "compile", _say)],
         "large": lambda: [large_section(root / "large", others, _say)],
         "scale": lambda: scale_sections(root / "scale", others, options.shrink, _say),
         "dev": lambda: [dev_section(root / "dev", 5 * others, _say)],
