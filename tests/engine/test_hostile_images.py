@@ -140,6 +140,12 @@ def test_bwrap_gets_known_options_only(data_directory: Path, config: ContainerCo
     assert len([option for option, _ in options if option == "--setenv"]) == len({"PATH", "HOME", *spec.config.environment})
 
 
+@pytest.mark.parametrize(("name", "host"), [("app-1", "app-1"), ("a" * 63 + "-check", "a" * 63), ("a" * 90, "a" * 64)])
+def test_bwrap_gets_a_host_name_that_linux_takes(tmp_path: Path, name: str, host: str) -> None:
+    spec = msgspec.structs.replace(spec_of(ContainerConfig(user="1:1"), str(tmp_path), ephemeral=True), name=name)
+    assert dict(bwrap_options(Bwrap("0.11.0")._flags(spec, (), ())))["--hostname"] == [host]
+
+
 @pytest.mark.parametrize("row", ["app:x:0\0--bind\0/\0/host:0::/:/bin/sh", "app:x:-1:0", "app:x:٣:0", "app:x", "app:x:12345678901:0"])
 def test_bwrap_takes_no_user_from_a_hostile_passwd(tmp_path: Path, row: str) -> None:
     (tmp_path / "etc").mkdir()

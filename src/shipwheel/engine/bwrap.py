@@ -31,6 +31,8 @@ from shipwheel.store import Store
 
 __all__ = ["Bwrap"]
 
+_MAX_HOSTNAME = 64
+"""Bytes of a host name that Linux takes, as of sethostname(2)."""
 _OVERLAY_VERSION = (0, 11)
 """The first version that can mount a writable layer over a directory."""
 
@@ -164,7 +166,7 @@ def _namespaces(spec: RunSpec, rootfs: Rootfs) -> Iterator[str]:
         yield "--unshare-net"
     if spec.no_privileges:
         yield from ("--cap-drop", "ALL")
-    yield from ("--die-with-parent", "--hostname", spec.name, "--uid", uid, "--gid", gid)
+    yield from ("--die-with-parent", "--hostname", spec.name[:_MAX_HOSTNAME].rstrip("-._"), "--uid", uid, "--gid", gid)
     if not spec.tty:
         yield "--new-session"
 
