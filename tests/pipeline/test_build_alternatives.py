@@ -119,6 +119,8 @@ def test_an_older_python_may_build_what_the_chosen_one_does_not(monkeypatch: pyt
     assert tried(monkeypatch, tmp_path, "", "3.11", "3.9") == (["", "3.11", "3.9", "3.8"], last)
     assert tried(monkeypatch, tmp_path, "", "3.11", "3.9", "3.8")[1] == [*last, "far 1.0 cannot be compiled 1:"]
     assert tried(monkeypatch, tmp_path, "", "3.11", "3.9", unreachable="3.8")[1] == [*last, "far 1.0 cannot be compiled 1:"]
+    with pytest.raises(FetchError):
+        tried(monkeypatch, tmp_path, "", unreachable="3.11")
     assert tried(monkeypatch, tmp_path, "", mode=LockMode.LOCKED)[0] == [""]
     (tmp_path / ".python-version").write_text("3.13\n")
     assert tried(monkeypatch, tmp_path, "")[0] == [""]

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.events import silent
 from shipwheel.files.entry import directory
 from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
+from shipwheel.oci.model import MEDIA_TYPE_MANIFEST
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.previous_image import _earlier_tag
+from shipwheel.pipeline.publish import Publisher
 from shipwheel.registry.repository import Repository
+from shipwheel.store import Store
 from shipwheel.testing.bases import python_base, python_files
-from shipwheel.testing.images import AMD64
+from shipwheel.testing.images import AMD64, small_index
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
 from shipwheel.testing.world import MINOR, SUITE, CommandResult, World
 
@@ -98,11 +102,24 @@ def test_an_image_that_stays_the_same_costs_short_requests_alone(world: World, r
     (project / "main.py").touch()
     again = push(world, project, f"{registry.host}/team/shop:1")
     assert again.digest == first.digest
-    # May we push, and what is there: an index of two manifests.
-    assert sorted(one.method for one in registry.requests[seen:]) == ["DELETE", "GET", "GET", "GET", "POST"]
+    # May we push, and what is there: an index of two manifests, at the end as at the beginning.
+    assert sorted(one.method for one in registry.requests[seen:]) == ["DELETE", "GET", "GET", "GET", "HEAD", "POST"]
     assert not [one for one in registry.requests[seen:] if one.method == "GET" and "/manifests/" not in one.path]
     assert not registry.uploads
     assert pushed(again)["uploaded"] == 0
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_tag_that_another_push_moves_in_the_meantime_is_moved_back(tmp_path: Path, registry: FakeRegistry, moved: bool) -> None:
+    store = Store(tmp_path)
+    index, name = small_index(store, [AMD64]), Reference.parse(f"{registry.host}/team/shop:1")
+    with Publisher(name, store, silent) as first:
+        first.finish(index)
+    with Publisher(name, store, silent) as again:
+        again.find_layers(())
+        registry.tags["team/shop"] = {"1": registry.put("team/shop", b"{}", MEDIA_TYPE_MANIFEST)} if moved else {}
+        again.finish(index)
+    assert registry.tags["team/shop"]["1"] == index.digest
 
 
 def test_an_edit_asks_for_what_the_previous_image_does_not_tell_and_sends_the_rest(world: World, registry: FakeRegistry) -> None:

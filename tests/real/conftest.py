@@ -4,11 +4,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.command import ROOT, TEST_CACHE, environment
-from support.engines import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, Sandbox, ensure_binfmt, missing, person_sandbox
+from support.engines import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, Sandbox, ensure_binfmt, enter_as_person, missing
 from support.examples import Example, build_example
 from support.run_target import RunTarget, bwrap_target, containerd_target, docker_target, podman_target, rootless_target
 from support.tour import Tour
@@ -68,11 +69,11 @@ def rootless() -> Iterator[RunTarget]:
     """Podman as a person without rights has it."""
     require("rootless")
     TEST_CACHE.mkdir(parents=True, exist_ok=True)
-    sandbox = person_sandbox("rootless", (ROOT, TEST_CACHE))
-    target = rootless_target(sandbox)
-    yield target
-    expect_nothing(target)
-    sandbox.close()
+    with closing(Sandbox("rootless")) as sandbox:
+        enter_as_person(sandbox, (ROOT, TEST_CACHE))
+        target = rootless_target(sandbox)
+        yield target
+        expect_nothing(target)
 
 
 @pytest.fixture(scope="session")

@@ -355,23 +355,26 @@ def test_an_interrupted_answer_is_never_read_as_another_one(tmp_path: Path) -> N
 def test_another_interpreter_is_taken_if_the_preferred_one_does_not_start(
     tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_START_TIMEOUT_S", 0.5)
     broken = tmp_path / "python"
     broken.write_text(program)
     broken.chmod(0o755)
     identity, cache = f"cpython-{VERSION}", BytecodeCache(tmp_path / "cache")
-    compiler = BytecodeCompiler(
-        lambda: Interpreter((str(broken),), identity=identity),
-        identity,
-        cache,
-        instead=lambda: Interpreter((sys.executable,), identity=identity),
-    )
+
+    def start() -> Interpreter:
+        monkeypatch.setattr(module, "_START_TIMEOUT_S", 0.5)
+        return Interpreter((str(broken),), identity=identity)
+
+    def instead() -> Interpreter:
+        monkeypatch.undo()  # this one may start slowly
+        return Interpreter((sys.executable,), identity=identity)
+
+    compiler = BytecodeCompiler(start, identity, cache, instead=instead)
     (data,) = compile_all(compiler, [("/a.py", b"1\n")])
     compiler.close()
     assert data is not None
     assert marshal.loads(data[16:]).co_filename == "/a.py"
     other = BytecodeCompiler(
-        compiler.start, identity, BytecodeCache(tmp_path / "third"), instead=lambda: Interpreter((sys.executable,), identity="another")
+        start, identity, BytecodeCache(tmp_path / "third"), instead=lambda: Interpreter((sys.executable,), identity="another")
     )
     with pytest.raises(OtherInterpreter):
         compile_all(other, [("/a.py", b"1\n")])

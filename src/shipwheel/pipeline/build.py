@@ -271,8 +271,12 @@ def _with_older_python(request: Request, destination: Destination | None, work: 
         request.reporter(Warned(f"Python {version} is tried, since {error.message.splitlines()[0].removesuffix(':')}"))
         try:
             return with_context(replace(request, settings=replace(request.settings, python=version)), destination, work)
-        except (UnbuildableSource, LockError, FetchError):
+        except (UnbuildableSource, LockError):
             continue
+        except FetchError:
+            # A standalone build may not be to be had. With Debian's, a server that fails now must not decide which Python the lock gets.
+            if version in project.other_pythons:
+                raise
     raise error
 
 

@@ -7,6 +7,7 @@ the images themselves.
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,7 @@ class Publisher:
         """
         ours = {layer.key: layer for image in index.images for layer in image.layers if isinstance(layer, Layer)}
         tag = self.reference.tag_or_latest
-        if self._tagged() == index.digest:
+        if self._stands_for(index.digest):
             self._push.count_as_present(index)
         else:
             for layer in ours.values():
@@ -217,14 +218,12 @@ class Publisher:
         except ShipwheelError:
             return frozenset()
 
-    def _tagged(self) -> Digest | None:
-        """Return the digest that the tag stood for when this push began, as far as that is known, else the present one."""
-        try:
-            if self._previous is not None and (tagged := self._previous.result().tagged) is not None:
-                return tagged
-        except FetchError:
-            pass
-        return self.repository.digest_of_tag(self.reference.tag_or_latest)
+    def _stands_for(self, digest: Digest) -> bool:
+        """Return whether the tag stands for a digest. Also if it did when the build began: others may have moved it since."""
+        with suppress(FetchError):
+            if self._previous is not None and self._previous.result().tagged not in (None, digest):
+                return False
+        return self.repository.digest_of_tag(self.reference.tag_or_latest) == digest
 
     def _origins(self, digest: Digest) -> tuple[str, ...]:
         """Return the repositories in which this machine has seen the blob, the latest first: the blob may be mounted from them."""

@@ -7,7 +7,7 @@ from support.engines.container import HTTP_PROBE, NATIVE, PYTHON, STOPPED, UNPRI
 from support.engines.containerd import Containerd
 from support.engines.docker import Dockerd
 from support.engines.emulation import BINFMT, ensure_binfmt
-from support.engines.person import PERSON, person_sandbox
+from support.engines.person import PERSON, enter_as_person
 from support.engines.podman import Podman
 from support.engines.registry import Registry
 from support.engines.requirements import SEARCH_PATH, missing
@@ -33,7 +33,7 @@ __all__ = [
     "Registry",
     "Sandbox",
     "ensure_binfmt",
+    "enter_as_person",
     "missing",
-    "person_sandbox",
     "wait_until",
 ]

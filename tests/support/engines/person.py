@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.engines.sandbox import Sandbox
 
-__all__ = ["PERSON", "person_sandbox"]
+__all__ = ["PERSON", "enter_as_person"]
 
 PERSON = 100000
 """Their user and group."""
@@ -22,12 +22,11 @@ _LINES = {
 _TUN = (10, 200)
 
 
-def person_sandbox(name: str, places: Iterable[Path]) -> Sandbox:
-    """Return a sandbox for them, in which `places` belong to them as they belong to root outside.
+def enter_as_person(sandbox: Sandbox, places: Iterable[Path]) -> None:
+    """Give a sandbox to them, in which `places` belong to them as they belong to root outside.
 
     The system's own files stay as they are: those that name the person are mounted over them in the sandbox.
     """
-    sandbox = Sandbox(name)
     etc = sandbox.folder("etc")
     for file, line in _LINES.items():
         system = Path("/etc", file)
@@ -44,7 +43,6 @@ def person_sandbox(name: str, places: Iterable[Path]) -> Sandbox:
     sandbox.run(["mount", "--make-rshared", "/"])
     sandbox.belongs_to(PERSON)
     sandbox.environment |= {"USER": _NAME, "XDG_RUNTIME_DIR": str(sandbox.folder("runtime")), "NETAVARK_FW": "iptables"}
-    return sandbox
 
 
 def _closed(path: Path) -> Path:
