@@ -69,3 +69,24 @@ def test_a_task_that_the_image_cannot_run_is_no_news(tmp_path: Path) -> None:
     assert launch is not None
     assert launch.command[0] == "uvicorn"
     assert not any("docker compose" in note for note in launch.notes)
+
+
+def test_a_console_script_is_likelier_than_a_task(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": PROJECT
+        + "[project.scripts]\nshop = 'shop:main'\n[build-system]\nrequires = []\n[tool.poe.tasks]\nrun = 'python tools/try.py'\n",
+        "shop/__init__.py": "def main(): pass\n",
+        "tools/try.py": "print('Does it work?')\n",
+    }
+    launch = read_project(written(tmp_path, files)).launch
+    assert launch is not None and launch.command == ("shop",)
+
+
+def test_what_a_task_does_first_is_no_step_of_another_command(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": PROJECT + '[tool.poe.tasks]\nstart = "python reset_db.py && uvicorn main:app --reload"\n',
+        "main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+        "reset_db.py": "print('dropped')\n",
+    }
+    launch = read_project(written(tmp_path, files)).launch
+    assert launch is not None and (launch.declared_at, launch.before_start) == ("", ())

@@ -76,6 +76,5 @@ def _process(name: str, file: str, rule: object, root: Path, files: UserFiles) -
 
 def _line(text: str, name: str, command: str) -> int:
     start = command.split("\n", 1)[0][:40]
-    lines = list(enumerate(text.splitlines(), 1))
-    named = [number for number, line in lines if re.match(rf"[\s\"']*{re.escape(name)}[\"']?\s*=", line)]
-    return next((number for number, line in lines if start in line and number in named), named[0] if named else 1)
+    named = [(number, line) for number, line in enumerate(text.splitlines(), 1) if re.match(rf"[\s\"']*{name}[\"']?\s*=", line)]
+    return next((number for number, line in named if start in line), named[0][0] if named else 1)

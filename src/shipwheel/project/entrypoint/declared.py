@@ -142,7 +142,8 @@ def declared_steps(evidence: Evidence, scan: Scan, given: _Steps) -> tuple[_Step
     """
     processes = scan.deployment.processes
     release = next((process for process in processes if process.name == RELEASE), None)
-    others = () if given else [process for process in processes if process.name != RELEASE]
+    # What a person runs first may empty a database.
+    others = () if given else [process for process in processes if process.name != RELEASE and process.kind is not DeploymentFile.TASK]
     first, notes = _all_steps(release, evidence) if release is not None else ((), ())
     found = next((steps for process in others if (steps := _all_steps(process, evidence))[0]), (given, ()))
     return tuple(dict.fromkeys((*first, *found[0]))), (*notes, *found[1])
