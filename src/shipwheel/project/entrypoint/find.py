@@ -42,7 +42,7 @@ from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.processes import with_processes
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.scan import Scan, Scanner
-from shipwheel.project.entrypoint.scripts import find_console_script, find_script, list_programs
+from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_script, list_programs
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
@@ -51,9 +51,13 @@ from shipwheel.project.entrypoint.working_directory import in_named_directory, w
 __all__ = ["Evidence", "Launch", "find_launch"]
 
 
+_DEPLOYED = tuple(kind for kind in DeploymentFile if kind is not DeploymentFile.TASK)
+"""The files that say how the app runs in production."""
+
+
 def _unless_declared(finder: Finder) -> Finder:
     """Return a finder that finds nothing if a deployment file declares a command that the image can run."""
-    declared = [own_command_finder(kind) for kind in DeploymentFile]
+    declared = [own_command_finder(kind) for kind in _DEPLOYED]
 
     def find(evidence: Evidence, scan: Scan) -> Launch | None:
         return None if any(other(evidence, scan) is not None for other in declared) else finder(evidence, scan)
@@ -70,14 +74,15 @@ _FINDERS: tuple[Finder, ...] = (
     find_reflex,  # no command: a Reflex app wants node
     find_served_web_application,  # a web application whose server is among the dependencies
     find_pastedeploy,  # PasteDeploy's production.ini: the console scripts beside it make its tables
-    *map(own_program_finder, DeploymentFile),  # a file of the project that one of these runs, if that is no application without a server
+    *map(own_program_finder, _DEPLOYED),  # a file of the project that one of these runs, if that is no application without a server
     _unless_declared(find_console_script),  # a package's console script, unless one of these files runs something else
     find_web_application,  # a web application whose server must be added
     find_file_server,  # Streamlit, Gradio and others that run a file
-    *map(own_command_finder, DeploymentFile),  # any other file that one of these runs
+    *map(own_command_finder, DeploymentFile),  # any other file that one of these runs, or a project manager's task
     find_twisted,  # Twisted's .tac file
     find_voila,  # notebooks, if Voilà is among the dependencies
     find_worker,  # Celery and other workers
+    find_installed_file,  # a file that setup.py installs as a command
     find_script,  # main.py, PACKAGE/__main__.py, the only script
 )
 """The finders of a command, most reliable first. The settings come before all of them."""

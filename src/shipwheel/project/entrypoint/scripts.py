@@ -1,5 +1,6 @@
 """Console scripts, and Python files that are run as they are."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.versions import normalized
 
-__all__ = ["USUAL_FILES", "find_console_script", "find_script", "list_programs"]
+__all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_script", "list_programs"]
 
 USUAL_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
 """Names of scripts, the likeliest first."""
@@ -25,17 +26,23 @@ _MANAGERS = ("litestar.cli.", "litestar.__main__.", "flask.cli.", "quart.cli.", 
 
 def find_console_script(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return a package's only console script, or the one with the project's name, unless it is the command line of a web framework."""
-    if evidence.kind != "package" or not evidence.scripts:
+    return _installed({name: target for name, target in evidence.scripts.items() if ":" in target}, evidence, scan)
+
+
+def find_installed_file(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return the like for a package whose setup.py installs files as commands: beside an application, they are often its tools."""
+    return _installed(evidence.scripts, evidence, scan)
+
+
+def _installed(scripts: Mapping[str, str], evidence: Evidence, scan: Scan) -> Launch | None:
+    same = [name for name in scripts if normalized(name) == evidence.name]
+    if evidence.kind != "package" or not (same or len(scripts) == 1):
         return None
-    same = [name for name in evidence.scripts if normalized(name) == evidence.name]
-    if len(evidence.scripts) != 1 and not same:
+    name = same[0] if same else next(iter(scripts))
+    target = scripts[name].partition(":")[0].removesuffix(".__init__")
+    if any(target in (module.name, module.file) and _is_manager(module) for module in scan.modules):
         return None
-    name = same[0] if same else next(iter(evidence.scripts))
-    if any(
-        module.name == evidence.scripts[name].partition(":")[0].removesuffix(".__init__") and _is_manager(module) for module in scan.modules
-    ):
-        return None
-    return Launch((name,), True, reason=f"{name} is the project's console script ({evidence.scripts[name]}).")
+    return Launch((name,), True, reason=f"{name} is the project's console script ({scripts[name]}).")
 
 
 def _is_manager(module: Module) -> bool:
