@@ -119,9 +119,10 @@ db = SQLAlchemy(app)
         ({}, True),
         (MIGRATIONS, False),
         ({"Procfile": "release: flask db-init\nweb: gunicorn shop:app\n"}, False),
+        ({"Procfile": "web: gunicorn served:app\n", "served.py": "import shop\napp = Middleware(shop.app)\n"}, False),
         ({"data.py": "import sqlite3\n", "shop.py": MODELS.replace("sqlite:///data.db", "postgresql://db/shop")}, False),
     ],
-    ids=["nothing makes them", "migrations", "a release step", "another database"],
+    ids=["nothing makes them", "migrations", "a release step", "a middleware is served", "another database"],
 )
 def test_the_tables_of_models_are_made_at_every_start_if_nothing_else_makes_them(tmp_path: Path, more: dict[str, str], makes: bool) -> None:
     launch = launched(tmp_path, {"shop.py": MODELS, **more}, "flask flask-sqlalchemy gunicorn")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from shipwheel.project.entrypoint.applications import FLASKS
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.module import Module
@@ -18,6 +19,7 @@ _FOUND_BY_FLASK = ("app.py", "wsgi.py", ".flaskenv")
 _ENVIRONMENT = "env.py"
 """Alembic's own file in a directory of migrations."""
 
+_FLASKS = FLASKS | {"dash"}
 _CREATE_ALL = (
     "import sys; from flask.cli import ScriptInfo; app = ScriptInfo(sys.argv[1]).load_app(); app.app_context().push();"
     " [getattr(each, 'db', each).create_all() for name, each in app.extensions.items() if name == 'sqlalchemy']"
@@ -51,9 +53,15 @@ def table_steps(evidence: Evidence, modules: Sequence[Module]) -> _Steps:
     return tuple(("flask", name) for name in list(dict.fromkeys(names))[:1])
 
 
-def create_all_steps(launch: Launch, evidence: Evidence) -> _Steps:
-    """Return the step that makes the tables of Flask-SQLAlchemy's models, if nothing else in the project is known to: no migrations."""
-    if not (evidence.has("flask-sqlalchemy") and (target := _target(launch))) or _has_migrations(evidence):
+def create_all_steps(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> _Steps:
+    """Return the step that makes the tables of Flask-SQLAlchemy's models, if nothing else in the project is known to: no migrations.
+
+    The step needs Flask's own application: a middleware around one, or another framework's application, would end the start.
+    """
+    target = _target(launch)
+    name, arguments, _ = target.partition("(")
+    served = {f"{app.module.name}:{app.variable}" for each in modules for app in each.applications if app.framework.distribution in _FLASKS}
+    if not evidence.has("flask-sqlalchemy") or not (arguments or name in served) or _has_migrations(evidence):
         return ()
     return (("python", "-c", _CREATE_ALL, target),)
 

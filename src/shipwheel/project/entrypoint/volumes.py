@@ -67,7 +67,7 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
     migration = tuple(step for step in wanted if step[:3] not in known)
     without_tables = WriteKind.SQLITE in plan.kinds and not migration and not launch.before_start
     tables = table_steps(evidence, modules) if without_tables else ()
-    models = create_all_steps(launch, evidence) if without_tables and not tables else ()
+    models = create_all_steps(launch, evidence, modules) if without_tables and not tables else ()
     steps = (*_copy_steps(plan.links, evidence, image), *migration, *tables, *models)
     return replace(
         launch,
