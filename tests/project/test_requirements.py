@@ -151,22 +151,25 @@ def test_a_word_behind_an_option_is_no_requirement(tmp_path: Path) -> None:
 
 
 def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_from_the_index(tmp_path: Path) -> None:
+    here = tmp_path / "idna_1674000000000/work"
     path = write(
         tmp_path,
         "requirements.txt",
         "wsgiref==0.1.2\ndistribute==0.6.24\npkg-resources==0.0.0\nargparse==1.2.1\nenum34==1.1\n"
         "certifi @ file:///croot/certifi_1671487769961/work/certifi\n"
-        "rich[jupyter] @ file:///C:/ci_311/rich_1/work ; python_version > '3'\n"
-        f"idna @ {tmp_path.as_uri()}/work\nown @ file:///home/me/own\n",
+        "rich[jupyter] @ file:///C:/ci_311/rich_1674000000000/work ; python_version > '3'\n"
+        f"idna @ {here.as_uri()}\nown @ file:///home/me/work/own_2/ci/own\n"
+        "dataclasses==0.8 ; python_version < '3.7'\n",
     )
-    (tmp_path / "work").mkdir()
+    here.mkdir(parents=True)
     found = read_requirements((path,))
     assert [line.text for line in found.lines] == [
         "enum34==1.1",
         "certifi",
         'rich[jupyter] ; python_version > "3"',
-        f"idna @ {tmp_path.as_uri()}/work",
-        "own @ file:///home/me/own",
+        f"idna @ {here.as_uri()}",
+        "own @ file:///home/me/work/own_2/ci/own",
+        "dataclasses==0.8 ; python_version < '3.7'",
     ]
     assert found.notes[0] == "requirements.txt, line 1: wsgiref is in Python's standard library: it is left out."
     assert found.notes[4].endswith("of another machine: certifi comes from the package index.")

@@ -19,16 +19,16 @@ __all__ = ["elsewhere"]
 
 _PART_OF_SETUPTOOLS = {"distribute": "an old name of setuptools", "pkg-resources": "a part of setuptools"}
 _BACKPORTED = standard_library("3.14")
-_OF_CONDA = lazy_pattern(r"/(ci(_\w+)?|croot|bld|conda-bld|feedstock_root|build_artifacts)/|/work(/|$)")
-"""Directories in which conda builds. A package from any other directory may be one that the index has a stranger's like of."""
+_OF_CONDA = lazy_pattern(r"_\d{9,}/work(/|$)")
+"""The end of a directory in which conda builds, NAME_TIME/work. The index may have a stranger's like of what comes from any other one."""
 
 
 def elsewhere(requirement: "Requirement") -> tuple[str, str] | None:
     """Return (what to install instead, why) for a requirement that no other machine can install; None for any other.
 
-    Nothing is installed in place of what comes with Python or setuptools.
+    Nothing is installed in place of what comes with Python or setuptools. A line with a marker says itself where it counts.
     """
-    name = normalized(requirement.name)
+    name = normalized(requirement.name) if requirement.marker is None else ""
     if (reason := _PART_OF_SETUPTOOLS.get(name)) is not None:
         return "", f"{requirement.name} is {reason}"
     if name.replace("-", "_") in _BACKPORTED:
