@@ -73,6 +73,12 @@ def test_the_one_server_of_a_workspace_is_meant(tmp_path: Path, around: dict[str
         {"main.py": MEMBER["apps/web/app.py"]},
         {name.replace("web", "other"): text for name, text in MEMBER.items()},
         {"pyproject.toml": WORKSPACE.replace("[]", '["flask", "gunicorn"]', 1), "main.py": MEMBER["apps/web/app.py"]},
+        {"pyproject.toml": WORKSPACE + '[tool.shipwheel]\ncommand = ["python", "-m", "http.server"]\n'},
+        {"Procfile": "web: python serve.py\n", "serve.py": "import http.server\nhttp.server.test()\n"},
+        {
+            "pyproject.toml": WORKSPACE + "[project.scripts]\nall = 'all_of_it:main'\n[build-system]\nrequires = []\n",
+            "all_of_it.py": "import http.server\ndef main(): http.server.test()\n",
+        },
     ],
 )
 def test_the_root_of_a_workspace_with_code_or_several_servers_is_meant_itself(tmp_path: Path, own: dict[str, str]) -> None:

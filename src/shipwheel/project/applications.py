@@ -47,6 +47,15 @@ def _has_command(path: Path) -> bool:
     return True
 
 
+def _declares_command(path: Path) -> bool:
+    """Return whether a file or the metadata names a command that runs in the image; a main.py may be what uv wrote for a new project."""
+    try:
+        project = read_project(path)
+    except ShipwheelError:
+        return False
+    return project.launch is not None and (bool(project.launch.declared_at) or project.launch.command[0] in project.scripts)
+
+
 def _serves(path: Path) -> bool:
     try:
         launch = read_project(path).launch
@@ -82,10 +91,10 @@ def project_directory(path: Path) -> Path:
 def _member(root: Path, files: UserFiles) -> Path:
     """Return the member that is meant by the root of a uv workspace that has no command itself; the root where that is not clear."""
     workspace = read_workspace(files, root)
-    if workspace.root != root.resolve() or not workspace.members:
+    if workspace.root != root.resolve() or not workspace.members or find_settings(root, files) != Settings():
         return root
     requires = bool(table_at(files.read_tables(root), "project").get("dependencies"))
-    if _has_command(root) if requires else _has_code(root, files, workspace.members):
+    if _has_command(root) if requires else _declares_command(root) or _has_code(root, files, workspace.members):
         return root
     found = [path for path in workspace.members if _has_command(path)]
     servers = found if len(found) == 1 else [path for path in found if _serves(path)]
