@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.lock_requests import lock_request
 
 from shipwheel.locking.inputs import input_parts, inputs_digest
@@ -250,3 +251,17 @@ def test_keeps_the_checksum_and_the_parts_of_earlier_versions(tmp_path: Path, na
     assert inputs_digest(request) == recorded.digest
     assert input_parts(request) == recorded.parts
     assert (request.other_lock.path.name if request.other_lock else "") == recorded.other_lock
+
+
+def test_a_path_that_the_settings_add_is_the_same_in_every_copy_of_the_project(tmp_path: Path) -> None:
+    found = []
+    for copy in ("here", "there"):
+        (tmp_path / copy).mkdir()
+        (tmp_path / copy / "requirements.txt").write_text("flask\n")
+        request = replace(
+            lock_request(tmp_path / copy, "3.11", (tmp_path / copy / "requirements.txt",)),
+            added=("six", f"own @ {(tmp_path / copy).as_uri()}/libs/my%20own"),
+        )
+        found.append((inputs_digest(request), input_parts(request)))
+    assert found[0] == found[1]
+    assert found[0][1]["what settings and command add"] == "six, own @ libs/my own"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -76,6 +77,12 @@ def is_current(lock: Lock, request: LockRequest) -> bool:
     return lock.is_current(inputs_digest(request)) and not lock.exceeded(request.bounds)
 
 
+def _added(request: LockRequest) -> list[str]:
+    """Return the added requirements, with paths relative to the project: the lock is current wherever that lies."""
+    parts = [requirement.partition(" @ file://") for requirement in request.added]
+    return [f"{name} @ {relative_path(Path(unquote(path)), request.root)}" if at else name for name, at, path in parts]
+
+
 def inputs_digest(request: LockRequest) -> str:
     """Return `sha256:<hex>` over everything that decides what is locked."""
     inputs = request.inputs
@@ -93,7 +100,7 @@ def inputs_digest(request: LockRequest) -> str:
     if request.replaced:
         facts["replaced"] = sorted(request.replaced.items())
     if request.added:
-        facts["added"] = sorted(request.added)
+        facts["added"] = sorted(_added(request))
     if inputs.script is not None:
         facts["script"] = list(inputs.script.dependencies)
         return _digest(facts)
@@ -120,7 +127,7 @@ def input_parts(request: LockRequest) -> dict[str, str]:
         "extras": ", ".join(request.extras),
         "groups": ", ".join(request.groups),
         "accelerator": request.accelerator,
-        "what settings and command add": ", ".join(request.added),
+        "what settings and command add": ", ".join(_added(request)),
         "what settings replace": ", ".join(f"{name} by {text}" for name, text in sorted(request.replaced.items())),
     }
     if request.other_lock is not None:
