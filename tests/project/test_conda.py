@@ -151,3 +151,16 @@ def test_a_conda_environment_stands_in_for_a_setup_script_without_requirements(t
     (tmp_path / "environment.yml").write_text(ENVIRONMENT)
     (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
     assert "flask==2.3.*" in read_project(tmp_path).added
+
+
+def test_a_conda_environment_adds_nothing_to_a_list_of_no_dependencies(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\ndependencies = []\n')
+    (tmp_path / "environment.yml").write_text(ENVIRONMENT)
+    (tmp_path / "app.py").write_text("print('Hello')\n")
+    assert read_project(tmp_path).added == ()
+
+
+def test_any_name_and_path_in_a_manifest_of_pixi_is_read(tmp_path: Path) -> None:
+    (tmp_path / "pixi.toml").write_text('[workspace]\nname = "My shop!"\n[pypi-dependencies]\nown = {path = "a\\u0000b"}\n')
+    (tmp_path / "app.py").write_text("import own\n")
+    assert read_project(tmp_path).name == "my-shop"

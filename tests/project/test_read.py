@@ -301,8 +301,16 @@ SETUP_WITH_PIPFILE = {
             "package",
         ),
         ({"requirements.txt": "flask\ngunicorn\n"}, "package"),
+        ({"setup.py": SETUP_WITH_PIPFILE["setup.py"].replace("['flask']", "open('needed.txt').read().split()")}, "package"),
     ],
-    ids=["asks for more", "asks for other packages", "installs the project", "has a console script", "is not the only list"],
+    ids=[
+        "asks for more",
+        "asks for other packages",
+        "installs the project",
+        "has a console script",
+        "is not the only list",
+        "nobody knows",
+    ],
 )
 def test_a_pipfile_that_asks_for_more_than_the_metadata_decides(tmp_path: Path, more: dict[str, str], kind: str) -> None:
     project = _detect(tmp_path, {**SETUP_WITH_PIPFILE, **more})
@@ -320,6 +328,27 @@ def test_files_that_setup_py_installs_as_programs_are_commands(tmp_path: Path) -
     assert project.scripts == {"d": "bin/d"}
     assert project.launch is not None
     assert project.launch.command == ("d",)
+
+
+def test_a_program_that_setup_py_installs_beside_an_application_is_its_tool(tmp_path: Path) -> None:
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='d', packages=['d'], install_requires=['flask'], scripts=['load'])\n",
+        "d/__init__.py": "from flask import Flask\napp = Flask(__name__)\n",
+        "load": "#!/usr/bin/env python\nimport d\n",
+    }
+    launch = _detect(tmp_path, files).launch
+    assert launch is not None and launch.command[-1] == "d:app"
+
+
+def test_django_s_own_program_is_no_command_if_setup_py_installs_it(tmp_path: Path) -> None:
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='d', packages=['d'], install_requires=['django'], scripts=['manage.py'])\n",
+        "manage.py": "#!/usr/bin/env python\nfrom django.core.management import execute_from_command_line\nexecute_from_command_line()\n",
+        "d/__init__.py": "",
+        "d/wsgi.py": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+    }
+    launch = _detect(tmp_path, files).launch
+    assert launch is not None and launch.command[-1] == "d.wsgi:application"
 
 
 @pytest.mark.parametrize("text", [INLINE + "\n" + INLINE, "# /// script\n# a = \n# ///\n"])
@@ -601,9 +630,10 @@ def test_code_without_requirements_gets_the_packages_that_many_projects_have(tmp
     assert "No file lists the packages" in "\n".join(project.notes)
 
 
-def test_one_package_that_few_know_is_left_to_a_person(tmp_path: Path) -> None:
+@pytest.mark.parametrize("imported", ["flask\nimport strangers_package", "haystack"])
+def test_one_package_that_few_know_is_left_to_a_person(tmp_path: Path, imported: str) -> None:
     with pytest.raises(NoRequirements):
-        _detect(tmp_path / "root", {"app.py": "import flask\nimport strangers_package\n"})
+        _detect(tmp_path / "root", {"app.py": f"import {imported}\n"})
 
 
 def test_code_that_imports_nothing_else_needs_no_init(tmp_path: Path) -> None:

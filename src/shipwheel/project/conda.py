@@ -50,7 +50,8 @@ class CondaEnvironment(msgspec.Struct, frozen=True):
         """A sentence about what was taken, for people."""
         more = f" and {len(self.left_out) - _MAX_NAMED} more" if len(self.left_out) > _MAX_NAMED else ""
         rest = f"; left out, since the code does not import them: {', '.join(self.left_out[:_MAX_NAMED])}{more}" if self.left_out else ""
-        return f"{self.file} is for conda: its Python packages come from the package index{rest}."
+        what = f"{self.file}'s [tool.pixi]" if self.file == "pyproject.toml" else self.file
+        return f"{what} is for conda: its Python packages come from the package index{rest}."
 
 
 def read_conda(files: UserFiles, root: Path, imports: Iterable[str], stated: Container[str] = ()) -> CondaEnvironment | None:

@@ -26,11 +26,12 @@ def outside_imports(root: Path, modules: tuple[Module, ...]) -> tuple[tuple[str,
 def common_requirements(imports: Iterable[str]) -> tuple[str, ...] | None:
     """Return the requirements of the packages that have these modules, sorted; None unless all are packages that many projects require.
 
-    Of any other, the package of a module's name may be a stranger's.
+    Of any other, the package of a module's name may be a stranger's; so may the module of a Django application's name, without Django.
     """
     found = {requirement_of_module(name) or name.partition(".")[0].lower().replace("_", "-") for name in imports}
     known = {*COMMON_PACKAGES, *PACKAGE_OF_MODULE.values()}
-    return tuple(sorted(found)) if found and found <= known else None
+    is_other = "django" not in found and any(each.startswith("django-") for each in found)
+    return tuple(sorted(found)) if found and found <= known and not is_other else None
 
 
 def _own_names(root: Path, modules: tuple[Module, ...]) -> Iterator[str]:

@@ -70,7 +70,7 @@ def _requirement(name: str, rule: object, root: Path) -> str:
     listed = table.get("extras")
     extras = f"[{','.join(map(str, listed))}]" if isinstance(listed, list) and listed else ""
     if isinstance(path := table.get("path"), str):
-        folder = (root / path).resolve()
+        folder = (root / path.replace("\0", "")).resolve()
         return "" if folder == root.resolve() else f"{name}{extras} @ {folder.as_uri()}"
     if isinstance(url := table.get("git") or table.get("url"), str):
         reference = next((f"@{table[key]}" for key in ("rev", "tag", "branch") if table.get(key)), "")

@@ -29,7 +29,7 @@ from shipwheel.project.project import Project
 from shipwheel.project.python_version import choose_python
 from shipwheel.project.requirements import Requirements, read_requirements
 from shipwheel.settings import Settings, load_settings, settings_from
-from shipwheel.user_files import UserFiles
+from shipwheel.user_files import UserFiles, table_at
 from shipwheel.versions import minor_version, normalized
 
 __all__ = ["find_settings", "read_project", "with_dependencies", "with_launch", "with_python"]
@@ -214,7 +214,7 @@ class _Reader:
         path, files = self._root / "Pipfile", self._files
         if not files.is_file(path) or any(files.is_file(self._root / name) for name in ("uv.lock", "poetry.lock", "pdm.lock")):
             return None
-        if any(":" in target for target in metadata.scripts.values()):
+        if metadata.dynamic or any(":" in target for target in metadata.scripts.values()):
             return None
         pipfile = read_pipfile(files, path)
         if self._root.resolve() in pipfile.local_paths():
@@ -319,7 +319,9 @@ class _Reader:
         imports = outside_imports(root, Scanner(root, files=self._files).scan_modules())
         conda = read_conda(self._files, root, (name for name, _ in imports)) if scripts or imports else None
         if conda is not None:
-            metadata = Metadata(conda.file, conda.name or None, requires_python=(conda.python,) if conda.python else ())
+            metadata = Metadata(
+                conda.file, _plain_name(conda.name) if conda.name else None, requires_python=(conda.python,) if conda.python else ()
+            )
             project = self._requiring(conda.requirements, metadata)
             return replace(project, notes=(*project.notes, conda.note))
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
@@ -335,8 +337,9 @@ class _Reader:
         raise NoRequirements(message, imports, hint=f"{propose} in a requirements.txt, which may be empty, and build again.")
 
     def _conda(self, metadata: Metadata) -> CondaEnvironment | None:
-        """Return the conda environment of a project with metadata: pixi's manifest adds to it, any other stands in for what it lacks."""
-        counts = read_pixi(self._files, self._root) is not None or not (metadata.dependencies or metadata.dynamic)
+        """Return the conda environment of a project with metadata: pixi's adds to it, any other stands in for a list."""
+        states = metadata.dependencies or metadata.dynamic or "dependencies" in table_at(metadata.tables, "project")
+        counts = read_pixi(self._files, self._root) is not None or not states
         return read_conda(self._files, self._root, self._imports(), _names(metadata.dependencies)) if counts else None
 
     def _imports(self) -> Iterator[str]:
