@@ -190,6 +190,19 @@ def test_an_application_that_names_no_settings_gets_those_of_its_project(tmp_pat
     assert launched(tmp_path, files, "django gunicorn").env.get("DJANGO_SETTINGS_MODULE") == expected
 
 
+def test_settings_for_development_are_named_if_an_application_gets_them(tmp_path: Path) -> None:
+    files = {
+        "Procfile": "web: gunicorn shop.wsgi\n",
+        "manage.py": "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.development')\n",
+        "shop/__init__.py": "",
+        "shop/development.py": "DEBUG = True\n",
+        "shop/wsgi.py": WSGI,
+    }
+    launch = launched(tmp_path, files, "django gunicorn")
+    assert launch.env["DJANGO_SETTINGS_MODULE"] == "shop.development"
+    assert sum(note.startswith("shop/development.py sets DEBUG = True") for note in launch.notes) == 1
+
+
 SETTINGS_MODULE = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', '{}')\n"
 TWO_SETTINGS = {
     "manage.py": SETTINGS_MODULE.format("config.settings.local"),

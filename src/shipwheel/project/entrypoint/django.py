@@ -105,6 +105,7 @@ def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[M
         candidates = (*_settings_of(project.manager), f"{served[0].top_level}.settings")
         settings = next((name for name in candidates if name in project.modules), "")
         others = bool(settings)
+        launch = replace(launch, notes=tuple(dict.fromkeys((*launch.notes, *_development_settings(project, served[0].name)))))
     return replace(launch, env={**launch.env, _SETTINGS_MODULE: settings}) if others else launch
 
 
