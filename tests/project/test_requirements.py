@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipwheel.errors import LockError
+from shipwheel.project.read import read_project
 from shipwheel.project.requirements import decode, read_requirements
 
 
@@ -174,3 +175,10 @@ def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_
     assert found.notes[0] == "requirements.txt, line 1: wsgiref is in Python's standard library: it is left out."
     assert found.notes[4].endswith("of another machine: certifi comes from the package index.")
     assert len(found.notes) == 6
+
+
+@pytest.mark.parametrize("place", [f"{'x' * 300}_1674000000000/work", "a%00b", "x" * 300])
+def test_a_path_that_no_file_system_has_is_read(tmp_path: Path, place: str) -> None:
+    write(tmp_path, "requirements.txt", f"own @ file:///{place}\n")
+    (tmp_path / "main.py").write_text("import own\n")
+    assert read_project(tmp_path).dependencies == {"own"}

@@ -4,7 +4,7 @@ conda builds packages in directories that exist nowhere else, Debian's virtualen
 has itself cannot be built any more, or would never be imported: the standard library comes first on the import path.
 """
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -34,7 +34,7 @@ def elsewhere(requirement: "Requirement") -> tuple[str, str] | None:
     if name.replace("-", "_") in _BACKPORTED:
         return "", f"{requirement.name} is in Python's standard library"
     path = unquote(urlsplit(requirement.url).path) if (requirement.url or "").startswith("file:") else ""
-    if not _OF_CONDA.search(path) or Path(path).exists():
+    if not _OF_CONDA.search(path) or os.path.exists(path):  # noqa: PTH110 - False for a name that the file system cannot have
         return None
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     marker = f" ; {requirement.marker}" if requirement.marker else ""

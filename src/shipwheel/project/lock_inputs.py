@@ -260,9 +260,11 @@ def _directories_in(lock: OtherLock, root: Path) -> Iterator[Path]:
 
 
 def _local_path(files: UserFiles, path: Path) -> LocalPath:
+    if not os.path.exists(path):  # noqa: PTH110 - False for a name that the file system cannot have
+        return LocalPath(Path(os.path.abspath(path)), False)  # noqa: PTH100 - as above
     real = path.resolve()
     if not real.is_dir():
-        return LocalPath(real, real.exists())
+        return LocalPath(real, True)
     tables = files.read_tables(real)
     project = table_at(tables, "project")
     dynamic = {"dependencies", "optional-dependencies", "version"} & _names(project.get("dynamic"))

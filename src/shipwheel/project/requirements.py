@@ -103,7 +103,8 @@ class Line(msgspec.Struct, frozen=True):
         """The absolute path of a local requirement (`-e .`, `./lib[extra]`, `lib @ file:///…`); None for any other."""
         named = self.requirement
         if named is not None:
-            text = unquote(urlsplit(named.url).path) if (named.url or "").startswith("file:") else ""
+            # No file system has a path with a NUL.
+            text = unquote(urlsplit(named.url).path).replace("\0", "") if (named.url or "").startswith("file:") else ""
         else:
             text = re.split(r"[\[;]", self.text, maxsplit=1)[0].strip()
         return Path(text) if text and Path(text).is_absolute() else None
