@@ -57,3 +57,20 @@ def test_other_sources_have_no_answer(tmp_path: Path, files: dict[str, str]) -> 
 
 def test_a_wheel_is_never_stated(tmp_path: Path) -> None:
     assert _answer(tmp_path, {"a.egg-info/PKG-INFO": STATED}, 'backend.build_wheel("/wheels", {})') == {}
+
+
+@pytest.mark.parametrize(("name", "text"), [("PKG-INFO", STATED), ("requires.txt", "private\n")])
+def test_a_link_that_a_backend_made_leads_nowhere(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / "secret").write_text(text)
+    source = written(tmp_path / "source", {"a.egg-info/PKG-INFO": STATED})
+    (source / "a.egg-info" / name).unlink(missing_ok=True)
+    (source / "a.egg-info" / name).symlink_to(tmp_path / "secret")
+    answer = _answer(tmp_path, {}, PREPARE)
+    assert bool(answer) == (name == "requires.txt")
+    assert "private" not in "".join(answer.values())
+
+
+def test_any_bytes_are_requirements_or_none(tmp_path: Path) -> None:
+    source = written(tmp_path / "source", {"a.egg-info/PKG-INFO": STATED})
+    (source / "a.egg-info/requires.txt").write_bytes(b"\xff\n")
+    assert _answer(tmp_path, {}, PREPARE)

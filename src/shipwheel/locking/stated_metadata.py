@@ -11,6 +11,7 @@ __all__ = ["answer_from_source"]
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+!")
 """Characters of names and versions, which become names of files."""
+_MAX_BYTES = 1 << 20
 
 
 def answer_from_source(script: str, source: Path, environment: Path, metadata: Path) -> bool:
@@ -42,18 +43,26 @@ def _dist_info(source: Path) -> tuple[str, str] | None:
     """Return the name of a .dist-info and its METADATA; None for a source that states none."""
     from email.parser import HeaderParser
 
-    folders = [path for pattern in ("*.egg-info", "*/*.egg-info") for path in source.glob(pattern) if (path / "PKG-INFO").is_file()]
-    if len(folders) != 1:
+    found = [path.parent for pattern in ("*.egg-info", "*/*.egg-info") for path in source.glob(f"{pattern}/PKG-INFO") if path.is_file()]
+    if len(found) != 1:
         return None
-    stated = HeaderParser().parsestr((folders[0] / "PKG-INFO").read_text(encoding="utf-8", errors="replace"))
+    folder = found[0]
+    stated = HeaderParser().parsestr(_text(folder / "PKG-INFO", source))
     name, version = stated["Name"], stated["Version"]
     if not (name and version) or not set(name + version) <= _PLAIN:
         return None
-    requires = folders[0] / "requires.txt"
-    lines = requires.read_text(encoding="utf-8").splitlines() if requires.is_file() else []
+    lines = _text(folder / "requires.txt", source).splitlines()
     python = [f"Requires-Python: {stated['Requires-Python']}"] if stated["Requires-Python"] else []
     text = "\n".join(("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *python, *_required(lines)))
     return f"{name.replace('-', '_')}-{version}.dist-info", f"{text}\n"
+
+
+def _text(path: Path, source: Path) -> str:
+    """Return the start of a file; empty without one, and for a link: the backend wrote here, and links lead to any file of this machine."""
+    if not path.is_file() or path.resolve() != source.resolve() / path.relative_to(source):
+        return ""
+    with path.open("rb") as file:
+        return file.read(_MAX_BYTES).decode(errors="replace")
 
 
 def _required(lines: list[str]) -> Iterator[str]:
