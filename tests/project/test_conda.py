@@ -164,3 +164,14 @@ def test_any_name_and_path_in_a_manifest_of_pixi_is_read(tmp_path: Path) -> None
     (tmp_path / "pixi.toml").write_text('[workspace]\nname = "My shop!"\n[pypi-dependencies]\nown = {path = "a\\u0000b"}\n')
     (tmp_path / "app.py").write_text("import own\n")
     assert read_project(tmp_path).name == "my-shop"
+
+
+@pytest.mark.parametrize(
+    ("file", "table"),
+    [("pyproject.toml", '[project]\nname = "shop"\nversion = "1"\n[tool.pixi.'), ("pixi.toml", "[")],
+)
+def test_a_python_alone_counts(tmp_path: Path, file: str, table: str) -> None:
+    (tmp_path / file).write_text(f'{table}dependencies]\npython = "3.11.*"\n')
+    (tmp_path / "app.py").write_text("print('Hello')\n")
+    project = read_project(tmp_path)
+    assert (project.python, project.added, project.notes) == ("3.11", (), ())

@@ -47,7 +47,9 @@ class CondaEnvironment(msgspec.Struct, frozen=True):
 
     @property
     def note(self) -> str:
-        """A sentence about what was taken, for people."""
+        """A sentence about what was taken, for people; empty for nothing but a Python."""
+        if not (self.requirements or self.left_out):
+            return ""
         more = f" and {len(self.left_out) - _MAX_NAMED} more" if len(self.left_out) > _MAX_NAMED else ""
         rest = f"; left out, since the code does not import them: {', '.join(self.left_out[:_MAX_NAMED])}{more}" if self.left_out else ""
         what = f"{self.file}'s [tool.pixi]" if self.file == "pyproject.toml" else self.file
@@ -55,7 +57,7 @@ class CondaEnvironment(msgspec.Struct, frozen=True):
 
 
 def read_conda(files: UserFiles, root: Path, imports: Iterable[str], stated: Container[str] = ()) -> CondaEnvironment | None:
-    """Return a directory's conda environment; None without a file, or if nothing in it can come from the package index.
+    """Return a directory's conda environment; None without a file, or with one that asks for nothing that an image can have.
 
     `imports` are dotted names that the code imports, `stated` the normalized names of what the project's metadata requires from the index.
     Raise ProjectError for a manifest of pixi with a syntax error.
@@ -76,9 +78,9 @@ def read_conda(files: UserFiles, root: Path, imports: Iterable[str], stated: Con
         else:
             left_out.append(name)
     requirements += (line for each in listed.requirements if (line := _pip_line(each)) and normalized(_NAME.split(line)[0]) not in stated)
-    if not requirements:
-        return None
     python = _specifier(listed.python)
+    if not (requirements or python):
+        return None
     return CondaEnvironment(listed.file, tuple(dict.fromkeys(requirements)), tuple(left_out), listed.name, python)
 
 

@@ -323,7 +323,7 @@ class _Reader:
                 conda.file, _plain_name(conda.name) if conda.name else None, requires_python=(conda.python,) if conda.python else ()
             )
             project = self._requiring(conda.requirements, metadata)
-            return replace(project, notes=(*project.notes, conda.note))
+            return replace(project, notes=tuple(filter(None, (*project.notes, conda.note))))
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
             raise ProjectError(message, hint=elsewhere or _of_notebooks(names) or "Give the directory that holds one of these files.")
         if (common := common_requirements(name for name, _ in imports)) is not None:

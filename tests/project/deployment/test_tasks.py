@@ -60,6 +60,17 @@ def test_a_task_starts_what_the_source_does_not_tell(tmp_path: Path) -> None:
     assert launch.declared_at == "pyproject.toml, line 6"
 
 
+def test_a_task_brings_its_environment_without_secrets(tmp_path: Path) -> None:
+    env = 'MODE = "production", API_TOKEN = "s3cret", HOME_OF_IT = "$PIXI_PROJECT_ROOT/data", DEBUG = 1'
+    files = {
+        "pyproject.toml": PROJECT + f'[tool.poe.tasks.start]\ncmd = "python -m shop.tool"\nenv = {{{env}}}\n',
+        "shop/tool.py": "import sys\n\n\ndef loop(): print(sys.argv)\n\n\nloop()\n",
+        "shop/__init__.py": "",
+    }
+    launch = read_project(written(tmp_path, files)).launch
+    assert launch is not None and (launch.declared_at, launch.env) == ("pyproject.toml, line 5", {"MODE": "production"})
+
+
 def test_a_task_that_the_image_cannot_run_is_no_news(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": PROJECT + '[tool.poe.tasks]\nstart = "docker compose up"\n',

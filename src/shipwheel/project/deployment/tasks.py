@@ -76,5 +76,6 @@ def _process(name: str, file: str, rule: object, root: Path, files: UserFiles) -
 
 def _line(text: str, name: str, command: str) -> int:
     start = command.split("\n", 1)[0][:40]
-    named = [(number, line) for number, line in enumerate(text.splitlines(), 1) if re.match(rf"[\s\"']*{name}[\"']?\s*=", line)]
+    key = re.compile(rf"[\s\"']*{name}[\"']?\s*[=.]|\s*\[[^\]]*\.[\"']?{name}[\"']?\s*\]")
+    named = [(number, line) for number, line in enumerate(text.splitlines(), 1) if key.match(line)]
     return next((number for number, line in named if start in line), named[0][0] if named else 1)

@@ -200,7 +200,8 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
     if isinstance(found, str):
         return None
     own_env = {name: runnable.value(value) for name, value in found.command.env}
-    env = {**({"PORT": variables["PORT"]} if process.kind is DeploymentFile.PROCFILE and process.name == "web" else {}), **own_env}
+    port = {"PORT": variables["PORT"]} if process.kind is DeploymentFile.PROCFILE and process.name == "web" else {}
+    env = {**port, **_environment_of_task(process), **own_env}
     if _has_secret(found.words, env):
         return None
     directory = "" if found.words[0] in evidence.scripts else runnable.directory(found.command) or ""
@@ -221,6 +222,12 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         notes=(*found.notes, *_address_notes(process, listening, given.ports)),
     )
     return _as_program(with_server(launch, evidence), process, found, runnable)
+
+
+def _environment_of_task(process: Process) -> dict[str, str]:
+    """Return what a task sets, but for secrets and values of its machine; other files' variables are among the image's settings."""
+    given = process.variables if process.kind is DeploymentFile.TASK else {}
+    return {key: text for key, text in given.items() if "$" not in text and not (is_secret_variable(key) or has_credentials(text))}
 
 
 def _variables(process: Process, evidence: Evidence) -> dict[str, str]:
