@@ -71,3 +71,11 @@ def test_what_came_out_of_a_build_elsewhere_never_stands_for_bytes_of_this_store
     assert unpack_builds(pack_builds([wheel]), store)
     assert find_built_wheel(wheel.key, store, need_bytes=False) == wheel
     assert find_built_wheel(wheel.key, store, need_bytes=True) is None
+
+
+@pytest.mark.parametrize("bound", ["numpy<2\n--index-url=https://elsewhere.example", "numpy @ https://elsewhere.example/numpy.whl"])
+def test_a_constraint_that_was_forged_is_none(store: Store, bound: str) -> None:
+    wheel = BuiltWheel("thing-1-cp313-cp313-linux_x86_64.whl", store.add(b"wheel"), 5, "a" * 64, bounds=(bound,))
+    with pytest.raises(ImageError, match="damaged"):
+        unpack_builds(pack_builds([wheel]), store)
+    assert find_built_wheel(wheel.key, store, need_bytes=False) is None

@@ -351,7 +351,7 @@ def test_an_interrupted_answer_is_never_read_as_another_one(tmp_path: Path) -> N
     assert marshal.loads(data[16:]).co_filename == "/right.py"
 
 
-@pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "not a program", "#!/bin/sh\nexec sleep 600\n"])
+@pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "not a program", "#!/bin/sh\nexec 3<&0\ncat <&3 &\nwait\n"])
 def test_another_interpreter_is_taken_if_the_preferred_one_does_not_start(
     tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 """The store's records of wheels that were built from source."""
 
+from typing import Annotated
+
 import msgspec
 
 from shipwheel.digest import Digest
@@ -10,6 +12,8 @@ __all__ = ["BUILT_RECORD", "BuiltWheel", "find_built_wheel", "record_built_wheel
 BUILT_RECORD = "built"
 """The kind of the store's records of wheels that were built here."""
 _BUILT_ELSEWHERE = "built-elsewhere"
+_Bound = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,99}<\d{1,9}\Z")]
+"""A constraint: records come from registries and bundles, and this goes to uv."""
 
 
 class BuiltWheel(msgspec.Struct, frozen=True):
@@ -24,7 +28,7 @@ class BuiltWheel(msgspec.Struct, frozen=True):
     """Secrets among the files that the build backend put into it: the wheel is without them."""
     unpackaged: tuple[str, ...] = ()
     """Data files of the user's own packages that the build backend left out, by their paths in a wheel."""
-    bounds: tuple[str, ...] = ()
+    bounds: tuple[_Bound, ...] = ()
     """Constraints for packages of the image by whose headers it was compiled: "numpy<2"."""
 
 

@@ -8,6 +8,7 @@ import os
 import posixpath
 import queue
 import re
+import selectors
 import struct
 import subprocess
 import threading
@@ -90,13 +91,10 @@ class _Worker:
             )
         except (OSError, ValueError) as error:
             raise BuildError(f"the interpreter {self._name} cannot be started: {error}", hint="Build with --no-bytecode.") from error
-        # One that never answers does not start either.
-        timer = threading.Timer(_START_TIMEOUT_S, self._process.kill)
-        timer.start()
-        try:
-            version = self._read_string("", _MAX_VERSION_BYTES).decode("ascii", "replace")
-        finally:
-            timer.cancel()
+        if not self._answers(_START_TIMEOUT_S):
+            self._process.kill()
+            raise self._exited("")
+        version = self._read_string("", _MAX_VERSION_BYTES).decode("ascii", "replace")
         if not re.fullmatch(r"\d+\.\d+\.\d+", version):
             raise self._exited("")
 
@@ -129,6 +127,12 @@ class _Worker:
         """Kill the process."""
         self._process.kill()
         self.close()
+
+    def _answers(self, seconds: float) -> bool:
+        """Return whether it writes something, or ends, within a time. A sandbox that is killed may leave its program with our pipe."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stdout, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
 
     @property
     def _stdin(self) -> BinaryIO:
