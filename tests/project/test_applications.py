@@ -86,6 +86,29 @@ def test_the_root_of_a_workspace_with_code_or_several_servers_is_meant_itself(tm
     assert project_directory(root) == root
 
 
+def test_a_command_that_starts_in_a_member_is_that_members(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": WORKSPACE,
+        "compose.yaml": "services:\n  web:\n    build: ./apps/web\n    command: gunicorn app:app\n",
+        "apps/web/Dockerfile": "FROM python:3.13\nCOPY . .\nCMD gunicorn app:app\n",
+    }
+    root = written(tmp_path / "repository", {**files, **MEMBER})
+    assert project_directory(root) == root / "apps/web"
+
+
+def test_a_member_may_lie_beside_the_workspace(tmp_path: Path) -> None:
+    written(tmp_path, MEMBER)
+    root = written(tmp_path / "root", {"pyproject.toml": WORKSPACE.replace("libs/*", "../apps/*"), "serve.sh": ""})
+    assert project_directory(root) == root / "../apps/web"
+
+
+@pytest.mark.parametrize("pattern", ["/etc", ""])
+def test_a_pattern_of_members_that_cannot_be_is_named(tmp_path: Path, pattern: str) -> None:
+    root = written(tmp_path, {"pyproject.toml": WORKSPACE.replace("libs/*", pattern), "main.py": ""})
+    with pytest.raises(ProjectError, match="has the pattern"):
+        read_project(project_directory(root))
+
+
 def test_the_root_of_a_workspace_without_a_command_names_the_members(tmp_path: Path) -> None:
     root = written(tmp_path / "repository", {"pyproject.toml": WORKSPACE, **LIBRARY, **{name: MEMBER[name] for name in [*MEMBER][:1]}})
     with pytest.raises(NoCommand) as raised:

@@ -1,5 +1,6 @@
 """Directories that are applications: members of a uv workspace that have a command to start, and a project in a sub-folder."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,12 +49,16 @@ def _has_command(path: Path) -> bool:
 
 
 def _declares_command(path: Path) -> bool:
-    """Return whether a file or the metadata names a command that runs in the image; a main.py may be what uv wrote for a new project."""
+    """Return whether a file or the metadata names a command that starts here, and not in a folder, as a compose file's may.
+
+    A main.py may be what uv wrote for a new project.
+    """
     try:
         project = read_project(path)
     except ShipwheelError:
         return False
-    return project.launch is not None and (bool(project.launch.declared_at) or project.launch.command[0] in project.scripts)
+    launch = project.launch
+    return launch is not None and not launch.directory and (bool(launch.declared_at) or launch.command[0] in project.scripts)
 
 
 def _serves(path: Path) -> bool:
@@ -98,7 +103,7 @@ def _member(root: Path, files: UserFiles) -> Path:
         return root
     found = [path for path in workspace.members if _has_command(path)]
     servers = found if len(found) == 1 else [path for path in found if _serves(path)]
-    return root / servers[0].relative_to(root.resolve()) if len(servers) == 1 else root
+    return root / os.path.relpath(servers[0], root.resolve()) if len(servers) == 1 else root
 
 
 def _has_code(root: Path, files: UserFiles, projects: Sequence[Path], names: Sequence[str] = ()) -> bool:

@@ -1,5 +1,6 @@
 """Read a user's project from its directory or script, without running any of it."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -146,7 +147,7 @@ def _with_members(error: NoCommand, project: Project) -> NoCommand:
     workspace = project.inputs.workspace
     if workspace.root != project.root.resolve() or not workspace.members:
         return error
-    names = [path.relative_to(workspace.root).as_posix() for path in workspace.members]
+    names = [os.path.relpath(path, workspace.root) for path in workspace.members]
     more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
     listed = f"{', '.join(names[:_MAX_REPORTED])}{more}"
     return NoCommand(error.message, hint=f"This is the root of a uv workspace: name the member to build, one of {listed}. {error.hint}")

@@ -1,11 +1,12 @@
 """uv's tables in pyproject.toml and uv.toml: the workspace that a project belongs to, its settings, and its sources."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from shipwheel.errors import ProjectError
 from shipwheel.project.tool_indexes import bound_packages, tool_indexes
 from shipwheel.user_files import UserFiles, table_at
 from shipwheel.versions import normalized
@@ -75,9 +76,18 @@ def name_in(tables: Mapping[str, Any]) -> str:
 
 def _members(files: UserFiles, top: Path) -> tuple[Path, ...]:
     workspace = table_at(_uv_table(files, top), "workspace")
-    excluded = {path for pattern in _strings(workspace.get("exclude")) for path in top.glob(pattern)}
-    found = {path.resolve() for pattern in _strings(workspace.get("members")) for path in top.glob(pattern) if path not in excluded}
+    excluded = set(_matching(top, workspace.get("exclude")))
+    found = {path.resolve() for path in _matching(top, workspace.get("members")) if path not in excluded}
     return tuple(sorted(path for path in found if files.is_file(path / "pyproject.toml")))
+
+
+def _matching(top: Path, patterns: object) -> Iterator[Path]:
+    for pattern in _strings(patterns):
+        try:
+            yield from top.glob(pattern)
+        except (NotImplementedError, ValueError):
+            what = f"{top / 'pyproject.toml'}: [tool.uv.workspace] has the pattern {pattern!r}"
+            raise ProjectError(what, hint="Write paths relative to that file, such as apps/*.") from None
 
 
 def _uv_table(files: UserFiles, folder: Path) -> dict[str, Any]:
