@@ -5,7 +5,15 @@ from collections.abc import Iterable
 
 from shipwheel.versions import normalized
 
-__all__ = ["COMMON_PACKAGES", "GENERATED_SUFFIXES", "PACKAGE_OF_MODULE", "did_you_mean", "requirement_of_module", "similar_names"]
+__all__ = [
+    "COMMON_PACKAGES",
+    "GENERATED_SUFFIXES",
+    "PACKAGE_OF_MODULE",
+    "did_you_mean",
+    "extends_django",
+    "requirement_of_module",
+    "similar_names",
+]
 
 GENERATED_SUFFIXES = ("_pb2", "_pb2_grpc")
 """The ends of the names of modules that protoc generates: no package brings them."""
@@ -154,6 +162,11 @@ def requirement_of_module(module: str) -> str | None:
     """Return the requirement that brings a dotted module which is in no package of its name, as far as this is known."""
     parts = module.split(".")
     return next((found for end in range(len(parts), 0, -1) if (found := PACKAGE_OF_MODULE.get(".".join(parts[:end])))), None)
+
+
+def extends_django(requirement: str) -> bool:
+    """Return whether a package is of no use without Django: in another program, its module's name is that of another package."""
+    return requirement.startswith("django-")
 
 
 def similar_names(name: str, known: Iterable[str]) -> tuple[str, ...]:

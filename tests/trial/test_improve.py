@@ -256,6 +256,7 @@ class WithoutRequirements(Project):
                 ("yaml", "a.py, line 1"),
                 ("yaml.nodes", "a.py, line 2"),
                 ("google.cloud", "a.py, line 3"),
+                ("haystack", "a.py, line 4"),  # another package than Django's, without Django
                 ("flask", "b.py, line 1"),
             )
             raise NoRequirements("not a project", imports, hint="")

@@ -162,6 +162,12 @@ def test_a_module_gives_the_package_that_brings_it(module: str, requirement: str
     assert settings_of([blocking(FindingKind.MODULE, module)], FakeAdvisor()) == [Setting("dependencies", (requirement,))]
 
 
+def test_a_module_of_a_django_application_is_another_one_without_django() -> None:
+    finding = blocking(FindingKind.MODULE, "haystack")
+    assert settings_of([finding], FakeAdvisor()) == []
+    assert settings_of([finding], FakeAdvisor(packages={"django"})) == [Setting("dependencies", ("django-haystack",))]
+
+
 @pytest.mark.parametrize("module", ["_tkinter", "tkinter", "google", "azure.storage", "shop", "shop.models"])
 def test_a_module_that_is_no_package_of_its_name_is_not_asked_for(module: str) -> None:
     """A stranger's package on the index may have that name."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.standard_library import EVERY_STANDARD_MODULE
-from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE, requirement_of_module
+from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE, extends_django, requirement_of_module
 
 __all__ = ["common_requirements", "outside_imports"]
 
@@ -30,7 +30,7 @@ def common_requirements(imports: Iterable[str]) -> tuple[str, ...] | None:
     """
     found = {requirement_of_module(name) or name.partition(".")[0].lower().replace("_", "-") for name in imports}
     known = {*COMMON_PACKAGES, *PACKAGE_OF_MODULE.values()}
-    is_other = "django" not in found and any(each.startswith("django-") for each in found)
+    is_other = "django" not in found and any(map(extends_django, found))
     return tuple(sorted(found)) if found and found <= known and not is_other else None
 
 

@@ -8,6 +8,7 @@ import msgspec
 from shipwheel.errors import LockError, MissingImports, NoRequirements, ShipwheelError, UnbuildableSource
 from shipwheel.settings import Settings, added
 from shipwheel.signs import placeholder
+from shipwheel.similar import extends_django, requirement_of_module
 from shipwheel.trial.finding import FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for
 from shipwheel.trial.trial import Trial
@@ -153,8 +154,10 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
 def _proposed(imports: Sequence[tuple[str, str]]) -> list[Change]:
     """Return the changes that add the packages of imported modules, each with the first place that imports it."""
     found: dict[tuple[str, object], Change] = {}
+    has_django = any(name.partition(".")[0] == "django" for name, _ in imports)
     for name, place in imports:
-        change = change_for_module(name, f"{place}, imports {name}")
+        is_other = extends_django(requirement_of_module(name) or "") and not has_django
+        change = None if is_other else change_for_module(name, f"{place}, imports {name}")
         if change is not None:
             found.setdefault((change.setting.key, change.setting.value), change)
     return list(found.values())

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.signs import is_outgrown
-from shipwheel.similar import GENERATED_SUFFIXES, requirement_of_module
+from shipwheel.similar import GENERATED_SUFFIXES, extends_django, requirement_of_module
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
@@ -163,7 +163,7 @@ def _module(finding: Finding, advisor: Advisor) -> Setting | None:
         return finding.setting
     top = finding.subject.partition(".")[0]
     requirement = requirement_of_module(finding.subject) or (None if advisor.has_module(top) else _guessed_requirement(top))
-    if requirement is None or advisor.has_package(requirement):
+    if requirement is None or advisor.has_package(requirement) or (extends_django(requirement) and not advisor.has_package("django")):
         return None
     package = re.split(r"[^\w.-]", requirement)[0]
     settings = (advisor.package_setting(name) for name in dict.fromkeys((top, package)))
