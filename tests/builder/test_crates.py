@@ -1,8 +1,10 @@
 """The crates of a source in Rust: its own, or those of its Cargo.lock, fetched where nothing of the source can name a program."""
 
+import errno
 import hashlib
 import io
 import json
+import os
 import tarfile
 import threading
 import tomllib
@@ -195,6 +197,20 @@ def test_what_copies_crates_has_no_passwords_and_no_network(tmp_path: Path, home
         "registries": {"own": {"index": "sparse+http://host/"}},
     }
     assert words[words.index("/build/vendor") - 2] == "--ro-bind"
+
+
+def test_the_store_may_be_on_another_file_system(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = os.rename
+
+    def within(source: str | Path, target: str | Path) -> None:
+        if Path(source).is_relative_to(tmp_path / "store") != Path(target).is_relative_to(tmp_path / "store"):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", within)
+    cargo = Cargo("look")
+    assert fetch(tmp_path, cargo, monkeypatch, lock=locked() + OF_GIT) is not None
+    assert [path.name for path in (tmp_path / "place" / "vendor").iterdir()] == ["leaf-1.0"]
 
 
 def test_a_mirror_that_is_a_directory_is_there_while_crates_are_fetched(

@@ -140,7 +140,8 @@ class CrateFetch(msgspec.Struct, frozen=True):
         Such a crate can have a link to any file that cargo sees, and cargo copies what is behind it. So what copies has no passwords and no
         network, and registries are the directory of those crates that were unpacked.
         """
-        (directory / _VENDORED).rename(self.place / _VENDORED)
+        # They may be on two file systems.
+        shutil.move(directory / _VENDORED, self.place / _VENDORED)
         inside, (first, *more) = f"{INSIDE}/{_VENDORED}", paths
         _write(_without_servers(tables, replacement(crates, inside)), home)
         also = [word for path in more for word in ("--sync", path)]
