@@ -40,6 +40,8 @@ def enter_as_person(sandbox: Sandbox, places: Iterable[Path]) -> None:
     os.mknod(etc / "tun", 0o020666, os.makedev(*_TUN))
     (etc / "tun").chmod(0o666)
     sandbox.run(["mount", "--bind", str(etc / "tun"), "/dev/net/tun"])
+    # podman has its locks here.
+    sandbox.run(["mount", "-t", "tmpfs", "tmpfs", "/dev/shm"])
     sandbox.run(["mount", "--make-rshared", "/"])
     sandbox.belongs_to(PERSON)
     sandbox.environment |= {"USER": _NAME, "XDG_RUNTIME_DIR": str(sandbox.folder("runtime")), "NETAVARK_FW": "iptables"}
