@@ -144,6 +144,16 @@ def test_a_service_whose_ports_nothing_names_is_reached_by_those_who_need_it() -
     assert documents["NetworkPolicy", "alone"]["ingress"] == []
 
 
+def test_a_job_reaches_what_it_needs_from_the_pod_that_waits_for_it() -> None:
+    job = Service("migrate", ProjectSource(ROOT), is_job=True, needs=("db",))
+    web, alone = Service("web", ProjectSource(ROOT), needs=("migrate",)), Service("alone", ProjectSource(ROOT))
+    documents = found(Service("db", ProjectSource(ROOT)), job, web, alone)
+    (rule,) = documents["NetworkPolicy", "db"]["spec"]["ingress"]
+    names = {each["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for each in rule["from"]}
+    assert "web" in names and "alone" not in names
+    assert [each["name"] for each in pod(documents["Deployment", "web"])["initContainers"]] == ["migrate"]
+
+
 def test_dollar_signs_of_words_stay() -> None:
     check = HealthCommand(("test", "$(x)"))
     service = Service("web", ProjectSource(ROOT), command=("run", "$(date)", "a$$b"), env={"A": "$(B) ${C}"}, health=check)

@@ -274,8 +274,9 @@ class _Writer:
             yield {"name": "secrets", "secret": {"secretName": secret_name(self._stack), "defaultMode": 0o440, "items": items}}
 
     def _callers(self, name: str) -> list[str]:
-        """Return the services that need one."""
-        return [it.service.name for it in self._placed.values() if name in it.service.needs]
+        """Return the services in whose pods something needs one: they themselves, or the jobs that run in front of them."""
+        pods = {each: (it, *self._jobs_of(it)) for each, it in self._placed.items()}
+        return [each for each, inside in pods.items() if any(name in it.service.needs for it in inside)]
 
     def _policy(self, placed: PlacedService) -> dict[str, Any]:
         """Return what may connect to the pods of a service and where they may connect: who needs it, what it needs, and names."""
