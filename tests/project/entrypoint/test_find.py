@@ -192,5 +192,5 @@ _MANAGER = "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', '
 )
 def test_other_applications_that_may_be_meant_are_named(tmp_path: Path, files: dict[str, str], named: list[str]) -> None:
     launch = launched(tmp_path, files, "flask streamlit django gunicorn")
-    notes = [note for note in launch.notes if "alone. Applications of their own are" in note]
+    notes = [note for note in launch.notes if ", and no other application, such as " in note]
     assert [", ".join(named) in note for note in notes] == ([True] if named else [])

@@ -172,7 +172,7 @@ def with_rivals(launch: Launch, module: Module, others: Iterable[Module], module
         return launch
     more = f" and {len(files) - _MAX_RIVALS} more" if len(files) > _MAX_RIVALS else ""
     note = (
-        f"The image serves {module.file} alone. Applications of their own are {', '.join(files[:_MAX_RIVALS])}{more}:"
+        f"The image serves {module.file}, and no other application, such as {', '.join(files[:_MAX_RIVALS])}{more}:"
         " build the directory of the one that is meant, or set `command`."
     )
     return replace(launch, notes=(*launch.notes, note))
