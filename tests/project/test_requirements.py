@@ -160,7 +160,8 @@ def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_
         "certifi @ file:///croot/certifi_1671487769961/work/certifi\n"
         "rich[jupyter] @ file:///C:/ci_311/rich_1674000000000/work ; python_version > '3'\n"
         f"idna @ {here.as_uri()}\nown @ file:///home/me/work/own_2/ci/own\n"
-        "dataclasses==0.8 ; python_version < '3.7'\n",
+        "dataclasses==0.8 ; python_version < '3.7'\n"
+        "platform @ git+https://git.invalid/platform\n",
     )
     here.mkdir(parents=True)
     found = read_requirements((path,))
@@ -171,6 +172,7 @@ def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_
         f"idna @ {here.as_uri()}",
         "own @ file:///home/me/work/own_2/ci/own",
         "dataclasses==0.8 ; python_version < '3.7'",
+        "platform @ git+https://git.invalid/platform",
     ]
     assert found.notes[0] == "requirements.txt, line 1: wsgiref is in Python's standard library: it is left out."
     assert found.notes[4].endswith("of another machine: certifi comes from the package index.")

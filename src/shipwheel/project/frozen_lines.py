@@ -26,9 +26,10 @@ _OF_CONDA = lazy_pattern(r"_\d{9,}/work(/|$)")
 def elsewhere(requirement: "Requirement") -> tuple[str, str] | None:
     """Return (what to install instead, why) for a requirement that no other machine can install; None for any other.
 
-    Nothing is installed in place of what comes with Python or setuptools. A line with a marker says itself where it counts.
+    Nothing is installed in place of what comes with Python or setuptools. A line with a marker says itself where it counts, and one with a
+    URL is no backport of the index.
     """
-    name = normalized(requirement.name) if requirement.marker is None else ""
+    name = normalized(requirement.name) if requirement.marker is None and requirement.url is None else ""
     if (reason := _PART_OF_SETUPTOOLS.get(name)) is not None:
         return "", f"{requirement.name} is {reason}"
     if name.replace("-", "_") in _BACKPORTED:
