@@ -154,6 +154,21 @@ def test_a_job_reaches_what_it_needs_from_the_pod_that_waits_for_it() -> None:
     assert [each["name"] for each in pod(documents["Deployment", "web"])["initContainers"]] == ["migrate"]
 
 
+def test_jobs_that_need_jobs_run_once_each_with_what_they_need() -> None:
+    def job(name: str, *needs: str, volumes: tuple[ServiceVolume, ...] = ()) -> Service:
+        return Service(name, ProjectSource(ROOT), is_job=True, needs=needs, volumes=volumes)
+
+    first = job("first", "db", volumes=(ServiceVolume("seed", ContainerPath("/data")),))
+    services = (Service("db", ProjectSource(ROOT)), first, job("left", "first"), job("right", "first"))
+    documents = found(*services, Service("web", ProjectSource(ROOT), needs=("left", "right")))
+    made = pod(documents["Deployment", "web"])
+    assert [each["name"] for each in made["initContainers"]] == ["first", "left", "right"]
+    mounted = {mount["name"] for each in made["initContainers"] for mount in each["volumeMounts"]}
+    assert "seed" in mounted and mounted <= {each["name"] for each in made["volumes"]}
+    (rule,) = documents["NetworkPolicy", "db"]["spec"]["ingress"]
+    assert "web" in [each["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for each in rule["from"]]
+
+
 def test_dollar_signs_of_words_stay() -> None:
     check = HealthCommand(("test", "$(x)"))
     service = Service("web", ProjectSource(ROOT), command=("run", "$(date)", "a$$b"), env={"A": "$(B) ${C}"}, health=check)

@@ -180,7 +180,7 @@ class _Writer:
             "enableServiceLinks": False,
             "securityContext": _pod_security(placed),
         }
-        if before := [*self._waiting(placed), *self._jobs_before(placed)]:
+        if before := [*self._waiting(placed), *(self._container(job, job.service.name, probes=False) for job in self._jobs_of(placed))]:
             pod["initContainers"] = before
         pod["containers"] = [self._container(placed, name, probes=not placed.service.is_job)]
         pod["volumes"] = list(self._volumes(placed))
@@ -225,13 +225,6 @@ class _Writer:
                 "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
                 "securityContext": _security(placed),
             }
-
-    def _jobs_before(self, placed: PlacedService) -> Iterator[dict[str, Any]]:
-        for name in placed.service.needs:
-            job = self._placed[name]
-            if job.service.is_job:
-                yield from self._jobs_before(job)
-                yield self._container(job, name, probes=False)
 
     def _env(self, placed: PlacedService) -> Iterator[dict[str, Any]]:
         service = placed.service
@@ -323,7 +316,10 @@ class _Writer:
         return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
 
     def _jobs_of(self, placed: PlacedService) -> list[PlacedService]:
-        return [self._placed[name] for name in placed.service.needs if self._placed[name].service.is_job]
+        """Return the jobs that run in the pod of a service, each once, behind those that it needs itself."""
+        jobs = [self._placed[name] for name in placed.service.needs if self._placed[name].service.is_job]
+        found = {each.service.name: each for job in jobs for each in (*self._jobs_of(job), job)}
+        return list(found.values())
 
     def _is_stateful(self, placed: PlacedService) -> bool:
         return bool(placed.volumes) and not isinstance(placed.service.source, ProjectSource)
