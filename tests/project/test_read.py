@@ -295,6 +295,8 @@ SETUP_WITH_PIPFILE = {
     [
         ({}, "app"),
         ({"Pipfile": '[packages]\ngunicorn = "*"\n'}, "package"),
+        ({"Pipfile": "[packages"}, "package"),
+        ({"Pipfile": '[packages]\nflask = {path = "\\u0000"}\n'}, "package"),
         ({"Pipfile": '[packages]\nflask = "*"\ngunicorn = "*"\nshop = {path = ".", editable = true}\n'}, "package"),
         (
             {"setup.py": SETUP_WITH_PIPFILE["setup.py"].replace("packages=", "entry_points={'console_scripts': ['a=b:c']}, packages=")},
@@ -306,6 +308,8 @@ SETUP_WITH_PIPFILE = {
     ids=[
         "asks for more",
         "asks for other packages",
+        "is no TOML",
+        "has a path that cannot be",
         "installs the project",
         "has a console script",
         "is not the only list",

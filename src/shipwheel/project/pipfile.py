@@ -69,7 +69,8 @@ class Pipfile(msgspec.Struct, frozen=True):
             for entry in entries.values() if isinstance(entries, Mapping) else ():
                 location = str(entry.get("path") or entry.get("file") or "") if isinstance(entry, Mapping) else ""
                 if location and "://" not in location:
-                    yield (self.path.parent / location).resolve()
+                    # No file system has a path with a NUL.
+                    yield (self.path.parent / location.replace("\0", "")).resolve()
 
     def _texts(self, table: str) -> list[str]:
         return [_requirement(str(name), value, self.path.parent) for name, value in self.tables.get(table, {}).items()]

@@ -217,7 +217,11 @@ class _Reader:
             return None
         if metadata.dynamic or any(":" in target for target in metadata.scripts.values()):
             return None
-        pipfile = read_pipfile(files, path)
+        try:
+            pipfile = read_pipfile(files, path)
+        except ProjectError:
+            # The metadata suffices.
+            return None
         if self._root.resolve() in pipfile.local_paths():
             return None
         return pipfile if _names(metadata.dependencies) < _names(pipfile.metadata().dependencies) else None
