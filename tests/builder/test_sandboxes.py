@@ -164,6 +164,12 @@ def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None
     remove_leftovers(engine(tmp_path, "exit 1"))
 
 
+def test_an_engine_that_cannot_list_its_containers_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.builder.engine_leftovers._ANSWER_S", 0.05)
+    script = f"[ $1 = info ] && exec echo linux/{host_platform().architecture}\nexec sleep 60"
+    assert EngineSandbox.connect(engine(tmp_path, script).name) is not None
+
+
 def archive_of(folder: Path) -> io.BytesIO:
     stream = io.BytesIO()
     with tar_stream(stream) as archive:

@@ -15,6 +15,8 @@ from shipwheel.lazy_pattern import lazy_pattern
 __all__ = ["STEP_IMAGES", "new_name", "remove_leftovers"]
 
 STEP_IMAGES = "shipwheel-steps"
+_ANSWER_S = 30.0
+"""How long an engine may take for each answer: a container that hangs must not stop the next build."""
 _NAME = lazy_pattern(r"(?:.*[:/])?([0-9a-f]{12})-(\d+)-[0-9a-f]{32}")
 
 
@@ -26,12 +28,13 @@ def new_name() -> str:
 def remove_leftovers(client: EngineClient) -> None:
     """Remove what processes of this machine have made in an engine that no longer run. An engine can serve others, too."""
     with suppress(BuildError):
-        containers = client.call("ps", "--all", f"--filter=label={SANDBOX_LABEL}", "--format={{.Names}}").split()
-        images = client.call("image", "ls", "--format={{.Repository}}:{{.Tag}}", STEP_IMAGES).split()
-        for name in filter(_is_left, containers):
-            client.remove(name)
-        for name in filter(_is_left, images):
-            client.succeeds("image", "rm", "--force", name)
+        containers = client.call("ps", "--all", f"--filter=label={SANDBOX_LABEL}", "--format={{.Names}}", timeout=_ANSWER_S).split()
+        images = client.call("image", "ls", "--format={{.Repository}}:{{.Tag}}", STEP_IMAGES, timeout=_ANSWER_S).split()
+        removals = [("rm", "--force", "--volumes", name) for name in filter(_is_left, containers)]
+        removals += [("image", "rm", "--force", name) for name in filter(_is_left, images)]
+        for words in removals:
+            with suppress(BuildError):
+                client.call(*words, timeout=_ANSWER_S)
 
 
 def _is_left(name: str) -> bool:
