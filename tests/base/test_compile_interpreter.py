@@ -7,14 +7,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from support.command import TEST_CACHE
+from support.programs import needs_mirror
 
-from shipwheel.base.compile_interpreter import needs_image_interpreter, sandboxed_interpreter, unpacked_interpreter
+from shipwheel.base.compile_interpreter import (
+    interpreter_packages,
+    needs_image_interpreter,
+    sandboxed_interpreter,
+    unpacked_interpreter,
+)
+from shipwheel.debian.downloads import fetch_packages
+from shipwheel.debian.package import DebSource
+from shipwheel.debian.seed import resolve_seed
+from shipwheel.debian.session import ArchiveSession
 from shipwheel.directory_cache import CachedDirectory
 from shipwheel.events import silent
+from shipwheel.files.compress import Deflated
 from shipwheel.files.entry import FileEntry, file, symlink
-from shipwheel.platform import Platform
+from shipwheel.platform import Platform, host_platform
 from shipwheel.store import Store
+from shipwheel.suites import suite_by_name
 from shipwheel.testing.images import AMD64, small_image
+from shipwheel.wheels.bytecode import BytecodeCompiler
+from shipwheel.wheels.bytecode_cache import BytecodeCache
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,26 @@ def test_starts_through_the_base_s_own_loader(tmp_path: Path) -> None:
     base = _Base("#!/bin/sh\nexit 0\n")
     interpreter = unpacked_interpreter([base], Platform.parse("linux/amd64"), "/usr/bin/python3.9", Store(tmp_path))
     assert Path(interpreter.command[0]).resolve().is_relative_to(tmp_path.resolve())
+
+
+@pytest.mark.online
+@needs_mirror
+def test_compiles_alike_whatever_it_has_compiled_before(tmp_path: Path) -> None:
+    """In bookworm's interpreter, which is older than this machine's, the text "*" is interned only by a module that has it as a name."""
+    store, suite, host = Store(TEST_CACHE), suite_by_name("bookworm"), host_platform()
+    archive = ArchiveSession(None, store, silent)
+    packages = interpreter_packages(resolve_seed(archive.package_index(suite, host), suite))
+    fetch_packages([package for package in packages if not store.has(package.digest)], archive.choose_mirror(), store)
+    sources = [DebSource(package, store) for package in packages]
+    found = replace(unpacked_interpreter(sources, host, f"/usr/bin/python{suite.python}", store), identity="bookworm's")
+    constants, names = ("/a.py", b"ALL = ['*', '', '.', ' ', 'x']\n"), ("/b.py", b"from m import *\nfrom . import n\n")
+    compiled: list[dict[tuple[str, bytes], Deflated | None]] = []
+    for order in ([constants, names], [names, constants]):
+        compiler = BytecodeCompiler(lambda: found, found.identity, BytecodeCache(tmp_path / str(len(compiled))), 1)
+        compiled.append(dict(zip(order, compiler.compile(order), strict=True)))
+        compiler.close()
+    assert compiled[0] == compiled[1]
+    assert None not in compiled[0].values()
 
 
 @pytest.mark.engines

@@ -49,6 +49,9 @@ def compiler(tmp_path: Path) -> Iterator[BytecodeCompiler]:
     made.close()
 
 
+SHARED_STRINGS = (("/a.py", b"ALL = ['*', '', '.', ' ', 'x']\n"), ("/b.py", b"from m import *\nfrom . import n\n"))
+"""Modules with the same strings of at most one character, as constants and as names."""
+
 VARYING_SETS = b"def f(x):\n    return x in {None, 'a', 'b', ..., 3, (None, 1)}\n"
 
 
@@ -119,7 +122,7 @@ def test_tracebacks_name_the_path_in_the_image(compiler: BytecodeCompiler) -> No
 @ALL
 def test_always_gives_the_same_bytes(tmp_path: Path, python: str) -> None:
     """The order, the batches, the number of workers and earlier work of an interpreter make no difference."""
-    sources = [*many(), ("/opt/venv/wandering.py", VARYING_SETS)]
+    sources = [*many(), ("/opt/venv/wandering.py", VARYING_SETS), *SHARED_STRINGS]
     (tmp_path / "a").mkdir()
     first = compiler_of(tmp_path / "a", python, workers=1)
     expected = dict(zip(sources, compile_all(first, sources), strict=True))

@@ -76,6 +76,10 @@ def compile_source(path: str, source: bytes) -> bytes:
 
 
 def main() -> None:
+    # marshal marks interned strings. There is one object for each text of at most one character: a module that has it as a name, by
+    # "import *" or "from . import x", would change what it is in modules that are compiled later.
+    sys.intern("*")
+    sys.intern("")
     # An interrupted build closes our standard input.
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
     # Like -W ignore, which imports more. What is wrong with a module's style is for its author.
