@@ -76,7 +76,7 @@ def _variables(project: "Project", module: "Module") -> "Iterator[tuple[str, str
 
 def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple[str, str]]":
     """Yield the names of packages and files in directories of the project, with the directory's path in the image, shallow ones first."""
-    from shipwheel.similar import PACKAGE_OF_MODULE
+    from shipwheel.known_packages import PACKAGE_OF_MODULE
 
     for module in sorted(modules, key=lambda module: module.file.count("/")):
         folder, _, file = module.file.rpartition("/")

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from shipwheel.known_packages import PACKAGE_OF_MODULE
 from shipwheel.locking.old_builds import older_requirement_in
 from shipwheel.locking.uv_output import Failure, missing_module_in
 from shipwheel.project.lock_inputs import LockInputs
-from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
 __all__ = ["BuildRequirements", "missing_build_requirement", "requirement_name", "requirement_wanted", "stated_requirements"]

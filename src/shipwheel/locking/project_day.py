@@ -14,10 +14,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import Specifier
 
 from shipwheel.events import Warned
+from shipwheel.known_packages import PACKAGE_OF_MODULE
 from shipwheel.locking.preferences import Packages
 from shipwheel.locking.prune import has_linux_wheel
 from shipwheel.project.old_names import OldName
-from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
 __all__ = ["ProjectDay", "day_of_code", "day_of_commit", "day_of_lock", "day_of_pins", "moved_packages", "old_packages_note"]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.known_packages import COMMON_PACKAGES, requirement_of_module
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.conda_manifest import CondaManifest
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
-from shipwheel.project.pixi import PixiManifest, read_pixi
-from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE
+from shipwheel.project.pixi import read_pixi
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import normalized
 
@@ -84,8 +85,8 @@ def read_conda(files: UserFiles, root: Path, imports: Iterable[str], stated: Con
     return CondaEnvironment(listed.file, tuple(dict.fromkeys(requirements)), tuple(left_out), listed.name, python)
 
 
-def _read_environment(files: UserFiles, root: Path) -> PixiManifest | None:
-    """Return an environment.yml as the like of pixi's manifest."""
+def _read_environment(files: UserFiles, root: Path) -> CondaManifest | None:
+    """Return what a directory's environment.yml lists; None without one."""
     name = next((name for name in CONDA_FILES if files.is_file(root / name)), None)
     if name is None:
         return None
@@ -95,13 +96,11 @@ def _read_environment(files: UserFiles, root: Path) -> PixiManifest | None:
         return None
     found = [match for entry in entries if (match := _SPEC.fullmatch(yaml_text(entry).strip())) is not None]
     lines = (yaml_text(each) for entry in entries for each in yaml_list(yaml_table(entry).get("pip")))
-    return PixiManifest(name, packages=tuple((match[1], match[2].strip()) for match in found), requirements=tuple(lines))
+    return CondaManifest(name, packages=tuple((match[1], match[2].strip()) for match in found), requirements=tuple(lines))
 
 
 def _package_of(dotted: str) -> str:
-    parts = dotted.split(".")
-    names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
-    return next((PACKAGE_OF_MODULE[name].partition("<")[0] for name in names if name in PACKAGE_OF_MODULE), parts[0])
+    return (requirement_of_module(dotted) or dotted.partition(".")[0]).partition("<")[0]
 
 
 def _pip_line(text: str) -> str:

@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from shipwheel.known_packages import COMMON_PACKAGES, PACKAGE_OF_MODULE, extends_django, requirement_of_module
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.standard_library import EVERY_STANDARD_MODULE
-from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE, extends_django, requirement_of_module
 
 __all__ = ["common_requirements", "outside_imports"]
 

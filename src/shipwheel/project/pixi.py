@@ -7,29 +7,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from shipwheel.project.conda_manifest import CondaManifest
 from shipwheel.user_files import UserFiles, table_at
 
-__all__ = ["PIXI_FILE", "PixiManifest", "read_pixi"]
+__all__ = ["PIXI_FILE", "read_pixi"]
 
 PIXI_FILE = "pixi.toml"
 _TARGETS = ("unix", "linux", "linux-64")
 _EVERY_VERSION = ("", "*")
 
 
-class PixiManifest(msgspec.Struct, frozen=True):
-    """A manifest's `packages` of conda as (name, version), its `requirements` of the package index (PEP 508), and its Python."""
-
-    file: str
-    name: str = ""
-    packages: tuple[tuple[str, str], ...] = ()
-    requirements: tuple[str, ...] = ()
-    python: str = ""
-    """A version as pixi writes it, such as `3.12.*`; empty for any."""
-
-
-def read_pixi(files: UserFiles, root: Path) -> PixiManifest | None:
+def read_pixi(files: UserFiles, root: Path) -> CondaManifest | None:
     """Return a directory's manifest; None without one. Raise ProjectError for a syntax error."""
     has_file = files.is_file(root / PIXI_FILE)
     tables = files.read_toml(root / PIXI_FILE) if has_file else table_at(files.read_tables(root), "tool", "pixi")
@@ -39,7 +27,7 @@ def read_pixi(files: UserFiles, root: Path) -> PixiManifest | None:
     conda = {name: rule for part in parts for name, rule in table_at(part, "dependencies").items()}
     index = {name: rule for part in parts for name, rule in table_at(part, "pypi-dependencies").items()}
     stated = table_at(tables, "workspace") or table_at(tables, "project")
-    return PixiManifest(
+    return CondaManifest(
         PIXI_FILE if has_file else "pyproject.toml",
         str(stated.get("name") or ""),
         tuple((name, _version(rule)) for name, rule in conda.items()),

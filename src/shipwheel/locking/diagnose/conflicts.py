@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter
+from shipwheel.known_packages import COMMON_PACKAGES, PACKAGE_OF_MODULE
 from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, try_suggestions
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.uv_output import ROOT, FailureKind, Premise
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
-from shipwheel.similar import COMMON_PACKAGES, PACKAGE_OF_MODULE, did_you_mean
+from shipwheel.similar import did_you_mean
 from shipwheel.versions import normalized
 
 __all__ = ["conflict_lines", "explain_conflict"]

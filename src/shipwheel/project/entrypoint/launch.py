@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shipwheel.build_settings import AssetSettings, StepSettings
+from shipwheel.known_packages import PACKAGE_OF_MODULE
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
@@ -14,7 +15,6 @@ from shipwheel.project.entrypoint.reached import unrelated_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, PROGRAM_PACKAGES, Server
 from shipwheel.project.entrypoint.syntax import ModulePath
-from shipwheel.similar import PACKAGE_OF_MODULE
 from shipwheel.versions import normalized
 
 __all__ = [

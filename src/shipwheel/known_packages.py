@@ -1,0 +1,155 @@
+"""Packages of the index that many projects use, and the packages of modules that have other names.
+
+The index alone cannot tell: a package there may have a module's name and be a stranger's.
+"""
+
+__all__ = ["COMMON_PACKAGES", "GENERATED_SUFFIXES", "PACKAGE_OF_MODULE", "extends_django", "requirement_of_module"]
+
+GENERATED_SUFFIXES = ("_pb2", "_pb2_grpc")
+"""The ends of the names of modules that protoc generates: no package brings them."""
+PACKAGE_OF_MODULE = {
+    "pkg_resources": "setuptools<81",
+    "distutils": "setuptools",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "dotenv": "python-dotenv",
+    "sklearn": "scikit-learn",
+    "bs4": "beautifulsoup4",
+    "jwt": "pyjwt",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "dateutil": "python-dateutil",
+    "jose": "python-jose",
+    "multipart": "python-multipart",
+    "magic": "python-magic",
+    "cgi": "legacy-cgi",
+    "google.protobuf": "protobuf",
+    "docx": "python-docx",
+    "pptx": "python-pptx",
+    "Crypto": "pycryptodome",
+    "git": "gitpython",
+    "slugify": "python-slugify",
+    "attr": "attrs",
+    "websocket": "websocket-client",
+    "ldap": "python-ldap",
+    "fitz": "pymupdf",
+    "decouple": "python-decouple",
+    "environ": "django-environ",
+    "corsheaders": "django-cors-headers",
+    "rest_framework": "djangorestframework",
+    "debug_toolbar": "django-debug-toolbar",
+    "redis": "redis",
+    "zmq": "pyzmq",
+    "serial": "pyserial",
+    "usb": "pyusb",
+    "OpenSSL": "pyopenssl",
+    "faiss": "faiss-cpu",
+    "socketio": "python-socketio",
+    "engineio": "python-engineio",
+    "telegram": "python-telegram-bot",
+    "discord": "discord.py",
+    "pymysql": "pymysql",
+    "web": "web.py",
+    "graphql": "graphql-core",
+    "strawberry": "strawberry-graphql",
+    "fasthtml": "python-fasthtml",
+    "playhouse": "peewee",
+    "memcache": "python-memcached",
+    "nats": "nats-py",
+    "grpc": "grpcio",
+    "github": "pygithub",
+    "tortoise": "tortoise-orm",
+    "consul": "python-consul",
+    "kafka": "kafka-python",
+    "stomp": "stomp.py",
+    "socks": "pysocks",
+    "allauth": "django-allauth",
+    "crispy_forms": "django-crispy-forms",
+    "storages": "django-storages",
+    "import_export": "django-import-export",
+    "django_filters": "django-filter",
+    "rest_framework_simplejwt": "djangorestframework-simplejwt",
+    "knox": "django-rest-knox",
+    "taggit": "django-taggit",
+    "ckeditor": "django-ckeditor",
+    "guardian": "django-guardian",
+    "mptt": "django-mptt",
+    "tinymce": "django-tinymce",
+    "widget_tweaks": "django-widget-tweaks",
+    "phonenumber_field": "django-phonenumber-field",
+    "haystack": "django-haystack",
+    "compressor": "django-compressor",
+    "simple_history": "django-simple-history",
+    "jazzmin": "django-jazzmin",
+    "unfold": "django-unfold",
+    "silk": "django-silk",
+    "bootstrap4": "django-bootstrap4",
+    "bootstrap5": "django-bootstrap5",
+    "oauth2_provider": "django-oauth-toolkit",
+    "social_django": "social-auth-app-django",
+    "ninja": "django-ninja",
+    "anymail": "django-anymail",
+    "model_utils": "django-model-utils",
+    "template_partials": "django-template-partials",
+    "modeltranslation": "django-modeltranslation",
+    "imagekit": "django-imagekit",
+    "colorfield": "django-colorfield",
+    "tailwind": "django-tailwind",
+    "apiclient": "google-api-python-client",
+    "googleapiclient": "google-api-python-client",
+    "bson": "pymongo",
+    "gridfs": "pymongo",
+    "nacl": "pynacl",
+    "Cryptodome": "pycryptodomex",
+    "dns": "dnspython",
+    "speech_recognition": "speechrecognition",
+    "barcode": "python-barcode",
+    "saml2": "pysaml2",
+    "onelogin": "python3-saml",
+    "skimage": "scikit-image",
+    "umap": "umap-learn",
+    "Xlib": "python-xlib",
+    "telebot": "pytelegrambotapi",
+    "linebot": "line-bot-sdk",
+    "vlc": "python-vlc",
+    "whisper": "openai-whisper",
+    "mysql.connector": "mysql-connector-python",
+}
+"""Modules that are not in the Python package of their name -> the package that has them, as a requirement."""
+
+COMMON_PACKAGES = tuple(
+    """
+    aiofiles aiogram aiohttp alembic anthropic anyio apscheduler arq asyncpg attrs authlib azure-identity azure-storage-blob bcrypt
+    beautifulsoup4 bleach boto3 botocore bottle cachetools celery certifi chainlit channels channels-redis chardet charset-normalizer
+    chromadb click colorama confluent-kafka crispy-bootstrap4 crispy-bootstrap5 cryptography daphne dash dash-bootstrap-components dask
+    discord.py django django-allauth django-ckeditor django-cors-headers django-crispy-forms django-debug-toolbar django-environ
+    django-filter django-storages django-taggit django-widget-tweaks djangorestframework djangorestframework-simplejwt dramatiq duckdb
+    elasticsearch email-validator eventlet falcon fastapi feedparser filelock flask flask-admin flask-bcrypt flask-bootstrap flask-caching
+    flask-cors flask-jwt-extended flask-limiter flask-login flask-mail flask-marshmallow flask-migrate flask-mysqldb flask-pymongo
+    flask-restful flask-restx flask-session flask-socketio flask-sqlalchemy flask-wtf fsspec geopandas gevent google-api-python-client
+    google-auth google-cloud-storage gradio greenlet groq grpcio gunicorn h5py httptools httpx huey hypercorn idna itsdangerous jinja2
+    joblib jsonschema kombu kubernetes langchain langchain-community langchain-core langchain-openai lightgbm litestar loguru lxml markdown
+    markupsafe marshmallow matplotlib mcp minio mlflow mongoengine motor msgpack mypy mysql-connector-python mysqlclient nicegui nltk numpy
+    oauthlib onnxruntime openai opencv-python openpyxl opentelemetry-sdk orjson packaging pandas paramiko passlib peewee pendulum pika
+    pillow playwright plotly polars prometheus-client prompt-toolkit protobuf psutil psycopg psycopg2-binary pyarrow pydantic
+    pydantic-settings pygments pyjwt pymongo pymysql pytelegrambotapi pytest python-dateutil python-decouple python-dotenv python-jose
+    python-multipart python-socketio python-telegram-bot pytz pyyaml qdrant-client quart redis regex reportlab requests rich rq s3fs sanic
+    scikit-image scikit-learn scipy scrapy seaborn selenium sentence-transformers sentry-sdk setuptools shapely simplejson six sqlalchemy
+    sqlalchemy-utils sqlmodel starlette statsmodels streamlit structlog sympy tabulate tenacity tensorflow tiktoken tokenizers toml torch
+    torchvision tornado tqdm transformers typer typing-extensions tzdata urllib3 uvicorn uvloop waitress watchfiles websockets werkzeug
+    whitenoise wtforms xgboost xlrd xlsxwriter xmltodict yfinance zstandard
+    """.split()  # noqa: SIM905 - a list of one name a line would be ten times as long
+)
+"""Packages that many projects require: one of them may be meant by a name that the index does not have."""
+
+
+def requirement_of_module(module: str) -> str | None:
+    """Return the requirement that brings a dotted module which is in no package of its name, as far as this is known."""
+    parts = module.split(".")
+    return next((found for end in range(len(parts), 0, -1) if (found := PACKAGE_OF_MODULE.get(".".join(parts[:end])))), None)
+
+
+def extends_django(requirement: str) -> bool:
+    """Return whether a package is of no use without Django: in another program, its module's name is that of another package."""
+    return requirement.startswith("django-")
