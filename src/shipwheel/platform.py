@@ -1,18 +1,20 @@
 """OCI platforms, for example linux/amd64."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from shipwheel.errors import UsageError
 
-__all__ = ["DEBIAN_ARCHITECTURES", "Platform", "host_platform", "select_platforms", "without_default_variant"]
+__all__ = ["DEBIAN_ARCHITECTURES", "Platform", "boot_id", "host_platform", "select_platforms", "without_default_variant"]
 
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "arm64/v8": "arm64", "armv8": "arm64"}
 
 DEBIAN_ARCHITECTURES = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 """Debian architecture -> multiarch tuple, for the architectures that shipwheel builds for."""
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -59,6 +61,11 @@ def host_platform() -> Platform:
 
     machine = platform.machine().lower()
     return Platform("linux", _ALIASES.get(machine, machine))
+
+
+def boot_id() -> str:
+    """Return the name of the time since this machine started (proc(5)). Raise OSError where the system gives it none."""
+    return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def select_platforms(available: Sequence[Platform], requested: Sequence[Platform], label: str) -> set[Platform]:

@@ -10,6 +10,7 @@ import pytest
 from support.disk import small_disk
 from support.programs import needs_root
 
+from shipwheel import platform
 from shipwheel.base import interpreter_tree
 from shipwheel.base.interpreter_tree import tree_checksum, unpack_interpreter
 from shipwheel.errors import StoreError
@@ -87,7 +88,7 @@ def test_a_tree_that_nobody_touched_is_read_once(tmp_path: Path, monkeypatch: py
     unpack_interpreter([_Base()], Store(tmp_path))
     assert not reads, "nobody has changed it since it was written"
     boot_id = tmp_path / "boot_id"
-    monkeypatch.setattr(interpreter_tree, "_BOOT_ID", boot_id)
+    monkeypatch.setattr(platform, "_BOOT_ID", boot_id)
     boot_id.write_text("after a power cut\n")
     for _ in range(3):
         unpack_interpreter([_Base()], Store(tmp_path))

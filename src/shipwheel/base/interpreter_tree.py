@@ -13,14 +13,13 @@ from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.file_states import Uncomparable, tree_state
 from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
+from shipwheel.platform import boot_id
 from shipwheel.store import Store, store_write_error
 from shipwheel.store_contents import INTERPRETERS
 
 __all__ = ["tree_checksum", "unpack_interpreter"]
 
 _RECORD, _STATE = "interpreter", "interpreter-state"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-"""Names the time since the machine started (proc(5)). No power cut has taken a file since then."""
 _KEPT = 4
 """The number of unused interpreters that stay."""
 
@@ -71,9 +70,12 @@ def _note_state(root: Path, name: str, store: Store) -> None:
 
 
 def _state(root: Path) -> bytes | None:
-    """Return what stays the same as long as nobody changes a file, and the machine runs; None if that cannot be told."""
+    """Return what stays the same as long as nobody changes a file, and the machine runs; None if that cannot be told.
+
+    A power cut may take what was written before it.
+    """
     try:
-        return _BOOT_ID.read_bytes() + tree_state(str(root), opaque=()).encode()
+        return f"{boot_id()}\n{tree_state(str(root), opaque=())}".encode()
     except (OSError, Uncomparable):
         return None
 

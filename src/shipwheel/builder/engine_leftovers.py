@@ -11,6 +11,7 @@ from pathlib import Path
 from shipwheel.builder.engine_client import SANDBOX_LABEL, EngineClient
 from shipwheel.errors import BuildError
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.platform import boot_id
 
 __all__ = ["STEP_IMAGES", "new_name", "remove_leftovers"]
 
@@ -48,7 +49,7 @@ def _runs(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
+        return True  # another user's
     return True
 
 
@@ -57,5 +58,5 @@ def _system() -> str:
     """Return a name of those processes whose numbers this one can tell: those since this start of the machine, in its container."""
     facts = [platform.node(), f"{uuid.getnode():x}"]
     with suppress(OSError):
-        facts = [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), str(Path("/proc/self/ns/pid").stat().st_ino)]
+        facts = [boot_id(), str(Path("/proc/self/ns/pid").stat().st_ino)]
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:12]

@@ -112,7 +112,7 @@ def _source_metadata(url: str) -> str:
                     stream = archive.extractfile(info)
                     return stream.read().decode(errors="replace").split("\n\n", 1)[0] if stream is not None else ""
     except (FetchError, tarfile.TarError, OSError, EOFError, ValueError, zlib.error):
-        pass
+        return ""  # whoever builds the source says what is wrong with it
     return ""
 
 

@@ -7,7 +7,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from string import punctuation
 from typing import Any, cast
@@ -183,18 +183,15 @@ class LoopbackResponse:
         self._client.give_back(connection, reusable=reusable)
 
 
-class _translated:  # noqa: N801 - it is used as a function
-    """Turns errors of the connection into TransientError."""
-
-    def __enter__(self) -> None:
-        """Do nothing."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Raise TransientError for an error of a socket or of HTTP."""
-        if isinstance(error, TimeoutError):
-            raise TransientError("timed out", summary="stalled with") from error
-        if isinstance(error, OSError | HTTPException):
-            raise TransientError(_text(error)) from error
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn an error of a socket or of HTTP into TransientError."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise TransientError("timed out", summary="stalled with") from error
+    except (OSError, HTTPException) as error:
+        raise TransientError(_text(error)) from error
 
 
 def _text(error: BaseException) -> str:

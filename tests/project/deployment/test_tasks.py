@@ -11,6 +11,8 @@ from shipwheel.user_files import UserFiles
 
 SERVE = "uvicorn --factory shop.web:make"
 PROJECT = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["fastapi", "uvicorn"]\n'
+TOOL = {"shop/tool.py": "import sys\n\n\ndef loop(): print(sys.argv)\n\n\nloop()\n", "shop/__init__.py": ""}
+"""A program that nothing but a task names."""
 
 
 @pytest.mark.parametrize(
@@ -51,8 +53,7 @@ def test_other_tasks_start_nothing(tmp_path: Path, file: str, text: str) -> None
 def test_a_task_starts_what_the_source_does_not_tell(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": PROJECT + '[tool.poe.tasks]\nstart = "python -m shop.tool --port 9000 --reload"\n',
-        "shop/tool.py": "import sys\n\n\ndef loop(): print(sys.argv)\n\n\nloop()\n",
-        "shop/__init__.py": "",
+        **TOOL,
     }
     launch = read_project(written(tmp_path, files)).launch
     assert launch is not None
@@ -64,8 +65,7 @@ def test_a_task_brings_its_environment_without_secrets(tmp_path: Path) -> None:
     env = 'MODE = "production", API_TOKEN = "s3cret", HOME_OF_IT = "$PIXI_PROJECT_ROOT/data", DEBUG = 1'
     files = {
         "pyproject.toml": PROJECT + f'[tool.poe.tasks.start]\ncmd = "python -m shop.tool"\nenv = {{{env}}}\n',
-        "shop/tool.py": "import sys\n\n\ndef loop(): print(sys.argv)\n\n\nloop()\n",
-        "shop/__init__.py": "",
+        **TOOL,
     }
     launch = read_project(written(tmp_path, files)).launch
     assert launch is not None and (launch.declared_at, launch.env) == ("pyproject.toml, line 5", {"MODE": "production"})
