@@ -8,7 +8,6 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -244,22 +243,25 @@ class Store:
     @contextmanager
     def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
         """Create a temporary file that is removed after the block, unless the block has moved it."""
-        self.check_open()
+        # A signal may come between any two steps, and `close` removes what is noted: so the name is noted before there is a file.
+        path = self.root / "tmp" / f"{self._session.prefix if self._session is not None else 'tmp'}{os.urandom(8).hex()}"
+        self._unfinished.add(path)
+        stream: BinaryIO | None = None
         try:
-            handle, name = tempfile.mkstemp(dir=self.root / "tmp", prefix=self._session.prefix if self._session is not None else None)
-        except OSError as error:
-            raise store_write_error(self.root, error) from error
-        stream = os.fdopen(handle, "wb", buffering=CHUNK)
-        self._unfinished.add(Path(name))
-        try:
-            yield Path(name), stream
+            try:
+                stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=CHUNK)
+            except OSError as error:
+                raise store_write_error(self.root, error) from error
+            self.check_open()
+            yield path, stream
         finally:
+            if stream is not None:
+                with suppress(OSError):
+                    # Closing flushes what a full disk did not take, and fails again.
+                    stream.close()
             with suppress(OSError):
-                # Closing flushes what a full disk did not take, and fails again.
-                stream.close()
-            with suppress(OSError):
-                Path(name).unlink(missing_ok=True)
-            self._unfinished.discard(Path(name))
+                path.unlink(missing_ok=True)
+            self._unfinished.discard(path)
 
     def _read(self, stream: BinaryIO) -> bytes:
         self.check_open()
