@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 from support.canary import strays, untouched
@@ -20,6 +20,9 @@ from support.programs import needs_root
 from shipwheel.digest import digest_of
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 from shipwheel.store import Store, default_root
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 
 @pytest.fixture
@@ -270,7 +273,7 @@ def test_a_signal_between_any_two_steps_leaves_no_file(tmp_path: Path) -> None:
     steps = left = 0
     store = Store(tmp_path / "0")
 
-    def signal_arrives(frame: FrameType, event: str, _argument: object) -> object:
+    def signal_arrives(frame: FrameType, event: str, _argument: object) -> "TraceFunction":
         nonlocal left
         if frame.f_code.co_name == "_temporary":
             frame.f_trace_opcodes = True

@@ -1,4 +1,4 @@
-"""A Django project with real tools: Debian's node builds its front end, and collectstatic gathers that in the image, in bubblewrap."""
+"""Django projects with real tools: Debian's node and collectstatic in bubblewrap, and the handler of static files that nothing collects."""
 
 import json
 from pathlib import Path
@@ -46,3 +46,25 @@ def test_a_front_end_is_built_and_collected(tmp_path: Path) -> None:
     assert {"shop/app.css", "shop/app.js", "staticfiles.json"} <= names
     assert len([name for name in names if name.endswith(".js")]) == 2, "one has its hash in its name"
     assert files["app/collected/shop/app.js"] == b"1;"
+
+
+PAGE = """
+from django.http import HttpResponse
+from django.urls import path
+
+urlpatterns = [path("", lambda request: HttpResponse('<link rel="stylesheet" href="/static/shop/app.css">'))]
+"""
+
+
+@needs("bwrap")
+def test_static_files_that_no_package_serves_are_served(tmp_path: Path) -> None:
+    files = {name: text for name, text in FILES.items() if name.startswith(("manage", "shop/"))}
+    settings = "SECRET_KEY = '-' * 50\nALLOWED_HOSTS = ['*']\nROOT_URLCONF = 'shop.urls'\nSTATIC_URL = '/static/'\n"
+    files |= {
+        "requirements.txt": "django==5.2.8\n",
+        "shop/settings.py": f"{settings}INSTALLED_APPS = ['django.contrib.staticfiles', 'shop']\n",
+        "shop/urls.py": PAGE,
+    }
+    app = written(tmp_path / "shop", files)
+    seen = shipwheel_json("check", app, "--platform", str(host_platform()), "--engine", "bwrap")
+    assert (seen["verdict"], [finding["kind"] for finding in seen["findings"]]) == ("serves", []), seen

@@ -48,7 +48,7 @@ class ProjectAdvisor:
     def command(self) -> tuple[str, ...]:
         """See `Advisor.command`."""
         launch = self._built.resolution.project.launch
-        return (*launch.command, *launch.arguments) if launch is not None else ()
+        return (*launch.source_command, *launch.arguments) if launch is not None else ()
 
     def application(self) -> tuple[str, ...]:
         """See `Advisor.application`."""

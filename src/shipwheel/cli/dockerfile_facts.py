@@ -36,7 +36,7 @@ def dockerfile_of(path: Path, flags: dict[str, Any], terminal: Terminal) -> "tup
     selections = [each.selection for each in built.resolution.platforms]
     developers = _developers(request, built.resolution.project)
     more = requirements_file([each.selection for each in developers.platforms]) if developers is not None else ""
-    files = {"requirements.txt": requirements_file(selections), "requirements-dev.txt": more, **_launcher(built)}
+    files = {"requirements.txt": requirements_file(selections), "requirements-dev.txt": more, **_generated(built)}
     project = _docker_project(built, request, has_developer_requirements=bool(more), has_hashed=bool(files["requirements.txt"]))
     return project, {name: text for name, text in files.items() if text}
 
@@ -46,6 +46,7 @@ def _docker_project(built: "Built", request: "Request", *, has_hashed: bool, has
     from shipwheel.locking.requirements_file import unhashed_requirements
     from shipwheel.pipeline.app_files import app_tree
     from shipwheel.project.app_tree import list_app
+    from shipwheel.project.entrypoint.launch import FRONT_MODULE
     from shipwheel.project.secret_files import secret_rules
     from shipwheel.stack.dockerfile import DockerProject
     from shipwheel.venv import Paths
@@ -85,6 +86,7 @@ def _docker_project(built: "Built", request: "Request", *, has_hashed: bool, has
         import_paths=tuple(posixpath.normpath(posixpath.join(workdir, folder)) for folder in launch.python_path),
         development_paths=tuple(posixpath.normpath(posixpath.join(workdir, folder)) for folder in import_roots(project)),
         site_packages=f"/{Paths(first.target.minor).site_packages}",
+        modules=(f"{FRONT_MODULE}.py",) if launch.static_front is not None else (),
         has_launcher=project.needs_launcher,
         steps=project.steps,
         bytecode=project.settings.bytecode != "none",
@@ -157,15 +159,20 @@ def _left_out(root: Path, files: set[str]) -> Iterator[str]:
         folders[:] = [name for name in folders if (at / name).as_posix() in taken]
 
 
-def _launcher(built: "Built") -> dict[str, str]:
-    """Return the launcher and its settings if the image has them."""
+def _generated(built: "Built") -> dict[str, str]:
+    """Return the files that shipwheel adds to the image, by their names: the launcher and its settings, Django's static files."""
     from shipwheel.pipeline.layers import launcher_source
+    from shipwheel.pipeline.static_front import front_files
+    from shipwheel.venv import Paths
 
-    project = built.resolution.project
-    if not project.needs_launcher:
-        return {}
-    source = launcher_source(project, built.platforms[0].resolved.base)
-    return {entry.path.rpartition("/")[2]: entry.content.decode() for entry in source.files if isinstance(entry.content, bytes)}
+    project, first = built.resolution.project, built.platforms[0].resolved
+    front = project.launch.static_front if project.launch is not None else None
+    sources = (
+        *([launcher_source(project, first.base)] if project.needs_launcher else ()),
+        *([front_files(front, Paths(first.target.minor).site_packages)] if front is not None else ()),
+    )
+    entries = (entry for source in sources for entry in source.files)
+    return {entry.path.rpartition("/")[2]: entry.content.decode() for entry in entries if isinstance(entry.content, bytes)}
 
 
 def _developers(request: "Request", project: "Project") -> "Resolution | None":

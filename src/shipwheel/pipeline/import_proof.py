@@ -124,7 +124,7 @@ def _folder(project: Project, name: str) -> str:
 
 def imports_of(project: Project) -> tuple[str, ...]:
     """Return what decides which imports are looked for, beside the project's files."""
-    command = project.launch.command if project.launch is not None else ()
+    command = project.launch.source_command if project.launch is not None else ()
     return (*command, *project.settings.ignore_imports, project.settings.env.get("PYTHONPATH", ""))
 
 
@@ -132,7 +132,7 @@ def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -
     """Return the modules that the command imports and that no segment has; nothing if the program changes its own import path."""
     modules = {module.name: module for module in (project.scanner.scan_modules() if project.scanner is not None else ())}
     launch = project.launch
-    entry = entry_module(launch.command, launch.directory, project.scripts, modules) if launch is not None else ""
+    entry = entry_module(launch.source_command, launch.directory, project.scripts, modules) if launch is not None else ""
     reached = reached_modules(entry, modules)
     if not reached or any(not module.calls.isdisjoint(_MOVES_THE_PATH) for module in reached):
         return ()

@@ -23,6 +23,7 @@ from shipwheel.pipeline.generated import Generated, launcher_files, venv_files, 
 from shipwheel.pipeline.layering import LAYER_BUDGET, SizedSource, wheel_layers
 from shipwheel.pipeline.local_builds import LocalSources
 from shipwheel.pipeline.resolve import Resolved
+from shipwheel.pipeline.static_front import front_files
 from shipwheel.pipeline.winning_files import WinningFiles
 from shipwheel.project.project import Project
 from shipwheel.store import Store
@@ -208,6 +209,8 @@ class LayerPlanner(msgspec.Struct, frozen=True):
         if project.launch is not None and project.launch.python_path:
             lines = "".join(f"{workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in project.launch.python_path)
             sources.append(Generated("import path", (file(f"{site_packages}/shipwheel.pth", lines),)))
+        if project.launch is not None and project.launch.static_front is not None:
+            sources.append(front_files(project.launch.static_front, site_packages))
         if project.launch is not None and project.launch.aliases:
             links = ((path, posixpath.join(workdir, target).rstrip("/")) for path, target in project.launch.aliases)
             sources.append(Generated("links", tuple(symlink(path.strip("/"), target) for path, target in links)))

@@ -75,6 +75,8 @@ class DockerProject(msgspec.Struct, frozen=True):
     """Absolute paths that come first on the import path of developers: the mounted source, not what is installed."""
     site_packages: str
     """Absolute."""
+    modules: tuple[str, ...]
+    """Names of files that shipwheel adds to it, of those beside the Dockerfile."""
     has_launcher: bool
     steps: tuple[StepSettings, ...]
     """Programs that run in the finished image while it is built."""
@@ -164,6 +166,8 @@ def _builder(project: DockerProject) -> Iterator[str]:
     if project.import_paths:
         paths = " ".join(map(_quoted, project.import_paths))
         yield f"RUN printf '%s\\n' {paths} >{project.site_packages}/shipwheel.pth"
+    for name in project.modules:
+        yield f"COPY {_words((f'{FOLDER}/{name}', f'{project.site_packages}/'))}"
 
 
 def _install(what: str, mount: str) -> str:

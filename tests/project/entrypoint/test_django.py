@@ -9,6 +9,8 @@ import pytest
 from support.project_tree import Layout, assert_command, launched
 
 from shipwheel.build_settings import StepSettings
+from shipwheel.project.entrypoint.launch import StaticFront
+from shipwheel.settings import Settings
 
 GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8")
 
@@ -75,15 +77,45 @@ def test_warns_about_settings_for_development(tmp_path: Path, settings: str, war
     assert all(name in note and "s/settings.py" in note for name, note in zip(warned, notes, strict=True))
 
 
-@pytest.mark.parametrize(("dependencies", "warned"), [("django gunicorn", True), ("django gunicorn whitenoise", False)])
-def test_warns_about_static_files_without_a_server(tmp_path: Path, dependencies: str, warned: bool) -> None:
-    files = {
-        "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's.settings')\n",
-        "s/__init__.py": "",
-        "s/settings.py": "STATIC_URL = 'static/'\n",
-        "s/wsgi.py": "",
-    }
-    assert any("static files" in note for note in launched(tmp_path, files, dependencies).notes) == warned
+WSGI = "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n"
+ASGI = "from channels.routing import ProtocolTypeRouter\napplication = ProtocolTypeRouter({})\n"
+SITE = {"manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 's.settings')\n", "s/__init__.py": "", "s/settings.py": ""}
+
+
+@pytest.mark.parametrize(
+    ("files", "dependencies", "served", "front"),
+    [
+        ({"s/wsgi.py": WSGI}, "django gunicorn", "shipwheel_static:application", StaticFront("s.wsgi:application", False, False)),
+        ({"s/asgi.py": ASGI}, "django daphne", "shipwheel_static:application", StaticFront("s.asgi:application", True, False)),
+        (
+            {"s/wsgi.py": WSGI, "Procfile": "web: gunicorn s.wsgi\n"},
+            "django gunicorn",
+            "shipwheel_static:application",
+            StaticFront("s.wsgi", False, False),
+        ),
+        (
+            {},
+            "django gunicorn",
+            "shipwheel_static:get_wsgi_application()",
+            StaticFront("django.core.wsgi:get_wsgi_application()", False, True),
+        ),
+        ({"s/wsgi.py": WSGI}, "django gunicorn whitenoise", "s.wsgi:application", None),
+        ({"s/wsgi.py": "application = other()\n"}, "django gunicorn", "s.wsgi:application", None),
+    ],
+    ids=["wsgi", "asgi", "procfile", "without wsgi.py", "whitenoise", "not Django's"],
+)
+def test_static_files_that_nothing_serves_are_served(
+    tmp_path: Path, files: dict[str, str], dependencies: str, served: str, front: StaticFront | None
+) -> None:
+    launch = launched(tmp_path, {**SITE, **files}, dependencies)
+    assert (served in launch.command, launch.static_front) == (True, front)
+    assert front is None or (front.application in launch.source_command and served not in launch.source_command)
+
+
+def test_a_command_of_the_settings_is_kept(tmp_path: Path) -> None:
+    command = ("gunicorn", "s.wsgi:application")
+    launch = launched(tmp_path, {**SITE, "s/wsgi.py": WSGI}, "django gunicorn", settings=Settings(command=command))
+    assert (launch.command, launch.source_command, launch.static_front) == (command, command, None)
 
 
 DJANGO = {
@@ -162,7 +194,7 @@ def test_a_project_without_a_wsgi_module_is_served_by_djangos_own(tmp_path: Path
         "shop/settings.py": "ROOT_URLCONF = 'shop.urls'\n",
     }
     launch = launched(tmp_path, files, "django gunicorn")
-    assert launch.command[0] == "gunicorn" and launch.command[-1] == "django.core.wsgi:get_wsgi_application()"
+    assert launch.command[0] == "gunicorn" and launch.source_command[-1] == "django.core.wsgi:get_wsgi_application()"
     assert (launch.needs_source, launch.env["DJANGO_SETTINGS_MODULE"]) == (True, "shop.settings")
 
 

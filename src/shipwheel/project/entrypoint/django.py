@@ -1,4 +1,4 @@
-"""Django: manage.py, the application that its settings name, static files for WhiteNoise, and migrations."""
+"""Django: manage.py, the application that its settings name, who serves its static files, and migrations."""
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from shipwheel.files.entry import parents
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
-from shipwheel.project.entrypoint.launch import Launch, launch_application, with_rivals
+from shipwheel.project.entrypoint.launch import Launch, StaticFront, launch_application, with_rivals
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import is_plain_path
 from shipwheel.project.entrypoint.reached import reached_modules
@@ -20,10 +20,14 @@ from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
 
-__all__ = ["find_django", "migration_steps", "missing_static_files", "with_settings_module", "with_static_files"]
+__all__ = ["find_django", "migration_steps", "missing_static_files", "with_settings_module", "with_static_files", "with_static_front"]
 
 _DEFAULT_PORT = "8000"
 _SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
+_WSGI_APPLICATIONS = frozenset({"django.core.wsgi.get_wsgi_application"})
+_ASGI_APPLICATIONS = frozenset({"django.core.asgi.get_asgi_application", "channels.routing.ProtocolTypeRouter"})
+"""Functions and classes that make an application of Django's."""
+_STATIC_SERVERS = ("whitenoise", "servestatic", "dj-static")
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
 
 
@@ -63,15 +67,7 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
     launch = launch_application(evidence, app, server, reason)
     env = {_SETTINGS_MODULE: own_settings} if is_factory else {}
     launch = replace(launch, env={**launch.env, **env}, notes=(*launch.notes, *_development_settings(project, name)))
-    launch = with_rivals(launch, manager, (each for each in _managers(scan.modules) if _depth(each) == _depth(manager)), scan.modules)
-    has_static_files = any(name == "STATIC_URL" for module in project.modules.values() for name, _ in module.strings)
-    if evidence.has("whitenoise") or not has_static_files:
-        return launch
-    note = (
-        f"{server.program} does not serve static files, and the admin needs some: add WhiteNoise to the project,"
-        " or serve them from another server."
-    )
-    return replace(launch, notes=(*launch.notes, note))
+    return with_rivals(launch, manager, (each for each in _managers(scan.modules) if _depth(each) == _depth(manager)), scan.modules)
 
 
 def _development_settings(project: _DjangoProject, application: str) -> Iterator[str]:
@@ -118,6 +114,24 @@ def _names_no_settings(served: Module, project: _DjangoProject, evidence: Eviden
 
 def _settings_of(module: Module) -> tuple[str, ...]:
     return tuple(value for name, value in module.strings if name == _SETTINGS_MODULE)
+
+
+def with_static_front(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
+    """Return the launch with Django's handler of static files before the application, as runserver has it, if nothing else serves them."""
+    project = _read_project(modules)
+    if project is None or launch.is_program or evidence.has(*_STATIC_SERVERS):
+        return launch
+    for position, word in enumerate(launch.command[1:], 1):
+        name, _, variable = word.partition(":")
+        is_own = name in project.modules
+        makers = project.modules[name].calls if is_own else {f"{name}.{variable.removesuffix('()')}"}
+        is_asgi = not makers.isdisjoint(_ASGI_APPLICATIONS)
+        if is_asgi or not makers.isdisjoint(_WSGI_APPLICATIONS):
+            front = StaticFront(word, is_asgi, is_factory=not is_own)
+            command = (*launch.command[:position], front.served, *launch.command[position + 1 :])
+            reason = f"{launch.reason} Django's own handler serves the static files, which nothing else does; WhiteNoise is faster."
+            return replace(launch, command=command, static_front=front, reason=reason)
+    return launch
 
 
 def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:

@@ -22,7 +22,7 @@ from shipwheel.project.entrypoint.declared import (
     own_program_finder,
     unused_commands,
 )
-from shipwheel.project.entrypoint.django import with_settings_module, with_static_files
+from shipwheel.project.entrypoint.django import with_settings_module, with_static_files, with_static_front
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import (
     find_file_server,
@@ -170,6 +170,8 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     ports = evidence.settings.ports or launch.ports
     launch = with_build_steps(replace(launch, ports=ports, outside_wheel=outside_wheel), evidence, scan)
     launch = with_front_ends(launch, evidence, scan)
+    if _from_settings(evidence) is None:
+        launch = with_static_front(launch, evidence, modules)
     launch = with_volumes(with_processes(launch, evidence, scan), evidence, modules)
     launch = with_state(with_flask_steps(launch, evidence), evidence)
     # Steps such as Django's migrations name a file that no wheel has.

@@ -18,10 +18,12 @@ from shipwheel.project.entrypoint.syntax import ModulePath
 from shipwheel.versions import normalized
 
 __all__ = [
+    "FRONT_MODULE",
     "INITIAL_SUFFIX",
     "Finder",
     "FrontEnd",
     "Launch",
+    "StaticFront",
     "also_found",
     "imports_neighbours",
     "launch_application",
@@ -31,6 +33,8 @@ __all__ = [
     "with_server",
 ]
 
+FRONT_MODULE = "shipwheel_static"
+"""The module of the image that has an application behind the handler of its static files."""
 INITIAL_SUFFIX = ".initial"
 """Appended to the name of a file of the app if a link into a volume replaces it in the image."""
 
@@ -45,6 +49,20 @@ class FrontEnd(msgspec.Struct, frozen=True):
 
     settings: AssetSettings
     reason: str
+
+
+class StaticFront(msgspec.Struct, frozen=True):
+    """An application of Django's that the image serves behind Django's own handler of static files."""
+
+    application: str
+    """The application as a server's command names it: shop.wsgi:application, shop.wsgi, or django.core.wsgi:get_wsgi_application()."""
+    is_asgi: bool
+    is_factory: bool
+
+    @property
+    def served(self) -> str:
+        """The word of the command in its place: the same name in the module of the image that puts the handler in front."""
+        return f"{FRONT_MODULE}:{self.application.partition(':')[2] or 'application'}"
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -112,6 +130,16 @@ class Launch(msgspec.Struct, frozen=True):
     neither."""
     links: tuple[tuple[str, str], ...] = ()
     """(path below the working directory, path on a volume) of the files that the app writes beside its code."""
+    static_front: StaticFront | None = None
+    """The application that `command` serves behind the handler of its static files; None if another server or package serves those."""
+
+    @property
+    def source_command(self) -> tuple[str, ...]:
+        """The command with the application that the project's source has."""
+        if self.static_front is None:
+            return self.command
+        front = self.static_front
+        return tuple(front.application if word == front.served else word for word in self.command)
 
 
 Finder = Callable[[Evidence, Scan], Launch | None]
