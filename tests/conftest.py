@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.collection import COLLECTED
 from support.machine import Machine, lasting_changes, look
+from support.no_sync import ignore_syncs
 from xdist.scheduler import LoadScopeScheduling
 
 from shipwheel.testing.debian import FakeArchive
@@ -171,7 +172,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session", autouse=True)
 def no_sync() -> Iterator[None]:
-    """Do not wait for the disk: no store of a test need survive a power failure."""
+    """Do not wait for the disk: no store of a test need survive a power failure. The programs that it starts wait if this is not root."""
+    ignore_syncs()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield

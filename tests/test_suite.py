@@ -82,6 +82,12 @@ def test_only_python_files_with_a_test_are_named_like_one() -> None:
         raise AssertionError(f"pytest does not collect {path}: call it test_{path.stem.removesuffix('_test')}.py")
 
 
+@pytest.mark.engines
+def test_no_program_waits_for_the_disk() -> None:
+    """No file is open under this number: the system call would fail."""
+    subprocess.run([sys.executable, "-c", "import os; os.fsync(1000)"], check=True)
+
+
 def test_a_leftover_is_named(tmp_path: Path) -> None:
     before = look(tmp_path)
     argv = [sys.executable, "-c", "print(flush=True); input()", str(tmp_path)]
