@@ -138,8 +138,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _compares(config: pytest.Config) -> bool:
-    """Return whether this process starts the run (pytest-xdist's workers do not) and can see what engines leave."""
-    return not hasattr(config, "workerinput") and os.geteuid() == 0
+    """Return whether this process starts the run (pytest-xdist's workers do not) of tests, and can see what engines leave."""
+    return not hasattr(config, "workerinput") and not config.option.collectonly and os.geteuid() == 0
 
 
 def _folder(config: pytest.Config) -> Path:

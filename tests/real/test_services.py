@@ -76,6 +76,10 @@ def answer(target: RunTarget) -> str:
     return target.sandbox.run([sys.executable, "-I", "-c", ASK, "http://127.0.0.1:8765/"]).stdout
 
 
+def worker_said(target: RunTarget, project: Path) -> str:
+    return shipwheel(target, "logs", "worker", "--path", str(project)).stdout
+
+
 def states(target: RunTarget, project: Path) -> dict[str, str]:
     document = json.loads(shipwheel(target, "status", str(project), "--json").stdout)
     return {each["name"]: each["state"] for each in document["services"]}
@@ -101,8 +105,9 @@ def test_a_stack_comes_up_changes_and_goes_down(target: RunTarget, project: Path
         ["web", "well", "0", "127.0.0.1:8765"],
         ["worker", "running", "0"],
     ]
-    logs = shipwheel(target, "logs", "worker", "--path", str(project))
-    assert logs.stdout == "worker | asked 200 hello you secret\n", logs.stderr
+    # `up` returns while a service without a health check may still be on its way to its first line.
+    wait_until(lambda: worker_said(target, project) != "", "the output of the worker")
+    assert worker_said(target, project) == "worker | asked 200 hello you secret\n"
 
     changed = up(target, project, "--json", "-e", "NAME=others")
     assert changed.returncode == 0, changed.stderr
