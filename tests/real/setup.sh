@@ -13,11 +13,8 @@ packages=(
     bubblewrap git gpg php-cli ruby umoci
 )
 
-lacking=()
-for package in "${packages[@]}"; do
-    state=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || lacking+=("$package")
-done
+there() { dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^installed //p'; }
+readarray -t lacking < <(comm -23 <(printf '%s\n' "${packages[@]}" | sort) <(there | sort))
 [ "${#lacking[@]}" -eq 0 ] && exit 0
 
 export DEBIAN_FRONTEND=noninteractive
