@@ -333,3 +333,18 @@ def test_moves_a_port_that_only_root_may_open(tmp_path: Path) -> None:
     launch = launched(tmp_path, {"Dockerfile": docker, "app.py": ""}, "uvicorn")
     assert (launch.command[-1], launch.ports) == ("8080", ("8080/tcp",))
     assert [note.partition(", which")[0] for note in launch.notes] == ["Dockerfile, line 3: the command listens on port 8080 instead of 80"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("CMD uwsgi --ini uwsgi.ini", {"UWSGI_DIE_ON_TERM": "true"}),
+        ("ENV UWSGI_DIE_ON_TERM=false\nCMD uwsgi --ini uwsgi.ini", {}),
+        ("CMD gunicorn bot.core:x", {}),
+    ],
+)
+def test_uwsgi_ends_on_the_signal_that_stops_a_container(tmp_path: Path, given: str, expected: dict[str, str]) -> None:
+    (tmp_path / "uwsgi.ini").write_text("[uwsgi]\nhttp-socket = :8080\nmaster = true\nmodule = bot.core\n")
+    launch = _command(_evidence(tmp_path, f"FROM python\n{given}\n", "gunicorn uwsgi"))
+    assert launch is not None
+    assert launch.env == expected

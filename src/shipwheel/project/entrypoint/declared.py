@@ -56,6 +56,7 @@ _DEVELOPMENT_METHODS = frozenset({"run", "run_server"})
 """Methods of an application that start its framework's development server."""
 _STARTS = frozenset({"run", "serve", "serve_forever", "main", "start", "run_app", "listen", "launch"})
 """Names of what starts a program."""
+_DIE_ON_TERM = "UWSGI_DIE_ON_TERM"
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
 _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
 """Words of steps that write files beside the code, where a container has none to write."""
@@ -201,7 +202,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         return None
     own_env = {name: runnable.value(value) for name, value in found.command.env}
     port = {"PORT": variables["PORT"]} if process.kind is DeploymentFile.PROCFILE and process.name == "web" else {}
-    env = {**port, **_environment_of_task(process), **own_env}
+    env = {**_stop_of_uwsgi(found.words, process), **port, **_environment_of_task(process), **own_env}
     if _has_secret(found.words, env):
         return None
     directory = "" if found.words[0] in evidence.scripts else runnable.directory(found.command) or ""
@@ -222,6 +223,11 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         notes=(*found.notes, *_address_notes(process, listening, given.ports)),
     )
     return _as_program(with_server(launch, evidence), process, found, runnable)
+
+
+def _stop_of_uwsgi(words: tuple[str, ...], process: Process) -> dict[str, str]:
+    """Return the variable with which uWSGI ends on the signal that stops a container: by itself it starts again on SIGTERM."""
+    return {_DIE_ON_TERM: "true"} if tool_of(words) == "uwsgi" and _DIE_ON_TERM not in process.variables else {}
 
 
 def _environment_of_task(process: Process) -> dict[str, str]:
