@@ -64,6 +64,8 @@ class AssetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     """Environment variables of the command: `{NODE_ENV = "production"}`."""
     packages: tuple[str, ...] = ()
     """Debian packages with further programs that it needs."""
+    image: str = ""
+    """Image with node and npm in which it is built, by its digest: `node:22@sha256:…`. Default: Debian's node."""
 
 
 def read_assets(value: object) -> tuple[AssetSettings, ...]:

@@ -409,6 +409,9 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "assets.in": _RELATIVE,
     "assets.to": _asset_target,
     "assets.packages": _Each(_PACKAGE),
+    "assets.image": _Matching(
+        r"[^\s@-][^\s@]*@sha256:[0-9a-f]{64}", "Write NAME@sha256:… or NAME:TAG@sha256:…, so that each build has the same image."
+    ),
     "services.memory": _Matching(r"[0-9]+(\.[0-9]+)? ?([bkmgtBKMGT]([iI]?[bB])?)?", 'Write a number with a unit, such as "512m".'),
     "services.cpus": _positive,
     "services.start-timeout": _positive,

@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     `[[tool.shipwheel.steps]]` with `run`, and maybe `env` and `network`. Default: those that were found; `steps = []` runs none."""
     assets: tuple[AssetSettings, ...] = ()
     """Front ends that node builds, once for all platforms. Each is a table `[[tool.shipwheel.assets]]` with `run` and `output`, and maybe
-    `in`, `to`, `env` and `packages`."""
+    `in`, `to`, `env`, `packages` and `image`."""
     processes: dict[str, tuple[str, ...]] = {}
     """Further commands that the image can run, by name, each a list of words or one string: `worker = "celery -A shop worker"`. `web`
     stands for `command`. They are recorded as a label, and `shipwheel run --process NAME` runs them."""

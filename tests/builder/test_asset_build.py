@@ -12,6 +12,7 @@ from shipwheel.builder.asset_build import AssetBuild, AssetFailed, package_manag
 from shipwheel.builder.sandbox_run import SandboxRun, bubblewrap_words
 from shipwheel.errors import BuildError
 from shipwheel.locking.process import Finished
+from shipwheel.locking.sandbox import top_directories
 
 
 @pytest.mark.parametrize(
@@ -109,3 +110,10 @@ def test_a_failure_has_the_output_of_what_ran_before(tmp_path: Path, monkeypatch
     with pytest.raises(AssetFailed, match=r"`npm run build` failed \(exit status 1\)") as failed:
         build(tmp_path, Recorder("npm run"), monkeypatch)
     assert "output of npm rebuild" in failed.value.output
+
+
+def test_a_root_may_have_directories_of_its_own_beside_usr(tmp_path: Path) -> None:
+    for name in ("usr/bin", "usr/lib", "lib", "usr/sbin"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "bin").symlink_to("usr/bin")
+    assert dict(top_directories(tmp_path)) == {"bin": None, "lib": tmp_path / "lib", "sbin": None}

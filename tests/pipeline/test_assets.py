@@ -3,6 +3,7 @@
 import json
 import posixpath
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,11 +12,16 @@ from support.last_layers import last_layers
 
 from shipwheel.build_settings import AssetSettings
 from shipwheel.builder.node_root import npm_cache
+from shipwheel.oci.image import make_index
+from shipwheel.oci.layout import write_layout
+from shipwheel.oci.model import ContainerConfig
 from shipwheel.pipeline.assets import AssetsSource
-from shipwheel.platform import DEBIAN_ARCHITECTURES
+from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
 from shipwheel.store import Store
 from shipwheel.suites import without_python
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
+from shipwheel.testing.images import small_image, small_layer
+from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.world import World, make_archive
 
 BUBBLEWRAP = f"""#!{sys.executable}
@@ -38,6 +44,12 @@ if command[:2] == ["npm", "run"]:
     if command[2] == "fail":
         print("the reason")
         sys.exit(2)
+"""
+IN_IMAGE = f"""#!{sys.executable}
+import pathlib, sys
+words = sys.argv[1:]
+if words[-3:-1] == ["npm", "run"]:
+    pathlib.Path(words[words.index("/build/source") - 1], "ui", "dist").write_text(words[words.index("/usr") - 1])
 """
 ASSETS = '[[assets]]\nrun = "npm run {}"\nin = "ui"\noutput = "ui/dist"\nto = "web"\n'
 
@@ -115,6 +127,43 @@ def test_paths_may_be_written_in_any_form(world: World, runs: Path) -> None:
     assert built.code == 0, built.err
     assert last_layers(world.output(app)) == [{"app/a.js": b"build", "app/b.bin": b""}] * 2
     assert runs.exists()
+
+
+def push_image(world: World, registry: FakeRegistry, files: Mapping[str, str]) -> str:
+    """Push an image for this machine, and return its name with its digest."""
+    layers = [small_layer(world.store, files)]
+    image = small_image(world.store, host_platform(), layers, ContainerConfig(env=("PATH=/usr/local/bin:/usr/bin",)))
+    layout, name = world.root / f"{len(registry.manifests)}.oci", f"{registry.host}/tools/node"
+    write_layout(make_index([image]), layout, world.store, name="node:22")
+    assert world.run("push", layout, f"{name}:22").code == 0
+    return f"{name}:22@{registry.tags['tools/node']['22']}"
+
+
+def test_an_image_builds_it_in_place_of_debians_node(world: World, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "bwrap").write_text(IN_IMAGE)
+    app = app_with(world, "build")
+    settings = app / "shipwheel.toml"
+    plain = settings.read_text()
+    with FakeRegistry() as registry:
+        named = push_image(world, registry, {"usr/local/bin/npm": "", "lib/ld.so": ""})
+        settings.write_text(f'{plain}image = "{named}"\n')
+        built = world.build(app)
+        assert built.code == 0, built.err
+        (made,) = last_layers(world.output(app))[0].values()
+        root = Path(made.decode()).parent
+        assert (root / "usr" / "local" / "bin" / "npm").exists(), "the image's files are its root"
+        settings.write_text(f'{plain}image = "{named}"\npackages = ["git"]\n')
+        assert "packages (git) cannot be added to the image" in world.build(app).err
+        settings.write_text(f'{plain}image = "{push_image(world, registry, {"usr/bin/python3": ""})}"\n')
+        failed = world.build(app)
+    assert (failed.code, "has no npm on its PATH" in failed.err) == (7, True), failed.err
+
+
+def test_an_image_is_named_by_its_digest(world: World) -> None:
+    app = app_with(world, "build")
+    (app / "shipwheel.toml").write_text((app / "shipwheel.toml").read_text() + 'image = "node:22"\n')
+    failed = world.run("plan", app)
+    assert "NAME:TAG@sha256:…" in failed.err
 
 
 def test_the_plan_names_it_and_builds_nothing(world: World, runs: Path) -> None:

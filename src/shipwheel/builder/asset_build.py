@@ -111,8 +111,8 @@ def _lets_yarn_change_its_lock(directory: Path) -> bool:
 class AssetBuild(msgspec.Struct, frozen=True):
     """A build in `place`, a directory for it alone whose `source` has the project.
 
-    `root` has node and npm, `cache` is npm's cache, which only the fetch step sees. `below` is the directory with package.json. Setting
-    `stop` ends the build, and each of its programs has `bounds`.
+    `root` has node and npm, and `environment` is that of its programs, with their PATH. `cache` is npm's cache, which only the fetch step
+    sees. `below` is the directory with package.json. Setting `stop` ends the build, and each of its programs has `bounds`.
     """
 
     place: Path
@@ -122,6 +122,7 @@ class AssetBuild(msgspec.Struct, frozen=True):
     stated: Mapping[str, str]
     stop: threading.Event
     bounds: Bounds = msgspec.field(default_factory=Bounds)
+    environment: Mapping[str, str] = msgspec.field(default_factory=lambda: {"PATH": "/usr/bin:/usr/sbin"})
 
     def run(self, command: Sequence[str]) -> None:
         """Fetch the packages, let them prepare themselves, and run the command. Raise AssetFailed, BuildError."""
@@ -164,7 +165,8 @@ class AssetBuild(msgspec.Struct, frozen=True):
     def _variables(self) -> dict[str, str]:
         own = f"{_INSIDE}/source/{self.below}".rstrip("/.")
         return {
-            "PATH": f"{own}/node_modules/.bin:{_INSIDE}/tools/node_modules/.bin:/usr/bin:/usr/sbin",
+            **self.environment,
+            "PATH": f"{own}/node_modules/.bin:{_INSIDE}/tools/node_modules/.bin:{self.environment['PATH']}",
             "HOME": f"{_INSIDE}/home",
             "USER": "build",
             "LOGNAME": "build",

@@ -20,6 +20,7 @@ from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.errors import BuildError
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.process import Finished, run_bounded
+from shipwheel.locking.sandbox import top_directories
 from shipwheel.platform import host_platform
 
 __all__ = ["EngineSandbox", "check_not_stopped", "run_container"]
@@ -30,8 +31,6 @@ _ANSWER_S = 30.0
 """Seconds after which an engine counts as none: one whose daemon hangs never answers."""
 _ROOT, _BUILD = (0, 0), (65532, 65532)
 _OF_ROOT = ("usr", "etc", "opt")
-_MERGED = ("bin", "lib", "lib32", "lib64", "sbin")
-"""Directories in / that are links into /usr."""
 _SCRATCH, _EMPTY = ("tmp", "var/tmp"), ("build", "dev", "proc", "run", "sys")
 _OF_ENGINE = ("/etc/resolv.conf", "/etc/hosts")
 """Files that the engine itself brings."""
@@ -147,14 +146,16 @@ def _write_root(stream: IO[bytes], root: Path, stop: threading.Event) -> None:
     with tar_stream(stream) as archive:
         for name in (*_EMPTY, "var", *_SCRATCH):
             add_directory(archive, name, 0o1777 if name in _SCRATCH else 0o755)
-        for name in _MERGED:
-            if (root / "usr" / name).is_dir():
-                link = tarfile.TarInfo(name)
-                link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
-                archive.addfile(link)
-        for name in _OF_ROOT:
-            if (root / name).is_dir():
-                add_tree(archive, (root / name).resolve(), name, _ROOT, lambda: check_not_stopped(stop))
+        trees = {name: root / name for name in _OF_ROOT if (root / name).is_dir()}
+        for name, own in top_directories(root):
+            if own is not None:
+                trees[name] = own
+                continue
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
+            archive.addfile(link)
+        for name, path in trees.items():
+            add_tree(archive, path.resolve(), name, _ROOT, lambda: check_not_stopped(stop))
 
 
 def check_not_stopped(stop: threading.Event) -> None:

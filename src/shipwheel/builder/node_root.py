@@ -1,24 +1,29 @@
-"""A root with Debian's nodejs and npm, in which front ends are built: what comes out is for browsers, so any suite does."""
+"""A root with node and npm, in which front ends are built: Debian's, of any suite since what comes out is for browsers, or an image's."""
 
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from shipwheel.base.image_source import fetch_layers, open_images
 from shipwheel.builder.program_root import unpack_programs
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
-from shipwheel.errors import BuildError, FetchError
+from shipwheel.errors import BuildError, FetchError, UsageError
+from shipwheel.events import Reporter
 from shipwheel.files.segment import key_of
+from shipwheel.oci.read.rootfs_cache import unpack_image
 from shipwheel.platform import Platform
 from shipwheel.store import Store, store_write_error
 from shipwheel.store_contents import BUILD_PACKAGES
 from shipwheel.suites import Suite
 
-__all__ = ["npm_cache", "unpack_node"]
+__all__ = ["npm_cache", "unpack_node", "unpack_node_image"]
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same packages make another root."""
 _KEPT_CACHES = 32
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = ("nodejs", "npm", "bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "grep", "gzip", "make", "sed", "tar", "unzip")
 
 
@@ -43,6 +48,27 @@ def unpack_node(
         hint = "Correct `packages` below [[tool.shipwheel.assets]]."
         raise BuildError(f"Debian {suite.codename} has no package {', '.join(unknown)}", hint=hint)
     return unpack_programs(suite, host, (*_PACKAGES, *wanted), index, fetch, store)
+
+
+def unpack_node_image(name: str, host: Platform, store: Store, reporter: Reporter) -> tuple[CachedDirectory, Mapping[str, str]]:
+    """Return a directory with the files of an image for this machine, unpacked once, and the image's environment.
+
+    Raise BuildError for an image without npm or for other machines, and any error of a download, of the image or of the store.
+    """
+    try:
+        index, _ = open_images(name, None, [host], store, reporter, root=Path())
+    except UsageError as error:
+        hint = f"Correct `image` below [[tool.shipwheel.assets]]: it names an image for this machine, {host}."
+        raise BuildError(error.message, hint=hint) from error
+    image = index.images[0]
+    fetch_layers([image], store, reporter)
+    environment = {"PATH": _DEFAULT_PATH, **image.execution.environment}
+    root = unpack_image(image, store, reporter)
+    folders = [root.path / folder.lstrip("/") for folder in environment["PATH"].split(":")]
+    if not any(os.path.lexists(folder / "npm") for folder in folders):
+        root.close()
+        raise BuildError(f"the image {name} has no npm on its PATH", hint="Name an image with node, such as node:22-slim, by its digest.")
+    return root, environment
 
 
 def npm_cache(store: Store, project: Path) -> CachedDirectory:

@@ -23,6 +23,7 @@ __all__ = [
     "is_available",
     "is_for_loader",
     "network_binds",
+    "top_directories",
     "with_variables",
 ]
 
@@ -122,15 +123,14 @@ def confined_in_root(
 
     Args:
         command: The program and its arguments, with paths of the sandbox.
-        root: A directory with `usr`, into which the directories beside it are merged.
+        root: A directory with `usr`, into which most systems merge the directories beside it.
         binds: Paths in the sandbox, each with a path of this machine and whether it may be changed. Nothing else can be changed.
         directory: The working directory in the sandbox.
         network: Allow it the network of this machine. `binds` then have all of /etc.
     """
     words = ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev"]
-    for name in _SYSTEM_DIRECTORIES:
-        if (root / "usr" / name).is_dir():
-            words += ["--symlink", f"usr/{name}", f"/{name}"]
+    for name, own in top_directories(root):
+        words += ["--symlink", f"usr/{name}", f"/{name}"] if own is None else ["--ro-bind", str(own), f"/{name}"]
     if (root / "etc").is_dir() and not network:
         words += ["--ro-bind", str(root / "etc"), "/etc"]
     if (root / "opt").is_dir():
@@ -141,6 +141,16 @@ def confined_in_root(
     # The sandbox's own directories are in memory.
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [bubblewrap(), *_isolation(network), *words, "--chdir", directory, "--", *command]
+
+
+def top_directories(root: Path) -> Iterator[tuple[str, Path | None]]:
+    """Yield the directories beside `usr` that programs and the C library need: (name, path), without a path for a link into `usr`."""
+    for name in _SYSTEM_DIRECTORIES:
+        path = root / name
+        if path.is_dir() and not path.is_symlink():
+            yield name, path
+        elif (root / "usr" / name).is_dir():
+            yield name, None
 
 
 def with_variables(command: Sequence[str], variables: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

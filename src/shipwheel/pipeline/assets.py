@@ -3,7 +3,7 @@
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.build_settings import AssetSettings, BuildSettings
+from shipwheel.directory_cache import CachedDirectory
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.elf import is_elf
@@ -71,7 +72,8 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         stated = self.settings
         env = (f"{name}={value}" for name, value in sorted(stated.env.items()))
         facts = (*stated.run, "in", stated.in_, stated.output, *self.places, "env", *env, "packages", *sorted(stated.packages))
-        facts += ("allowed", *(secret.path for secret in self.project.settings.allow_secrets), "node", without_python().codename)
+        node = ("image", stated.image) if stated.image else ("node", without_python().codename)
+        facts += ("allowed", *(secret.path for secret in self.project.settings.allow_secrets), *node)
         return key_of("assets", _VERSION, AppSource("", self._tree, "", "").key, *facts)
 
     @cached_property
@@ -130,22 +132,35 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
     def _build(self, place: Path) -> None:
         from shipwheel.builder.asset_build import AssetBuild, AssetFailed
-        from shipwheel.builder.node_root import npm_cache, unpack_node
+        from shipwheel.builder.node_root import npm_cache
 
         _write(self._tree, place / "source")
         self._check_source(place / "source" / self.settings.in_)
         stated, bounds = self.settings, self.project.settings.build or BuildSettings()
-        root = unpack_node(without_python(), host_platform(), stated.packages, self.downloads.archive, self.downloads.packages, self.store)
+        root, environment = self._node()
         cache = npm_cache(self.store, self.project.root)
         limits = Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
         below = "" if stated.in_ == "." else stated.in_
         try:
-            AssetBuild(place, root.path, cache.path, below, stated.env, self.store.closed, limits).run(stated.run)
+            AssetBuild(place, root.path, cache.path, below, stated.env, self.store.closed, limits, environment).run(stated.run)
         except AssetFailed as error:
             raise self._failed(error) from None
         finally:
             cache.close()
             root.close()
+
+    def _node(self) -> tuple[CachedDirectory, Mapping[str, str]]:
+        """Return a root with node, and the environment of its programs."""
+        from shipwheel.builder.node_root import unpack_node, unpack_node_image
+
+        packages, host = self.settings.packages, host_platform()
+        if not self.settings.image:
+            root = unpack_node(without_python(), host, packages, self.downloads.archive, self.downloads.packages, self.store)
+            return root, {"PATH": "/usr/bin:/usr/sbin"}
+        if packages:
+            hint = "Use an image that has these programs, or Debian's node, without `image`."
+            raise BuildError(f"packages ({', '.join(packages)}) cannot be added to the image {self.settings.image}", hint=hint)
+        return unpack_node_image(self.settings.image, host, self.store, self.reporter)
 
     def _check_source(self, source: Path) -> None:
         if not (source / "package.json").is_file():
@@ -162,7 +177,10 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         from shipwheel.pipeline.failed_output import last_lines, write_log
 
         log = write_log(self.store, f"{self.project.name}-assets", error.output)
-        hint = "It runs with Debian's node, without a network. env, packages and in below [[tool.shipwheel.assets]] change what it sees."
+        node = "the image's" if self.settings.image else "Debian's"
+        hint = (
+            f"It runs with {node} node, without a network. env, packages, image and in below [[tool.shipwheel.assets]] change what it sees."
+        )
         return BuildError(f"{error}:\n  {last_lines(error.output)}\n  whole output: {log}", hint=hint)
 
     def _check_output(self, source: Path) -> None:
