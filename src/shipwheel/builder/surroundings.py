@@ -51,7 +51,7 @@ class Surroundings(msgspec.Struct, frozen=True):
             "TZ": "UTC",
             "LC_ALL": "C.UTF-8",
             "LANGUAGE": "",
-            "MAKEFLAGS": f"-j{max(1, len(os.sched_getaffinity(0)))}",
+            "MAKEFLAGS": f"-j{_cores()}",
             "CC": compiler,
             "CXX": f"{machine}-g++",
             "CPP": f"{compiler} -E",
@@ -134,6 +134,12 @@ class Surroundings(msgspec.Struct, frozen=True):
         return (
             f"import os\n_own = os.uname()\n_target = os.uname_result((*_own[:4], {self.target.machine!r}))\nos.uname = lambda: _target\n"
         )
+
+
+def _cores() -> int:
+    """Return how many cores a build may use. macOS has no such sets of them."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, allowed or 1)
 
 
 def _triple(platform: Platform) -> str:
