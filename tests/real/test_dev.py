@@ -16,22 +16,27 @@ from support.running import answer, start
 URL = "http://127.0.0.1:8000/"
 GREETING = "Hello from an image"
 
-pytestmark = pytest.mark.parametrize("target", ["docker", "podman", "rootless", "containerd", "bwrap"], indirect=True)
+OWNERS = {"docker": 1000, "podman": 1001, "rootless": PERSON, "containerd": PERSON, "bwrap": os.getuid()}
+"""Engine -> the owner of the directory: the first users of a machine, one that needs a large range, and the caller where it must be."""
+
+pytestmark = pytest.mark.parametrize("target", OWNERS, indirect=True)
 
 
 @pytest.fixture
-def project(target: RunTarget, fastapi: Example) -> Iterator[Path]:
-    """The example, in a directory of somebody else than root, unless containers can only be the caller's."""
+def owner(request: pytest.FixtureRequest) -> int:
+    found: int = OWNERS[request.node.callspec.params["target"]]
+    return found
+
+
+@pytest.fixture
+def project(target: RunTarget, fastapi: Example, owner: int) -> Iterator[Path]:
+    """The example, in a directory of the owner."""
     folder = target.sandbox.folder("project")
     shutil.copytree(fastapi.archive.parent / "fastapi", folder, dirs_exist_ok=True)
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, owner(target), owner(target))
+        os.chown(path, owner, owner)
     yield folder
     shutil.rmtree(folder)
-
-
-def owner(target: RunTarget) -> int:
-    return os.getuid() if target.name == "bwrap" else PERSON
 
 
 def owners(folder: Path) -> set[int]:
@@ -43,7 +48,7 @@ def once(target: RunTarget, project: Path, *words: str) -> "subprocess.Completed
     return target.sandbox.run(argv, check=False)
 
 
-def test_a_saved_file_is_answered(target: RunTarget, project: Path) -> None:
+def test_a_saved_file_is_answered(target: RunTarget, project: Path, owner: int) -> None:
     run = start(target, str(project), command="dev")
     assert GREETING in run.wait_http(URL)
     wait_until(lambda: "answers at" in run.read("err"), "the address")
@@ -59,14 +64,14 @@ def test_a_saved_file_is_answered(target: RunTarget, project: Path) -> None:
     run.signal_group("INT")
     assert run.status() == 0, run.read("err")
     assert target.left() == ""
-    assert owners(project) == {owner(target)}
+    assert owners(project) == {owner}
 
 
-def test_a_command_runs_once_as_the_developer(target: RunTarget, project: Path) -> None:
+def test_a_command_runs_once_as_the_developer(target: RunTarget, project: Path, owner: int) -> None:
     program = (
         "import getpass, os, fastapi; open('made', 'w'); os.makedirs('a/b'); print(getpass.getuser(), os.getcwd()); raise SystemExit(3)"
     )
     done = once(target, project, "python", "-c", program)
     assert (done.returncode, done.stdout) == (3, "developer /app\n"), done.stderr
-    assert owners(project) == {owner(target)}
+    assert owners(project) == {owner}
     assert target.left() == ""
