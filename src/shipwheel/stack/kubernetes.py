@@ -222,7 +222,7 @@ class _Writer:
                 "image": placed.image.name,
                 "imagePullPolicy": _PULL_POLICY,
                 "command": [f"/{VENV}/bin/python", "-I", "-c", _WAIT, *addresses],
-                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
                 "securityContext": _security(placed),
             }
 

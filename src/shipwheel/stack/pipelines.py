@@ -59,7 +59,7 @@ def github_workflow(subject: PipelineSubject, version: str) -> str:
         {"uses": "actions/checkout@v5", "with": {"persist-credentials": False}},
         {"uses": "actions/setup-python@v6", "with": {"python-version": "3.13"}},
         {
-            "uses": "actions/cache@v4",
+            "uses": "actions/cache@v5",
             "with": {"path": "~/.cache/shipwheel", "key": "shipwheel-${{ hashFiles('**/pylock.toml') }}", "restore-keys": "shipwheel-"},
         },
         {"run": f"pipx install shipwheel=={version}"},
