@@ -17,10 +17,12 @@ import pytest
 from shipwheel.builder import crates
 from shipwheel.builder.crates import CrateFetch, CratesFailed, use_crates
 from shipwheel.builder.sandbox_run import SandboxRun, bubblewrap_words, writable_directories
-from shipwheel.builder.vendored_crates import LockedCrate, locked_crates, replacement, unpack_crates
+from shipwheel.builder.vendored_crates import LockedCrate, fetched_archive, locked_crates, replacement, unpack_crates
+from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, BuildError
 from shipwheel.locking.process import Finished
 from shipwheel.store import Store
+from shipwheel.wheels.kept_requirements import KeptRequirements
 
 FETCHED = '[source.crates-io]\nreplace-with = "vendored-sources"\n[source.vendored-sources]\ndirectory = "/build/crates/vendor"\n'
 
@@ -87,13 +89,14 @@ def fetch(
     files: Sequence[str] = (),
     below: str = ".",
     lock: str = "",
+    kept: KeptRequirements | None = None,
 ) -> Any:
     monkeypatch.setattr(crates, "run_in_sandbox", cargo)
     for name in files or ("Cargo.toml", "Cargo.lock"):
         path = folder / place / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(lock if path.name == "Cargo.lock" else "")
-    return CrateFetch(folder / place, folder / "root", below, Store(folder / "store"), threading.Event()).run()
+    return CrateFetch(folder / place, folder / "root", below, Store(folder / "store"), threading.Event(), kept=kept).run()
 
 
 def test_crates_that_the_source_has_are_taken_without_a_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +158,19 @@ def test_a_crate_with_another_checksum_is_not_taken(tmp_path: Path, home: Path, 
     assert not [*(tmp_path / "place" / "vendor").iterdir()]
 
 
+def test_crates_of_a_bundle_need_no_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = KeptRequirements(Store(tmp_path / "here" / "store"), "3.13")
+    assert fetch(tmp_path / "here", Cargo("look"), monkeypatch, lock=locked() + OF_GIT, kept=kept) is not None
+    assert kept.crates == {"leaf 1.0": digest_of(LEAF), "twig 1.0": None}
+    there = Store(tmp_path / "there" / "store")
+    there.add(kept.store.read(digest_of(LEAF)))
+    cargo = Cargo("look", "fetch")
+    found = fetch(tmp_path / "there", cargo, monkeypatch, lock=locked()).path
+    assert [name for name, _, _ in cargo.ran] == ["look"]
+    assert (found / "vendor" / "leaf-1.0" / "Cargo.toml").is_file()
+    assert fetch(tmp_path / "here", Cargo("look"), monkeypatch, place="other", lock=locked()) is not None
+
+
 def test_checksums_of_the_oldest_lock_files_count(tmp_path: Path) -> None:
     source = "registry+https://host/index"
     text = f'[[package]]\nname = "leaf"\nversion = "1.0"\nsource = "{source}"\n[metadata]\n"checksum leaf 1.0 ({source})" = "{LEAF_SUM}"\n'
@@ -168,9 +184,9 @@ def test_a_hostile_crate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "registry" / "cache" / "host" / "leaf-1.0.crate").write_bytes(archive)
     crate = LockedCrate("leaf", "1.0", "registry+https://host/index", hashlib.sha256(archive).hexdigest())
     with pytest.raises(ArchiveError, match=r"leaf 1\.0"):
-        unpack_crates([crate], tmp_path, tmp_path / "vendor")
+        unpack_crates([crate], lambda it: fetched_archive(it, tmp_path), tmp_path / "vendor")
     outside = LockedCrate("../evil", "1.0", crate.source, crate.checksum)
-    assert not unpack_crates([outside], tmp_path, tmp_path / "other")
+    assert not unpack_crates([outside], lambda _: None, tmp_path / "other")
 
 
 def test_what_copies_crates_has_no_passwords_and_no_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ class _Compilation(msgspec.Struct, frozen=True):
             root, crates = workshop.root(recipe.packages), None
             try:
                 if recipe.has_cargo:
-                    crates = CrateFetch(place, root.path, below, self.store, self.store.closed, options.bounds).run()
+                    crates = CrateFetch(place, root.path, below, self.store, self.store.closed, options.bounds, self.kept).run()
                 run = BuildRun(
                     place,
                     root.path,

@@ -19,7 +19,15 @@ import msgspec
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import run_in_sandbox
 from shipwheel.builder.surroundings import INSIDE
-from shipwheel.builder.vendored_crates import LockedCrate, locked_crates, replacement, unpack_crates
+from shipwheel.builder.vendored_crates import (
+    LockedCrate,
+    fetched_archive,
+    locked_crates,
+    replacement,
+    store_archives,
+    stored_archive,
+    unpack_crates,
+)
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError
 from shipwheel.files.segment import key_of
@@ -29,6 +37,7 @@ from shipwheel.locking.environment import network_variables
 from shipwheel.locking.process import Finished
 from shipwheel.store import Store, store_write_error
 from shipwheel.store_contents import BUILD_PACKAGES
+from shipwheel.wheels.kept_requirements import KeptRequirements
 
 __all__ = ["CRATES_INSIDE", "CrateFetch", "CratesFailed", "use_crates"]
 
@@ -60,7 +69,7 @@ class CratesFailed(Exception):
 class CrateFetch(msgspec.Struct, frozen=True):
     """The crates for the source in `place`, whose `source` has it; `below` is the package's directory in it.
 
-    `root` has cargo. Setting `stop` ends it, and each of its programs has `bounds`.
+    `root` has cargo. Setting `stop` ends it, and each of its programs has `bounds`. With `kept`, their archives are collected there.
     """
 
     place: Path
@@ -69,6 +78,7 @@ class CrateFetch(msgspec.Struct, frozen=True):
     store: Store
     stop: threading.Event
     bounds: Bounds = msgspec.field(default_factory=Bounds)
+    kept: KeptRequirements | None = None
 
     def run(self) -> CachedDirectory | None:
         """Return the directory of the crates, None if the source has them or needs none. Raise CratesFailed, OverBounds, StoreError."""
@@ -79,10 +89,13 @@ class CrateFetch(msgspec.Struct, frozen=True):
         locks = [lock for path in manifests if (lock := self._lock_of(path)) is not None]
         if len(locks) != len(manifests):
             raise CratesFailed("its source has neither its crates nor a Cargo.lock with their checksums", output)
+        crates = _locked(locks)
+        if self.kept is not None:
+            self._keep(manifests, crates, self.kept)
         cache = DirectoryCache(self.store.root / BUILD_PACKAGES)
         name = key_of("crates", _VERSION, *(path.read_text(encoding="utf-8", errors="replace") for path in locks))
         try:
-            return cache.find(name) or cache.fill(name, lambda directory: self._fetch(manifests, locks, directory), keep=_KEPT)
+            return cache.find(name) or cache.fill(name, lambda directory: self._fill(manifests, crates, directory), keep=_KEPT)
         except OSError as error:
             raise store_write_error(self.store.root, error) from error
 
@@ -108,23 +121,41 @@ class CrateFetch(msgspec.Struct, frozen=True):
                     return _text(finished)
         return None
 
-    def _fetch(self, manifests: Sequence[Path], locks: Sequence[Path], directory: Path) -> None:
+    def _keep(self, manifests: Sequence[Path], crates: Sequence[LockedCrate], kept: KeptRequirements) -> None:
+        """Bring the archives of crates into the store, and note which there are."""
+        if any(crate.digest is not None and stored_archive(crate, self.store) is None for crate in crates):
+            with tempfile.TemporaryDirectory(dir=self.place, ignore_cleanup_errors=True) as name:
+                home = Path(name, "cargo")
+                home.mkdir()
+                self._download(manifests, home)
+                store_archives(crates, home, self.store)
+        kept.crates.update((crate.label, crate.digest if stored_archive(crate, self.store) else None) for crate in crates)
+
+    def _fill(self, manifests: Sequence[Path], crates: Sequence[LockedCrate], directory: Path) -> None:
         """Write crates into a directory, and the configuration that makes cargo take them. Cargo.lock has their checksums."""
-        tables, binds = _user_configuration(os.environ)
-        binds[f"{INSIDE}/source"] = (self.place / "source", False)
+        inside = f"{CRATES_INSIDE}/{_VENDORED}"
+        if crates and all(stored_archive(crate, self.store) for crate in crates):
+            unpack_crates(crates, lambda crate: stored_archive(crate, self.store), directory / _VENDORED)
+            _write(replacement(crates, inside), directory)
+            return
         home = self.place / "cargo"
         home.mkdir()
-        paths = [*map(self._inside, manifests)]
+        tables, binds = self._download(manifests, home)
+        if unpack_crates(crates, lambda crate: fetched_archive(crate, home), directory / _VENDORED):
+            _write(replacement(crates, inside), directory)
+            return
+        self._vendor([*map(self._inside, manifests)], tables, binds, crates, home, directory)
+
+    def _download(self, manifests: Sequence[Path], home: Path) -> tuple[dict[str, Any], dict[str, tuple[Path, bool]]]:
+        """Let cargo fetch crates into a home. Return its configuration, and the paths that this needs."""
+        tables, binds = _user_configuration(os.environ)
+        binds[f"{INSIDE}/source"] = (self.place / "source", False)
         _write(tables, home)
-        for path in paths:
+        for path in map(self._inside, manifests):
             fetch = ("cargo", "fetch", "--locked", "--manifest-path", path)
             fetching = {**binds, **_user_secrets(os.environ)}
             _check(self._cargo(fetch, fetching, _CARGO_HOME, home, _user_variables(os.environ), network=True))
-        crates = _locked(locks)
-        if unpack_crates(crates, home, directory / _VENDORED):
-            _write(replacement(crates, f"{CRATES_INSIDE}/{_VENDORED}"), directory)
-            return
-        self._vendor(paths, tables, binds, crates, home, directory)
+        return tables, binds
 
     def _vendor(
         self,

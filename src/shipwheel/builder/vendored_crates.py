@@ -4,20 +4,23 @@ import hashlib
 import json
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from shipwheel.digest import Digest, as_sha256, sha256_digest
+from shipwheel.store import Store
 from shipwheel.wheels.sdist import unpack_sdist
 
-__all__ = ["LockedCrate", "locked_crates", "replacement", "unpack_crates"]
+__all__ = ["LockedCrate", "fetched_archive", "locked_crates", "replacement", "store_archives", "stored_archive", "unpack_crates"]
 
 _CRATES_IO = "crates-io"
 _REGISTRIES = ("registry+", "sparse+")
 _DEFAULT_INDEX = "/crates.io-index"
 _NAME = "fetched-crates"
+_CHUNK = 1 << 20
 
 
 class LockedCrate(msgspec.Struct, frozen=True):
@@ -27,6 +30,17 @@ class LockedCrate(msgspec.Struct, frozen=True):
     version: str
     source: str
     checksum: str
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return f"{self.name} {self.version}"
+
+    @property
+    def digest(self) -> Digest | None:
+        """The digest of its archive; None if it has none, because it comes from a git repository."""
+        sha256 = as_sha256(self.checksum)
+        return sha256_digest(sha256) if sha256 is not None else None
 
     @property
     def is_of_registry(self) -> bool:
@@ -49,24 +63,43 @@ def _crates(document: Mapping[str, Any]) -> Iterator[LockedCrate]:
             yield LockedCrate(name, version, str(source), str(checksum))
 
 
-def unpack_crates(crates: Sequence[LockedCrate], cargo_home: Path, directory: Path) -> bool:
-    """Unpack the archives that cargo fetched into its home, each into a directory of its own; return whether these are all crates.
+def unpack_crates(crates: Sequence[LockedCrate], archive_of: Callable[[LockedCrate], Path | None], directory: Path) -> bool:
+    """Unpack the archives of crates, each into a directory of its own; return whether these are all crates.
 
-    An archive counts only with the checksum of Cargo.lock. Raise ArchiveError for a hostile one.
+    Raise ArchiveError for a hostile one.
     """
     directory.mkdir()
     for crate in crates:
-        label, places = f"{crate.name} {crate.version}", sorted((cargo_home / "registry" / "cache").glob("*"))
-        archives = (place / f"{crate.name}-{crate.version}.crate" for place in places)
-        archive = next((path for path in archives if path.is_file() and not path.is_symlink() and _sha256(path) == crate.checksum), None)
-        target = directory / f"{crate.name}-{crate.version}"
+        archive, target = archive_of(crate), directory / f"{crate.name}-{crate.version}"
         if archive is None or target.exists() or target.parent != directory:
             continue
-        unpacked = unpack_sdist(archive, directory / ".unpacked", label)
+        unpacked = unpack_sdist(archive, directory / ".unpacked", crate.label)
         (unpacked / ".cargo-checksum.json").write_text(json.dumps({"files": {}, "package": crate.checksum}), encoding="utf-8")
         unpacked.rename(target)
         shutil.rmtree(directory / ".unpacked")
     return all((directory / f"{crate.name}-{crate.version}").is_dir() for crate in crates)
+
+
+def fetched_archive(crate: LockedCrate, cargo_home: Path) -> Path | None:
+    """Return the archive of a crate that cargo has fetched into its home. It counts only with the checksum of Cargo.lock."""
+    places = sorted((cargo_home / "registry" / "cache").glob("*"))
+    archives = (place / f"{crate.name}-{crate.version}.crate" for place in places)
+    return next((path for path in archives if path.is_file() and not path.is_symlink() and _sha256(path) == crate.checksum), None)
+
+
+def stored_archive(crate: LockedCrate, store: Store) -> Path | None:
+    """Return the archive of a crate in the store, where it is under its checksum. A bundle brings it."""
+    digest = crate.digest
+    return store.path(digest) if digest is not None and store.has(digest) else None
+
+
+def store_archives(crates: Sequence[LockedCrate], cargo_home: Path, store: Store) -> None:
+    """Put the archives that cargo has fetched into the store."""
+    for crate in crates:
+        if (archive := fetched_archive(crate, cargo_home)) is not None:
+            with store.writer() as blob, archive.open("rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    blob.write(chunk)
 
 
 def _sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
 """The inputs of a build, by digest: what it fetches, and what programs of others made for it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -24,8 +24,6 @@ from shipwheel.wheels.kept_requirements import KEPT_RECORD
 
 __all__ = ["BuildInputs", "StoreRecord", "collect_inputs", "lacking"]
 
-_CARGO = "cargo"
-"""The Debian package of a builder that compiles Rust, or what its name begins with: cargo-1.85."""
 _LACK_HINT = "An edited source is built again where there is a network; then make another bundle."
 
 
@@ -63,9 +61,9 @@ def _collect(context: BuildContext, resolution: Resolution, _: Request) -> Build
     made = [*_made_layers(platforms, context.store)]
     blobs = {*_fetched(context, platforms), *(wheel.digest for wheel in built), *(part for layer in made for part in layer.parts)}
     blobs |= {wheel.digest for wheels in kept.wheels.values() for wheel in wheels}
-    tools = {package for builder in kept.builders.values() for package in (*builder.core, *builder.added)}
-    blobs |= {package.digest for package in tools}
-    for lack in lacking(platforms, {package.name for package in tools}):
+    blobs |= {package.digest for builder in kept.builders.values() for package in (*builder.core, *builder.added)}
+    blobs |= {archive for archive in kept.crates.values() if archive is not None}
+    for lack in lacking(platforms, kept.crates):
         context.reporter(Warned(f"{lack}: the bundle has what was made of the source as it is now", _LACK_HINT))
     names = {(BUILT_RECORD, wheel.key) for wheel in built} | {(IMAGE_RECORD, key) for key in _base_images(platforms)}
     names |= {(LAYER_RECORD, layer.key) for layer in made} | {(SEGMENT_RECORD, key) for layer in made for key in layer.segments}
@@ -75,13 +73,13 @@ def _collect(context: BuildContext, resolution: Resolution, _: Request) -> Build
     return BuildInputs(resolution.project.name, frozenset(blobs), frozenset(records))
 
 
-def lacking(platforms: Iterable[Closed], tools: Collection[str]) -> Iterator[str]:
-    """Yield the programs that a build runs for the project, and whose packages are left out of what is collected."""
+def lacking(platforms: Iterable[Closed], crates: Mapping[str, Digest | None]) -> Iterator[str]:
+    """Yield what a build of an edited source would miss: packages of node, and crates without an archive."""
     sources = [source for platform in platforms for layer in platform.layers for source in layer.sources]
     front_ends = {" ".join(source.settings.run) for source in sources if isinstance(source, AssetsSource)}
     yield from (f"no packages of node for `{command}`" for command in sorted(front_ends))
-    if any(name.partition("-")[0] == _CARGO for name in tools):
-        yield "no crates for the Rust of the project"
+    if of_git := sorted(name for name, archive in crates.items() if archive is None):
+        yield f"no crates from git: {', '.join(of_git)}"
 
 
 def _fetched(context: BuildContext, platforms: Iterable[Closed]) -> Iterator[Digest]:

@@ -25,6 +25,7 @@ from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
     from shipwheel.builder.workshop import BuilderPackages
+    from shipwheel.digest import Digest
     from shipwheel.wheels.built_wheels import BuiltWheel
     from shipwheel.wheels.isolated_build import BuildOptions
     from shipwheel.wheels.kept_requirements import KeptWheel
@@ -74,10 +75,12 @@ class LocalSources(msgspec.Struct, frozen=True):
 
 
 class KeptBuilds(msgspec.Struct, frozen=True):
-    """The needs of builds of the user's own directories, by the keys of their records: wheels, and Debian packages of compilers."""
+    """The needs of builds of the user's own directories: wheels and compilers by the keys of their records, and crates."""
 
     wheels: "Mapping[str, tuple[KeptWheel, ...]]"
     builders: "Mapping[str, BuilderPackages]"
+    crates: "Mapping[str, Digest | None]"
+    """Archives of crates by name; None for one without an archive."""
 
 
 class LocalBuilds:
@@ -135,7 +138,7 @@ class LocalBuilds:
         for wheel in self.current.wheels:
             # The image has the wheel of the first build, and some backends make other bytes each time.
             record_built_wheel(wheel, self._store)
-        return KeptBuilds(kept.kept, compiled.packages)
+        return KeptBuilds(kept.kept, compiled.packages, kept.crates)
 
     def _project_tree(self) -> SourceTree:
         project = self._resolution.project

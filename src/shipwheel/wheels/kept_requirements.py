@@ -42,6 +42,8 @@ class KeptRequirements(msgspec.Struct, frozen=True):
     minor: str
     fetch: Callable[[Sequence[KeptWheel]], None] | None = None
     kept: dict[str, tuple[KeptWheel, ...]] = msgspec.field(default_factory=dict)
+    crates: dict[str, Digest | None] = msgspec.field(default_factory=dict)
+    """The crates that builds in Rust need -> their archives in the store; None for one that has none."""
 
     def find(
         self,
