@@ -92,6 +92,14 @@ def test_what_the_project_has_in_another_directory_is_named(world: World) -> Non
     assert world.build(folder).code == 0
 
 
+def test_a_module_that_a_person_makes_from_an_example_is_no_package_of_the_index(tmp_path: Path) -> None:
+    files = {"main.py": "import settings, nowhere\n", "settings.py.tpl": "", "requirements.txt": "", "Procfile": PROCFILE}
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(written(tmp_path, files)), MINOR, ())
+    assert "Make settings.py from settings.py.tpl before the build" in caught.value.hint
+    assert caught.value.modules == ("nowhere",)
+
+
 def test_the_project_itself_imported_from_above_is_named(world: World) -> None:
     folder = app(world, {"main.py": "import small\n", "store.py": ""})
     (folder / "main.py").write_text(f"import {folder.name}.store\n")

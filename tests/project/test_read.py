@@ -46,6 +46,10 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, str, str | None, str, str]] = {
         "a",
         "requirements-prod.txt",
     ),
+    "a list of another name": (
+        {"requirement.txt": "a", "requirements_dev.txt": "b", "robots.txt": "User-agent: *", "main.py": ""},
+        *("app", "root", None, "a", "requirement.txt"),
+    ),
     "hatch package": (
         {
             "pyproject.toml": HATCH + PROJECT + 'dependencies = ["A"]\n[project.scripts]\ndemo = "my_demo_app:x"\n',

@@ -412,6 +412,29 @@ def test_knows_a_redirect_to_the_same_page(location: str, is_own: bool) -> None:
     assert pages.is_own_place(location, "/") is is_own
 
 
+@pytest.mark.parametrize(
+    ("location", "is_elsewhere"), [("", False), ("/", False), ("https://localhost:8443/", False), ("https://shop.example/", True)]
+)
+def test_knows_a_redirect_to_another_server(location: str, is_elsewhere: bool) -> None:
+    assert pages.is_elsewhere(location, "localhost:80") is is_elsewhere
+
+
+def test_a_front_page_of_another_server_is_no_loop(tmp_path: Path) -> None:
+    code = """
+    class Away(Handler):
+        def do_GET(self):
+            self.send_response(302)
+            self.send_header("Location", "https://shop.example/")
+            self.end_headers()
+    server = serve()
+    server.RequestHandlerClass = Away
+    server.serve_forever()
+    """
+    answer = observe_code(code, tmp_path).answer
+    assert answer is not None
+    assert (answer.status, answer.forwarded) == (302, False)
+
+
 def test_sees_processes_that_a_command_leaves(tmp_path: Path) -> None:
     seen = observe_code("os.fork() or signal.pause()", tmp_path)
     assert (seen.ended, seen.left) == (0, 1)

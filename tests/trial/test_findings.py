@@ -360,6 +360,13 @@ def test_a_missing_file_is_made_from_its_example() -> None:
     assert "Make it from conf/bot.example.yml" in missing.hint
 
 
+def test_a_missing_module_is_made_from_its_example() -> None:
+    log = "ModuleNotFoundError: No module named 'shop.config'\n"
+    found = find(ended(1, log), SERVER, SourceFacts(examples=(("shop/config.py", "shop/config.py.tpl"),)))
+    (missing,) = [finding for finding in found if finding.kind is K.MODULE]
+    assert "Make it from shop/config.py.tpl" in missing.hint
+
+
 def test_a_missing_file_is_made_by_an_instruction_that_is_not_run() -> None:
     log = "FileNotFoundError: [Errno 2] No such file or directory: '/etc/shop/shop.ini'\n"
     facts = SourceFacts(made=(("shop init --ini /etc/shop/shop.ini", "Dockerfile, line 7"),))

@@ -75,9 +75,11 @@ class ProjectAdvisor:
 
     def has_module(self, name: str) -> bool:
         """See `Advisor.has_module`."""
+        from shipwheel.project.example_files import example_of_module, find_examples
+
         root = self._built.resolution.project.root
         found = (path for pattern in (name, f"{name}.py", f"*/{name}", f"*/{name}.py") for path in root.glob(pattern))
-        return any(path.suffix == ".py" or path.is_dir() for path in found)
+        return any(path.suffix == ".py" or path.is_dir() for path in found) or bool(example_of_module(name, (*find_examples(root),)))
 
     def has_package(self, requirement: str) -> bool:
         """See `Advisor.has_package`."""

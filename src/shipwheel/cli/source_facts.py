@@ -1,13 +1,11 @@
 """Facts of a project's source for a trial of its image."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.example_files import find_examples
 
 if TYPE_CHECKING:
     from shipwheel.pipeline.build import Built
@@ -17,9 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["source_facts"]
 
-_WORDS = "(?:example|sample|dist|template|tmpl|default)"
-_EXAMPLE = lazy_pattern(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
-_MAX_FOLDERS = 500
 _WITHOUT_CONTENT = frozenset({"mkdir", "chown", "chmod", "rm", "touch", "ln"})
 
 _READ_VARIABLE = lazy_pattern(
@@ -55,7 +50,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         unpackaged,
         prefixes,
         _serving(project),
-        tuple(_examples(project.root)),
+        tuple(find_examples(project.root)),
         tuple(_made(project)),
         variables,
         tuple(_modules(project, production)) if project.kind == "app" else (),
@@ -86,17 +81,6 @@ def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple
             name = folder.rpartition("/")[2] if is_package else file.removesuffix(".py")
             if above and name not in PACKAGE_OF_MODULE:
                 yield name, f"{project.settings.workdir.rstrip('/')}/{above}"
-
-
-def _examples(root: Path) -> "Iterator[tuple[str, str]]":
-    """Yield the files that a person makes from an example in the project, with the example: config.yml, config.example.yml."""
-    for folder, below, names in islice(os.walk(root), _MAX_FOLDERS):
-        below[:] = sorted(name for name in below if not name.startswith(".") and name not in ("node_modules", "venv"))
-        for name in sorted(names):
-            if (match := _EXAMPLE.fullmatch(name)) is not None:
-                made = Path(folder, match["name"] or match["stem"] + (match["end"] or ""))
-                if not made.exists():
-                    yield made.relative_to(root).as_posix(), Path(folder, name).relative_to(root).as_posix()
 
 
 def _made(project: "Project") -> "Iterator[tuple[str, str]]":

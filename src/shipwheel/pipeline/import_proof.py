@@ -16,6 +16,7 @@ from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
+from shipwheel.project.example_files import example_of_module, find_examples
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
@@ -51,7 +52,9 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     folders = {name: folder for name in names if name not in {*outer, *left_out} and (folder := _folder(project, name))}
     unpackaged = [name for name in names if project.kind == "package" and _is_own(project, name)]
     others = tuple(name for name in names if name not in {*outer, *left_out, *folders, *unpackaged})
-    generated = [name for name in others if name.endswith(GENERATED_SUFFIXES)]
+    examples = tuple(find_examples(project.root))
+    unmade = {name: example for name in others if (example := example_of_module(name, examples))}
+    others = tuple(name for name in others if name not in unmade)
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
     if outer:
@@ -72,23 +75,34 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
         hints.append(
             f'The project has {", ".join(unpackaged)}, and its wheel does not: set install = "source", or name it in the metadata.'
         )
-    if generated:
+    if unmade:
         hints.append(
-            f"protoc makes {', '.join(generated)} from a .proto file: run `python -m grpc_tools.protoc` in a step of the setting `steps`, "
-            "or before the build."
+            f"Make {', '.join(f'{name}.py from {example}' for name, example in unmade.items())} before the build."
+            " It is part of the image: let it read secrets from the environment."
         )
-    if len(others) > len(generated):
-        ignored = ", ".join(f'"{name}"' for name in others)
-        hints.append(
-            "Add the packages that bring them to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
-            f"with them. If they are found in another way, set ignore-imports = [{ignored}]."
-        )
+    hints += _hints_for_packages(others)
     raise MissingImports(
         f"the program would not start: it imports modules that no package in the image has:\n{lines}",
         others,
         tuple(settings),
         hint=" ".join(hints),
     )
+
+
+def _hints_for_packages(names: Sequence[str]) -> Iterator[str]:
+    """Yield what to do about modules that nothing in the project accounts for."""
+    generated = [name for name in names if name.endswith(GENERATED_SUFFIXES)]
+    if generated:
+        yield (
+            f"protoc makes {', '.join(generated)} from a .proto file: run `python -m grpc_tools.protoc` in a step of the setting `steps`, "
+            "or before the build."
+        )
+    if len(names) > len(generated):
+        ignored = ", ".join(f'"{name}"' for name in names)
+        yield (
+            "Add the packages that bring them to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
+            f"with them. If they are found in another way, set ignore-imports = [{ignored}]."
+        )
 
 
 def _left_out(project: Project, name: str) -> str:

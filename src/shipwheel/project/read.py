@@ -29,6 +29,7 @@ from shipwheel.project.pixi import read_pixi
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import choose_python
 from shipwheel.project.requirements import Requirements, read_requirements
+from shipwheel.project.requirements_files import find_requirements, other_lists
 from shipwheel.settings import Settings, load_settings, settings_from
 from shipwheel.user_files import UserFiles, table_at
 from shipwheel.versions import minor_version, normalized
@@ -38,12 +39,6 @@ __all__ = ["find_settings", "read_project", "with_dependencies", "with_launch", 
 _LOOKED_FOR = (
     "pyproject.toml with [project] or [tool.poetry], setup.py, setup.cfg, requirements.txt, requirements/*.txt, Pipfile, "
     "environment.yml, pixi.toml, a script with inline metadata"
-)
-_REQUIREMENTS = (
-    "requirements.txt",
-    *(f"requirements/{name}.txt" for name in ("production", "prod", "requirements", "base", "main", "common", "default")),
-    *(f"requirements{dash}{name}.txt" for name in ("production", "prod", "base", "main") for dash in ("-", "_", ".")),
-    "requirements.in",
 )
 _MAX_REPORTED = 8
 
@@ -318,6 +313,9 @@ class _Reader:
             raise ProjectError(f"{root} has several scripts with inline metadata: {listed}", hint=f"Name one: shipwheel build {inline[0]}.")
         if self._settings.dependencies or self._deployment.installs.packages:
             return self._project(Metadata(origin="the setting dependencies"), "app", listed=())
+        lists = other_lists(root, self._files)
+        if len(lists) == 1:
+            return self._app(None, lists)
         found = ", ".join(names[:_MAX_REPORTED]) or "an empty directory"
         more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
         message = f"{root} is not a project. Looked for: {_LOOKED_FOR}. Found: {found}{more}"
@@ -339,6 +337,8 @@ class _Reader:
             )
             return replace(project, notes=(*project.notes, note))
         propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
+        if lists:
+            propose = f"Name the right one of {', '.join(path.name for path in lists)} in the setting `requirements`. {propose}"
         raise NoRequirements(message, imports, hint=f"{propose} in a requirements.txt, which may be empty, and build again.")
 
     def _conda(self, metadata: Metadata) -> CondaEnvironment | None:
@@ -364,7 +364,8 @@ class _Reader:
 
     def _requirements_files(self) -> tuple[Path, ...]:
         named = tuple(self._root / name for name in self._deployment.installs.requirements)
-        return named or next(((self._root / name,) for name in _REQUIREMENTS if self._files.is_file(self._root / name)), ())
+        found = find_requirements(self._root, self._files)
+        return named or ((found,) if found is not None else ())
 
 
 def _stated(metadata: Metadata, settings: Settings, listed: Requirements | None, kind: Literal["package", "app"]) -> list[str]:

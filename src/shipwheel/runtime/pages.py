@@ -8,7 +8,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["ask", "is_own_place"]
+__all__ = ["ask", "is_elsewhere", "is_own_place"]
 
 BODY = 400
 PAGE = 256 << 10
@@ -73,7 +73,8 @@ def ask(address: str, port: int, path: str, host: str, timeout: float, tls: bool
         return secured if "status" in secured else answer
     if not forwarded and is_own_place(answer.get("location", ""), path):
         behind = ask(address, port, path, host, timeout, tls, forwarded=True)
-        return {**behind, "forwarded": True} if "status" in behind else answer
+        is_known = "status" in behind and not is_elsewhere(behind["location"], host)
+        return {**behind, "forwarded": True} if is_known else answer
     return answer
 
 
@@ -89,6 +90,11 @@ def read_page(response: http.client.HTTPResponse, size: int, deadline: float) ->
 
 
 def is_own_place(location: str, path: str) -> bool:
-    """Return whether a redirect leads to the page that was asked for, by http or https."""
+    """Return whether a redirect leads to the page that was asked for, by http or https, maybe under the server's usual name."""
     parts = urlsplit(location)
     return bool(location) and parts.scheme in ("", "http", "https") and (parts.path or "/") == path and not parts.query
+
+
+def is_elsewhere(location: str, host: str) -> bool:
+    """Return whether a redirect leads to another server than the one that was asked under this name."""
+    return urlsplit(location).hostname not in (None, urlsplit(f"//{host}").hostname)

@@ -80,7 +80,7 @@ class Advisor(Protocol):
         """Return the image's command."""
 
     def has_module(self, name: str) -> bool:
-        """Return whether a module or package of this name is among the project's own files."""
+        """Return whether a module or package of this name is among the project's own files, or is made from one of them."""
 
     def has_package(self, requirement: str) -> bool:
         """Return whether the image has the Python package of a requirement, in any version that it allows."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.example_files import example_of_module
 from shipwheel.signs import Sign, plain_lines
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.source_facts import SourceFacts
@@ -33,11 +34,13 @@ def with_origin(finding: Finding, source: SourceFacts) -> Finding:
 
 
 def _in_folder(finding: Finding, source: SourceFacts) -> Finding:
-    """Return the finding of a module that the project has in a directory which is not on the import path."""
+    """Return the finding of a module that the project has in a directory which is not on the import path, or as an example."""
     top = finding.subject.partition(".")[0]
     folder = next((folder for name, folder in source.modules if name == top), "")
     if not folder:
-        return finding
+        example = example_of_module(finding.subject, source.examples)
+        hint = f"Make it from {example} before the build. It is part of the image: let it read secrets from the environment."
+        return msgspec.structs.replace(finding, hint=hint) if example else finding
     message = f"the Python module {finding.subject} is missing: the project has {top} in {folder}, which is not on the import path"
     setting = Setting("env", {"PYTHONPATH": folder})
     hint = f'Set env = {{PYTHONPATH = "{folder}"}}; or build that directory if it is a project of its own, or require it as a package.'

@@ -51,6 +51,45 @@ destination = "/data"
     assert found.dockerfile is not None and found.dockerfile.name == "ops/fly.txt"
 
 
+RAILWAY = """
+[build]
+builder = "DOCKERFILE"
+dockerfilePath = "./ops/rail.txt"
+[deploy]
+startCommand = "gunicorn -b 0.0.0.0:$PORT app:app"
+preDeployCommand = ["alembic upgrade head", "python seed.py"]
+healthcheckPath = "/up"
+"""
+RAILWAY_JSON = """{
+  "build": {"dockerfilePath": "ops/rail.txt"},
+  "deploy": {
+
+    "healthcheckPath": "/up",
+    "startCommand": "gunicorn -b 0.0.0.0:$PORT app:app",
+    "preDeployCommand": "alembic upgrade head && python seed.py"
+  }
+}"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("railway.toml", RAILWAY), ("railway.json", RAILWAY_JSON)])
+def test_reads_railway_files(tmp_path: Path, name: str, text: str) -> None:
+    found = _read(tmp_path, {name: text, "ops/rail.txt": "FROM python\nCOPY . /app\n"})
+    assert [(process.name, process.text, process.line) for process in found.processes] == [
+        ("web", "gunicorn -b 0.0.0.0:$PORT app:app", 6),
+        ("release", "alembic upgrade head && python seed.py", 7),
+    ]
+    assert found.health == "/up"
+    assert found.dockerfile is not None and found.dockerfile.name == "ops/rail.txt"
+
+
+def test_serves_what_nixpacks_toml_starts(tmp_path: Path) -> None:
+    text = '[phases.setup]\nnixPkgs = ["python311"]\n[variables]\nMODE = "x"\n[start]\ncmd = "gunicorn -b 0.0.0.0:$PORT shop:app"\n'
+    web = "import flask\n{} = flask.Flask('a')\n"
+    files = {"nixpacks.toml": text, "requirements.txt": "flask\ngunicorn\n", "app.py": web.format("app"), "shop.py": web.format("app")}
+    launch = launched(tmp_path, files)
+    assert "shop:app" in launch.command and launch.declared_at == "nixpacks.toml, line 6"
+
+
 def test_reads_render_yaml(tmp_path: Path) -> None:
     text = """
 services:

@@ -21,6 +21,16 @@ def test_reads_process_types(tmp_path: Path) -> None:
     assert (launch.command[2], launch.ports, launch.env) == (":9999", ("9999/tcp",), {"PORT": "9999", "A": "b"})
 
 
+def test_a_file_that_was_renamed_since_is_not_served(tmp_path: Path) -> None:
+    page = "import streamlit as st\nst.title('x')\n"
+    files = {"Procfile": "web: sh setup.sh && streamlit run 🏠_Home.py\n", "Home.py": page, "setup.sh": "mkdir -p ~/.streamlit/\n"}
+    launch = launched(tmp_path, files, "streamlit")
+    assert launch.command[:3] == ("streamlit", "run", "Home.py")
+    assert "Procfile, line 1" in launch.notes[0] and "the project has no file 🏠_Home.py" in launch.notes[0]
+    (tmp_path / "🏠_Home.py").write_text(page)
+    assert launched(tmp_path, {}, "streamlit").command[:3] == ("streamlit", "run", "🏠_Home.py")
+
+
 @given(st.text(max_size=200))
 def test_any_text_can_be_parsed(text: str) -> None:
     assert all(command for _, command in parse_procfile(text).values())

@@ -16,7 +16,7 @@ from shipwheel.project.deployment.stage import Stage
 from shipwheel.project.deployment.system_packages import SystemPackages, find_system_packages
 from shipwheel.versions import normalized
 
-__all__ = ["Installs", "find_installs"]
+__all__ = ["OF_DEVELOPERS", "Installs", "find_installs"]
 
 _PYTHON_IMAGE = lazy_pattern(r"(?:^|/)python:v?(3\.\d+)")
 _PYTHON_TAG = lazy_pattern(r"python-?(3\.\d+)", re.IGNORECASE)
@@ -27,9 +27,10 @@ _TOOLS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Python packages that only build or install others."""
-_DEVELOPMENT = lazy_pattern(
+OF_DEVELOPERS = lazy_pattern(
     r"(^|[-_./])(dev|devel|development|tests?|testing|lint|linting|docs?|typing|ci|local|debug|build)([-_.]|$)", re.I
 )
+"""In the name of a requirements file, an extra or a group: it is for those who work on the project."""
 _NAME = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*([<>=!~;].*)?", re.DOTALL)
 _WITH_VALUE = frozenset(
     """
@@ -95,7 +96,7 @@ def _python(stage: Stage) -> tuple[str, str]:
 
 
 def _without_development(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name for name in dict.fromkeys(names) if not _DEVELOPMENT.search(name))
+    return tuple(name for name in dict.fromkeys(names) if not OF_DEVELOPERS.search(name))
 
 
 class _Installed:

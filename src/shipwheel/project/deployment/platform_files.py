@@ -1,4 +1,4 @@
-"""The files of hosting platforms: app.yaml of App Engine and App Platform, fly.toml, render.yaml."""
+"""The files of hosting platforms: app.yaml of App Engine and App Platform, fly.toml, render.yaml, railway.toml, nixpacks.toml."""
 
 import posixpath
 import re
@@ -107,8 +107,8 @@ def _tables(value: object) -> list[Mapping[str, Any]]:
 
 
 def _line(text: str, key: str) -> int:
-    """Return the line of a key in a TOML file, whose parser knows none."""
-    match = re.search(rf"^\s*\"?{re.escape(key)}\"?\s*=", text, re.MULTILINE)
+    """Return the line of a key in a TOML or JSON file; 1 where it does not begin a line."""
+    match = re.search(rf"^\s*\"?{re.escape(key)}\"?\s*[=:]", text, re.MULTILINE)
     return text.count("\n", 0, match.end()) + 1 if match else 1
 
 
@@ -134,6 +134,32 @@ def _render(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
         found.volumes += filter(None, [yaml_text(yaml_table(service.get("disk")).get("mountPath"))])
         found.dockerfile = yaml_text(service.get("dockerfilePath")).removeprefix("./") if process == "web" else ""
         yield found.hosting()
+
+
+def _railway(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
+    """Yield what railway.toml or railway.json says: build and deploy."""
+    text = files.read_text(path)
+    table = parse_yaml(text.encode()) if path.suffix == ".json" else files.read_toml(path)
+    build, deploy = table_at(table, "build"), table_at(table, "deploy")
+    found = _Described(name, ProjectFiles(path.parent, files=files))
+    before = deploy.get("preDeployCommand")
+    release = " && ".join(map(str, before)) if isinstance(before, list) else before
+    for process, key, command in (("web", "startCommand", deploy.get("startCommand")), (RELEASE, "preDeployCommand", release)):
+        if isinstance(command, str) and command:
+            found.commands[process] = (command, _line(text, key))
+    found.health = str(deploy.get("healthcheckPath") or "")
+    found.dockerfile = str(build.get("dockerfilePath") or "").removeprefix("./").lstrip("/")
+    yield found.hosting()
+
+
+def _nixpacks(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
+    """Yield what nixpacks.toml says: [start], [variables]."""
+    tables = files.read_toml(path)
+    found = _Described(name, ProjectFiles(path.parent, files=files))
+    if isinstance(command := table_at(tables, "start").get("cmd"), str) and command:
+        found.commands["web"] = (command, _line(files.read_text(path), "cmd"))
+    found.variables |= {key: str(value) for key, value in table_at(tables, "variables").items()}
+    yield found.hosting()
 
 
 def _app_engine(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
@@ -177,5 +203,8 @@ _READERS = {
     "render.yaml": _render,
     "app.yaml": _app_engine,
     ".do/app.yaml": _app_platform,
+    "railway.toml": _railway,
+    "railway.json": _railway,
+    "nixpacks.toml": _nixpacks,
 }
 """File -> its reader, in order of precedence."""

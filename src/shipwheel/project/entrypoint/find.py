@@ -69,7 +69,7 @@ _FINDERS: tuple[Finder, ...] = (
     own_command_finder(DeploymentFile.PROCFILE),  # a Procfile's `web` line, or its only one
     declared_finder(DeploymentFile.COMPOSE),  # the server, worker or console script that a compose file's service runs,
     declared_finder(DeploymentFile.DOCKERFILE),  # a Dockerfile,
-    declared_finder(DeploymentFile.PLATFORM),  # fly.toml, render.yaml, app.yaml,
+    declared_finder(DeploymentFile.PLATFORM),  # fly.toml, render.yaml, app.yaml, railway.toml,
     declared_finder(DeploymentFile.SYSTEMD),  # or a systemd unit
     find_reflex,  # no command: a Reflex app wants node
     find_served_web_application,  # a web application whose server is among the dependencies

@@ -38,6 +38,8 @@ _TARGET = lazy_pattern(r"(?!(?:python|file):)[\w.]+:\w[\w.]*(\(.*\))?")
 """module:variable, but not gunicorn's `python:` and `file:` before the name of its configuration."""
 _MODULE = lazy_pattern(r"[A-Za-z_]\w*(\.\w+)+")
 _MODULE_OPTIONS = frozenset({"-A", "--app", "-m", "--module"})
+_SERVE_FILES = frozenset({"streamlit", "chainlit", "panel", "bokeh", "marimo", "shiny", "solara", "mesop", "fastapi", "taipy"})
+"""Programs that serve a file which they are given."""
 _SEARCH_OPTIONS = frozenset({"--chdir", "--pythonpath", "--app-dir", "-d"})
 """Options with a directory that a server imports from."""
 
@@ -83,7 +85,10 @@ class Runnable(msgspec.Struct, frozen=True):
         if words[0] not in PROGRAM_PACKAGES and not self._is_installed(words[0]):
             return f"{words[0]} is not in the image"
         missing = [target for target in self._targets(words) if not self._has_module(target, directory, words)]
-        return f"the project has no module {missing[0]}" if missing else ""
+        if missing:
+            return f"the project has no module {missing[0]}"
+        file = self._missing_file(words) if tool_of(words) in _SERVE_FILES else ""
+        return f"the project has no file {file}" if file else ""
 
     def _as_console_script(self, words: tuple[str, ...], inside: str) -> tuple[str, ...]:
         """Return words that run a console script's file, or its module's, as that console script; none if there is not exactly one."""
@@ -149,6 +154,13 @@ class Runnable(msgspec.Struct, frozen=True):
         if tool_of(words) == "gunicorn" and not found:
             found += [word for word in words[1:] if _MODULE.fullmatch(word) and word.endswith((".wsgi", ".asgi"))]
         return [name for name in found if name]
+
+    def _missing_file(self, words: tuple[str, ...]) -> str:
+        """Return the Python file that an argument names and the project lacks; such a path was left absolute. Empty without one."""
+        named = (
+            posixpath.relpath(word, self.evidence.workdir or "/") for word in words[1:] if word.startswith("/") and word.endswith(".py")
+        )
+        return next((file for file in named if not self.evidence.has_file(file)), "")
 
     def _has_module(self, name: str, directory: str | None, words: tuple[str, ...] = ()) -> bool:
         """Return whether a module can be imported from the directory that the command starts in, or that its options name."""

@@ -1,0 +1,34 @@
+"""The requirements file of a project, by its name."""
+
+import re
+from pathlib import Path
+
+from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.deployment.installs import OF_DEVELOPERS
+from shipwheel.user_files import UserFiles
+
+__all__ = ["find_requirements", "other_lists"]
+
+_NAMES = (
+    "requirements.txt",
+    *(f"requirements/{name}.txt" for name in ("production", "prod", "requirements", "base", "main", "common", "default")),
+    *(f"requirements{dash}{name}.txt" for name in ("production", "prod", "base", "main") for dash in ("-", "_", ".")),
+    "requirements.in",
+)
+_REQUIREMENTS = lazy_pattern(r"(^|[^a-z])(requirements?|requires|reqs)([^a-z]|$)", re.IGNORECASE)
+
+
+def find_requirements(root: Path, files: UserFiles) -> Path | None:
+    """Return the first requirements file with a usual name; None without one."""
+    return next((root / name for name in _NAMES if files.is_file(root / name)), None)
+
+
+def other_lists(root: Path, files: UserFiles) -> tuple[Path, ...]:
+    """Return the text files with unusual names that seem to list requirements, as requirement.txt does, sorted; none for developers."""
+    found = (*root.glob("*.txt"), *root.glob("*.TXT"), *root.glob("requirements/*.txt"))
+    return tuple(sorted(path for path in {*found} if files.is_file(path) and _lists(path.relative_to(root))))
+
+
+def _lists(path: Path) -> bool:
+    name = path.with_suffix("").as_posix()
+    return bool(_REQUIREMENTS.search(name)) and not OF_DEVELOPERS.search(name)
