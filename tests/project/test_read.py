@@ -46,6 +46,10 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, str, str | None, str, str]] = {
         "a",
         "requirements-prod.txt",
     ),
+    "an empty list beside another": (
+        {"requirements/production.txt": "# none\n", "requirements/common.txt": "a", "main.py": ""},
+        *("app", "root", None, "a", "requirements/common.txt"),
+    ),
     "a list of another name": (
         {"requirement.txt": "a", "requirements_dev.txt": "b", "robots.txt": "User-agent: *", "main.py": ""},
         *("app", "root", None, "a", "requirement.txt"),

@@ -75,7 +75,7 @@ class ProjectAdvisor:
 
     def has_module(self, name: str) -> bool:
         """See `Advisor.has_module`."""
-        from shipwheel.project.example_files import example_of_module, find_examples
+        from shipwheel.example_files import example_of_module, find_examples
 
         root = self._built.resolution.project.root
         found = (path for pattern in (name, f"{name}.py", f"*/{name}", f"*/{name}.py") for path in root.glob(pattern))

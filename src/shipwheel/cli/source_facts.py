@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from shipwheel.example_files import find_examples
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.project.example_files import find_examples
 
 if TYPE_CHECKING:
     from shipwheel.pipeline.build import Built

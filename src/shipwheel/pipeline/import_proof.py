@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from shipwheel.errors import MissingImports
+from shipwheel.example_files import example_of_module, find_examples
 from shipwheel.files.segment import Segment
 from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
 from shipwheel.project.entrypoint.reached import entry_module, reached_modules
-from shipwheel.project.example_files import example_of_module, find_examples
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library

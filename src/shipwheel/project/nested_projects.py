@@ -38,12 +38,12 @@ def _is_empty(poetry: object) -> bool:
     return not {name for name in poetry.get("dependencies", {}) if name != "python"}
 
 
-def nested_projects(root: Path, files: UserFiles) -> tuple[Path, ...]:
-    """Return the directories below `root` that are projects, sorted; nothing in one of them, and no documentation or tests.
+def nested_projects(root: Path, files: UserFiles, depth: int = _MAX_DEPTH) -> tuple[Path, ...]:
+    """Return the directories at most `depth` below `root` that are projects, sorted; nothing in one of them, no documentation or tests.
 
     Raise ProjectError for a pyproject.toml that cannot be read.
     """
-    return tuple(sorted(_found(root, files, _MAX_DEPTH)))
+    return tuple(sorted(_found(root, files, depth)))
 
 
 def _found(folder: Path, files: UserFiles, depth: int) -> Iterator[Path]:

@@ -41,6 +41,7 @@ _LOOKED_FOR = (
     "environment.yml, pixi.toml, a script with inline metadata"
 )
 _MAX_REPORTED = 8
+_MAX_HINT_DEPTH = 4
 
 
 def find_settings(path: Path, files: UserFiles | None = None) -> Settings:
@@ -138,14 +139,21 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
 
 
 def _with_members(error: NoCommand, project: Project) -> NoCommand:
-    """Return the error with the members of a uv workspace in its hint, if the project is its root."""
+    """Return the error with the directories that may be meant in its hint: members of a uv workspace, or projects below."""
     workspace = project.inputs.workspace
-    if workspace.root != project.root.resolve() or not workspace.members:
+    is_root = workspace.root == project.root.resolve() and bool(workspace.members)
+    found = workspace.members if is_root else nested_projects(project.root, project.files, _MAX_HINT_DEPTH)
+    names = [os.path.relpath(path, workspace.root if is_root else project.root) for path in found or ()]
+    if not names:
         return error
-    names = [os.path.relpath(path, workspace.root) for path in workspace.members]
     more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
     listed = f"{', '.join(names[:_MAX_REPORTED])}{more}"
-    return NoCommand(error.message, hint=f"This is the root of a uv workspace: name the member to build, one of {listed}. {error.hint}")
+    what = (
+        "This is the root of a uv workspace: name the member to build, one of"
+        if is_root
+        else "If a project below is meant, name its directory:"
+    )
+    return NoCommand(error.message, hint=f"{what} {listed}. {error.hint}")
 
 
 class _Reader:

@@ -16,11 +16,13 @@ _NAMES = (
     "requirements.in",
 )
 _REQUIREMENTS = lazy_pattern(r"(^|[^a-z])(requirements?|requires|reqs)([^a-z]|$)", re.IGNORECASE)
+_LINE = lazy_pattern(rb"^[ \t]*[^\s#]", re.MULTILINE)
 
 
 def find_requirements(root: Path, files: UserFiles) -> Path | None:
-    """Return the first requirements file with a usual name; None without one."""
-    return next((root / name for name in _NAMES if files.is_file(root / name)), None)
+    """Return the first requirements file with a usual name, one that lists something before an empty one; None without any."""
+    found = [root / name for name in _NAMES if files.is_file(root / name)]
+    return next((path for path in found if _LINE.search(files.read_bytes(path))), next(iter(found), None))
 
 
 def other_lists(root: Path, files: UserFiles) -> tuple[Path, ...]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from shipwheel.example_files import example_of_module
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.project.example_files import example_of_module
 from shipwheel.signs import Sign, plain_lines
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.source_facts import SourceFacts

@@ -21,6 +21,12 @@ def test_a_procfile_names_them(tmp_path: Path) -> None:
     assert "Procfile, line 3: the process clock cannot run in the image" in "\n".join(launch.notes)
 
 
+def test_what_a_person_starts_once_is_no_step_of_every_start(tmp_path: Path) -> None:
+    procfile = "web: gunicorn -b :$PORT app:app\ninit: python manage.py recreate_db && python manage.py add_fake_data\n"
+    launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn flask")
+    assert launch.before_start == ()
+
+
 def test_services_of_a_compose_file_are_processes_of_one_image(tmp_path: Path) -> None:
     compose = """
 services:

@@ -101,6 +101,21 @@ def test_imports_decide_even_in_a_directory_with_an_init_file(tmp_path: Path, fi
     assert found["src/main.py"] == (name, root)
 
 
+@pytest.mark.parametrize("other", ["", "main.py"])
+def test_examples_are_the_project_where_there_is_no_other_code(tmp_path: Path, other: str) -> None:
+    files = {"example/api.py": "", "tests/test_api.py": "", "tests/helper.py": "", **({other: ""} if other else {})}
+    assert [module.file for module in Scanner(written(tmp_path, files)).scan_modules()] == [other or "example/api.py"]
+
+
+def test_no_import_leads_through_a_directory_whose_name_is_no_identifier(tmp_path: Path) -> None:
+    names = ["code/ch3-hello/main.py", "code/ch3-hello/views/home.py", "my-app/__init__.py", "my-app/main.py"]
+    written(tmp_path, dict.fromkeys(names, "app = 1\n"))
+    found = {module.file: (module.name, module.import_root) for module in Scanner(tmp_path).scan_modules()}
+    assert found["code/ch3-hello/main.py"] == ("main", "code/ch3-hello")
+    assert found["code/ch3-hello/views/home.py"] == ("views.home", "code/ch3-hello")
+    assert found["my-app/main.py"] == ("my-app.main", "")
+
+
 def test_a_package_that_imports_itself_by_its_name_is_on_the_import_path(tmp_path: Path) -> None:
     files = {
         "src/py/shop/__init__.py": "",

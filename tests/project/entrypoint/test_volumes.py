@@ -78,8 +78,23 @@ LINKED: dict[str, tuple[dict[str, str], str]] = {
         {"main.py": FASTAPI + "L = {'handlers': {'f': {'class': 'logging.FileHandler', 'filename': 'debug.log'}}}\n"},
         "debug.log",
     ),
+    "a database of sqlite-utils": ({"main.py": FASTAPI + "from sqlite_utils import Database\ndb = Database('d.db')\n"}, "d.db"),
     "the session key of FastHTML": ({"main.py": "from fasthtml.common import *\napp, rt = fast_app()\n"}, ".sesskey"),
 }
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from fasthtml.common import *\napp, rt = fast_app()\ndb = database('data/todos.db')\n",
+        "from fasthtml.common import fast_app\napp, rt, todos, Todo = fast_app('data/todos.db', live=True, id=int)\n",
+        "from fasthtml.common import *\napp, rt, todos, Todo = fast_app(db_file='data/todos.db')\n",
+    ],
+    ids=["opened", "first argument", "keyword"],
+)
+def test_the_database_of_fasthtml_is_on_a_volume(tmp_path: Path, source: str) -> None:
+    launch = _launch(tmp_path, {"main.py": source}, "python-fasthtml")
+    assert "/app/data" in launch.volumes
 
 
 @pytest.mark.parametrize("name", LINKED)

@@ -144,10 +144,15 @@ def declared_steps(evidence: Evidence, scan: Scan, given: _Steps) -> tuple[_Step
     processes = scan.deployment.processes
     release = next((process for process in processes if process.name == RELEASE), None)
     # What a person runs first may empty a database.
-    others = () if given else [process for process in processes if process.name != RELEASE and process.kind is not DeploymentFile.TASK]
+    others = () if given else [process for process in processes if process.name != RELEASE and not _is_started_by_hand(process)]
     first, notes = _all_steps(release, evidence) if release is not None else ((), ())
     found = next((steps for process in others if (steps := _all_steps(process, evidence))[0]), (given, ()))
     return tuple(dict.fromkeys((*first, *found[0]))), (*notes, *found[1])
+
+
+def _is_started_by_hand(process: Process) -> bool:
+    """Return whether a person starts a process: a task, or a process of a Procfile that no platform runs unasked."""
+    return process.kind is DeploymentFile.TASK or (process.kind is DeploymentFile.PROCFILE and process.name != "web")
 
 
 def _all_steps(process: Process, evidence: Evidence) -> tuple[_Steps, tuple[str, ...]]:

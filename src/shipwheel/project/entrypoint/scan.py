@@ -26,6 +26,8 @@ _SKIPPED_DIRECTORIES = frozenset(
     __pycache__ static templates notebooks scripts tools vendor alembic
     """.split()  # noqa: SIM905
 )
+_EXAMPLES = frozenset({"examples", "example", "samples"})
+"""Skipped directories that are the project itself where it has no other code."""
 _DJANGO_FILES = ("wsgi.py", "asgi.py", "settings.py")
 _PASTEDEPLOY_FILES = ("production.ini", "prod.ini")
 """Not development.ini, which enables a debugger that runs whatever a visitor types."""
@@ -71,7 +73,8 @@ class Scanner:
         """Return the project's own modules, shallow ones first."""
         if self._modules is None:
             reader = _FileReader(self._root, self._files)
-            names = (self._single_file,) if self._single_file is not None else _python_files(self._root)
+            names = (self._single_file,) if self._single_file is not None else tuple(_python_files(self._root, _SKIPPED_DIRECTORIES))
+            names = names or tuple(_python_files(self._root, _SKIPPED_DIRECTORIES - _EXAMPLES))
             self._modules = link_factories([module for file in names if (module := reader.module(file)) is not None])
         return self._modules
 
@@ -101,7 +104,7 @@ def _scan_directory(root: Path, modules: tuple[Module, ...], deployment: Deploym
     )
 
 
-def _python_files(root: Path) -> Iterator[str]:
+def _python_files(root: Path, skipped: frozenset[str]) -> Iterator[str]:
     """Yield the project's Python files, breadth first, so that the limit on their number leaves out the deepest."""
     level, count = [""], 0
     for _ in range(_MAX_DEPTH):
@@ -115,7 +118,7 @@ def _python_files(root: Path) -> Iterator[str]:
                 continue
             has_manager = any(entry.name == "manage.py" for entry in entries)
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False) and (_is_own(entry) or (has_manager and _is_django_package(entry))):
+                if entry.is_dir(follow_symlinks=False) and (_is_own(entry, skipped) or (has_manager and _is_django_package(entry))):
                     deeper.append(f"{base}{entry.name}/")
                 elif _is_candidate(entry):
                     count += 1
@@ -125,8 +128,8 @@ def _python_files(root: Path) -> Iterator[str]:
         level = deeper
 
 
-def _is_own(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.name not in _SKIPPED_DIRECTORIES
+def _is_own(entry: os.DirEntry[str], skipped: frozenset[str]) -> bool:
+    return not entry.name.startswith(".") and entry.name not in skipped
 
 
 def _is_django_package(entry: os.DirEntry[str]) -> bool:
@@ -163,13 +166,19 @@ class _FileReader:
 
     def _module_path(self, file: str) -> ModulePath:
         parts = file.removesuffix(".py").split("/")
-        start = 0
-        while start < len(parts) - 1 and self._is_import_root("/".join(parts[: start + 1])):
+        above = ["/".join(parts[:number]) for number in range(1, len(parts))]
+        # No import statement names such a directory.
+        unnamed = (number for number, part in enumerate(parts[:-1]) if not part.isidentifier() and not self._is_package(above[number]))
+        start = max((number + 1 for number in unnamed), default=0)
+        while start < len(above) and self._is_import_root(above[start]):
             start += 1
         names = parts[start:]
         if names[-1] == "__init__" and len(names) > 1:
             names = names[:-1]
         return ModulePath(file, ".".join(names), "/".join(parts[:start]))
+
+    def _is_package(self, directory: str) -> bool:
+        return (self._root / directory / "__init__.py").exists()
 
     def _is_import_root(self, directory: str) -> bool:
         if directory not in self._import_roots:

@@ -185,6 +185,10 @@ def _asks_what_there_is(node: ast.AST) -> bool:
     return any((getattr(part, "id", "") or getattr(part, "attr", "")) in _ABOUT_VERSIONS for part in parts)
 
 
+_MORE_NAMES = (("fasthtml", "database"),)
+"""(top-level package, name) of what a star brings, beside the applications."""
+
+
 def _aliases(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[str, str]]:
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -195,7 +199,7 @@ def _aliases(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[str, str]]:
             origin = _origin(node)
             for alias in node.names:
                 if alias.name == "*":
-                    yield from ((name, f"{top}.{name}") for top, name in FRAMEWORKS if top == origin.partition(".")[0])
+                    yield from ((name, f"{top}.{name}") for top, name in (*FRAMEWORKS, *_MORE_NAMES) if top == origin.partition(".")[0])
                 else:
                     yield alias.asname or alias.name, f"{origin}.{alias.name}" if origin.strip(".") else f".{alias.name}"
 

@@ -13,7 +13,9 @@ from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_na
 
 __all__ = ["WRITE_HINTS", "FilePaths", "Write", "WriteKind", "scan_paths"]
 
-WRITE_HINTS = rb"sqlite|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|open\([^)\n]{0,200}['\"][wax]|_DIR\b"
+WRITE_HINTS = (
+    rb"sqlite|fastlite|fasthtml|makedirs|mkdir|FileHandler|_FOLDER\b|MEDIA_ROOT|instance_path|open\([^)\n]{0,200}['\"][wax]|_DIR\b"
+)
 """Matches the source of any file that this module could find a write in."""
 
 _SQLITE_URL = lazy_pattern(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%]+)(?:\?(?!.*(?:mode=ro|immutable=1)\b).*)?")
@@ -53,6 +55,9 @@ _OPENED_BY = {
     "aiosqlite.connect": WriteKind.SQLITE,
     "peewee.SqliteDatabase": WriteKind.SQLITE,
     "playhouse.sqlite_ext.SqliteExtDatabase": WriteKind.SQLITE,
+    "sqlite_utils.Database": WriteKind.SQLITE,
+    "fastlite.database": WriteKind.SQLITE,
+    **{f"fasthtml.{name}": WriteKind.SQLITE for name in ("database", "fast_app", "common.database", "common.fast_app")},
     "tinydb.TinyDB": WriteKind.TINYDB,
     "shelve.open": WriteKind.SHELVE,
     "logging.FileHandler": WriteKind.LOG,
@@ -195,7 +200,7 @@ def _in_settings(node: ast.Dict, evaluator: PathEvaluator) -> Iterator[Write]:
 
 def _in_call(node: ast.Call, aliases: Mapping[str, str], evaluator: PathEvaluator) -> Iterator[Write]:
     function = full_name(node.func, aliases)
-    first = node.args[0] if node.args else keyword_value(node, "filename", "name")
+    first = node.args[0] if node.args else keyword_value(node, "filename", "name", "db_file")
     if function == "logging.basicConfig":
         if text := evaluator.text(keyword_value(node, "filename")):
             yield Write(text, WriteKind.LOG)
