@@ -115,9 +115,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start with the groups that take longest: all processes are busy until the end only if what is left at the end is short."""
+    """Start with the groups that take longest: all processes are busy until the end only if what is left at the end is short.
+
+    Beside the first engine, the fourth process has what needs no image of ours: it would make the same base and example at the same time.
+    """
     config.stash[COLLECTED] = [item.nodeid for item in items]
-    first = ("chatchat", "bases", *ENGINES)
+    others = ("tests/real/test_engines.py", "tests/real/test_go_registry.py")
+    first = ("chatchat", "bases", ENGINES[0], *others, *ENGINES[1:])
 
     def rank(item: pytest.Item) -> int:
         if _is_real(item):
