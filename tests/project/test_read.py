@@ -360,7 +360,8 @@ def test_django_s_own_program_is_no_command_if_setup_py_installs_it(tmp_path: Pa
         "d/wsgi.py": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
     }
     launch = _detect(tmp_path, files).launch
-    assert launch is not None and launch.command[-1] == "d.wsgi:application"
+    assert launch is not None and launch.static_front is not None
+    assert launch.static_front.application == "d.wsgi:application"
 
 
 @pytest.mark.parametrize("text", [INLINE + "\n" + INLINE, "# /// script\n# a = \n# ///\n"])
