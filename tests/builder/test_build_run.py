@@ -40,6 +40,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         "key": attempt(lambda: open(CANARY).read()),
         "passwd": attempt(lambda: open("/etc/passwd").read()),
         "connected": attempt(lambda: socket.create_connection(("127.0.0.1", PORT), timeout=2).close()),
+        "other wheel changed": attempt(lambda: open(WHEEL, "w")),
         "root changed": attempt(lambda: open("/usr/bin/evil", "w")),
         "requirements changed": attempt(lambda: open("/build/venv/evil", "w")),
         "root directory changed": attempt(lambda: open("/evil", "w")),
@@ -79,13 +80,17 @@ def build_run(folder: Path, backend: str, bounds: Bounds | None = None) -> Build
 def test_a_backend_sees_nothing_of_this_machine(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     canary.write_text("secret")
+    wheel_of_another = tmp_path / "store" / "another-1.0-py3-none-any.whl"
+    wheel_of_another.parent.mkdir()
+    wheel_of_another.write_text("as it was")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        constants = f"PORT = {server.getsockname()[1]}\nCANARY = {str(canary)!r}\n"
+        constants = f"PORT = {server.getsockname()[1]}\nCANARY = {str(canary)!r}\nWHEEL = {str(wheel_of_another)!r}\n"
         run = build_run(tmp_path, constants + BACKEND)
         wheel = run.build()
     with zipfile.ZipFile(wheel) as archive:
         found = eval(archive.read("made.py"))
     assert (found["key"], found["passwd"], found["connected"]) == (False, False, False)
+    assert (found["other wheel changed"], wheel_of_another.read_text()) == (False, "as it was")
     assert (found["root changed"], found["requirements changed"], found["source changed"]) == (False, False, True)
     assert (found["root directory changed"], found["devices changed"]) == (False, False)
     assert found["shared memory"] and found["scratch"], "multiprocessing and compilers need these"

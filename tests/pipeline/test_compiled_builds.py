@@ -1,4 +1,4 @@
-"""Which builds in pure Python are given up for one by the image's own Python."""
+"""What is compiled: for which bases, and which builds in pure Python are given up for one by the image's own Python."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,8 +8,10 @@ import pytest
 
 from shipwheel.errors import BuildError
 from shipwheel.events import silent
+from shipwheel.locking.target import Target
 from shipwheel.pipeline import compiled_builds
 from shipwheel.pipeline.compiled_builds import CompiledBuilds
+from shipwheel.platform import Platform
 from shipwheel.wheels.isolated_build import BackendFailed
 
 
@@ -42,3 +44,29 @@ def test_an_old_source_is_built_by_the_python_of_the_image(
     else:
         with pytest.raises(BuildError, match="global flags"):
             builds._pure_or_compiled(source, (), "old", pure)
+
+
+def builds_on(codename: str, *, musl: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[CompiledBuilds, Any]:
+    """Return builds and the platform of a base that is an image with the Python 3.13 of a suite; empty if it is of none."""
+    monkeypatch.setattr(compiled_builds, "find_sandbox", lambda: "bwrap")
+    target = Target(Platform("linux", "arm64"), "3.13.5", (1, 2) if musl else (2, 41), musl=musl)
+    image = SimpleNamespace(facts=SimpleNamespace(codename=codename))
+    platform: Any = SimpleNamespace(base=SimpleNamespace(image=image, suite=None, label="team/python:1"), target=target)
+    downloads: Any = SimpleNamespace(archive=None, packages=None)
+    unused: Any = None
+    return CompiledBuilds(unused, downloads, unused, silent, unused, need_bytes=True), platform
+
+
+def test_an_image_as_a_base_is_compiled_for_by_its_own_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    builds, platform = builds_on("trixie", musl=False, monkeypatch=monkeypatch)
+    assert builds._workshop("made 1.0", platform).label.startswith("gcc of Debian trixie")
+
+
+@pytest.mark.parametrize(("codename", "musl"), [("", False), ("", True), ("trixie", True)])
+def test_a_base_of_no_suite_is_not_compiled_for(monkeypatch: pytest.MonkeyPatch, codename: str, musl: bool) -> None:
+    builds, platform = builds_on(codename, musl=musl, monkeypatch=monkeypatch)
+    with pytest.raises(
+        BuildError, match=r"made 1\.0 must be compiled for linux/arm64, and team/python:1 is not of a Debian suite"
+    ) as error:
+        builds._workshop("made 1.0", platform)
+    assert "Choose a base of Debian" in error.value.hint
