@@ -60,4 +60,5 @@ def test_the_step_is_found(name: str, tmp_path: Path) -> None:
 
 def test_a_package_that_reads_compiled_translations_is_enough(tmp_path: Path) -> None:
     assert launched(tmp_path, {"main.py": ""}, "flask flask-babel").translations == "flask-babel"
+    assert launched(tmp_path, {"main.py": ""}, "django").translations == "django"
     assert launched(tmp_path, {"main.py": ""}, "flask babel").translations == ""

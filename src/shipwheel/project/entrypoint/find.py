@@ -88,7 +88,7 @@ _FINDERS: tuple[Finder, ...] = (
 """The finders of a command, most reliable first. The settings come before all of them."""
 _MAX_PATH = 200
 _MAX_PROGRAMS = 6
-_TRANSLATORS = ("flask-babel", "flask-babelex", "flask-babelplus", "fastapi-babel", "quart-babel")
+_TRANSLATORS = ("django", "flask-babel", "flask-babelex", "flask-babelplus", "fastapi-babel", "quart-babel")
 
 
 def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
