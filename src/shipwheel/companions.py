@@ -4,7 +4,7 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["companion_name", "companion_service"]
+__all__ = ["companion_name", "companion_service", "is_companion_port"]
 
 _SERVICE_NAME = lazy_pattern(r"[a-z][a-z0-9-]*")
 
@@ -52,9 +52,10 @@ _COMPANIONS = (
 
 
 def companion_name(address: str) -> str:
-    """Return what probably listens at `host:port`, for people."""
+    """Return what probably listens at `host:port`, or at a port alone, for people."""
     companion = _companion(address)
-    return f"{companion.name} at {address}" if companion is not None else address or "another server"
+    where = f"port {address}" if address.isdecimal() else address
+    return f"{companion.name} at {where}" if companion is not None else where or "another server"
 
 
 def companion_service(address: str) -> str:
@@ -65,6 +66,12 @@ def companion_service(address: str) -> str:
     host = address.rpartition(":")[0]
     name = host if _SERVICE_NAME.fullmatch(host) and host != "localhost" else companion.host
     return f"services.{name} = {companion.service}"
+
+
+def is_companion_port(port: str) -> bool:
+    """Return whether a port is that of a server which applications are clients of, and hardly ever serve on themselves."""
+    companion = _companion(port)
+    return companion is not None and bool(companion.service)
 
 
 def _companion(address: str) -> _Companion | None:

@@ -90,6 +90,7 @@ _LACKS = (
     r"|unset|undefined|required|missing|empty)"
     r"|(?:isn't|wasn't|hasn't been) (?:set|provided|given|defined|configured|specified)"
     r"|(?:must|has to|needs to|should) be (?:set|provided|given|defined|configured|specified)"
+    r"|(?:is|are) mandatory"
     r"|(?:cannot|can't|must not) be (?:empty|blank|unset))"
 )
 _NOT_SET = rf"(?:not (?:been )?(?:set|provided|given|defined|configured|specified|found)|undefined|missing|required|{_LACKS})"
@@ -123,7 +124,8 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.PROGRAM, rf"\b({_PROGRAMS}) (?:is not installed|not found|was not found|could not be found)\b"),
     (SignKind.PROGRAM, r"([\w.+-]++) is not installed or it(?:'s| is) not in your PATH"),
     (SignKind.FILE, r"Template(?:NotFound|DoesNotExist): ['\"]?([\w./-]++)"),
-    (SignKind.FILE, r"[Dd]irectory (?:['\"]([\w./-]++)['\"]|(/[\w./-]++)) (?:does not|doesn't) exist"),
+    (SignKind.FILE, r"(?:[Dd]irectory|[Ff]ile):? (?:['\"]([\w./-]++)['\"]|(/[\w./-]++)) (?:does not|doesn't) exist"),
+    (SignKind.FILE, r"[Ff]ile:? (?:['\"]([\w./-]*\.[\w-]++)['\"]|(/[\w./-]++)) (?:is |was )?not found"),
     (SignKind.FILE, r"FileNotFoundError: [^'\"\[]*['\"]([\w./-]++)['\"] (?:was |is )?(?:not found|does not exist)"),
     (SignKind.WRITE, rf"(?:{_UNWRITABLE}|EROFS|EACCES)[^'\"‘]*: {_QUOTED_PATH}"),
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
@@ -150,10 +152,14 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.COMPANION, r"HTTPS?ConnectionPool\(host='(?P<host>[^']++)', port=(?P<port>\d+)\)"),
     (SignKind.COMPANION, r"Cannot connect to (?:host )?(?:\w+\+?\w*://)?(?:[^@/\s]*+@)?(?P<host>[\w.-]++):(?P<port>\d+)"),
     (SignKind.COMPANION, rf"{_ADDRESS}: \[Errno -?\d+\] {_UNREACHED}"),
-    (SignKind.COMPANION, rf"(?:[Cc]onnection refused|[Ff]ailed to connect)[^\n]*?{_ADDRESS}"),
+    (
+        SignKind.COMPANION,
+        rf"(?:[Cc]onnection refused|(?:[Ff]ailed|[Uu]nable|[Cc]ould(?: not|n't)) (?:to )?connect)[^\n]*?{_ADDRESS}",
+    ),
+    (SignKind.COMPANION, r"Unable to bootstrap from \[\('(?P<host>[^']++)', (?P<port>\d+)"),
     (SignKind.COMPANION, rf"://(?:[^@/\s]*+@)?{_ADDRESS}[^\n]*{_UNREACHED}"),
     (SignKind.COMPANION, rf"{_ADDRESS}, Os \{{ code: 111\b"),
-    (SignKind.COMPANION, r"()(?:\[Errno 111\]|ECONNREFUSED)"),
+    (SignKind.COMPANION, r"()(?:\[Errno 111\]|ECONNREFUSED|ConnectError: All connection attempts failed)"),
     (SignKind.COMPANION, r"()(?:gaierror: \[Errno -\d+\]|Temporary failure in name resolution|Name or service not known)"),
     (SignKind.TABLE, r'(?:no such table: |relation ")([\w.]++)'),
     (SignKind.TABLE, r"Table '([\w.]++)' doesn't exist"),
@@ -172,15 +178,22 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.PORT_TAKEN, r"()[Aa]ddress already in use"),
 )
 _SENTENCES = (
+    rf"[Ee]ither an? {_ENVIRONMENT} {_QUOTE}?({_NAME})",
+    rf"\bor (?:the|an) {_QUOTE}?({_LONG_NAME}){_QUOTE}? {_ENVIRONMENT}",
     rf"[Ee]ither {_QUOTE}?({_NAME}){_QUOTE}? or {_QUOTE}?{_NAME}{_QUOTE}? {_LACKS}",
     rf"[Ee]nvironment variable:? {_QUOTE}?\$?({_NAME}){_QUOTE}? {_NOT_SET}",
     rf"{_WANTED}[^=\n]{{0,40}}? {_ENVIRONMENT}:? {_QUOTE}?\$?({_NAME})",
     rf"({_NAME}){_QUOTE}? {_ENVIRONMENT} {_NOT_SET}",
+    rf"{_ENVIRONMENT}:? {_QUOTE}?({_NAME})(?:{_QUOTE}?,?(?: and| or)? {_QUOTE}?{_NAME})++{_QUOTE}? {_LACKS}",
     rf"{_SET} (?:the |an? )?{_QUOTE}?\$?({_NAME}){_QUOTE}?(?:,? or {_QUOTE}?{_NAME}{_QUOTE}?)* {_ENVIRONMENT}",
     rf"({_NAME}){_QUOTE}? {_LACKS}",
     rf"({_LONG_NAME}){_QUOTE}? (?:not set|not defined|not provided|not configured|not found in (?:the )?env\w*)\b",
     rf"[Ee]nvironment (?:variable|value)s? (?:is|are) (?:missing|required|not set|unset)[^:\n]{{0,40}}: {_QUOTE}?({_NAME})",
     rf"[Pp]lease (?:set|configure|define|provide|specify|supply|export|add|give)\b[^=\n.]{{0,40}}? {_QUOTE}?\$?({_LONG_NAME})",
+    rf"\b[Mm]issing:? {_QUOTE}?({_LONG_NAME})\b",
+    rf"^[\w.]*(?:Error|Exception|Exit): {_QUOTE}?({_NAME}){_QUOTE}? {_NOT_SET}",
+    rf"[.!;] Set (?:the )?{_QUOTE}?({_LONG_NAME})\b",
+    rf"\b(?:in|or|by) setting {_QUOTE}?({_LONG_NAME})\b",
     rf"(?:[Mm]issing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME})",
 )
 """Sentences of people's own about a variable that is not set. They count in lines that are no news, and with names that are no jargon."""
@@ -196,6 +209,20 @@ _OUTGROWN = (
     r"(?s)site-packages[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
 )
 """Errors of programs that are older than the packages or the Python that they got."""
+
+_CLIENTS = tuple(
+    (kind, subject, lazy_pattern(pattern))
+    for kind, subject, pattern in (
+        (SignKind.VARIABLE, "AWS_DEFAULT_REGION", r"NoRegionError: You must specify a region"),
+        (SignKind.VARIABLE, "AWS_ACCESS_KEY_ID", r"NoCredentialsError: Unable to locate credentials"),
+        (SignKind.VARIABLE, "GOOGLE_APPLICATION_CREDENTIALS", r"DefaultCredentialsError: Your default credentials were not found"),
+        (SignKind.VARIABLE, "PINECONE_API_KEY", r"PineconeConfigurationError: You haven't specified an [Aa][Pp][Ii]-?[Kk]ey"),
+        (SignKind.COMPANION, "5672", r"pika\.exceptions\.AMQPConnectionError"),
+        (SignKind.COMPANION, "9092", r"kafka\.errors\.NoBrokersAvailable"),
+        (SignKind.COMPANION, "4222", r"nats\.errors\.NoServersError"),
+    )
+)
+"""(kind, subject, error of a client library that does not name it)."""
 
 _COMPILED = tuple((kind, lazy_pattern(pattern)) for kind, pattern in _RULES)
 _COMPILED_SENTENCES = tuple(map(lazy_pattern, _SENTENCES))
@@ -343,6 +370,12 @@ def _refused_postgres(line: str, before: list[str]) -> Sign | None:
     return Sign(SignKind.COMPANION, "localhost:5432", line.strip()) if match is not None else None
 
 
+def _of_client(line: str, _: list[str]) -> Sign | None:
+    """Return the sign of what a client library wants, by the error that it raises without naming it."""
+    kind, subject = next(((kind, subject) for kind, subject, pattern in _CLIENTS if pattern.search(line) is not None), (None, ""))
+    return Sign(kind, subject, line.strip()) if kind is not None else None
+
+
 def _outdated_protobuf(line: str, _: list[str]) -> Sign | None:
     """Return the sign of code that an old protoc generated, which wants the protobuf of its time."""
     return Sign(SignKind.PACKAGE, "protobuf<3.21", line.strip()) if "Downgrade the protobuf package to 3.20" in line else None
@@ -350,6 +383,7 @@ def _outdated_protobuf(line: str, _: list[str]) -> Sign | None:
 
 _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
     _missing_file,
+    _of_client,
     _outdated_protobuf,
     _environ_key,
     _absent_variable,

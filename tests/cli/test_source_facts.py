@@ -51,15 +51,21 @@ def test_says_why_a_command_line_program_is_a_server(tmp_path: Path, more: dict[
     assert bool(serving) == bool(reason)
 
 
+EMPTY = (("TOKEN", "TOKEN", "main.py, line 7"), ("HOST", "HOST", "main.py, line 8"))
+"""Variables with an empty default, and with another variable for one that has none."""
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_finds_variables_without_a_default_and_modules_below(tmp_path: Path, end: str) -> None:
     source = (
         'import os\nURL = os.getenv("DATABASE_URL")\nSIZE = os.getenv("SIZE", "9")\nMODE = os.environ.get("MODE") or "x"\n'
         'class Settings:\n    key: str = str(os.environ.get("API_KEY"))  # secret\n'
+        'TOKEN = os.getenv("TOKEN", "")\nHOST = os.environ.get("HOST", os.environ.get("SERVER"))\n'
+        'PLACE = os.getenv("PLACE", os.getenv("CITY", "x"))\n'
     )
     files = {"main.py": source.replace("\n", end), "requirements.txt": "", "src/shop/__init__.py": "", "src/tools.py": "", "src/cv2.py": ""}
     facts = _facts(tmp_path, files)
-    assert facts.variables == (("URL", "DATABASE_URL", "main.py, line 2"), ("key", "API_KEY", "main.py, line 6"))
+    assert facts.variables == (("URL", "DATABASE_URL", "main.py, line 2"), ("key", "API_KEY", "main.py, line 6"), *EMPTY)
     assert dict(facts.modules) == {"shop": "/app/src", "tools": "/app/src"}
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from support.lock_requests import lock_request, read_again
@@ -22,6 +23,7 @@ from shipwheel.locking.selection import select, select_all
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.old_names import OldName
+from shipwheel.project.pins import Pins
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 
@@ -386,6 +388,10 @@ def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_pa
     again = lock_for(listed(tmp_path, "web==1.0\nleaf\n"))
     assert pins(again)["engine"] == "1.5", "a lock keeps its versions"
     assert [each.packages_of for each in (lock, again)] == ["2021-04-05"] * 2
+    beside = listed(tmp_path, "web==1.0\nleaf\n")
+    beside = replace(beside, inputs=msgspec.structs.replace(beside.inputs, pins=Pins((("leaf", "1.0"),), "Pipfile.lock")))
+    both = pins(make_lock(beside))
+    assert (both["engine"], both["leaf"]) == ("1.5", "1.0"), "pins beside the requirements are no lock that stays as it is"
     assert pins(make_lock(listed(tmp_path, "web==1.0\n", as_of="2026-01-01")))["engine"] == "2.0"
     assert pins(make_lock(listed(tmp_path, "web>=1.0\n")))["engine"] == "2.0"
     upgraded = renewed(listed(tmp_path, "web==1.0\n"), lock, upgrade=Upgrade(everything=True))

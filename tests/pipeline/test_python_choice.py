@@ -7,7 +7,7 @@ import pytest
 from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Event, Warned
-from shipwheel.locking.diagnose.uv_errors import resolution_error
+from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, resolution_error
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
 from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
@@ -68,7 +68,7 @@ def test_reports_a_build_that_fails_on_every_python(project: Project) -> None:
     assert f"Python {', '.join(project.other_pythons)} failed too" in caught.value.hint and "--as-of" in caught.value.hint
 
 
-UNREACHABLE = LockError("the index cannot be reached", hint="Check the network.")
+UNREACHABLE = IndexUnavailable("the index cannot be reached", hint="Check the network.")
 
 
 def unserved(*names: str) -> NoCompatibleFile:
@@ -92,6 +92,12 @@ def raised(project: Project, *errors: LockError) -> tuple[LockError, int]:
 
 def test_raises_an_error_that_another_python_cannot_help_with(project: Project) -> None:
     assert raised(project, UNREACHABLE) == (UNREACHABLE, 1)
+
+
+def test_goes_on_after_a_python_that_fails_for_another_reason(project: Project) -> None:
+    first, other = failed(), LockError("a newer Python has no numpy<2")
+    error, tried = raised(project, first, other)
+    assert (error.summary, tried) == (first.summary, 1 + len(project.other_pythons))
 
 
 def test_prefers_the_earlier_error_to_one_that_ends_the_search(project: Project) -> None:

@@ -457,10 +457,19 @@ def test_names_a_variable_that_the_failing_line_uses() -> None:
     assert (finding.subject, finding.evidence, finding.blocks) == ("DATABASE_URL", "URL, echo=True)", True)
     assert "main.py, line 3" in finding.message
     assert verdict_of(ended(1, UNSET), found) is V.NEEDS
+    empty = msgspec.structs.replace(SERVER, environment={"DATABASE_URL": ""})
+    assert verdict_of(ended(1, UNSET), find(ended(1, UNSET), empty, SourceFacts(variables=READ))) is V.NEEDS
     given = msgspec.structs.replace(SERVER, environment={"DATABASE_URL": "x"})
     assert not [each for each in find(ended(1, UNSET), given, SourceFacts(variables=READ)) if each.kind is K.VARIABLE]
     explained = find(ended(1, UNSET + NO_MODULE), SERVER, SourceFacts(variables=READ))
     assert not [each for each in explained if each.kind is K.VARIABLE]
+
+
+@pytest.mark.parametrize(("after", "verdict"), [("", V.NEEDS), ("sent 3 messages without it\n", V.ENDS)])
+def test_a_program_that_ends_well_on_what_it_wants_has_not_done_its_work(after: str, verdict: Verdict) -> None:
+    seen = ended(0, f"CRITICAL: TOKEN must be set, set this as bot token.\n{after}")
+    found = find(seen, PROGRAM)
+    assert (verdict_of(seen, found), [it.subject for it in found if it.kind is K.VARIABLE]) == (verdict, ["TOKEN"])
 
 
 def test_names_a_variable_that_the_failing_line_reads() -> None:

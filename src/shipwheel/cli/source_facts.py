@@ -19,7 +19,9 @@ _WITHOUT_CONTENT = frozenset({"mkdir", "chown", "chmod", "rm", "touch", "ln"})
 
 _READ_VARIABLE = lazy_pattern(
     r"^[ \t]*(?:\w+\.)*(?P<name>\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?:str\()?(?:os\.)?(?:getenv|environ\.get)\("
-    r"[ \t]*[\"'](?P<variable>[A-Za-z_]\w*)[\"'][ \t]*\)\)?[ \t]*(?:#.*)?$",
+    r"[ \t]*[\"'](?P<variable>[A-Za-z_]\w*)[\"'][ \t]*"
+    r"(?:,[ \t]*(?:\"\"|''|None|(?:os\.)?(?:getenv|environ\.get)\([\"']\w+[\"'](?:,[ \t]*(?:\"\"|''|None))?\))[ \t]*)?"
+    r"\)\)?[ \t]*(?:#.*)?$",
     re.MULTILINE | re.ASCII,
 )
 _MAX_SOURCE = 1 << 20
@@ -60,7 +62,7 @@ def source_facts(built: "Built") -> "SourceFacts":
 
 
 def _variables(project: "Project", module: "Module") -> "Iterator[tuple[str, str, str]]":
-    """Yield (name, variable, place) of what a file assigns from the environment, without a default."""
+    """Yield (name, variable, place) of what a file assigns from the environment, without a default or with an empty one."""
     try:
         text = project.files.read_start(project.root / module.file, _MAX_SOURCE).decode("utf-8", "replace").replace("\r\n", "\n")
     except OSError:

@@ -83,7 +83,7 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
     else:
         contents = resolve(request, declared_requirements(request), preferred=preferred, reporter=reporter)
         if not request.as_of:
-            contents = _as_in_its_day(request, contents, preferred, now, reporter, newest=newest)
+            contents = _as_in_its_day(request, contents, preferred, now, reporter, keeps=newest or (not pins and bool(preferred)))
     _check_python(request, contents)
     _warn_of_moved(request, contents, preferred, reporter, chosen=not pins)
     document = _document(request, contents, as_of)
@@ -104,11 +104,11 @@ def _warn_of_moved(request: LockRequest, contents: LockContents, preferred: Pack
 
 
 def _as_in_its_day(
-    request: LockRequest, contents: LockContents, preferred: Packages, today: date, reporter: Reporter, *, newest: bool
+    request: LockRequest, contents: LockContents, preferred: Packages, today: date, reporter: Reporter, *, keeps: bool
 ) -> LockContents:
     """Return contents with the packages of the day of an old project, where they can be resolved; else as they are.
 
-    Those of a lock that is made again stay.
+    With `keeps`, as for a lock that is made again, they are not moved to a day.
     """
     declared = declared_requirements(request)
     table = request.inputs.tables.get("project", {})
@@ -118,7 +118,6 @@ def _as_in_its_day(
     commit = None if has_changes(request.root, _requirement_files(request)) else last_commit(request.root)
     its = day_of_pins(stated, now, today, commit, contents.origin) or day_of_commit(commit, today)
     its = day_of_code(request.old_names, now, its)
-    keeps = bool(preferred) or newest
     if its is not None and (keeps or not its.is_before(now)):
         missing = its.missing(now, request.python)
         return (_resolved(request, missing, preferred, ()) if missing else None) or contents
@@ -129,13 +128,14 @@ def _as_in_its_day(
 
 
 def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, reporter: Reporter) -> LockContents | None:
-    """Return contents with the packages of a day, and say which ones differ; None if they cannot be resolved."""
+    """Return contents with the packages of a day, but pinned versions, and say which ones differ; None if they cannot be resolved."""
     now = contents.pylock.get("packages", [])
     for missing in dict.fromkeys((its.missing(now, request.python), ())):
-        then = _resolved(replace(request, as_of=its.day), missing, (), its.bounds)
+        then = _resolved(replace(request, as_of=its.day), missing, pinned_packages(request.inputs.pins), its.bounds)
         if then is None:
             continue
-        preferred = its.preferred(then.pylock.get("packages", []), now, request.added, request.python)
+        of_day = its.preferred(then.pylock.get("packages", []), now, request.added, request.python)
+        preferred = with_pins(of_day, request.inputs.pins)
         found = _resolved(request, missing, preferred, its.bounds)
         if found is None:
             continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Reporter, Warned
+from shipwheel.locking.diagnose.uv_errors import IndexUnavailable
 from shipwheel.locking.inputs import inputs_digest
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import read_lock
@@ -118,8 +119,8 @@ def try_pythons(
 ) -> T:
     """Return the result of `attempt` for the first Python version for which it succeeds.
 
-    If all fail, raise the error of the version that lacks the fewest files. An error that another Python cannot help with, such as an
-    unreachable index, ends the search: it is raised itself if it is the first, else the best error before it.
+    If all fail, raise the error of the version that lacks the fewest files. The search ends where the index cannot be reached, and does not
+    begin after an error that another Python cannot help with: that error is raised, or else the best before it.
     """
     errors: list[LockError] = []
     order = pythons_to_try(project, adapt)
@@ -127,10 +128,10 @@ def try_pythons(
         try:
             found = attempt(project if version == project.python else adapt(project, version))
         except LockError as error:
-            if error.another_python_may_help or not errors:
-                errors.append(error)
-            if not error.another_python_may_help:
+            if isinstance(error, IndexUnavailable) or not (errors or error.another_python_may_help):
+                errors = errors or [error]
                 break
+            errors.append(error)
             continue
         if errors:
             _warn_of_other_python(version, project, errors[0], reporter)

@@ -53,7 +53,7 @@ class Project(msgspec.Struct, frozen=True):
     packaged: frozenset[str] = frozenset()
     """Top-level import names in the project's wheel."""
     system_packages: tuple[str, ...] = ()
-    """Debian packages that the project's Dockerfile installs for the app."""
+    """Debian packages that the project's Dockerfile installs for the app, and a shell if its code starts one."""
     header_packages: tuple[str, ...] = ()
     """Debian packages that the project's Dockerfile installs to compile with: libpq-dev."""
     only: tuple[str, ...] = ()

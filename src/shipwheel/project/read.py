@@ -16,6 +16,7 @@ from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, find_launch
 from shipwheel.project.entrypoint.scan import Scanner
+from shipwheel.project.entrypoint.shell_users import uses_shell
 from shipwheel.project.git_history import old_last_commit
 from shipwheel.project.import_names import packaged_names
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
@@ -69,7 +70,8 @@ def read_project(
     `settings` default to those in the project's files. Without `launch`, no command to start is looked for. Raises ProjectError if there
     is no project or no command to start, UsageError for wrong settings, LockError for requirements that are not understood.
     """
-    path, files = path.absolute(), files or UserFiles()
+    # What compares paths takes `..` for a name.
+    path, files = path.resolve() if ".." in path.parts else path.absolute(), files or UserFiles()
     if not path.exists():
         raise ProjectError(f"{path} does not exist", hint="Give the directory of a project.")
     settings = find_settings(path, files) if settings is None else settings
@@ -135,7 +137,8 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
         )
         app = replace(app, scanner=scanner)
         return _with_launch(app, dependencies | app.dependencies)
-    return replace(project, launch=launch)
+    shell = ("dash",) if uses_shell(launch, project.scripts, scanner.scan_modules()) else ()
+    return replace(project, launch=launch, system_packages=tuple(dict.fromkeys((*project.system_packages, *shell))))
 
 
 def _with_members(error: NoCommand, project: Project) -> NoCommand:

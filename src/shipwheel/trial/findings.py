@@ -111,6 +111,9 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         message = "the command ended with status 0, although an import failed"
         hint = "Let it end with another status if it cannot do its work, or import what is optional without printing a traceback."
         yield Finding(FindingKind.ENDED, message, hint, evidence=_error_line(seen.log), blocks=True)
+    elif not seen.ended and not server and any(sign.kind is SignKind.VARIABLE and sign.line == last_line(seen.log) for sign in signs):
+        message = "the command ended with status 0, and the last that it says is what it wants"
+        yield Finding(FindingKind.ENDED, message, evidence=_error_line(seen.log), blocks=True)
     elif seen.ended or server or (source.guess and not last_line(seen.log) and not seen.written):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
         hint = _GUESS_HINT.format(source.guess) if source.guess and not seen.ended and not server else ""

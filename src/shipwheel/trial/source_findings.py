@@ -16,7 +16,7 @@ __all__ = ["prefixed", "unmade", "unset_variables", "with_origin"]
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
 """Paths of code that is not the project's."""
-_READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"']\)", re.ASCII)
+_READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)", re.ASCII)
 _NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -81,7 +81,7 @@ def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str
         read = {match["variable"]: "the line that failed" for match in _READ.finditer(line)}
         used = frozenset(_NAME.findall(line))
         for variable, place in (*read.items(), *((variable, place) for name, variable, place in source.variables if name in used)):
-            if variable not in environment:
+            if not environment.get(variable):
                 message = f"it wants the environment variable {variable}, which {place} reads without a default"
                 hint = f"Give it a value where the container runs: -e {variable}=…; a value that is no secret can be in the setting `env`."
                 yield Finding(FindingKind.VARIABLE, message, hint, variable, line, blocks=True)

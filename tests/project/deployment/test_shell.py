@@ -55,6 +55,8 @@ FOLLOWED = {
     "for name in a b; do run $name; done": ["run a", "run b"],
     "start() { run $1 --all; }\nstart web": ["run web --all"],
     "yes | migrate": ["migrate"],
+    "while IFS= read -r line; do export $line; done < x\nserve": ["serve"],
+    "read name; serve $name; serve": ["serve"],
     "serve 2>&1 | tee log": ["serve"],
     "serve >> log 2>&1": ["serve"],
     "bash -c 'exec serve $MODE'": ["serve prod"],
@@ -109,6 +111,26 @@ def test_follows_scripts_that_call_each_other() -> None:
     commands = run_words(("/entry.sh", "serve", "-x"), ShellState({}, (), "/"), files, ("Dockerfile", 9))
     assert [(command.words, command.file) for command in commands] == [(("migrate",), "boot"), (("serve", "-x"), "boot")]
     assert commands[-1].env == (("A", "1"),)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        '$(dirname "$0")',
+        "`dirname $0`",
+        '$(cd "$(dirname "$0")" && pwd)',
+        '$( cd "$( dirname "${BASH_SOURCE[0]}" )" >/dev/null 2>&1 && pwd )',
+        '$(dirname "$(readlink -f "$0")")',
+        "$(realpath $(dirname $BASH_SOURCE))",
+    ],
+)
+def test_knows_where_a_script_is(place: str) -> None:
+    scripts = {"/app/bin/start.sh": f'HERE="{place}"\ncd "$HERE/.."\nserve --config "$HERE/x.ini"; serve "$(pwd)"; make $(date)\n'}
+    found = run_words(("bin/start.sh",), ShellState(directory="/app"), _Files(scripts), ("Procfile", 1))
+    assert [(command.words, command.directory) for command in found if not command.doubt] == [
+        (("serve", "--config", "/app/bin/x.ini"), "/app"),
+        (("serve", "/app"), "/app"),
+    ]
 
 
 def test_a_script_that_calls_itself_ends() -> None:

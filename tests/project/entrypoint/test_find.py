@@ -8,6 +8,7 @@ from support.project_tree import launched, written
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
 from shipwheel.project.entrypoint.scan import Scanner
+from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
@@ -119,7 +120,46 @@ def test_a_package_needs_its_source_if_the_wheel_lacks_the_command(tmp_path: Pat
     files = {"manage.py": "", "demo/__init__.py": ""}
     assert _package(tmp_path, files, {}, settings=Settings(command=("python", "manage.py", "x"))).needs_source
     assert not _package(tmp_path, files, {}, settings=Settings(command=("demo", "start", "-a"))).needs_source
+    assert not _package(tmp_path, files, {}, settings=Settings(command=("gunicorn", "demo:app", "--config=other.py"))).needs_source
+    files["other.py"] = ""
+    assert _package(tmp_path, files, {}, settings=Settings(command=("gunicorn", "demo:app", "--config=other.py"))).needs_source
+    files = {"gunicorn.conf.py": "bind = '0.0.0.0:8000'\n", "demo/__init__.py": ""}
+    assert _package(tmp_path / "conf", files, {}, settings=Settings(command=("gunicorn", "demo:app"))).needs_source
     assert not _package(tmp_path, files, {}, settings=Settings(command=("uvicorn", "demo.api:app"))).needs_source
+
+
+BESIDE = {"shop/main.py": f"from models.item import Item\nimport redis\n{FASTAPI}", "models/item.py": "Item = 1\n", "redis/conf.py": ""}
+
+
+def test_an_application_that_imports_what_its_wheel_lacks_runs_in_its_directory(tmp_path: Path) -> None:
+    metadata = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["fastapi", "uvicorn", "redis"]\n'
+    build = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    packages = '[tool.hatch.build.targets.wheel]\npackages = ["shop"]\n'
+    project = read_project(written(tmp_path, {**BESIDE, "pyproject.toml": metadata + build + packages}), Settings())
+    assert (project.kind, [note for note in project.notes if "models of its directory" in note]) == ("app", list(project.notes))
+    files = {**BESIDE, "pyproject.toml": metadata + build + packages.replace('["shop"]', '["shop", "models"]')}
+    assert read_project(written(tmp_path / "whole", files), Settings()).kind == "package"
+
+
+@pytest.mark.parametrize(("line", "packages"), [("os.system('streamlit run x')", ("dash",)), ("os.chdir('/tmp')", ())])
+def test_a_program_that_starts_a_shell_has_one(tmp_path: Path, line: str, packages: tuple[str, ...]) -> None:
+    files = {"main.py": "import worker.jobs\n", "worker/jobs/__init__.py": f"import os\n{line}\n", "requirements.txt": ""}
+    files["other.py"] = "import os\nos.system('make')\n"
+    assert read_project(written(tmp_path, files), Settings()).system_packages == packages
+
+
+def test_a_path_with_dots_is_the_directory_that_it_names(tmp_path: Path) -> None:
+    written(tmp_path / "app", {"app.py": FASTAPI, "requirements.txt": "fastapi\nuvicorn\n", "Dockerfile": "FROM python\nEXPOSE 7000\n"})
+    written(tmp_path / "other", {"x": ""})
+    launch = read_project(tmp_path / "other" / ".." / "app", Settings()).launch
+    assert launch is not None and launch.ports == ("7000/tcp",)
+
+
+def test_without_a_command_the_error_says_why_a_declared_one_is_not_it(tmp_path: Path) -> None:
+    dockerfile = 'FROM python\nCOPY . /x\nCMD ["airflow", "webserver"]\n'
+    with pytest.raises(ProjectError, match=r"no command to start was found\. Dockerfile, line 3: `airflow webserver` is not the") as caught:
+        launched(tmp_path, {"lib.py": "x = 1\n", "Dockerfile": dockerfile})
+    assert "shipwheel.toml: command = [" in caught.value.hint
 
 
 def test_without_a_command_the_error_shows_the_settings_to_add(tmp_path: Path) -> None:

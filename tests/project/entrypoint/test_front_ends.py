@@ -45,6 +45,18 @@ def test_builds_nothing_that_is_there(tmp_path: Path, made: str) -> None:
     assert (launch.front_ends, [note for note in launch.notes if "assets" in note]) == ((), [])
 
 
+def test_says_of_a_front_end_beside_the_project_that_it_is_not_built(tmp_path: Path) -> None:
+    config = 'export default {\n  build: {\n    outDir: "../backend/static",\n  },\n}\n'
+    for name in ("frontend", "docs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "package.json").write_text('{"scripts": {"build": "vite build"}}')
+    (tmp_path / "frontend" / "vite.config.ts").write_text(config)
+    (tmp_path / "docs" / "vite.config.ts").write_text(config.replace("../backend/static", "site"))
+    notes = launched(tmp_path / "backend", APP, "flask gunicorn").notes
+    assert [note.partition(",")[0] for note in notes] == ["../frontend/vite.config.ts writes a front end to static of this directory"]
+    assert launched(tmp_path / "backend", {**APP, "static/index.html": ""}, "flask gunicorn").notes == ()
+
+
 def test_the_settings_have_the_last_word(tmp_path: Path) -> None:
     settings = Settings(assets=(AssetSettings(("make", "js"), "out"),))
     launch = launched(tmp_path, {**APP, "Dockerfile": STAGE}, "flask gunicorn", settings)

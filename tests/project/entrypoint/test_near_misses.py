@@ -20,8 +20,10 @@ from shipwheel.errors import NoCommand
         ({"shop.py": "def handler(event: dict, _context: object) -> None: ...\n"}, "", "a handler of AWS Lambda", "shop.handler"),
         ({"host.json": "{}", "function_app.py": "x = 1\n"}, "azure-functions", "host.json describes Azure Functions", "that host"),
         ({"development.ini": "[app:main]\nuse = egg:shop\n"}, "pyramid", "there is no production.ini", "listen = *:6543"),
+        ({"langgraph.json": "{}", "agent/graph.py": "x = 1\n"}, "langgraph", "LangGraph's own server", '"langgraph-cli[inmem]"'),
+        ({"scrapy.cfg": "", "shop/spiders/a.py": "import scrapy\n"}, "", "do not name scrapy", 'dependencies = ["scrapy"]'),
     ],
-    ids=["Lambda", "Lambda with types", "Azure Functions", "PasteDeploy"],
+    ids=["Lambda", "Lambda with types", "Azure Functions", "PasteDeploy", "LangGraph", "Scrapy"],
 )
 def test_the_error_says_what_the_project_is(tmp_path: Path, files: dict[str, str], dependencies: str, reason: str, hint: str) -> None:
     with pytest.raises(NoCommand, match="no command to start was found") as caught:

@@ -66,6 +66,11 @@ def test_the_option_that_opens_the_address_is_added(tmp_path: Path, kind: str) -
     assert (launch.command, launch.ports) == (("python", "main.py", f"{OPTIONS[kind]}=0.0.0.0"), ("5000/tcp",))
 
 
+def test_the_default_port_of_a_database_is_that_of_a_client(tmp_path: Path) -> None:
+    launch = _package(tmp_path, SOURCES["click"].replace("5000", "6379"))
+    assert (launch.command, launch.is_program, launch.ports) == (("shop",), True, ())
+
+
 def test_only_the_subcommand_that_is_started_gets_it(tmp_path: Path) -> None:
     source = """
 import click

@@ -32,7 +32,7 @@ def test_modules_are_made_where_they_are_imported(tmp_path: Path, imports: str, 
     launch = served(tmp_path, imports, {proto: 'syntax = "proto3";\n'})
     assert launch.command == ("python", "server.py")
     assert launch.steps == (StepSettings((*CALL, *words)),)
-    assert launch.extra_requirements == ()
+    assert (launch.extra_requirements, launch.python_path) == ((), ())
     assert generated_modules(launch.steps) == {"hello_pb2", "hello_pb2_grpc"}
 
 
@@ -56,8 +56,9 @@ def test_files_outside_of_the_project_are_not_compiled(tmp_path: Path) -> None:
 
 def test_a_package_without_a_file_gets_its_directory_or_nothing(tmp_path: Path) -> None:
     assert served(tmp_path / "a", "made.", {"protos/hello.proto": ""}).steps == ()
-    (step,) = served(tmp_path / "b", "made.", {"protos/hello.proto": "", "made/__init__.py": ""}).steps
-    assert "--python_out=made" in step.run
+    launch = served(tmp_path / "b", "made.", {"protos/hello.proto": "", "made/__init__.py": ""})
+    assert "--python_out=made" in launch.steps[0].run
+    assert launch.python_path == ("made",), "hello_pb2_grpc imports hello_pb2, and not made.hello_pb2"
 
 
 @pytest.mark.parametrize(

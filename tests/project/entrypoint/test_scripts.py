@@ -10,7 +10,11 @@ MAIN = 'if __name__ == "__main__":\n    print(1)\n'
 
 LAYOUTS: dict[str, Layout] = {
     "main.py": ({"main.py": "print(1)\n"}, "", ("python", "main.py")),
-    "the only script": ({"collect.py": MAIN, "helper.py": "x = 1\n", "setup.py": MAIN}, "", ("python", "collect.py")),
+    "the only script": (
+        {"collect.py": MAIN, "helper.py": "x = 1\n", "setup.py": MAIN, "versioneer.py": MAIN},
+        "",
+        ("python", "collect.py"),
+    ),
     "package with __main__": ({"demo/__init__.py": "", "demo/__main__.py": MAIN}, "", ("python", "-m", "demo")),
     "file that imports its neighbours": (
         {"bot/__init__.py": "", "bot/main.py": "import store\n" + MAIN, "bot/store.py": ""},

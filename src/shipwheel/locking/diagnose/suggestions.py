@@ -109,12 +109,15 @@ def _static_project(request: LockRequest) -> Mapping[str, Any] | None:
 
 
 def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]) -> Iterator[Suggestion]:
-    """Yield the changes worth trying: a requirement in conflict without its version, another day, another Python of Debian.
+    """Yield the changes worth trying: another Python of Debian, a requirement in conflict without its version, another day.
 
     `names` are those that the user's requirements in the conflict name.
     """
     limit = request.exclude_newer
     can_change = not synthetic.project or _static_project(request) is not None
+    if other := _other_python(synthetic.python):
+        changed = replace(synthetic, python=other, preferred=())
+        yield Suggestion(f"another Python: --python {other}", changed, limit, another_python=True)
     texts = _requirement_texts(request, synthetic)
     known = specifiers(texts)
     for name in [name for name in dict.fromkeys(names) if name in known][:_MAX_LOOSENED] if can_change else ():
@@ -124,9 +127,6 @@ def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]
         yield Suggestion(f"resolve as of another day: --as-of {day}", replace(synthetic, preferred=()), end_of_day(day))
     elif request.as_of:
         yield Suggestion("resolve as of today: without --as-of", replace(synthetic, preferred=()), None)
-    if other := _other_python(synthetic.python):
-        changed = replace(synthetic, python=other, preferred=())
-        yield Suggestion(f"another Python: --python {other}", changed, limit, another_python=True)
 
 
 def _without_own_project(synthetic: Synthetic) -> Synthetic:

@@ -6,6 +6,7 @@ that may not run as it is written, or not at all, is reported with the reason fo
 
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -87,10 +88,8 @@ class _Shell(msgspec.Struct):
         """Run a script."""
         if len(data) > _MAX_BYTES:
             return
-        try:
+        with suppress(_Ended):
             self._run(_parser().parse(data.replace(b"\r\n", b"\n")).root_node)
-        except _Ended:
-            return
 
     def _run(self, node: "Node") -> bool | None:
         """Run a statement and return its success; None if that is not known."""
@@ -340,21 +339,20 @@ class _Shell(msgspec.Struct):
                     return True
                 rest = rest[2:] if rest[0] == "-o" else rest[1:]
             words = rest or words
-        found = (self.files.read_script(place) for place in self.state.places(words[0]))
-        script = next((each for each in found if each is not None), None)
+        found = ((place, script) for place in self.state.places(words[0]) if (script := self.files.read_script(place)) is not None)
+        place, script = next(found, ("", None))
         if script is None or not script.is_for_a_shell(words[0]):
             return False
-        self._nested(script, words[1:], env, 1)
+        self._nested(script, words[1:], env, 1, place)
         return True
 
-    def _nested(self, script: Script, arguments: tuple[str, ...], env: Iterable[tuple[str, str]], line: int) -> None:
+    def _nested(self, script: Script, arguments: tuple[str, ...], env: Iterable[tuple[str, str]], line: int, path: str = "") -> None:
         state = self.state.copy()
-        state.positional = arguments
+        state.positional, state.script = arguments, path
         state.variables.update(env)
         state.exported.update(dict.fromkeys(name for name, _ in env))
-        self._follow(
-            _Shell(self.files, state, script.name, line, self.commands, {}, self.doubts, self.background, self.program), script.data
-        )
+        inner = _Shell(self.files, state, script.name, line, self.commands, {}, self.doubts, self.background, self.program)
+        self._follow(inner, script.data)
 
     def _start_supervised(self, words: tuple[str, ...]) -> bool:
         """Follow the programs that supervisord starts, the main one last; return False for any other program."""
@@ -408,6 +406,11 @@ class _Shell(msgspec.Struct):
         finally:
             self.file, self.line = before
 
+    def read(self, words: tuple[str, ...]) -> bool | None:
+        """Set variables to a line that is not known."""
+        self.state.variables |= dict.fromkeys(words, UNKNOWN)
+        return None
+
     def exit(self, _words: tuple[str, ...]) -> bool | None:
         """End the script, unless it may not come to this point."""
         if self.doubts:
@@ -424,6 +427,7 @@ _BUILTINS: dict[str, Callable[[_Shell, tuple[str, ...]], bool | None]] = {
     "source": _Shell.source,
     ".": _Shell.source,
     "exit": _Shell.exit,
+    "read": _Shell.read,
     "false": lambda _shell, _words: False,
 }
 

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,6 +36,8 @@ class ShellState(msgspec.Struct):
     directory: str = ""
     exported: dict[str, None] = msgspec.field(default_factory=dict)
     """Names of the variables that the script itself exports, in order."""
+    script: str = ""
+    """The absolute path of the script, `$0`; empty if it is not known."""
 
     def lookup(self, name: str) -> str | None:
         """Return the value of a parameter; None if it is not set."""
@@ -45,6 +47,8 @@ class ShellState(msgspec.Struct):
             return str(len(self.positional))
         if name.isdecimal():
             number = int(name) if len(name) < 5 else 0
+            if not number:
+                return self.script or None
             return self.positional[number - 1] if 0 < number <= len(self.positional) else None
         return self.variables.get(name)
 
@@ -59,7 +63,7 @@ class ShellState(msgspec.Struct):
 
     def copy(self) -> "ShellState":
         """Return an independent copy, as a subshell has it."""
-        return ShellState(dict(self.variables), self.positional, self.directory, dict(self.exported))
+        return ShellState(dict(self.variables), self.positional, self.directory, dict(self.exported), self.script)
 
 
 def text_of(node: "Node") -> str:
@@ -114,8 +118,8 @@ class _Expansion(msgspec.Struct):
                 if value is None and not self.unset_is_empty:
                     return self._unknown(f"{_display(node)} has no value")
                 return value or ""
-            case "command_substitution" if text_of(node)[:-1].strip("$(`").split() == ["id", "-u"]:
-                return _USER
+            case "command_substitution" if (output := self._output(node.named_children, depth + 1)) is not None:
+                return output
             case "command_substitution" | "process_substitution" | "arithmetic_expansion" | "ansi_c_string" | "brace_expression":
                 return self._unknown(f"{_display(node)} needs a shell")
             case _ if node.has_error:
@@ -133,15 +137,33 @@ class _Expansion(msgspec.Struct):
             position = child.end_byte - start
         yield _literal(source[position:-1])
 
+    def _output(self, nodes: "Sequence[Node]", depth: int) -> str | None:
+        """Return what a command prints that only asks for a path or the user, such as `cd "$(dirname "$0")" && pwd`; None for others."""
+        if len(nodes) != 1 or depth > _MAX_DEPTH:
+            return None
+        match nodes[0].type:
+            case "redirected_statement":
+                return self._output(nodes[0].named_children[:1], depth)
+            case "list" if (target := self._output(nodes[0].named_children[:1], depth + 1)) is not None:
+                there = _Expansion(self.state.copy(), self.doubts, self.unset_is_empty)
+                there.state.directory = target
+                return there._output(nodes[0].named_children[1:], depth + 1)
+            case "command" if nodes[0].named_children[0].type == "command_name":
+                doubts = list[str]()
+                inner = _Expansion(self.state, doubts, self.unset_is_empty)
+                return _path_asked_for([inner.text(child, depth + 1) for child in nodes[0].named_children], self.state, doubts)
+            case _:
+                return None
+
     def _value(self, node: "Node", depth: int) -> str | None:
         """Return the value of a parameter expansion; None if the parameter is not set and there is no default."""
         name = next((text_of(child) for child in node.children if child.type in ("variable_name", "special_variable_name")), "")
         operator = node.child_by_field_name("operator")
         kind = text_of(operator) if operator is not None else ""
-        value = self.state.lookup(name)
+        value = self.state.lookup("0" if text_of(node).startswith(("$BASH_SOURCE", "${BASH_SOURCE")) else name)
         if value is not None and UNKNOWN in value:
             return self._unknown(f"{_display(node)} is not known")
-        if not name or (kind and kind not in (":-", "-", ":=", "=", ":?", "?", ":+", "+")):
+        if (value is None and not name) or (kind and kind not in (":-", "-", ":=", "=", ":?", "?", ":+", "+")):
             return self._unknown(f"{_display(node)} needs a shell")
         is_set = value is not None and (value != "" or not kind.startswith(":"))
         if kind in (":+", "+"):
@@ -164,6 +186,25 @@ class _Expansion(msgspec.Struct):
     def _unknown(self, reason: str) -> str:
         self.doubts.append(reason)
         return UNKNOWN
+
+
+def _path_asked_for(words: Sequence[str], state: ShellState, doubts: Sequence[str]) -> str | None:
+    """Return what a command with these words prints, or for `cd` the directory that it goes to; None if that is not known."""
+    path = words[-1] if len(words) > 1 else ""
+    if doubts:
+        return None
+    match words[0], len(words):
+        case "id", 2 if path == "-u":
+            return _USER
+        case "pwd", _:
+            return state.directory or None
+        case "dirname", _:
+            return posixpath.dirname(path) or "."
+        case "basename", 2:
+            return posixpath.basename(path)
+        case "cd" | "realpath" | "readlink", _ if path.startswith("/") or state.directory:
+            return posixpath.normpath(posixpath.join(state.directory, path))
+    return None
 
 
 def _names_arguments(node: "Node") -> bool:

@@ -1,5 +1,6 @@
 """Steps that make files for the image from the project's own: those that deployment files run, and those that it cannot do without."""
 
+import posixpath
 from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.django import missing_static_files
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
-from shipwheel.project.entrypoint.protobuf import COMPILER, PROTOC, generated_modules, protoc_steps
+from shipwheel.project.entrypoint.protobuf import COMPILER, PROTOC, generated_modules, output_directories, protoc_steps
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 
@@ -38,12 +39,19 @@ def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
 
 
 def _with_generated(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
-    """Return the launch with the steps that generate the modules which the source imports and lacks."""
+    """Return the launch with the steps that generate the modules which the source imports and lacks.
+
+    Generated modules import each other from the directory that protoc writes to, also if that is a package.
+    """
     if evidence.kind != "app" or generated_modules(launch.steps):
         return launch
     steps = protoc_steps(evidence, scan.modules, launch.directory)
     extra = () if evidence.has(COMPILER) or not steps else (COMPILER,)
-    return replace(launch, steps=(*steps, *launch.steps), extra_requirements=(*launch.extra_requirements, *extra))
+    roots = {launch.directory, *(module.import_root for module in scan.modules)}
+    made = (posixpath.normpath(posixpath.join(launch.directory, folder)) for folder in output_directories(steps))
+    python_path = tuple(dict.fromkeys((*launch.python_path, *(folder for folder in made if folder.strip(".") not in roots))))
+    more = (*launch.extra_requirements, *extra)
+    return replace(launch, steps=(*steps, *launch.steps), extra_requirements=more, python_path=python_path)
 
 
 def _key(step: StepSettings) -> tuple[str, ...]:

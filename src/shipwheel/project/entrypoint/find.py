@@ -13,6 +13,7 @@ from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.entrypoint.aliases import with_aliases
 from shipwheel.project.entrypoint.alternatives import with_alternatives
 from shipwheel.project.entrypoint.build_steps import with_build_steps
+from shipwheel.project.entrypoint.command_address import tool_of
 from shipwheel.project.entrypoint.copies import with_copies
 from shipwheel.project.entrypoint.declared import (
     declared_finder,
@@ -43,6 +44,7 @@ from shipwheel.project.entrypoint.processes import with_processes
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_script, list_programs
+from shipwheel.project.entrypoint.servers import GUNICORN_SETTINGS
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
 from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
@@ -166,7 +168,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     launch = with_argument_volumes(launch, evidence)
     launch = with_copies(with_aliases(_with_surroundings(launch, evidence, scan), evidence, scan), evidence, scan)
     is_installed = launch.is_program or launch.command[0] in evidence.scripts
-    outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, modules)
+    outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, launch, modules)
     ports = evidence.settings.ports or launch.ports
     launch = with_build_steps(replace(launch, ports=ports, outside_wheel=outside_wheel), evidence, scan)
     launch = with_front_ends(launch, evidence, scan)
@@ -201,10 +203,13 @@ def _with_surroundings(launch: Launch, evidence: Evidence, scan: Scan) -> Launch
 
 
 def _names_source(evidence: Evidence, launch: Launch) -> bool:
-    """Return whether a command names a file of the directory, or a module that the wheel lacks: manage.py, main:app."""
+    """Return whether a command reads a file of the directory, or names a module that the wheel lacks: manage.py, main:app."""
     prefix = f"{launch.directory}/" if launch.directory else ""
-    for word in launch.command[1:]:
-        if word.startswith("-") or not word or len(word) > _MAX_PATH or "\0" in word:
+    if tool_of(launch.command) == "gunicorn" and evidence.has_file(prefix + GUNICORN_SETTINGS):
+        return True
+    for option in launch.command[1:]:
+        word = option.partition("=")[2] if option.startswith("-") else option
+        if not word or len(word) > _MAX_PATH or "\0" in word:
             continue
         if evidence.has_file(prefix + word):
             return True
@@ -233,9 +238,12 @@ def _no_command(evidence: Evidence, scan: Scan) -> NoCommand:
     shown = f" Its programs are {', '.join(programs[:_MAX_PROGRAMS])}{' and more' if programs[_MAX_PROGRAMS:] else ''}." if programs else ""
     if (near := find_near_miss(evidence, scan)) is not None:
         return NoCommand(f"{evidence.root}: no command to start was found: {near.reason}", hint=near.hint)
+    hint = f"Set it in {where}: command = {example}, and for a service ports = [8000].{shown}"
+    if reasons := unused_commands(evidence, scan, Launch(())):
+        return NoCommand(f"{evidence.root}: no command to start was found{several}. {' '.join(reasons)}", hint=hint)
     return NoCommand(
         f"{evidence.root}: no command to start was found{several}. Looked for a Procfile, a console script, an application of a web"
         " framework (in main.py, app.py, PACKAGE/main.py, …), manage.py, an app of Streamlit, Gradio, Chainlit, Panel, NiceGUI and similar,"
         " a Dockerfile, a worker of Celery and similar, PACKAGE/__main__.py, and a script",
-        hint=f"Set it in {where}: command = {example}, and for a service ports = [8000].{shown}",
+        hint=hint,
     )

@@ -5,12 +5,14 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from msgspec.structs import replace
 
 from shipwheel.build_settings import AssetSettings
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.built_files import BuiltFiles, missing_note
+from shipwheel.project.deployment.script import list_names
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import FrontEnd, Launch
 from shipwheel.project.entrypoint.scan import Scan
@@ -24,6 +26,7 @@ _FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", 
 _OUT_DIR = lazy_pattern(r"""outDir\s*:\s*(?:path\.(?:resolve|join)\(\s*__dirname\s*,\s*)?["']([^"']+)["']""")
 _CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
 _MAX_SOURCES = 300
+_MAX_SIBLINGS = 50
 
 
 def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
@@ -36,7 +39,21 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     if not missing and launch.needs_source:
         found = tuple(_served(evidence, scan))
         notes = [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
+    if not missing and not found:
+        notes += _made_beside(evidence)
     return replace(launch, front_ends=found, notes=(*launch.notes, *dict.fromkeys(notes)))
+
+
+def _made_beside(evidence: Evidence) -> Iterator[str]:
+    """Yield a note about each front end in a directory beside the project whose build writes into the project, and did not."""
+    for name in islice(list_names(evidence.root.parent), _MAX_SIBLINGS):
+        folder = f"../{name}"
+        for file in _CONFIGURATIONS if name != evidence.root.name and _builds(evidence, folder) else ():
+            named = _OUT_DIR.search(evidence.read_text(f"{folder}/{file}"))
+            output = posixpath.relpath(posixpath.join(folder, named[1]), f"../{evidence.root.name}") if named is not None else "."
+            if not output.startswith(".") and not evidence.exists(output):
+                what = f"{folder}/{file} writes a front end to {output} of this directory, and it is not there"
+                yield f"{what}: run `npm ci` and `npm run build` in {folder}, and then build the image."
 
 
 def _of_stage(built: BuiltFiles) -> FrontEnd | None:

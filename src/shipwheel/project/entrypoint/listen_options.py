@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from shipwheel.companions import is_companion_port
 from shipwheel.project.entrypoint.listening import LOOPBACK
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
@@ -39,11 +40,18 @@ class _Option(msgspec.Struct, frozen=True):
 
 
 def find_listen_options(source: SourceFile) -> tuple[ListenOptions, ...]:
-    """Return the options of a file whose default is the loopback interface, one for each subcommand."""
+    """Return the options of a file whose default is the loopback interface, one for each subcommand.
+
+    A default port such as Redis's is that of a server which the program is a client of, and so is the host beside it.
+    """
     options = [*_of_functions(source), *_of_parsers(source), *_of_definitions(source)]
     ports = {option.owner: str(option.default) for option in options if option.name in _PORTS and _is_port(option.default)}
     hosts = {option.owner: option for option in reversed(options) if option.name in _HOSTS and option.default in LOOPBACK}
-    return tuple(ListenOptions(option.option, str(option.default), owner, ports.get(owner, "")) for owner, option in hosts.items())
+    return tuple(
+        ListenOptions(option.option, str(option.default), owner, port)
+        for owner, option in hosts.items()
+        if not is_companion_port(port := ports.get(owner, ""))
+    )
 
 
 def _is_port(value: object) -> bool:

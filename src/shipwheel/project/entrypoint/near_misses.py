@@ -25,7 +25,7 @@ class NearMiss(msgspec.Struct, frozen=True):
 
 def find_near_miss(evidence: Evidence, scan: Scan) -> NearMiss | None:
     """Return why a project has no command, if that is known."""
-    finders = (_azure_functions, _aws_lambda, _development_ini)
+    finders = (_azure_functions, _aws_lambda, _development_ini, _langgraph, _scrapy)
     return next((found for find in finders if (found := find(evidence, scan)) is not None), None)
 
 
@@ -56,4 +56,23 @@ def _development_ini(evidence: Evidence, scan: Scan) -> NearMiss | None:
     return NearMiss(
         "development.ini is for developing, since its debugger runs what a visitor types, and there is no production.ini",
         "Write a production.ini: development.ini without pyramid_debugtoolbar, and with listen = *:6543.",
+    )
+
+
+def _langgraph(evidence: Evidence, _scan: Scan) -> NearMiss | None:
+    if not evidence.has_file("langgraph.json"):
+        return None
+    return NearMiss(
+        "langgraph.json describes graphs, which LangGraph's own server runs, and nothing listens",
+        'For its development server, set command = ["langgraph", "dev", "--host", "0.0.0.0", "--no-browser"], ports = [2024] and'
+        ' dependencies = ["langgraph-cli[inmem]"]; in production they need the image that `langgraph build` makes, or a web application.',
+    )
+
+
+def _scrapy(evidence: Evidence, _scan: Scan) -> NearMiss | None:
+    if evidence.has("scrapy") or not evidence.has_file("scrapy.cfg"):
+        return None
+    return NearMiss(
+        "scrapy.cfg describes a Scrapy project, and its requirements do not name scrapy",
+        'Add scrapy to them, or set dependencies = ["scrapy"].',
     )

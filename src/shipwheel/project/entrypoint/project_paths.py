@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import parents
+from shipwheel.project.entrypoint.beside_wheel import imports_beside_wheel
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.module import Module
@@ -106,8 +107,11 @@ def find_written_paths(launch: Launch, evidence: Evidence, modules: Sequence[Mod
     return tuple(dict.fromkeys(_written_paths(launch, evidence, modules)))
 
 
-def find_outside_wheel(evidence: Evidence, modules: Sequence[Module]) -> tuple[str, ...]:
-    """Return the project's paths that make an installed wheel fail: files read outside the package, and files written inside it."""
+def find_outside_wheel(evidence: Evidence, launch: Launch, modules: Sequence[Module]) -> tuple[str, ...]:
+    """Return the project's paths that make an installed wheel fail.
+
+    They are modules and files outside the package that it imports and reads, and files that it writes inside.
+    """
     own = [module for module in modules if module.top_level in evidence.packaged]
     if not own or any(call.endswith("metadata.version") for module in own for call in module.calls):
         # Only an installed package can ask for its own version.
@@ -119,7 +123,7 @@ def find_outside_wheel(evidence: Evidence, modules: Sequence[Module]) -> tuple[s
     read = {path for path in joined if image is not None and image.has(path)}
     outside = {path for path in read if not is_within(path, packages) and not any(is_within(package, [path]) for package in packages)}
     written = _below_root(names, (write.path for module in own for write in module.paths.writes))
-    return tuple(sorted(outside | {*written}))
+    return tuple(sorted({*outside, *written, *imports_beside_wheel(evidence, launch, modules)}))
 
 
 def _written_paths(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Iterator[WrittenPath]:

@@ -11,12 +11,13 @@ from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.own_files import own_files
 
-__all__ = ["COMPILER", "PROTOC", "generated_modules", "protoc_steps"]
+__all__ = ["COMPILER", "PROTOC", "generated_modules", "output_directories", "protoc_steps"]
 
 COMPILER = "grpcio-tools"
 """The Python package with protoc."""
 PROTOC = ("python", "-m", "grpc_tools.protoc")
 _PROTO = ".proto"
+_OUT = "--python_out"
 _IMPORT = lazy_pattern(r'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+\.proto)"\s*;')
 _MAX_FILES = 200
 
@@ -25,6 +26,12 @@ def generated_modules(steps: Iterable[StepSettings]) -> frozenset[str]:
     """Return the last names of the modules that the calls of protoc among steps make."""
     files = (word for step in steps if any("protoc" in word for word in step.run) for word in step.run if word.endswith(_PROTO))
     return frozenset(posixpath.basename(file).removesuffix(_PROTO) + suffix for file in files for suffix in GENERATED_SUFFIXES)
+
+
+def output_directories(steps: Iterable[StepSettings]) -> tuple[str, ...]:
+    """Return the directories that the calls of protoc among steps write modules to, relative to the one that they start in."""
+    words = (word.partition("=") for step in steps for word in step.run)
+    return tuple(dict.fromkeys(value for option, _, value in words if option == _OUT))
 
 
 def protoc_steps(evidence: Evidence, modules: Sequence[Module], directory: str) -> tuple[StepSettings, ...]:
@@ -40,7 +47,7 @@ def protoc_steps(evidence: Evidence, modules: Sequence[Module], directory: str) 
         if words is None:
             return ()
         path, out, *protos = (posixpath.relpath(word, directory or ".") for word in words)
-        run = (*PROTOC, f"-I{path}", f"--python_out={out}", f"--grpc_python_out={out}", *protos)
+        run = (*PROTOC, f"-I{path}", f"{_OUT}={out}", f"--grpc_python_out={out}", *protos)
         found[run] = StepSettings(run)
     return tuple(found.values())
 

@@ -16,6 +16,9 @@ __all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_sc
 USUAL_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
 """Names of scripts, the likeliest first."""
 
+_OF_TOOLS = frozenset({"setup.py", "versioneer.py", "noxfile.py", "conftest.py", "fabfile.py"})
+"""Files that tools of development run, and not the application."""
+
 _EXAMPLES = ("examples", "example", "samples")
 """Directories whose files are never an application, unless somebody names one."""
 
@@ -100,7 +103,7 @@ def _module_in_package(evidence: Evidence, scan: Scan) -> Launch | None:
 
 
 def _only_script(evidence: Evidence, scan: Scan) -> Launch | None:
-    found = [module for module in scan.modules if module.is_script and "/" not in module.file and module.file != "setup.py"]
+    found = [module for module in scan.modules if module.is_script and "/" not in module.file and module.file not in _OF_TOOLS]
     return launch_file(evidence, found[0], (), f"{found[0].file} is the only script.") if len(found) == 1 else None
 
 
@@ -116,7 +119,7 @@ def _name(module: Module) -> str:
 
 def list_programs(evidence: Evidence, scan: Scan) -> list[str]:
     """Return the files that can be run as programs, those of examples last: none of them is the application by itself."""
-    own = [module.file for module in scan.modules if module.is_script and Path(module.file).name != "setup.py"]
+    own = [module.file for module in scan.modules if module.is_script and Path(module.file).name not in _OF_TOOLS]
     below = sorted(path for name in _EXAMPLES for pattern in ("*.py", "*/*.py") for path in (evidence.root / name).glob(pattern))
     files = [path.relative_to(evidence.root).as_posix() for path in below]
     return [*own, *(file for file in files if "__main__" in evidence.read_text(file))]

@@ -10,7 +10,7 @@ from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.frameworks import FrameworkKind
 
-__all__ = ["EVERY_ADDRESS", "PROGRAM_PACKAGES", "Server", "choose_server"]
+__all__ = ["EVERY_ADDRESS", "GUNICORN_SETTINGS", "PROGRAM_PACKAGES", "Server", "choose_server"]
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
 """A container's port is reached from outside, so servers listen on all of its addresses."""
@@ -30,7 +30,7 @@ PROGRAM_PACKAGES = {
 _THREADS = "8"
 """Requests that a process of a WSGI server handles at a time."""
 
-_GUNICORN_SETTINGS = "gunicorn.conf.py"
+GUNICORN_SETTINGS = "gunicorn.conf.py"
 """The file that gunicorn reads by itself. Options of the command would override it."""
 
 _SCHEDULERS = ("apscheduler", "django-apscheduler", "flask-apscheduler", "rocketry", "schedule")
@@ -120,7 +120,7 @@ def _wsgi_server(evidence: Evidence, port: str) -> Server:
 
 
 def _threaded_gunicorn(evidence: Evidence, port: str) -> Server:
-    threads = () if evidence.has_file(_GUNICORN_SETTINGS) else ("--threads", _THREADS)
+    threads = () if evidence.has_file(GUNICORN_SETTINGS) else ("--threads", _THREADS)
     return Server("gunicorn", port, ("--bind", f"{EVERY_ADDRESS}:{port}", *threads, "{target}"), workers_variable="WEB_CONCURRENCY")
 
 
