@@ -69,6 +69,13 @@ def test_finds_variables_without_a_default_and_modules_below(tmp_path: Path, end
     assert dict(facts.modules) == {"shop": "/app/src", "tools": "/app/src"}
 
 
+@pytest.mark.parametrize(("ports", "said"), [("", True), ("\nEXPOSE 9000", False)])
+def test_knows_what_may_be_spoken_to_over_its_input(tmp_path: Path, ports: str, said: bool) -> None:
+    dockerfile = f'FROM python\nCOPY . /x{ports}\nCMD ["python", "main.py"]\n'
+    facts = _facts(tmp_path, {"main.py": "", "requirements.txt": "mcp[cli]\n", "Dockerfile": dockerfile})
+    assert bool(facts.dialogue) == said
+
+
 def test_knows_what_a_dockerfile_makes(tmp_path: Path) -> None:
     dockerfile = "FROM python\nCOPY . /x\nRUN mkdir /etc/shop && shop init --ini /etc/shop/shop.ini\nRUN make $(arch)\n"
     facts = _facts(tmp_path, {"main.py": "", "requirements.txt": "", "Dockerfile": dockerfile})

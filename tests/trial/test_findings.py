@@ -472,6 +472,13 @@ def test_a_program_that_ends_well_on_what_it_wants_has_not_done_its_work(after: 
     assert (verdict_of(seen, found), [it.subject for it in found if it.kind is K.VARIABLE]) == (verdict, ["TOKEN"])
 
 
+def test_a_program_that_is_spoken_to_over_its_input_ends_without_it() -> None:
+    facts = SourceFacts(dialogue="a server of the protocol")
+    (finding,) = find(ended(0), PROGRAM, facts)
+    assert (finding.kind, finding.blocks) == (K.TERMINAL, False) and "run -i" in finding.hint
+    assert (find(ended(0), PROGRAM), [it.kind for it in find(ended(1), PROGRAM, facts)]) == ((), [K.ENDED])
+
+
 def test_names_a_variable_that_the_failing_line_reads() -> None:
     log = UNSET.replace("URL, echo=True", 'os.getenv("BOT_TOKEN"), os.getenv("MODE", "x")')
     assert [each.subject for each in find(ended(1, log), PROGRAM) if each.kind is K.VARIABLE] == ["BOT_TOKEN"]

@@ -25,6 +25,8 @@ _READ_VARIABLE = lazy_pattern(
     re.MULTILINE | re.ASCII,
 )
 _MAX_SOURCE = 1 << 20
+_MCP = frozenset({"mcp", "fastmcp"})
+"""Python packages of servers that speak over their standard input unless they are told otherwise."""
 _DEVELOPMENT = lazy_pattern(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]|$)")
 
 
@@ -58,7 +60,13 @@ def source_facts(built: "Built") -> "SourceFacts":
         tuple(_modules(project, production)) if project.kind == "app" else (),
         _guess(project),
         project.scanner.scan_deployment().companions if project.scanner is not None else (),
+        _dialogue(project),
     )
+
+
+def _dialogue(project: "Project") -> str:
+    ports = project.launch is not None and project.launch.ports
+    return "" if ports or project.dependencies.isdisjoint(_MCP) else "a server of the Model Context Protocol"
 
 
 def _variables(project: "Project", module: "Module") -> "Iterator[tuple[str, str, str]]":

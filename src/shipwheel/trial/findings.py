@@ -11,7 +11,7 @@ from shipwheel.signs import Sign, SignKind, is_debug_page, is_outgrown, plain_li
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.source_facts import HostRule, SourceFacts
-from shipwheel.trial.source_findings import prefixed, unmade, unset_variables, with_origin
+from shipwheel.trial.source_findings import at_end_of_input, prefixed, unmade, unset_variables, with_origin
 
 __all__ = [
     "find",
@@ -59,7 +59,7 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
             *_from_stop(seen),
         ]
     unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
-    found += unmade(source, seen.log, blocks=unexplained)
+    found += [*unmade(source, seen.log, blocks=unexplained), *at_end_of_input(seen, source)]
     found += (with_origin(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
     if unexplained and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks):
         found += unset_variables(source, seen.log, config.environment)

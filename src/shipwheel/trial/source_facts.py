@@ -30,6 +30,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `modules` are (import name, directory in the image) of the project's packages and files in sub-directories.
     `serving` is a clause that says why the project is a server, although its command has no port; empty if nothing does.
     `guess` is the sentence that says why this script is the command, if nothing names it but its own name or place; empty otherwise.
+    `dialogue` says what the project is if it may be spoken to over its standard input, "a server of …"; empty otherwise.
     `companions` are servers that the project's deployment starts beside it.
     """
 
@@ -45,6 +46,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     modules: tuple[tuple[str, str], ...] = ()
     guess: str = ""
     companions: tuple[str, ...] = ()
+    dialogue: str = ""
 
     @property
     def host_names(self) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from shipwheel.example_files import example_of_module
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs import Sign, plain_lines
 from shipwheel.trial.finding import Finding, FindingKind, Setting
+from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["prefixed", "unmade", "unset_variables", "with_origin"]
+__all__ = ["at_end_of_input", "prefixed", "unmade", "unset_variables", "with_origin"]
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
@@ -72,6 +73,17 @@ def unmade(source: SourceFacts, log: str, *, blocks: bool) -> Iterator[Finding]:
         message = f"{path} is not in the project, so the image lacks it"
         hint = f"Make it, and build again: {instruction}" if instruction else "Make it before the build."
         yield Finding(FindingKind.NOT_MADE, message, hint, path, place, blocks=blocks and path in log)
+
+
+def at_end_of_input(seen: Observation, source: SourceFacts) -> Iterator[Finding]:
+    """Yield a note about a program that ended well at once, since nobody speaks to it in a trial."""
+    if source.dialogue and seen.ended == 0:
+        message = f"it ends when its standard input does: it is {source.dialogue}, and may be spoken to over that"
+        hint = (
+            "Keep it open: shipwheel run -i, docker run -i. To serve a port in place of it, give it the option or variable that it has for"
+            " that, such as --transport, in `command` or `env`, and set `ports`."
+        )
+        yield Finding(FindingKind.TERMINAL, message, hint)
 
 
 def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:

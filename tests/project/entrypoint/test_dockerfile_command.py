@@ -193,6 +193,11 @@ def test_reads_instructions_as_docker_does(tmp_path: Path, lines: str) -> None:
     assert (launch.command, launch.is_program) == (READ[lines], False)
 
 
+def test_an_empty_list_is_no_command_line(tmp_path: Path) -> None:
+    launch = _command(_evidence(tmp_path, 'FROM x\nENTRYPOINT ["python", "run_it.py"]\nCMD [ ]\n'))
+    assert launch is not None and (launch.command, launch.arguments) == (("python", "run_it.py"), ())
+
+
 def test_arguments_after_an_entrypoint_are_replaceable(tmp_path: Path) -> None:
     launch = _command(_evidence(tmp_path, 'FROM x\nENTRYPOINT ["tini", "--", "python", "run_it.py"]\nCMD ["--help"]\n'))
     assert launch is not None

@@ -137,6 +137,8 @@ def test_chainlit_writes_to_a_volume_or_to_tmp(tmp_path: Path) -> None:
     launch = launched(tmp_path, {"chainlit.md": ""}, "chainlit")
     assert (launch.env, launch.volumes) == ({}, ("/app/.files", "/app/.chainlit"))
     launch = launched(tmp_path, {".chainlit/config.toml": ""}, "chainlit")
+    assert (launch.env, launch.volumes) == ({}, ("/app/.files", "/app/.chainlit/translations"))
+    launch = launched(tmp_path, {".chainlit/translations/en-US.json": ""}, "chainlit")
     assert (launch.env, launch.volumes) == ({}, ("/app/.files",))
     launch = launched(tmp_path, {"Procfile": "web: python -m chainlit run app.py --host 0.0.0.0 --port $PORT"}, "chainlit")
     assert (launch.declared_at, launch.volumes) == ("Procfile, line 1", ("/app/.files",))

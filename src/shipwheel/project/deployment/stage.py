@@ -234,10 +234,10 @@ class _StageBuilder(msgspec.Struct):
         text = instruction.text
         match instruction.keyword:
             case "CMD":
-                self.command, self.started_in = (text, instruction.line), self.file
+                self.command, self.started_in = (_without_none(text), instruction.line), self.file
             case "ENTRYPOINT":
                 # An ENTRYPOINT resets a CMD that was set before it.
-                self.entrypoint = ("" if re.fullmatch(r"\[\s*\]", text) else text, instruction.line)
+                self.entrypoint = (_without_none(text), instruction.line)
                 self.command, self.started_in = ("", 0), self.file
             case "EXPOSE":
                 words = (expanded for word in text.split() if (expanded := self.expanded(word)))
@@ -357,3 +357,8 @@ def _bound(instruction: Instruction) -> Iterator[Copy]:
         source, target = fields.get("source", fields.get("src", "")), fields.get("target", fields.get("dst", fields.get("destination", "")))
         if fields.get("type") == "bind" and not fields.get("from") and source and target.startswith("/"):
             yield Copy((source,), target, instruction.line)
+
+
+def _without_none(text: str) -> str:
+    """Return the words of an instruction as they are written; empty for an empty list of JSON."""
+    return "" if re.fullmatch(r"\[\s*\]", text) else text

@@ -151,6 +151,10 @@ def _streamlit(evidence: Evidence, modules: list[Module]) -> Launch | None:
     return _STREAMLIT.launch(evidence, sorted(modules, key=is_helper))
 
 
+_CHAINLIT_TRANSLATIONS = ".chainlit/translations"
+"""Chainlit makes it beside the settings when it starts, unless it is there."""
+
+
 def with_chainlit_files(launch: Launch, evidence: Evidence) -> Launch:
     """Return the launch of Chainlit, which writes where its settings are: into the app's directory, or into /tmp if that has none."""
     if tool_of(launch.command) != "chainlit" or launch.volumes or "CHAINLIT_APP_ROOT" in launch.env:
@@ -158,7 +162,8 @@ def with_chainlit_files(launch: Launch, evidence: Evidence) -> Launch:
     own = [name for name in (".chainlit", "chainlit.md", "public") if evidence.exists(name)]
     if not own:
         return replace(launch, env={**launch.env, "CHAINLIT_APP_ROOT": "/tmp"})  # noqa: S108 - a path in the image
-    directories = (".files",) if ".chainlit" in own else (".files", ".chainlit")
+    made = () if evidence.exists(_CHAINLIT_TRANSLATIONS) else (_CHAINLIT_TRANSLATIONS,)
+    directories = (".files", *made) if ".chainlit" in own else (".files", ".chainlit")
     return replace(launch, volumes=tuple(f"{evidence.workdir}/{name}" for name in directories))
 
 
