@@ -472,6 +472,12 @@ def test_a_program_that_ends_well_on_what_it_wants_has_not_done_its_work(after: 
     assert (verdict_of(seen, found), [it.subject for it in found if it.kind is K.VARIABLE]) == (verdict, ["TOKEN"])
 
 
+def test_a_server_that_hangs_up_and_says_what_it_wants_speaks_no_other_protocol() -> None:
+    log = "ValueError: environment variable SHOP_HOME is not set\n"
+    seen = running(OPEN, answers=answers(0, error="ConnectionResetError"), log=log)
+    assert verdict_of(seen, find(seen, SERVER)) is V.NEEDS
+
+
 def test_a_program_that_is_spoken_to_over_its_input_ends_without_it() -> None:
     facts = SourceFacts(dialogue="a server of the protocol")
     (finding,) = find(ended(0), PROGRAM, facts)

@@ -16,7 +16,7 @@ from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, find_launch
 from shipwheel.project.entrypoint.scan import Scanner
-from shipwheel.project.entrypoint.shell_users import uses_shell
+from shipwheel.project.entrypoint.shell_users import shell_call
 from shipwheel.project.git_history import old_last_commit
 from shipwheel.project.import_names import packaged_names
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
@@ -137,8 +137,11 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
         )
         app = replace(app, scanner=scanner)
         return _with_launch(app, dependencies | app.dependencies)
-    shell = ("dash",) if uses_shell(launch, project.scripts, scanner.scan_modules()) else ()
-    return replace(project, launch=launch, system_packages=tuple(dict.fromkeys((*project.system_packages, *shell))))
+    call = shell_call(launch, project.scripts, scanner.scan_modules()) if project.settings.base is None else ""
+    if call and "dash" not in project.packages:
+        launch = replace(launch, notes=(*launch.notes, f"{call}, which needs a shell: the image has one, dash."))
+        project = replace(project, system_packages=(*project.system_packages, "dash"))
+    return replace(project, launch=launch)
 
 
 def _with_members(error: NoCommand, project: Project) -> NoCommand:

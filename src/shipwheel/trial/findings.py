@@ -112,8 +112,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         hint = "Let it end with another status if it cannot do its work, or import what is optional without printing a traceback."
         yield Finding(FindingKind.ENDED, message, hint, evidence=_error_line(seen.log), blocks=True)
     elif not seen.ended and not server and any(sign.kind is SignKind.VARIABLE and sign.line == last_line(seen.log) for sign in signs):
-        message = "the command ended with status 0, and the last that it says is what it wants"
-        yield Finding(FindingKind.ENDED, message, evidence=_error_line(seen.log), blocks=True)
+        yield Finding(FindingKind.ENDED, "it ended with status 0 where it says what it wants", evidence=last_line(seen.log), blocks=True)
     elif seen.ended or server or (source.guess and not last_line(seen.log) and not seen.written):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
         hint = _GUESS_HINT.format(source.guess) if source.guess and not seen.ended and not server else ""
@@ -186,7 +185,8 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     refused = next((sign.line for sign in signs if sign.kind is SignKind.HOST), "")
     statuses = {answer.status for answer in seen.answers}
     failed = next((answer for answer in seen.answers if answer.status >= 500), None)
-    silent = next((answer for answer in seen.answers if not answer.status and answer.error not in _OTHER_PROTOCOLS), None)
+    lacking = any(sign.kind in (SignKind.MODULE, SignKind.VARIABLE) for sign in signs)
+    silent = next((each for each in seen.answers if not each.status and (lacking or each.error not in _OTHER_PROTOCOLS)), None)
     redirected = next((answer for answer in seen.answers if answer.forwarded), None)
     if redirected is not None:
         yield _redirect(redirected)

@@ -145,7 +145,10 @@ def test_an_application_that_imports_what_its_wheel_lacks_runs_in_its_directory(
 def test_a_program_that_starts_a_shell_has_one(tmp_path: Path, line: str, packages: tuple[str, ...]) -> None:
     files = {"main.py": "import worker.jobs\n", "worker/jobs/__init__.py": f"import os\n{line}\n", "requirements.txt": ""}
     files["other.py"] = "import os\nos.system('make')\n"
-    assert read_project(written(tmp_path, files), Settings()).system_packages == packages
+    project = read_project(written(tmp_path, files), Settings())
+    assert project.launch is not None and project.packages == packages
+    assert [note for note in project.launch.notes if "worker/jobs/__init__.py calls os.system" in note] == list(project.launch.notes)
+    assert bool(project.launch.notes) == bool(packages)
 
 
 def test_a_path_with_dots_is_the_directory_that_it_names(tmp_path: Path) -> None:
