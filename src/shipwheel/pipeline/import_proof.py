@@ -22,7 +22,7 @@ from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
 from shipwheel.venv import Paths
 
-__all__ = ["MissingImport", "check_imports", "imports_of", "missing_imports"]
+__all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
 
 _MOVES_THE_PATH = ("sys.path.insert", "sys.path.append", "sys.path.extend", "site.addsitedir")
 _ENDINGS = (".py", ".pyc", ".so")
@@ -38,6 +38,18 @@ class MissingImport(msgspec.Struct, frozen=True):
     line: int
     name: str = ""
     """The dotted name that it imports, which begins with the module's."""
+
+
+class WantedImports(msgspec.Struct, frozen=True):
+    """The top-level modules to look for, with the first import of each, and the directories of the image's import path."""
+
+    names: dict[str, MissingImport]
+    directories: frozenset[str]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All that is looked for, as parts of a key."""
+        return (*sorted(self.names), "in", *sorted(self.directories))
 
 
 def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> None:
@@ -142,29 +154,35 @@ def imports_of(project: Project) -> tuple[str, ...]:
     return (*command, *project.settings.ignore_imports, project.settings.env.get("PYTHONPATH", ""))
 
 
-def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -> tuple[MissingImport, ...]:
-    """Return the modules that the command imports and that no segment has; nothing if the program changes its own import path."""
+def wanted_imports(project: Project, minor: str) -> WantedImports:
+    """Return the modules that the command imports and that a file of the image must have; none if the program changes its own path."""
     modules = {module.name: module for module in (project.scanner.scan_modules() if project.scanner is not None else ())}
     launch = project.launch
     entry = entry_module(launch.source_command, launch.directory, project.scripts, modules) if launch is not None else ""
     reached = reached_modules(entry, modules)
     if not reached or any(not module.calls.isdisjoint(_MOVES_THE_PATH) for module in reached):
-        return ()
+        return WantedImports({}, frozenset())
     wanted: dict[str, MissingImport] = {}
     for module in reached:
         for name, line in module.required:
             top = name.partition(".")[0]
             wanted.setdefault(top, MissingImport(top, module.file, line, name))
     present = {*standard_library(minor), *project.settings.ignore_imports, *generated_modules(project.steps)}
-    names = wanted.keys() - present
-    directories, found = _directories(project, minor, reached), set[str]()
+    names = {name: each for name, each in wanted.items() if name not in present}
+    return WantedImports(names, _directories(project, minor, reached))
+
+
+def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -> tuple[MissingImport, ...]:
+    """Return the modules that the command imports and that no segment has."""
+    wanted = wanted_imports(project, minor)
+    names, found = wanted.names.keys(), set[str]()
     # The wheels come last, and have most of what is imported.
     for segment in reversed(segments):
         if names <= found:
             break
-        found.update(_top_levels(directories, segment))
-    names -= {*found, *(name for name, origin in _BROUGHT_BY.items() if origin in found)}
-    return tuple(sorted((wanted[name] for name in names), key=lambda it: (it.file, it.line)))
+        found.update(_top_levels(wanted.directories, segment))
+    missing = names - {*found, *(name for name, origin in _BROUGHT_BY.items() if origin in found)}
+    return tuple(sorted((wanted.names[name] for name in missing), key=lambda it: (it.file, it.line)))
 
 
 def _directories(project: Project, minor: str, reached: Sequence[Module]) -> frozenset[str]:

@@ -113,6 +113,11 @@ class LayerSupply:
             segments = self._segments(specs)
         return [segment for segment in segments if segment is not None]
 
+    def known_segments(self, spec: LayerSpec) -> list[Segment] | None:
+        """Return the segments of a layer, None if one is not known here."""
+        segments = self._segments([spec])
+        return None if None in segments else [segment for segment in segments if segment is not None]
+
     def bring(self, specs: Iterable[LayerSpec]) -> None:
         """Make here those layers that only the destination has."""
         self._make_here([spec for spec in specs if not self._layers[spec.key].parts])
