@@ -114,11 +114,11 @@ def test_a_tag_that_another_push_moves_in_the_meantime_is_moved_back(tmp_path: P
     store = Store(tmp_path)
     index, name = small_index(store, [AMD64]), Reference.parse(f"{registry.host}/team/shop:1")
     with Publisher(name, store, silent) as first:
-        first.finish(index)
+        first.begin(index)()
     with Publisher(name, store, silent) as again:
         again.find_layers(())
         registry.tags["team/shop"] = {"1": registry.put("team/shop", b"{}", MEDIA_TYPE_MANIFEST)} if moved else {}
-        again.finish(index)
+        again.begin(index)()
     assert registry.tags["team/shop"]["1"] == index.digest
 
 

@@ -65,9 +65,10 @@ def build_and_push(request: Request, check: Check | None = None) -> Delivered:
             built = build(request, publisher)
             if check is not None:
                 check(built)
+            publish = publisher.begin(built.index, built.wheels)
             # Validate before any tag moves in the registry.
             path, report = deliver(built, request) if to_disk else (None, _validated(built, request))
-            return Delivered(built, path, report, publisher.finish(built.index, built.wheels))
+            return Delivered(built, path, report, publish())
 
     return retry_damaged(request, work)
 

@@ -5,7 +5,7 @@ the images themselves.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -157,35 +157,43 @@ class Publisher:
         elif layer.key in self._cached and self._cache is not None:
             self._push.blob(self._cache.bytes_of(layer), (self._cache.repository.name,))
 
-    def finish(self, index: ImageIndex, wheels: "Sequence[BuiltWheel]" = ()) -> Published:
-        """Upload the rest, then the manifests, and move the tag last; nothing if it stands for them already.
+    def begin(self, index: ImageIndex, wheels: "Sequence[BuiltWheel]" = ()) -> Callable[[], Published]:
+        """Begin to upload what is left, without a manifest. Return the function that waits for it, and publishes the images.
 
-        Raises FetchError or DamagedBlob.
+        That uploads the manifests and moves the tag last; nothing is uploaded if the tag stands for the images already. Both raise
+        FetchError or DamagedBlob.
         """
         ours = {layer.key: layer for image in index.images for layer in image.layers if isinstance(layer, Layer)}
-        tag = self.reference.tag_or_latest
         if self._stands_for(index.digest):
             self._push.count_as_present(index)
-        else:
-            for layer in ours.values():
-                self.layer_ready(layer)
-            self._push.images(index, self._store)
-            self._push.configs(index, fresh=True)
-            attach: Callable[[], None] | None = None
-            if self._attaches:
-                with self._push.optional():
-                    attach = self._records.begin(self._read_previous(), index.descriptor, ours, wheels)
-            self._push.publish(index, tag)
-            if attach is not None:
-                with self._push.optional():
-                    attach()
-            for digest in {layer.descriptor.digest for image in index.images for layer in image.layers}:
-                self._remember_origin(digest)
+            return partial(self._finish, index, ours)
+        for layer in ours.values():
+            self.layer_ready(layer)
+        self._push.images(index, self._store)
+        self._push.configs(index, fresh=True)
+        attach: Callable[[], None] | None = None
+        if self._attaches:
+            with self._push.optional():
+                attach = self._records.begin(self._read_previous(), index.descriptor, ours, wheels)
+        return partial(self._publish, index, ours, attach)
+
+    def _publish(self, index: ImageIndex, ours: Mapping[str, Layer], attach: Callable[[], None] | None) -> Published:
+        self._push.publish(index, self.reference.tag_or_latest)
+        # Beside the requests that follow.
+        digests = {layer.descriptor.digest for image in index.images for layer in image.layers}
+        remembered = self._asking.submit(self._remember_origins, digests)
+        if attach is not None:
+            with self._push.optional():
+                attach()
+        remembered.result()
+        return self._finish(index, ours)
+
+    def _finish(self, index: ImageIndex, ours: Mapping[str, Layer]) -> Published:
         self._push.report_finished()
         if self._cache is not None:
             self._fill_cache(self._cache, ours.values())
         read = self.repository.transport.received + (self._cache.repository.transport.received if self._cache is not None else 0)
-        return Published(self.reference.name, (tag,), index.digest, self._push.traffic, read)
+        return Published(self.reference.name, (self.reference.tag_or_latest,), index.digest, self._push.traffic, read)
 
     def _fill_cache(self, cache: LayerCache, layers: Iterable[Layer]) -> None:
         try:
@@ -230,8 +238,9 @@ class Publisher:
         names = self._store.get_as("pushed", digest.partition(":")[2], list[str]) or []
         return tuple(name for name in names if name != self.reference.name)
 
-    def _remember_origin(self, digest: Digest) -> None:
-        known = self._store.get_as("pushed", digest.partition(":")[2], list[str]) or []
-        names = list(dict.fromkeys((self.reference.name, *known)))[:_MAX_ORIGINS]
-        if names != known:
-            self._store.put("pushed", digest.partition(":")[2], msgspec.json.encode(names))
+    def _remember_origins(self, digests: Iterable[Digest]) -> None:
+        for digest in digests:
+            known = self._store.get_as("pushed", digest.partition(":")[2], list[str]) or []
+            names = list(dict.fromkeys((self.reference.name, *known)))[:_MAX_ORIGINS]
+            if names != known:
+                self._store.put("pushed", digest.partition(":")[2], msgspec.json.encode(names))
