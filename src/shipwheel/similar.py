@@ -1,6 +1,5 @@
 """Names that a person may have meant."""
 
-import difflib
 from collections.abc import Iterable
 
 from shipwheel.versions import normalized
@@ -12,6 +11,8 @@ _MAX_NAMES = 3
 
 def similar_names(name: str, known: Iterable[str]) -> tuple[str, ...]:
     """Return up to three names that differ little from `name`, the most similar first. Case, dashes and underscores do not count."""
+    import difflib
+
     names = {normalized(each): each for each in known}
     return tuple(names[each] for each in difflib.get_close_matches(normalized(name), names, _MAX_NAMES))
 

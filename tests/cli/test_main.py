@@ -103,6 +103,21 @@ def test_completes_commands_and_options(words: str) -> None:
     assert (len(found) > 10) == (start == "")
 
 
+def test_the_process_ends_with_its_code_after_what_was_registered_and_written() -> None:
+    program = """if True:
+        import atexit, sys, threading
+        from shipwheel import __main__, cli
+        def command(*_):
+            atexit.register(print, "registered", end="")
+            threading.Thread(target=print, args=("thread",)).start()
+            return 3
+        cli._run = command
+        __main__.run()
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "thread\nregistered", "")
+
+
 def test_no_arguments_show_help() -> None:
     done = run()
     assert done.returncode in (0, 2)

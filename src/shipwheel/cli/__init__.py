@@ -8,6 +8,7 @@ import gc
 import sys
 
 from shipwheel.cli.interruption import Interruption
+from shipwheel.cli.left_out import left_out
 from shipwheel.cli.terminal import Terminal
 
 __all__ = ["main"]
@@ -26,8 +27,6 @@ def main() -> None:
     except KeyboardInterrupt:
         interruption.report()
         status = interruption.status
-    # The process ends: nothing is garbage any more. Otherwise the interpreter would look through all objects several times.
-    gc.freeze()
     sys.exit(status)
 
 
@@ -35,12 +34,9 @@ def _leave_out_imports() -> None:
     """Keep libraries from importing what they try to and can do without."""
     # httpx tries to import its own command line, and with it rich and pygments: half of its import time.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    if "typing_extensions" not in sys.modules:
-        # msgspec takes it in place of typing if it is there: a third of its import time. Other libraries need it.
-        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+    with left_out("typing_extensions"):
+        # msgspec takes it in place of typing if it is there: a third of its import time.
         import msgspec  # noqa: F401
-
-        del sys.modules["typing_extensions"]
 
 
 def _run(terminal: Terminal, interruption: Interruption) -> int:
@@ -48,7 +44,7 @@ def _run(terminal: Terminal, interruption: Interruption) -> int:
         if sys.argv[1:2] == ["build"]:
             from shipwheel.cli.repeat import repeat_build
 
-            if repeat_build(sys.argv[1:], terminal):
+            if repeat_build(terminal):
                 return 0
         from shipwheel.cli.commands import run
 

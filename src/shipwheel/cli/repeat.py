@@ -12,16 +12,22 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shipwheel.cli.left_out import left_out
 from shipwheel.download.http import TransientError
 from shipwheel.errors import ShipwheelError
 from shipwheel.file_states import Uncomparable, tree_state
 from shipwheel.looks import Looks
 from shipwheel.store import Store, default_root
+
+with left_out("ssl"):
+    # The client for registries of this machine needs none of its half that speaks https, nor does anything else here.
+    import http.client  # noqa: F401
 
 if TYPE_CHECKING:
     from shipwheel.cli.terminal import Terminal
@@ -64,7 +70,7 @@ class RepeatableBuild:
         from shipwheel.witness import Witness
 
         self._terminal = terminal
-        self._key = _key(sys.argv[1:])
+        self._key = _own_key()
         self._warnings: list[tuple[str, str]] = []
         self._lasting = True
         package = Path(__file__).parent.parent
@@ -93,13 +99,13 @@ class RepeatableBuild:
             Store(default_root()).put(_KIND, self._key, msgspec.json.encode(record))
 
 
-def repeat_build(arguments: Sequence[str], terminal: "Terminal") -> bool:
-    """Say again what the last build with these arguments said, if it would end in the same. Return False if it has to run.
+def repeat_build(terminal: "Terminal") -> bool:
+    """Say again what the last build with the same arguments said, if it would end in the same. Return False if it has to run.
 
     Whatever goes wrong here goes wrong in the build as well, which says so.
     """
     began = time.monotonic()
-    key = _key(arguments)
+    key = _own_key()
     if key is None or not (root := default_root()).is_dir():
         return False
     try:
@@ -137,6 +143,12 @@ def _say_again(record: _Record, terminal: "Terminal", seconds: float) -> None:
         images = f"{outcome.images} image{'' if outcome.images == 1 else 's'}"
         terminal.note(f"{outcome.table}\nnothing has changed: {images} found in {seconds:.1f} s")
     terminal.result(lambda: {**outcome.document, "seconds": round(seconds, 3)}, [outcome.reference])
+
+
+@cache
+def _own_key() -> str | None:
+    """Return the key of the build that this process runs, as it was when it began."""
+    return _key(sys.argv[1:])
 
 
 def _key(arguments: Sequence[str]) -> str | None:
