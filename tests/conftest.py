@@ -120,7 +120,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Beside the first engine, the fourth process has what needs no image of ours: it would make the same base and example at the same time.
     """
     config.stash[COLLECTED] = [item.nodeid for item in items]
-    others = ("tests/real/test_engines.py", "tests/real/test_go_registry.py")
+    others = ("tests/real/test_go_registry.py", "tests/real/test_engines.py")
     first = ("chatchat", "bases", ENGINES[0], *others, *ENGINES[1:])
 
     def rank(item: pytest.Item) -> int:

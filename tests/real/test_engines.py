@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.bases.parts import packages_of
 from support.engines import (
     BINFMT,
     HTTP_PROBE,
@@ -64,21 +65,9 @@ SERVE = "httpd -f -h /srv -p 127.0.0.1:$PORT"
 
 
 def fetch_busybox(folder: Path) -> dict[str, bytes]:
-    """Download the static busybox for both architectures with apt.
-
-    The state of apt is in the directory, so that the machine's dpkg learns of no second architecture.
-    """
-    (folder / "state/lists/partial").mkdir(parents=True)
-    (folder / "cache/archives/partial").mkdir(parents=True)
-    (folder / "status").touch()
-    settings = [f"Dir::State={folder}/state", f"Dir::State::status={folder}/status", f"Dir::Cache={folder}/cache"]
-    settings += ["APT::Architecture=amd64", "APT::Architectures::=amd64", "APT::Architectures::=arm64", "APT::Sandbox::User=root"]
-    settings += ["Acquire::Languages=none", "Acquire::Retries=3"]
-    apt = ["apt-get", "--quiet", *(f"--option={setting}" for setting in settings)]
-    for command in (["update"], ["download", "busybox-static:amd64", "busybox-static:arm64"]):
-        done = subprocess.run([*apt, *command], cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return {architecture: unpack_busybox(next(folder.glob(f"*_{architecture}.deb"))) for architecture in ("amd64", "arm64")}
+    """Download the static busybox for both architectures."""
+    name = "busybox-static"
+    return {each: unpack_busybox(packages_of("trixie", each, folder / each, name)[name]) for each in ("amd64", "arm64")}
 
 
 def unpack_busybox(package: Path) -> bytes:

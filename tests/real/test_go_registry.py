@@ -50,7 +50,7 @@ def programs() -> Path:
             "GOCACHE": str(cache / "cache"),
         }
         words = [f"github.com/google/go-containerregistry/cmd/{name}" for name in NAMES]
-        quick = ("-gcflags=all=-N -l", "-ldflags=-s -w")
+        quick = ("-gcflags=all=-N -l -dwarf=false", "-ldflags=-s -w")
         done = subprocess.run(["go", "build", *quick, "-o", f"{target}/", *words], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     return target

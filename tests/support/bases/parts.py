@@ -4,13 +4,18 @@ import io
 import re
 import shutil
 import subprocess
-import tempfile
 import zipfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 
+from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.mirror import choose_mirror
+from shipwheel.debian.session import ArchiveSession
+from shipwheel.events import silent
+from shipwheel.platform import Platform
+from shipwheel.store import Store
+from shipwheel.suites import suite_by_name
+from support.command import TEST_CACHE
 
 __all__ = [
     "TOOLS",
@@ -67,34 +72,20 @@ def install(packages: Mapping[str, Path], tree: Path) -> None:
 
 
 def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> dict[str, Path]:
-    """Download the newest files of packages, without their dependencies. Return name -> file."""
+    """Download the newest files of packages, without their dependencies. Return name -> file.
+
+    The archive's lists are read as builds read them, which have mostly stored them in the tests' cache: apt would take seconds for each.
+    """
+    store = Store(TEST_CACHE)
+    archive = ArchiveSession(None, store, silent)
+    index = archive.package_index(suite_by_name(suite), Platform("linux", architecture))
+    found = [package for name in packages if (package := index.newest(name))]
+    fetch_packages([package for package in found if not store.has(package.digest)], archive.choose_mirror(), store)
     folder.mkdir()
-    _apt(Path(_lists(suite, architecture).name), architecture, folder, "download", *packages)
-    return {path.name.partition("_")[0]: path for path in sorted(folder.glob("*.deb"))}
-
-
-@cache
-def _lists(suite: str, architecture: str) -> "tempfile.TemporaryDirectory[str]":
-    """Return a directory with the archive's lists for apt, which are read once for all bases."""
-    made = tempfile.TemporaryDirectory(prefix="shipwheel-apt-")
-    root = Path(made.name)
-    (root / "lists/partial").mkdir(parents=True)
-    (root / "status").touch()
-    (root / "sources.list").write_text("".join(f"{line}\n" for line in _sources(suite)))
-    _apt(root, architecture, root, "update")
-    return made
-
-
-def _apt(root: Path, architecture: str, folder: Path, *words: str) -> None:
-    """Run apt-get with the lists in a directory, which has the state of a machine without packages."""
-    paths = {"State::Lists": "lists", "State::Status": "status", "Etc::SourceList": "sources.list", "Etc::SourceParts": "none"}
-    paths |= {"Cache::PkgCache": "packages.bin", "Cache::SrcPkgCache": "sources.bin"}
-    options = [f"Dir::{key}={root / name}" for key, name in paths.items()]
-    options += [f"APT::Architecture={architecture}", f"APT::Architectures={architecture}", "APT::Sandbox::User=root"]
-    options += ["Acquire::Languages=none", "Dir::Etc::Trusted=/usr/share/keyrings/debian-archive-keyring.gpg"]
-    command = ["apt-get", "--quiet", *(word for option in options for word in ("-o", option)), *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    files = {package.name: folder / f"{package.name}.deb" for package in found}
+    for package in found:
+        shutil.copyfile(store.path(package.digest), files[package.name])
+    return files
 
 
 def unpack(package: Path, tree: Path) -> Path:
