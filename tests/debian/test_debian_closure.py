@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.debian_packages import fetching
 from support.digests import ANY
 
 from shipwheel.debian.archive import Archive
@@ -61,7 +62,7 @@ class _World:
 
     def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
         self.rounds.append([package.name for package in packages])
-        return load_segments(packages, self.fake.mirror, self.store)
+        return load_segments(packages, fetching(self.fake.mirror, self.store), self.store)
 
     def close(self, *needed: str, seed: Sequence[str] = (), machine: str = "EM_X86_64", own: Sequence[str] = ()) -> Closure:
         """Return the closure for a wheel whose object needs these libraries, and which bundles its `own`."""

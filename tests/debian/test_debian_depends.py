@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from support.debian_packages import fetching
 from support.digests import ANY, sha256_of
 
 from shipwheel.debian.archive import Archive
@@ -65,7 +66,7 @@ class _World:
         self.fake.add(deb, (name, "1", "all"), depends=depends, provides=provides, priority=priority)
 
     def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
-        return load_segments(packages, self.fake.mirror, self.store)
+        return load_segments(packages, fetching(self.fake.mirror, self.store), self.store)
 
     def close(self, *names: str, named: Sequence[str] = ()) -> list[str]:
         seed = [package for name in (*names, *named) if (package := self.index.newest(name)) is not None]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.command import TEST_CACHE
-from support.debian_packages import base_sources
+from support.debian_packages import base_sources, fetching
 from support.digests import ANY
 from support.programs import needs, needs_mirror
 
@@ -57,7 +57,7 @@ class _World:
         return Archive(self.mirror, self.store, allow_stale=True).package_index(suite, platform)
 
     def load(self, packages: Sequence[DebianPackage]) -> list[Segment]:
-        return load_segments(packages, self.mirror, self.store)
+        return load_segments(packages, fetching(self.mirror, self.store), self.store)
 
     def close(self, suite: Suite, platform: Platform, *needed: str, extra: Sequence[str] = ()) -> Closure:
         index = self.index(suite, platform)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.debian_packages import base_sources
+from support.debian_packages import base_sources, fetching
 
 from shipwheel.debian.downloads import load_segments
 from shipwheel.debian.package import DebianPackage
@@ -38,7 +38,7 @@ def _base(fake: FakeArchive, store: Store, platform: Platform = AMD64) -> list[D
         "openssl": {"usr/lib/ssl/cert.pem": "/etc/ssl/other"},
     }
     packages = [fake.add(make_deb(name, "1", files, architecture=architecture), (name, "1", architecture)) for name, files in debs.items()]
-    load_segments(packages, fake.mirror, store)
+    load_segments(packages, fetching(fake.mirror, store), store)
     return packages
 
 

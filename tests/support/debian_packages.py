@@ -1,10 +1,12 @@
 """Packages, package indexes and bases that are made without an archive."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.generated_base import GeneratedBase
+from shipwheel.debian.mirror import DebianMirror
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.package_index import Contents, DebianPackageIndex
 from shipwheel.files.entry import Source
@@ -13,7 +15,12 @@ from shipwheel.store import Store
 from shipwheel.suites import Suite
 from support.digests import sha256
 
-__all__ = ["base_sources", "debian_package", "index_of"]
+__all__ = ["base_sources", "debian_package", "fetching", "index_of"]
+
+
+def fetching(mirror: DebianMirror, store: Store) -> Callable[[Sequence[DebianPackage]], None]:
+    """Return a function that brings packages from a mirror into a store."""
+    return lambda packages: fetch_packages(packages, mirror, store)
 
 
 def base_sources(packages: Sequence[DebianPackage], platform: Platform, suite: Suite, store: Store) -> tuple[Source, ...]:

@@ -1,6 +1,6 @@
 """Fetching Debian packages into the store, and making their segments."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -50,22 +50,22 @@ def fetch_packages(packages: Sequence[DebianPackage], mirror: "DebianMirror", st
 
 
 def load_segments(
-    packages: Sequence[DebianPackage], mirror: "DebianMirror", store: Store, reporter: Reporter = silent, *, workers: int = 2
+    packages: Sequence[DebianPackage], fetch: Callable[[Sequence[DebianPackage]], None], store: Store, *, workers: int = 2
 ) -> list[Segment]:
-    """Return the packages' segments in order; fetch and make those that the store does not have.
+    """Return the packages' segments in order; make those that the store does not have, from packages that `fetch` brings into it.
 
     Raise FetchError, IntegrityError or ArchiveError.
     """
     sources = [DebSource(package, store) for package in packages]
     stored = [find_segment(source.key, store) for source in sources]
     missing = [source for source, segment in zip(sources, stored, strict=True) if segment is None]
-    fetch_packages([source.package for source in missing], mirror, store, reporter)
+    fetch([source.package for source in missing])
 
     def make(source: DebSource) -> Segment:
         try:
             return make_segment(source, store)
         except DamagedBlob:
-            fetch_packages([source.package], mirror, store, reporter)
+            fetch([source.package])
             return make_segment(source, store)
 
     with ThreadPoolExecutor(workers, thread_name_prefix="deb") as pool:

@@ -58,7 +58,7 @@ class Downloads:
         fetch(downloads, self._store, self._reporter, stage="wheels")
 
     def packages(self, packages: Sequence[DebianPackage]) -> None:
-        """Fetch Debian packages. Raises FetchError or IntegrityError."""
+        """Fetch Debian packages that the store lacks; without any, no mirror is needed. Raises FetchError or IntegrityError."""
         absent = [package for package in packages if not self._store.has(package.digest)]
         if absent:
             fetch_packages(absent, self.archive.choose_mirror(), self._store, self._reporter)
@@ -92,6 +92,6 @@ class Downloads:
         segments = {package: load_segment_metadata(DebSource(package, self._store).key, self._store) for package in packages}
         missing = [package for package, segment in segments.items() if segment is None]
         if missing:
-            made = load_segments(missing, self.archive.choose_mirror(), self._store, self._reporter, workers=self._workers)
+            made = load_segments(missing, self.packages, self._store, workers=self._workers)
             segments |= dict(zip(missing, made, strict=True))
         return [segment for package in packages if (segment := segments[package]) is not None]
