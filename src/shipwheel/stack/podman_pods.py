@@ -78,9 +78,12 @@ def _pod(document: Mapping[str, Any], name: str, services: Mapping[str, PlacedSe
 
 
 def _container(container: Mapping[str, Any], placed: PlacedService, place: str) -> dict[str, Any]:
-    """Return a container without requests, which divide the nodes of a cluster, with podman's probes and published ports."""
+    """Return a container without requests, which divide the nodes of a cluster, with podman's probes and published ports.
+
+    The limit of what waits is not the settings'; podman starts no container with a limit where it may not set one.
+    """
     found = {key: value for key, value in container.items() if not key.endswith("Probe")}
-    limits = container["resources"].get("limits")
+    limits = container["resources"].get("limits") if container["name"] == placed.service.name else None
     found["resources"] = {"limits": limits} if limits else {}
     found |= _with_values(container, placed, place)
     command = list(placed.health_command)
