@@ -32,7 +32,7 @@ def test_what_only_linux_has_is_asked_for(folder: str) -> None:
 
 def unasked(path: Path) -> list[str]:
     functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef | ast.Module)]
-    return [name for node in functions if not asks(node) for name in used(node)]
+    return [name for node in functions if (names := used(node)) and not asks(node) for name in names]
 
 
 def used(node: ast.AST) -> list[str]:
