@@ -245,6 +245,17 @@ def test_prefers_a_fuller_requirements_file_for_a_package_built_as_an_app(tmp_pa
     assert [note for note in project.notes if "demo/cache" in note]
 
 
+@pytest.mark.parametrize("install", [None, "source"])
+@pytest.mark.parametrize("lines", ["flask==3.0.0\n", "-e .\nflask==3.0.0\n"])
+def test_the_same_requirements_count_for_a_package_and_for_its_directory(tmp_path: Path, install: str | None, lines: str) -> None:
+    setup = "from setuptools import find_packages, setup\nsetup(name='shop', version='1', install_requires=[], packages=find_packages())\n"
+    main = "from flask import Flask\napp = Flask(__name__)\n"
+    files = {"setup.py": setup, "requirements.txt": lines, "shop/__init__.py": "", "shop/main.py": main}
+    project = _detect(tmp_path, files, install=install)
+    assert project.inputs.requirements is not None
+    assert "flask" in project.dependencies
+
+
 def test_adds_the_directory_of_a_django_package_for_manage_py(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": SETUPTOOLS + '[project]\nname = "shop"\ndependencies = ["django", "gunicorn"]\n',

@@ -185,14 +185,14 @@ class _Reader:
         if not listed and (fuller := self._fuller_pipfile(metadata)) is not None:
             stated = replace(fuller.metadata(), name=metadata.name, version=metadata.version, requires_python=metadata.requires_python)
             return self._project(stated, "app", pipfile=fuller.path)
+        decisive = listed if listed and (settings.requirements or self._decide(metadata, listed)) else None
         if settings.install == "source" and metadata.package:
-            return self._app(metadata, listed if metadata.dynamic or settings.requirements else ())
+            return self._app(metadata, decisive or (listed if metadata.dynamic else ()))
         packaged = packaged_names(root, metadata)
         if not metadata.package or packaged is None:
             declares = metadata.dependencies or metadata.dynamic or not listed
             note = f"No importable code was found for a wheel of {metadata.name}: its directory goes into /app as it is."
             return self._app(metadata, () if declares else listed, note if metadata.package else "")
-        decisive = listed if listed and (settings.requirements or self._decide(metadata, listed)) else None
         return self._project(metadata, "package", listed=decisive, packaged=packaged)
 
     def script(self, path: Path) -> Project:
