@@ -15,8 +15,10 @@ from shipwheel.lazy_pattern import lazy_pattern
 __all__ = [
     "Sign",
     "SignKind",
+    "circular_module",
     "is_debug_page",
     "is_outgrown",
+    "parsing_server",
     "placeholder",
     "plain_lines",
     "signs_in",
@@ -223,6 +225,13 @@ _CLIENTS = tuple(
     )
 )
 """(kind, subject, error of a client library that does not name it)."""
+_CIRCLE = lazy_pattern(
+    r"ImportError: .*partially initialized module '([\w.]+)' \(most likely due to a circular import\) \((?!\S*/site-packages/)"
+)
+_SERVERS = "uvicorn|gunicorn|hypercorn|daphne|granian|waitress-serve"
+_REFUSED_ARGUMENTS = lazy_pattern(rf"^({_SERVERS}): error: (?:unrecognized arguments|the following arguments|argument )", re.MULTILINE)
+_SERVER_USAGE = "[APP_MODULE]"
+"""A part of gunicorn's own usage text: then it is gunicorn that refuses an argument."""
 
 _COMPILED = tuple((kind, lazy_pattern(pattern)) for kind, pattern in _RULES)
 _COMPILED_SENTENCES = tuple(map(lazy_pattern, _SENTENCES))
@@ -396,6 +405,18 @@ _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
 def is_outgrown(log: str) -> bool:
     """Return whether a program failed inside a package, or by what newer versions no longer have: it is older than they are."""
     return any(re.search(pattern, log) is not None for pattern in _OUTGROWN)
+
+
+def circular_module(log: str) -> str:
+    """Return the module of the application that imports itself in a circle, as the last error in a log says; empty if none does."""
+    found = _CIRCLE.search(log, max(0, log.rfind("Traceback (most recent call last)")))
+    return found[1] if found else ""
+
+
+def parsing_server(log: str) -> str:
+    """Return the server whose arguments a parser of the application refused, which then prints the server's name; empty without one."""
+    found = _REFUSED_ARGUMENTS.search(log)
+    return found[1] if found and _SERVER_USAGE not in log else ""
 
 
 def is_debug_page(page: str) -> bool:

@@ -50,6 +50,15 @@ def test_a_cross_builder_has_compilers_of_this_machine_and_libraries_of_the_targ
     assert not {"gcc:amd64", "gcc:arm64", "media-types:arm64", "debconf:amd64"} & set(found)
 
 
+def test_dpkg_s_tools_have_the_tables_of_dpkg() -> None:
+    names = ("dpkg", "dpkg-dev", "libdpkg-perl", "perl-base")
+    depends = {"dpkg-dev": "libdpkg-perl, patch", "libdpkg-perl": "dpkg (>= 1), perl-base", "perl-base": "dpkg"}
+    index = index_of(*names, depends=depends)
+    found = BuilderIndex(TRIXIE, AMD64, AMD64, index, index)
+    assert [package.name for package in found.closed(["dpkg-dev"])] == ["dpkg", "dpkg-dev", "libdpkg-perl", "perl-base"]
+    assert [package.name for package in found.closed(["perl-base"])] == ["perl-base"]
+
+
 def test_compilers_have_the_same_names_for_every_host_and_target() -> None:
     found = {target: builder(target).versions(builder(target).core(), ()) for target in (AMD64, ARM64)}
     assert found[AMD64] == found[ARM64] and [label.split()[0] for label in found[AMD64]] == ["gcc-14", "libc6-dev"]

@@ -3,7 +3,7 @@
 from support.debian_packages import index_of
 from support.digests import ANY
 
-from shipwheel.debian.optional_libraries import missing_optional_libraries, packages_behind, suggest_packages
+from shipwheel.debian.optional_libraries import missing_optional_libraries, packages_behind, packages_opened_by, suggest_packages
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
@@ -47,3 +47,10 @@ def test_finds_the_package_behind_the_headers_that_a_dockerfile_installs() -> No
     assert [package.name for package in packages_behind(("libocr-dev", "libunknown-dev"), missing, index)] == ["libocr5"]
     assert packages_behind(("libother-dev",), missing, index) == ()
     assert packages_behind((), missing, index) == ()
+
+
+def test_finds_the_packages_that_what_the_project_requires_opens() -> None:
+    index = index_of("libocr5", "libother1", contents=b"libocr.so.5\tlibocr5\nlibother.so.1\tlibother1\n")
+    missing = missing_optional_libraries((), [_segment("Demo_Ocr 1", opens=("ocr", "cuda")), _segment("other 1", opens=("libother.so.1",))])
+    assert [package.name for package in packages_opened_by({"demo-ocr"}, missing, index)] == ["libocr5"]
+    assert packages_opened_by({"flask"}, missing, index) == ()

@@ -485,6 +485,47 @@ def test_a_program_that_is_spoken_to_over_its_input_ends_without_it() -> None:
     assert (find(ended(0), PROGRAM), [it.kind for it in find(ended(1), PROGRAM, facts)]) == ((), [K.ENDED])
 
 
+def test_a_variable_that_the_failing_line_uses_explains_more_than_a_warning_of_before() -> None:
+    log = "warning: import it from demo_extra: to install it, run `pip install -U demo-extra`.\n"
+    source = SourceFacts(variables=READ)
+    assert {each.kind for each in find(ended(1, log + UNSET), SERVER, source) if each.blocks} == {K.ENDED, K.VARIABLE}
+    other = log + UNSET.replace("URL, echo", "None, echo")
+    assert {each.kind for each in find(ended(1, other), SERVER, source) if each.blocks} == {K.ENDED, K.PACKAGE}
+
+
+CIRCLE = (
+    "Traceback (most recent call last):\n  File \"/app/app.py\", line 1, in <module>\nImportError: cannot import name 'level' from"
+    " partially initialized module 'app' (most likely due to a circular import) ({}/app.py)\n"
+)
+REFUSED_ARGUMENTS = "usage: {0} [-h] [-p PORT]\n{0}: error: unrecognized arguments: --host 0.0.0.0 app:app\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "subject"),
+    [
+        (3, CIRCLE.format("/app"), "app"),
+        (2, REFUSED_ARGUMENTS.format("uvicorn"), "uvicorn"),
+        (3, REFUSED_ARGUMENTS.format("gunicorn"), "gunicorn"),
+    ],
+)
+def test_an_application_that_a_server_cannot_import_is_named(status: int, log: str, subject: str) -> None:
+    (finding,) = find(ended(status, log), SERVER)
+    assert (finding.kind, finding.subject, finding.blocks) == (K.UNIMPORTABLE, subject, True)
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        CIRCLE.format("/opt/venv/lib/python3.13/site-packages/demo"),
+        CIRCLE.format("/app") + "Traceback (most recent call last):\nValueError: x\n",
+        "usage: gunicorn [OPTIONS] [APP_MODULE]\ngunicorn: error: unrecognized arguments: --fast\n",
+    ],
+)
+def test_another_failure_is_not_one_of_the_import(log: str) -> None:
+    assert K.UNIMPORTABLE not in {each.kind for each in find(ended(3, log), SERVER)}
+    assert K.UNIMPORTABLE not in {each.kind for each in find(ended(2, REFUSED_ARGUMENTS.format("uvicorn")), PROGRAM)}
+
+
 def test_names_a_variable_that_the_failing_line_reads() -> None:
     log = UNSET.replace("URL, echo=True", 'os.getenv("BOT_TOKEN"), os.getenv("MODE", "x")')
     assert [each.subject for each in find(ended(1, log), PROGRAM) if each.kind is K.VARIABLE] == ["BOT_TOKEN"]

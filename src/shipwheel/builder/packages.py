@@ -120,8 +120,10 @@ class BuilderIndex(msgspec.Struct, frozen=True):
         return tuple(order)
 
     def _depends(self, package: DebianPackage, on_target: bool, known: set[str]) -> Iterator[tuple[str, bool]]:
+        # dpkg-architecture, by which setup.py scripts find the directory of libraries, reads tables that dpkg has.
+        ignored = IGNORED_DEPENDS - {"dpkg"} if package.name == "libdpkg-perl" else IGNORED_DEPENDS
         for group in self._index(on_target).depends(package):
-            if IGNORED_DEPENDS.isdisjoint(relation.name for relation in group) and (choice := self._choice(group, on_target, known)):
+            if ignored.isdisjoint(relation.name for relation in group) and (choice := self._choice(group, on_target, known)):
                 # Programs of the target do not run here; what has libraries and headers exists once for each architecture.
                 same = self._index(on_target).multi_arch(choice) not in ("foreign", "allowed")
                 yield choice, on_target and same

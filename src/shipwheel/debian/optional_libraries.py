@@ -1,6 +1,7 @@
 """Libraries that pure Python packages open by name (ctypes) and that the image does not have.
 
-Such a package works until it opens the library, so this is worth a hint, not an error. Packages with ELF files of their own are ignored:
+What the project itself requires mostly opens them as soon as it is imported, so the image gets those. Any other package works until it
+opens the library, so this is worth a hint, not an error. Packages with ELF files of their own are ignored:
 most bundle what they open, or can do without it. Names that the suite has no package for are ignored too: they belong to a driver or to
 another operating system.
 """
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING
 from shipwheel.events import Warned
 from shipwheel.files.ctypes_libraries import library_stem
 from shipwheel.files.segment import Segment
+from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
     from shipwheel.debian.package import DebianPackage
     from shipwheel.debian.package_index import DebianPackageIndex
 
-__all__ = ["missing_optional_libraries", "needed_sonames", "packages_behind", "suggest_packages"]
+__all__ = ["missing_optional_libraries", "needed_sonames", "packages_behind", "packages_opened_by", "suggest_packages"]
 
 _OPENED_PREFIX = "opened:"
 """Tells a name that is opened from a soname that is needed, where a base lists both as absent."""
@@ -50,6 +52,15 @@ def packages_behind(headers: Iterable[str], missing: Iterable[str], index: "Debi
     developed = [package for name in headers if (package := index.newest(name)) is not None]
     needed = {relation.name for package in developed for group in index.depends(package) for relation in group}
     wanted = {_provider(name, index)[1] for name in missing} & needed
+    return tuple(package for name in sorted(wanted) if (package := index.newest(name)) is not None)
+
+
+def packages_opened_by(
+    required: Collection[str], missing: Mapping[str, Collection[str]], index: "DebianPackageIndex"
+) -> "tuple[DebianPackage, ...]":
+    """Return the packages with missing libraries that one of the `required` Python packages (normalized names) opens."""
+    opened = [name for name, labels in missing.items() if any(normalized(label.partition(" ")[0]) in required for label in labels)]
+    wanted = {_provider(name, index)[1] for name in opened}
     return tuple(package for name in sorted(wanted) if (package := index.newest(name)) is not None)
 
 

@@ -53,14 +53,15 @@ def _closed(context: BuildContext, platform: Closed) -> Base:
 def _completed(context: BuildContext, platform: Closed, suite: Suite, app: Sequence[Segment], parent: Sequence[Segment]) -> Base:
     """Complete the base from its suite."""
     from shipwheel.debian.closure import close_over_libraries
-    from shipwheel.debian.optional_libraries import missing_optional_libraries, packages_behind, suggest_packages
+    from shipwheel.debian.optional_libraries import missing_optional_libraries, packages_behind, packages_opened_by, suggest_packages
 
-    base, target = platform.resolved.base, platform.resolved.target.platform
+    project, base, target = context.project, platform.resolved.base, platform.resolved.target.platform
     index = context.downloads.archive.package_index(suite, target)
-    named, load = context.project.packages, context.downloads.package_segments
+    named, load = project.packages, context.downloads.package_segments
     closure = close_over_libraries(base.packages, index, target, app, load, named=named, parent=parent)
     optional = missing_optional_libraries((*parent, *closure.segments), app)
-    if optional and (opened := packages_behind(context.project.header_packages, optional, index)):
+    behind = (packages_behind(project.header_packages, optional, index), packages_opened_by(project.dependencies, optional, index))
+    if opened := [package for packages in behind for package in packages]:
         closure = close_over_libraries((*closure.packages, *opened), index, target, app, load, named=named, parent=parent)
         optional = missing_optional_libraries((*parent, *closure.segments), app)
     for note in suggest_packages({name: labels for name, labels in optional.items() if name not in base.missing_libraries}, index):

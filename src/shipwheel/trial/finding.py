@@ -52,6 +52,7 @@ class FindingKind(Enum):
     COMPANION = "companion"
     TABLE = "table"
     USAGE = "usage"
+    UNIMPORTABLE = "unimportable"
     DEVELOPMENT = "development-server"
     DEBUG = "debug"
     STATIC = "static-files"

@@ -9,9 +9,11 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs import Sign, SignKind, is_debug_page, is_outgrown, plain_lines, signs_in
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
+from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.source_facts import HostRule, SourceFacts
 from shipwheel.trial.source_findings import at_end_of_input, prefixed, unmade, unset_variables, with_origin
+from shipwheel.trial.unimportable import unimportable
 
 __all__ = [
     "find",
@@ -59,10 +61,13 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
             *_from_stop(seen),
         ]
     unexplained = any(finding.blocks for finding in found) and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks)
+    unset = tuple(unset_variables(source, seen.log, config.environment)) if unexplained else ()
     found += [*unmade(source, seen.log, blocks=unexplained), *at_end_of_input(seen, source)]
-    found += (with_origin(finding, source) for sign in signs if (finding := _of_sign(sign, blocks=unexplained)) is not None)
+    # A sentence about a package may be a warning of long before: a variable in the very line that failed says more.
+    causes = [sign for sign in signs if not (unset and sign.kind is SignKind.PACKAGE)]
+    found += (with_origin(finding, source) for sign in causes if (finding := _of_sign(sign, blocks=unexplained)) is not None)
     if unexplained and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks):
-        found += unset_variables(source, seen.log, config.environment)
+        found += unset
         if is_outgrown(seen.log) and not any(finding.blocks and finding.kind in OUTSIDE for finding in found):
             found = [*map(_aged, found)]
     unique: dict[tuple[FindingKind, str], Finding] = {}
@@ -82,7 +87,7 @@ def _aged(finding: Finding) -> Finding:
 
 def findings_in_log(log: str) -> tuple[Finding, ...]:
     """Return what a program's output says that it lacks: a server, a variable, a module."""
-    return tuple(filter(None, (_of_sign(sign, blocks=True) for sign in signs_in(log) if sign.kind in _MISSING)))
+    return tuple(filter(None, (_of_sign(sign, blocks=True) for sign in signs_in(log) if sign.kind in MISSING)))
 
 
 def _not_started(seen: Observation) -> Finding:
@@ -96,6 +101,9 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         return
     usage = next((sign for sign in signs if sign.kind is SignKind.USAGE), None)
     server = bool(config.exposed_ports)
+    if server and (obstacle := unimportable(seen.log)) is not None:
+        yield obstacle
+        return
     how = f"ended with status {seen.ended}" if seen.ended >= 0 else f"was killed by signal {-seen.ended}"
     if usage is not None and seen.ended in (0, 1, 2) and "Traceback (most recent call last)" not in seen.log:
         message = "the command prints how to use it, and ends: it wants a sub-command or arguments"
@@ -306,8 +314,8 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
     if kind is SignKind.THREAD:
         message = f"a thread ended with an error, and the program goes on without it: {sign.subject}".rstrip(": ")
         return Finding(FindingKind.THREAD, message, "Let the program end if a part of it fails.", sign.subject, sign.line)
-    if kind in _MISSING:
-        finding_kind, message, hint = _MISSING[kind]
+    if kind in MISSING:
+        finding_kind, message, hint = MISSING[kind]
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject
         service = companion_service(sign.subject) if kind is SignKind.COMPANION else ""
         if kind is SignKind.MODULE and "." in sign.subject:
@@ -324,80 +332,6 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
             blocks=blocks,
         )
     return None
-
-
-_MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
-    SignKind.MODULE: (
-        FindingKind.MODULE,
-        "the Python module {} is missing",
-        "Add the package that brings {0} to the project's dependencies, or to the setting `dependencies`.",
-    ),
-    SignKind.PACKAGE: (
-        FindingKind.PACKAGE,
-        "it wants the Python package {}",
-        "Add {0} to the project's dependencies, or to the setting `dependencies`.",
-    ),
-    SignKind.SUBMODULE: (
-        FindingKind.MODULE,
-        "the module {} is missing in a package that is there: its version does not fit this Python, or another package",
-        "Take a version that fits, an older Python (the setting `python`), or the packages of an earlier day (`as-of`).",
-    ),
-    SignKind.LIBRARY: (
-        FindingKind.LIBRARY,
-        "the library {} is missing",
-        "Name the Debian package that has {0} in the setting `packages`.",
-    ),
-    SignKind.PROGRAM: (
-        FindingKind.PROGRAM,
-        "the program {} is missing",
-        "Name the Debian package that has {0} in the setting `packages`.",
-    ),
-    SignKind.FILE: (
-        FindingKind.FILE,
-        "the file {} is missing",
-        "If it is in the project, add it to the setting `include`, or set `install` for a package; if it holds configuration, mount it.",
-    ),
-    SignKind.WRITE: (
-        FindingKind.NOT_WRITABLE,
-        "it cannot write to {}",
-        "Name the directory in the setting `state`, with a slash at its end, or point the program at one below /data.",
-    ),
-    SignKind.DATABASE: (
-        FindingKind.NOT_WRITABLE,
-        "it cannot open its SQLite database: the directory is missing, or cannot be written",
-        "Point the program at a file below a volume such as /data, or name the directory in the setting `state`, with a slash at its end.",
-    ),
-    SignKind.VARIABLE: (
-        FindingKind.VARIABLE,
-        "it wants the environment variable {}",
-        "Give it a value where the container runs: -e {0}=…; a value that is no secret can be in the setting `env`.",
-    ),
-    SignKind.COMPANION: (
-        FindingKind.COMPANION,
-        "it needs {}, which does not answer",
-        "Start that server, and point the program at it by its own configuration.",
-    ),
-    SignKind.PRIVILEGED_PORT: (
-        FindingKind.PRIVILEGED_PORT,
-        "it cannot listen on a port as a user other than root: {}",
-        "Let it listen on a port from 1024 on, such as 8080, and publish that: shipwheel run -p 80:8080. Some engines allow low ports.",
-    ),
-    SignKind.TERMINAL: (
-        FindingKind.TERMINAL,
-        "it wants input or a terminal, which a container that serves has not",
-        "Let it read its values from the environment or from options. A program for people: shipwheel run --interactive.",
-    ),
-    SignKind.LOCALE: (
-        FindingKind.LOCALE,
-        "it wants a locale that the image lacks: there is C.UTF-8 only",
-        'Take locale.setlocale out, or format with Babel; packages = ["locales-all"] brings every locale, in 230 MB.',
-    ),
-    SignKind.TABLE: (
-        FindingKind.TABLE,
-        "the database has no table {}",
-        "Let a step make the tables first: the setting `before-start`.",
-    ),
-}
 
 
 def with_lost_writes(findings: Sequence[Finding], second: Observation, config: ExecutionConfig) -> tuple[Finding, ...]:

@@ -113,9 +113,9 @@ class Advisor(Protocol):
 def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
     """Yield the changes that the findings of a trial ask for, most direct first."""
     for finding in trial.findings:
-        if finding.kind is FindingKind.NO_PAGE:
+        if (reason := _OTHER_COMMANDS.get(finding.kind)) is not None:
             for command in advisor.alternatives():
-                yield Change(Setting("command", command), "The command that was found answers 404 to every page", tentative=True)
+                yield Change(Setting("command", command), reason, tentative=True)
         if not finding.blocks and finding.kind not in (FindingKind.OTHER_PORT, FindingKind.USAGE):
             continue
         mend = _MENDS.get(finding.kind)
@@ -234,6 +234,12 @@ def _table(_finding: Finding, advisor: Advisor) -> Setting | None:
     steps = advisor.table_steps()
     return None if not steps else Setting("before-start", steps[0])
 
+
+_OTHER_COMMANDS = {
+    FindingKind.NO_PAGE: "The command that was found answers 404 to every page",
+    FindingKind.UNIMPORTABLE: "The application cannot be imported as the command that was found does it",
+}
+"""Findings that another command may mend, with the reason."""
 
 _MENDS: dict[FindingKind, Callable[[Finding, Advisor], Setting | None]] = {
     FindingKind.MODULE: _module,

@@ -65,6 +65,18 @@ def test_other_applications_and_servers_are_alternatives(tmp_path: Path) -> None
     assert (application[-1], server) == ("hooks:app", ("python", "panel.py"))
 
 
+def test_the_module_that_makes_an_application_and_its_file_are_alternatives(tmp_path: Path) -> None:
+    for name in ("flask", "fastapi"):
+        (tmp_path / name).mkdir()
+    run = "from config import app\nlevel = 1\nif __name__ == '__main__':\n    app.run(host='0.0.0.0', port=5000)\n"
+    files = {"config.py": "from flask import Flask\napp = Flask(__name__)\n", "app.py": run}
+    launch = launched(tmp_path / "flask", files, "flask gunicorn")
+    assert (launch.command[-1], [other[-1] for other in launch.alternatives]) == ("app:app", ["config:app"])
+    serving = FASTAPI + "import uvicorn\nif __name__ == '__main__':\n    uvicorn.run(app, host='0.0.0.0', port=8000)\n"
+    launch = launched(tmp_path / "fastapi", {"main.py": serving}, "fastapi uvicorn")
+    assert (launch.command[-1], launch.alternatives) == ("main:app", (("python", "main.py"),))
+
+
 def test_a_declared_command_has_no_alternatives(tmp_path: Path) -> None:
     files = {"main.py": FASTAPI, "hooks.py": FASTAPI, "Procfile": "web: uvicorn hooks:app\n"}
     assert launched(tmp_path, files, "fastapi uvicorn").alternatives == ()

@@ -28,6 +28,6 @@ def _others(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
     yield from find_other_applications(evidence, scan)
     modules = {module.name: module for module in reversed(scan.modules)}
     for module in scan.modules:
-        starts = module.is_script and not module.applications and not module.loopback_only and (module.ports or module.serves)
+        starts = module.is_script and not module.loopback_only and (module.ports or module.serves)
         if starts and not needs_server(reached_modules(module.name, modules), scan.modules, evidence):
             yield launch_file(evidence, module, (), "")

@@ -57,9 +57,9 @@ def find_other_applications(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
     apps = _ranked_applications(evidence, scan)
     for app in apps:
         with suppress(ProjectError):
-            launch = _launch(_entry_point(app, scan.modules) or app, apps, evidence, scan)
-            if launch is not None:
-                yield launch
+            for served in filter(None, (_entry_point(app, scan.modules), app)):
+                if (launch := _launch(served, apps, evidence, scan)) is not None:
+                    yield launch
 
 
 def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, scan: Scan) -> Launch | None:
