@@ -33,6 +33,7 @@ __all__ = [
     "choose",
     "delete_choice",
     "find_mirror",
+    "is_index_mirror",
     "load_choice",
     "measure",
     "save_choice",
@@ -90,6 +91,12 @@ MIRRORS = (
     Mirror("aachen", "", "https://ftp.halifax.rwth-aachen.de/debian"),
 )
 """Mirrors of universities and vendors. Each has `simple` and `packages`, or `debian` and `debian-security`, side by side."""
+
+
+def is_index_mirror(url: str) -> bool:
+    """Return whether a URL is of a public mirror of the package index."""
+    host = urlsplit(url).hostname
+    return any(mirror.index and urlsplit(mirror.index).hostname == host for mirror in MIRRORS)
 
 
 class Measurement(msgspec.Struct, frozen=True):

@@ -30,7 +30,8 @@ from shipwheel.locking.preferences import Packages, unbuildable, write_preferenc
 from shipwheel.locking.prune import drop_other_pythons, note_systems, relocate
 from shipwheel.locking.replaced import with_replaced
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
-from shipwheel.project.indexes import warn_of_extra_indexes, warn_of_failed_mirror, without_login
+from shipwheel.locking.uv_output import Failure
+from shipwheel.project.indexes import Indexes, warn_of_extra_indexes, warn_of_failed_mirror, warn_of_replaced_mirror, without_login
 from shipwheel.project.requirements import Requirements
 
 __all__ = ["LockContents", "declared_requirements", "resolve"]
@@ -144,21 +145,32 @@ def _resolve(
             uv_lock, pylock, accelerator = _resolve_accelerated(request, synthetic, folder, requirements)
         except LockError as error:
             failure = error.failure if isinstance(error, ResolutionError) else None
-            following = request.indexes.next_mirror() if failure is not None and failure.unreachable else None
+            following = _following(request, synthetic, failure)
             hint = request.indexes.replacement_hint
-            if hint and failure is not None and failure.unreachable and _is_of(failure.url, request.indexes.default):
+            if following is None and hint and failure is not None and failure.unreachable and _is_of(failure.url, request.indexes.default):
                 raise IndexUnavailable(error.message, hint=hint) from None
-            if failure is None or following is None:
+            if following is None:
                 raise _explain_conflict(error, request, requirements, synthetic, reporter) from None
-            reporter(warn_of_failed_mirror(request.indexes, failure.reason))
+            reporter(following[1])
         else:
             if requirements is not None and requirements.is_pinned:
                 note_systems(pylock, Lookup(synthetic, request.exclude_newer).every_file)
             drop_other_pythons(pylock, request.python)
             relocate(pylock, folder, request.root, synthetic.copies)
             return _contents(pylock, uv_lock, synthetic, requirements, accelerator)
-    again = replace(request, indexes=following)
+    again = replace(request, indexes=following[0])
     return _resolve(again, requirements, preferred, constraints, build_requirements, stated, override=override, reporter=reporter)
+
+
+def _following(request: LockRequest, synthetic: Synthetic, failure: Failure | None) -> tuple[Indexes, Warned] | None:
+    """Return the indexes to try after one that cannot be reached, and the warning: the next chosen mirror, or the index behind a mirror."""
+    if failure is None or not failure.unreachable:
+        return None
+    if (following := request.indexes.next_mirror()) is not None:
+        return following, warn_of_failed_mirror(request.indexes, failure.reason)
+    public = uv.default_index() if failure.url else ""
+    following = request.indexes.without_mirror(failure.url, synthetic.settings.get("index", ()), public)
+    return (following, warn_of_replaced_mirror(failure.url, public)) if following is not None else None
 
 
 def _is_of(url: str, index: str) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.download.mirrors import Choice, load_choice
+from shipwheel.download.mirrors import Choice, is_index_mirror, load_choice
 from shipwheel.events import Warned
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.machine_settings import pip_settings, uv_files
@@ -31,6 +31,7 @@ __all__ = [
     "shared_path",
     "warn_of_extra_indexes",
     "warn_of_failed_mirror",
+    "warn_of_replaced_mirror",
     "without_login",
 ]
 
@@ -83,6 +84,21 @@ class Indexes(msgspec.Struct, frozen=True):
         first = self.mirrors[0]
         return replace(self, default=first, mirrors=self.mirrors[1:], environment={**rest, "UV_DEFAULT_INDEX": first})
 
+    def without_mirror(self, failed: str, listed: Sequence[Mapping[str, Any]], instead: str) -> "Indexes | None":
+        """Return the same with the index `instead` for a public mirror of it that the project names, and that the URL `failed` is of.
+
+        `listed` are the project's indexes in uv's form. None if the URL is of another index, or uv cannot be told to take another.
+        """
+        if not (instead and is_index_mirror(failed)):
+            return None
+        if self.origin in (_PROJECT, _REQUIREMENTS) and _same_server(self.default, failed):
+            return replace(self, default=instead, origin="", environment={**self.environment, "UV_DEFAULT_INDEX": instead})
+        name = next((index["name"] for index in listed if "name" in index and _same_server(str(index.get("url", "")), failed)), "")
+        others = self.environment.get("UV_INDEX", "")
+        if not name or f"{name}=" in others:
+            return None
+        return replace(self, environment={**self.environment, "UV_INDEX": f"{name}={instead} {others}".strip()})
+
     def urls(self, url: str) -> tuple[str, ...]:
         """Return the URLs to try for a file whose URL in the lock is `url`, in order."""
         found = _SHARED_PATH.search(urlsplit(url).path)
@@ -90,6 +106,10 @@ class Indexes(msgspec.Struct, frozen=True):
             return (*(new + url.removeprefix(old) for old, new in self.rewrites if url.startswith(old)), url)
         roots = [root for index in (self.default, *self.mirrors) if (root := files_root(index))]
         return tuple(dict.fromkeys((*(f"{root}/{found[1]}" for root in roots), url)))
+
+
+def _same_server(url: str, other: str) -> bool:
+    return urlsplit(url).hostname == urlsplit(other).hostname
 
 
 def without_login(url: str) -> str:
@@ -181,6 +201,15 @@ def warn_of_extra_indexes(origin: str, urls: Sequence[str]) -> Warned:
         f"{origin} has --extra-index-url: as with pip, the highest version wins, whichever index has it. Anybody who uploads a higher"
         f" version of a package of {hosts} to the default index replaces it",
         "In pyproject.toml, [tool.uv.sources] with an explicit [[tool.uv.index]] binds a package to its index; hashes bind it to files.",
+    )
+
+
+def warn_of_replaced_mirror(failed: str, instead: str) -> Warned:
+    """Return the warning for a public mirror that the project names and that cannot be reached, so that the index itself is used."""
+    return Warned(
+        f"{urlsplit(failed).netloc}, which the project names, cannot be reached: {urlsplit(without_login(instead)).netloc}, which it is a"
+        " mirror of, is asked in its place",
+        "UV_DEFAULT_INDEX=URL, or UV_INDEX=NAME=URL for one that has a name, takes another.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What each sign in a program's output says that it lacks, and what to do about it."""
+"""The findings about what a program lacks, by the sign in its output: message and next step."""
 
 from shipwheel.signs import SignKind
 from shipwheel.trial.finding import FindingKind
