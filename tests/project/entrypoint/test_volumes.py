@@ -130,6 +130,15 @@ DIRECTORIES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         {"pkg/__init__.py": FACTORY},
         ("/app/instance",),
     ),
+    "default arguments": (
+        {
+            "main.py": FLASK
+            + "from pathlib import Path\nclass Store:\n    def __init__(self, size, folder: str = 'up/users', *, logs='lg'):\n"
+            + "        self.folder = Path(folder)\n        self.folder.mkdir()\n        Path(logs).mkdir()\n"
+        },
+        ("/app/up/users", "/app/lg"),
+    ),
+    "a default argument of another type": ({"main.py": FLASK + "def f(folder=None, n=1):\n    folder.mkdir()\n"}, ()),
     "nested directories": ({"main.py": FLASK + "import os\nos.makedirs('a/b')\nos.mkdir('a')\n"}, ("/app/a",)),
 }
 

@@ -28,6 +28,7 @@ _MAX_VALUES = 8
 """Assignments to one name that are evaluated."""
 
 _Values = dict[str, tuple[ast.expr, ...]]
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 class WriteKind(Enum):
@@ -96,7 +97,8 @@ def scan_paths(source: SourceFile) -> FilePaths:
         assigned[name] = (*assigned.get(name, ()), value)[:_MAX_VALUES]
     found = _scan(source, assigned, {})
     # Scopes cost as much as all the rest, so they are resolved only for files where they can matter.
-    return _scan(source, assigned, dict(_scoped_names(source))) if found.writes or found.joined else found
+    matters = found.writes or found.joined or any(_defaults(node.args) for node in source.nodes if isinstance(node, _FUNCTIONS))
+    return _scan(source, assigned, dict(_scoped_names(source))) if matters else found
 
 
 def _scan(source: SourceFile, assigned: _Values, scoped: Mapping[int, tuple[ast.expr, ...]]) -> FilePaths:
@@ -109,7 +111,7 @@ def _scan(source: SourceFile, assigned: _Values, scoped: Mapping[int, tuple[ast.
 def _scoped_names(source: SourceFile) -> Iterator[tuple[int, tuple[ast.expr, ...]]]:
     """Yield (`id` of a name's node, values that its function assigns to it) of local names; inner functions come after outer ones."""
     for function in source.nodes:
-        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        if not isinstance(function, _FUNCTIONS):
             continue
         body = function.body if isinstance(function.body, list) else [function.body]
         inside = [node for part in body for node in ast.walk(part)]
@@ -121,7 +123,17 @@ def _scoped_names(source: SourceFile) -> Iterator[tuple[int, tuple[ast.expr, ...
         for name, value in _bindings(inside):
             if name in local:
                 local[name] = (*local[name], value)[:_MAX_VALUES]
+        for name, default in _defaults(function.args).items():
+            local[name] += default
         yield from ((id(node), local[node.id]) for node in names if node.id in local)
+
+
+def _defaults(arguments: ast.arguments) -> _Values:
+    """Return parameter -> its default, for defaults that are text: `def __init__(self, folder="data/users")`."""
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs = [*zip(reversed(positional), reversed(arguments.defaults), strict=False)]
+    pairs += [(name, value) for name, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value is not None]
+    return {name.arg: (value,) for name, value in pairs if isinstance(value, ast.Constant) and isinstance(value.value, str)}
 
 
 def _bindings(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
