@@ -2,7 +2,7 @@
 
 import pytest
 
-from shipwheel.companions import companion_name, companion_service
+from shipwheel.companions import companion_hint, companion_name, companion_service
 from shipwheel.settings import settings_from
 from shipwheel.user_files import parse_toml
 
@@ -31,3 +31,20 @@ def test_the_service_that_it_proposes_has_the_name_that_the_app_asks_for(address
     assert [*services] == [name]
     assert str(services[name].image).startswith(f"{image}:")
     assert services[name].health
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("api.example.org:443", "--network"),
+        ("api.example.org", "--network"),
+        ("", "--network"),
+        ("db:5432", "shipwheel up"),
+        ("10.0.0.7:8080", ""),
+        ("search:8080", ""),
+        ("api.team.internal:443", ""),
+    ],
+)
+def test_what_may_be_on_the_internet_is_looked_for_with_a_network(address: str, said: str) -> None:
+    hint = companion_hint(address)
+    assert said in hint and bool(hint) == bool(said)

@@ -4,9 +4,10 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["companion_name", "companion_service", "is_companion_port"]
+__all__ = ["companion_hint", "companion_name", "companion_service", "is_companion_port"]
 
 _SERVICE_NAME = lazy_pattern(r"[a-z][a-z0-9-]*")
+_DOMAIN = lazy_pattern(r"([\w-]+\.)+(?!local$|internal$|svc$)[A-Za-z]{2,}")
 
 
 class _Companion(msgspec.Struct, frozen=True):
@@ -66,6 +67,18 @@ def companion_service(address: str) -> str:
     host = address.rpartition(":")[0]
     name = host if _SERVICE_NAME.fullmatch(host) and host != "localhost" else companion.host
     return f"services.{name} = {companion.service}"
+
+
+def companion_hint(address: str) -> str:
+    """Return a sentence about how the app reaches what listens at `host:port`, with a space before it; empty if there is nothing to say.
+
+    Without an address, it may be anywhere.
+    """
+    if service := companion_service(address):
+        return f" `shipwheel up` starts one beside the app with the setting {service}."
+    host, _, port = address.rpartition(":")
+    is_public = not address or _DOMAIN.fullmatch(host if port.isdecimal() else address) is not None
+    return " If it is on the internet: a trial has no network, unless `shipwheel check` gets --network." if is_public else ""
 
 
 def is_companion_port(port: str) -> bool:

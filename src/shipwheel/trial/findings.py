@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from shipwheel.companions import companion_name, companion_service
+from shipwheel.companions import companion_hint, companion_name
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs import Sign, SignKind, is_debug_page, is_outgrown, plain_lines, signs_in
@@ -317,7 +317,6 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
     if kind in MISSING:
         finding_kind, message, hint = MISSING[kind]
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject
-        service = companion_service(sign.subject) if kind is SignKind.COMPANION else ""
         if kind is SignKind.MODULE and "." in sign.subject:
             hint += _SUBMODULE_HINT.format(sign.subject.rpartition(".")[0])
         packages = {SignKind.PROGRAM: sign.subject, SignKind.LOCALE: "locales-all"}
@@ -325,7 +324,7 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
         return Finding(
             finding_kind,
             message.format(subject or ("below 1024" if kind is SignKind.PRIVILEGED_PORT else "a path")),
-            hint.format(sign.subject) + (f" `shipwheel up` starts one beside the app with the setting {service}." if service else ""),
+            hint.format(sign.subject) + (companion_hint(sign.subject) if kind is SignKind.COMPANION else ""),
             sign.subject,
             sign.line,
             setting,
