@@ -775,3 +775,15 @@ def test_any_other_file_gives_a_project_or_a_shipwheel_error(tmp_path: Path, tex
         read_project(tmp_path)
     except ShipwheelError as error:
         assert error.hint
+
+
+@pytest.mark.parametrize(("line", "added"), [("SQLAlchemy>=1.4,<2", "SQLAlchemy>=1.4,<2"), ("sqlalchemy==1.4", "sqlalchemy"), ("x", "")])
+def test_what_the_code_imports_and_only_a_requirements_file_lists_is_in_the_image(tmp_path: Path, line: str, added: str) -> None:
+    metadata = '[tool.poetry]\nname = "shop"\nversion = "1"\npackage-mode = false\n[tool.poetry.dependencies]\npython = "*"\nflask = "*"\n'
+    main = "import flask\nimport store\napp = flask.Flask(__name__)\n"
+    files = {"main.py": main, "store.py": "import sqlalchemy.orm\n", "tool.py": "import docutils\n", "pyproject.toml": metadata}
+    for name, text in {**files, "requirements.txt": f"flask\n{line}\ndocutils\n"}.items():
+        (tmp_path / name).write_text(text)
+    launch = read_project(tmp_path).launch
+    assert launch is not None and launch.extra_requirements == ("gunicorn", *filter(None, [added]))
+    assert [note for note in launch.notes if "requirements.txt lists" in note] == list(launch.notes)

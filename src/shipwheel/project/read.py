@@ -10,15 +10,16 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.errors import NoCommand, NoRequirements, ProjectError
+from shipwheel.errors import NoCommand, NoRequirements, ProjectError, ShipwheelError
 from shipwheel.project.conda import CONDA_FILES, CondaEnvironment, read_conda
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
-from shipwheel.project.entrypoint.find import Evidence, find_launch
+from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.entrypoint.shell_users import shell_call
 from shipwheel.project.git_history import old_last_commit
 from shipwheel.project.import_names import packaged_names
+from shipwheel.project.listed_imports import listed_imports
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
 from shipwheel.project.nested_projects import nested_projects
@@ -137,11 +138,31 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
         )
         app = replace(app, scanner=scanner)
         return _with_launch(app, dependencies | app.dependencies)
+    launch = _with_listed(project, launch, dependencies)
     call = shell_call(launch, project.scripts, scanner.scan_modules()) if project.settings.base is None else ""
     if call and "dash" not in project.packages:
         launch = replace(launch, notes=(*launch.notes, f"{call}, which needs a shell: the image has one, dash."))
         project = replace(project, system_packages=(*project.system_packages, "dash"))
     return replace(project, launch=launch)
+
+
+def _with_listed(project: Project, launch: Launch, dependencies: frozenset[str]) -> Launch:
+    """Return the launch with the packages that the code imports, a requirements file lists, and the metadata that counts lacks."""
+    inputs = project.inputs
+    decided = project.only or inputs.requirements is not None or inputs.other_lock is not None or inputs.pipfile is not None
+    found = find_requirements(project.root, project.files) if not decided else None
+    if found is None or project.scanner is None:
+        return launch
+    try:
+        lines = read_requirements((found,), project.files).lines
+        more = listed_imports(launch, project.scripts, project.scanner.scan_modules(), lines, dependencies, project.python)
+    except ShipwheelError:
+        # The metadata suffices.
+        more = ()
+    if not more:
+        return launch
+    note = f"The code imports {', '.join(more)}, which {found.name} lists and the project's metadata lacks: the image has them."
+    return replace(launch, extra_requirements=(*launch.extra_requirements, *more), notes=(*launch.notes, note))
 
 
 def _with_members(error: NoCommand, project: Project) -> NoCommand:

@@ -69,6 +69,8 @@ def test_the_option_that_opens_the_address_is_added(tmp_path: Path, kind: str) -
 def test_the_default_port_of_a_database_is_that_of_a_client(tmp_path: Path) -> None:
     launch = _package(tmp_path, SOURCES["click"].replace("5000", "6379"))
     assert (launch.command, launch.is_program, launch.ports) == (("shop",), True, ())
+    served = launched(tmp_path / "served", {"main.py": SOURCES["argparse"].replace("5000", "6379").replace("localhost", "cache")})
+    assert served.ports == ()
 
 
 def test_only_the_subcommand_that_is_started_gets_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 
+from shipwheel.companions import is_companion_port
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
@@ -47,7 +48,8 @@ def find_ports(source: SourceFile, applications: Sequence[Application] = ()) -> 
     found = [port for call in calls for port in _ports(call, constants)]
     found = found or [port for call, port in _default_runs(source, applications) if keyword_value(call, "port") is None]
     if found or any(called_name(call) in _START_CALLS for call in calls):
-        found += [port for call in calls for port in _option_ports(call, constants)]
+        # An option with the port of a database is about that one.
+        found += [port for call in calls for port in _option_ports(call, constants) if not is_companion_port(str(port))]
     if _uses_cherrypy(source):
         found += [*_numbers(_cherrypy_setting(source, "server.socket_port"), constants)] or [_CHERRYPY_PORT]
     return tuple(dict.fromkeys(str(port) for port in found if 0 < port < 1 << 16))
