@@ -35,7 +35,7 @@ def test_a_program_that_leaves_too_little_for_others_is_stopped(tmp_path: Path, 
     usage = namedtuple("usage", "free")
     free = iter([1000])
     monkeypatch.setattr("shutil.disk_usage", lambda _path: usage(next(free, 99)))
-    with pytest.raises(OverBounds, match="nearly filled the disk"):
+    with pytest.raises(OverBounds, match="the disk is nearly full"):
         run(tmp_path, "while True: pass", Bounds())
 
 

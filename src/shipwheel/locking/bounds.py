@@ -15,7 +15,7 @@ from typing import NamedTuple
 __all__ = ["BOUNDS_HINT", "Bounds", "BoundsWatch", "OverBounds", "disk_usage"]
 
 BOUNDS_HINT = (
-    "If the build needs that much, raise max-minutes or max-gigabytes in [tool.shipwheel.build]. "
+    "Free some of the disk if it is full. If the build needs that much, raise max-minutes or max-gigabytes in [tool.shipwheel.build]. "
     "Otherwise choose another version or another package."
 )
 _SCAN_EVERY_S = 1.0
@@ -77,8 +77,8 @@ class BoundsWatch:
         if started < self._next_scan:
             return ""
         # Names can be too deep to be measured; the free space tells of their files as well.
-        if self._free() < self._reserve:
-            return "its build was stopped because it had nearly filled the disk"
+        if (free := self._free()) < self._reserve:
+            return f"its build was stopped because the disk is nearly full: {free / (1 << 30):.3g} GB are free"
         if self._usage() > self._bounds.size:
             return self._bounds.size_exceeded
         ended = time.monotonic()
