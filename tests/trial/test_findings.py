@@ -526,6 +526,13 @@ def test_another_failure_is_not_one_of_the_import(log: str) -> None:
     assert K.UNIMPORTABLE not in {each.kind for each in find(ended(2, REFUSED_ARGUMENTS.format("uvicorn")), PROGRAM)}
 
 
+def test_an_error_that_the_log_is_silent_about_has_a_next_step() -> None:
+    traceback = 'Traceback (most recent call last):\n  File "/app/x.py", line 1, in f\nZeroDivisionError: division by zero\n'
+    for log, words in (("Booting worker\n", "let it print errors"), (traceback, "")):
+        (finding,) = find(running(OPEN, answers=answers(500), log=log), SERVER)
+        assert finding.kind is K.ERROR_ANSWER and (words in finding.hint if words else not finding.hint)
+
+
 def test_names_a_variable_that_the_failing_line_reads() -> None:
     log = UNSET.replace("URL, echo=True", 'os.getenv("BOT_TOKEN"), os.getenv("MODE", "x")')
     assert [each.subject for each in find(ended(1, log), PROGRAM) if each.kind is K.VARIABLE] == ["BOT_TOKEN"]

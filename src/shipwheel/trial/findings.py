@@ -200,7 +200,8 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         yield _redirect(redirected)
     if failed is not None:
         message = f"it answers {failed.path} with {failed.status}"
-        yield Finding(FindingKind.ERROR_ANSWER, message, "", failed.path, _error_line(seen.log), blocks=True)
+        hint = "" if "Traceback (most recent call last)" in seen.log else _SILENT_HINT
+        yield Finding(FindingKind.ERROR_ANSWER, message, hint, failed.path, _error_line(seen.log), blocks=True)
     elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
         yield _refused(refused or " ".join(f"400 {seen.answers[0].body}".split())[:_MAX_SHOWN], source)
     elif seen.answer is not None and (rule := _rule_of(seen.answer.host, source)) is not None:
@@ -277,6 +278,7 @@ def _from_pages(seen: Observation) -> Iterator[Finding]:
         yield Finding(FindingKind.STATIC, message, _STATIC_HINT, lost[0])
 
 
+_SILENT_HINT = "Its log does not say why: let it print errors. Django does with DEBUG, or with a logging.StreamHandler in LOGGING."
 _SUBMODULE_HINT = (
     " If {} is there, its version has no such module: `shipwheel init` tries the packages of the project's last change;"
     " by hand, --as-of YYYY-MM-DD takes those of a day."
