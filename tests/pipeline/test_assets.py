@@ -3,7 +3,7 @@
 import json
 import posixpath
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +12,7 @@ from support.last_layers import last_layers
 
 from shipwheel.build_settings import AssetSettings
 from shipwheel.builder.node_root import npm_cache
+from shipwheel.files.entry import FileEntry, file, symlink
 from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.model import ContainerConfig
@@ -129,10 +130,10 @@ def test_paths_may_be_written_in_any_form(world: World, runs: Path) -> None:
     assert runs.exists()
 
 
-def push_image(world: World, registry: FakeRegistry, files: Mapping[str, str]) -> str:
+def push_image(world: World, registry: FakeRegistry, files: Mapping[str, str] | Sequence[FileEntry]) -> str:
     """Push an image for this machine, and return its name with its digest."""
     layers = [small_layer(world.store, files)]
-    image = small_image(world.store, host_platform(), layers, ContainerConfig(env=("PATH=/usr/local/bin:/usr/bin",)))
+    image = small_image(world.store, host_platform(), layers, ContainerConfig(env=("PATH=/usr/local/bin:/usr/bin:/home/node",)))
     layout, name = world.root / f"{len(registry.manifests)}.oci", f"{registry.host}/tools/node"
     write_layout(make_index([image]), layout, world.store, name="node:22")
     assert world.run("push", layout, f"{name}:22").code == 0
@@ -154,9 +155,21 @@ def test_an_image_builds_it_in_place_of_debians_node(world: World, runs: Path, t
         assert (root / "usr" / "local" / "bin" / "npm").exists(), "the image's files are its root"
         settings.write_text(f'{plain}image = "{named}"\npackages = ["git"]\n')
         assert "packages (git) cannot be added to the image" in world.build(app).err
-        settings.write_text(f'{plain}image = "{push_image(world, registry, {"usr/bin/python3": ""})}"\n')
+        settings.write_text(f'{plain}image = "{push_image(world, registry, {"usr/bin/python3": "", "home/node/npm": ""})}"\n')
         failed = world.build(app)
     assert (failed.code, "has no npm on its PATH" in failed.err) == (7, True), failed.err
+
+
+@pytest.mark.parametrize("name", ["usr", "opt"])
+def test_an_image_shows_nothing_of_this_machine(world: World, runs: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "bwrap").write_text(IN_IMAGE)
+    app = app_with(world, "build")
+    files = [symlink(name, str(tmp_path)), *([file("usr/bin/npm", "")] if name != "usr" else [])]
+    with FakeRegistry() as registry, (app / "shipwheel.toml").open("a") as settings:
+        settings.write(f'image = "{push_image(world, registry, files)}"\n')
+        settings.flush()
+        failed = world.build(app)
+    assert (failed.code, f"has a link in place of /{name}" in failed.err) == (7, True), failed.err
 
 
 def test_an_image_is_named_by_its_digest(world: World) -> None:

@@ -12,6 +12,7 @@ from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError, FetchError, UsageError
 from shipwheel.events import Reporter
 from shipwheel.files.segment import key_of
+from shipwheel.locking.sandbox import top_directories
 from shipwheel.oci.read.rootfs_cache import unpack_image
 from shipwheel.platform import Platform
 from shipwheel.store import Store, store_write_error
@@ -53,7 +54,7 @@ def unpack_node(
 def unpack_node_image(name: str, host: Platform, store: Store, reporter: Reporter) -> tuple[CachedDirectory, Mapping[str, str]]:
     """Return a directory with the files of an image for this machine, unpacked once, and the image's environment.
 
-    Raise BuildError for an image without npm or for other machines, and any error of a download, of the image or of the store.
+    Raise BuildError for an image that has no npm, is for other machines or hostile, and any error of a download, the image or the store.
     """
     try:
         index, _ = open_images(name, None, [host], store, reporter, root=Path())
@@ -64,11 +65,22 @@ def unpack_node_image(name: str, host: Platform, store: Store, reporter: Reporte
     fetch_layers([image], store, reporter)
     environment = {"PATH": _DEFAULT_PATH, **image.execution.environment}
     root = unpack_image(image, store, reporter)
-    folders = [root.path / folder.lstrip("/") for folder in environment["PATH"].split(":")]
-    if not any(os.path.lexists(folder / "npm") for folder in folders):
+    if fault := _fault(root.path, environment["PATH"]):
         root.close()
-        raise BuildError(f"the image {name} has no npm on its PATH", hint="Name an image with node, such as node:22-slim, by its digest.")
+        raise BuildError(f"the image {name} {fault}", hint="Name an image with node, such as node:22-slim, by its digest.")
     return root, environment
+
+
+def _fault(root: Path, path: str) -> str:
+    """Return why a root with this PATH cannot be used; empty if it can. A sandbox shows these of its directories."""
+    own = ("usr", "opt", "etc")
+    # The sandbox would follow such a link to a directory of this machine.
+    if links := [name for name in own if (root / name).is_symlink()]:
+        return f"has a link in place of /{links[0]}"
+    shown = {*own, *(name for name, _ in top_directories(root))}
+    folders = [folder.strip("/") for folder in path.split(":")]
+    has_npm = any(folder.partition("/")[0] in shown and os.path.lexists(root / folder / "npm") for folder in folders)
+    return "" if has_npm else "has no npm on its PATH"
 
 
 def npm_cache(store: Store, project: Path) -> CachedDirectory:
