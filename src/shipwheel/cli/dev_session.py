@@ -89,12 +89,13 @@ class DevSession:
             prefix = f"{process.name.ljust(width)} | " if width else ""
             container = engine.start(spec)
             found.append(self._containers.enter_context(_Running(container, prefix, self._terminal, reloads=process.reloads)))
+            debugger = bench.debugger(process)
             # debugpy ends if something connects to it and leaves before it has started.
-            ports = tuple(port for port in reachable_ports(spec, engine) if port != bench.debug_port)
+            ports = tuple(port for port in reachable_ports(spec, engine) if debugger is None or port.container != debugger.container)
             threading.Thread(target=found[-1].say_when_ready, args=(ports,), daemon=True).start()
+            if debugger is not None:
+                self._terminal.note(f"an editor attaches to debugpy at {debugger.address}:{debugger.host}")
         self._running = tuple(found)
-        if (debug := bench.debug_port) is not None:
-            self._terminal.note(f"an editor attaches to debugpy at {debug.address}:{debug.host}")
         self._terminal.note(f"watching {image.project.root}; Ctrl-C stops")
 
     def _restart(self, names: tuple[str, ...]) -> None:

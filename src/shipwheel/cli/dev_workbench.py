@@ -110,16 +110,29 @@ class Workbench(msgspec.Struct, frozen=True):
         """Return the container of a process, which starts again on SIGURG unless it reloads by itself."""
         from shipwheel.dev.container import debugged, under_reloader
 
-        serves = process.name == "web" and self.network != "none"
-        if serves and self.debug_port is not None:
-            process = replace(process, command=debugged(process.command, self.debug_port.container))
+        serves, debugger = self._serves(process), self.debugger(process)
+        if debugger is not None:
+            process = replace(process, command=debugged(process.command, debugger.container))
         words = (*process.before, *process.command) if process.reloads else under_reloader(process, image.config.stop_signal)
         return self._spec(image, process, words, self._ports(image.config) if serves else ())
+
+    def debugger(self, process: "DevProcess") -> "Port | None":
+        """Return the port on which an editor finds the debugger of a process, None if it has none."""
+        if self.debug_port is None or not self._serves(process):
+            return None
+        return self.debug_port if self._publishes else replace(self.debug_port, host=self.debug_port.container)
+
+    def _serves(self, process: "DevProcess") -> bool:
+        return process.name == "web" and self.network != "none"
+
+    @property
+    def _publishes(self) -> bool:
+        return self.engine.publishes and self.network != "host"
 
     def _ports(self, config: "ExecutionConfig") -> "tuple[Port, ...]":
         from shipwheel.engine.run_options import add_image_ports, check_host_ports
 
-        if not self.engine.publishes or self.network == "host":
+        if not self._publishes:
             return check_host_ports(config.exposed_ports, self.ports, self.engine.name, self.terminal.report)
         debug = (self.debug_port,) if self.debug_port is not None else ()
         return (*add_image_ports(config.exposed_ports, self.ports, self.terminal.report), *debug)
