@@ -23,8 +23,8 @@ def run() -> None:
 def _leave(codes: list[int]) -> None:
     """End the process. The interpreter would first take every object and module apart, for nobody."""
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # Python has None in place of one that was closed.
+            stream.flush()
     except (OSError, ValueError):
         return  # the interpreter meets this again, and says so
     if codes:

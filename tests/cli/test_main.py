@@ -118,6 +118,13 @@ def test_the_process_ends_with_its_code_after_what_was_registered_and_written() 
     assert (done.returncode, done.stdout, done.stderr) == (3, "thread\nregistered", "")
 
 
+def test_a_process_without_output_ends_as_any_other() -> None:
+    program = "from shipwheel import __main__, cli; cli._run = lambda *_: 3; __main__.run()"
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
 def test_no_arguments_show_help() -> None:
     done = run()
     assert done.returncode in (0, 2)
