@@ -8,9 +8,13 @@ import pytest
 from support.project_tree import launched, written
 
 from shipwheel.errors import ProjectError
+from shipwheel.events import silent
+from shipwheel.pipeline.app_files import app_tree
 from shipwheel.pipeline.app_source import AppSource
 from shipwheel.project.app_tree import AppTree, list_app
+from shipwheel.project.read import read_project
 from shipwheel.project.translations import compile_catalogue, uncompiled
+from shipwheel.settings import Settings
 
 HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset={}\\n"\n\n'
 ENTRIES = 'msgid "hello"\nmsgstr "schöner Tag"\n\n#, fuzzy\nmsgid "bye"\nmsgstr "falsch"\n\nmsgctxt "month"\nmsgid "May"\nmsgstr "Mai"\n'
@@ -43,6 +47,16 @@ def test_the_image_has_the_compiled_one_beside_the_text(tmp_path: Path) -> None:
     source = AppSource("shop", tree, "app", "3.13")
     assert [entry.path for entry in source.entries()][-2:] == ["app/de/LC_MESSAGES/x.mo", "app/de/LC_MESSAGES/x.po"]
     assert source.key != AppSource("shop", plain, "app", "3.13").key
+
+
+def test_a_link_to_a_catalogue_stays_one(tmp_path: Path) -> None:
+    root = written(tmp_path, {"requirements.txt": "django\n", "main.py": "", "locale/de/LC_MESSAGES/x.po": HEAD.format("UTF-8") + ENTRIES})
+    (root / "locale/at/LC_MESSAGES").mkdir(parents=True)
+    (root / "locale/at/LC_MESSAGES/x.po").symlink_to("../../de/LC_MESSAGES/x.po")
+    tree = app_tree(read_project(root, Settings(command=("python", "main.py"))), silent)
+    assert tree is not None
+    compiled = [entry.path for entry in AppSource("shop", tree, "app", "3.13").entries() if entry.path.endswith(".mo")]
+    assert compiled == ["app/locale/de/LC_MESSAGES/x.mo"]
 
 
 STEPS = {

@@ -24,7 +24,8 @@ def app_tree(project: Project, reporter: Reporter) -> AppTree | None:
     include = (*settings.include, *launch.include)
     tree = list_app(project.root, include=include, exclude=settings.exclude, only=project.only, secret_rules=secret_rules(settings))
     if launch.translations:
-        tree = msgspec.structs.replace(tree, catalogues=uncompiled(file.path for file in tree.files))
+        links = {file.path for file in tree.files if file.link is not None}
+        tree = msgspec.structs.replace(tree, catalogues=uncompiled(file.path for file in tree.files) - links)
     return without_linked(_checked(tree, reporter), launch.links)
 
 

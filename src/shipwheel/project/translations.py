@@ -34,5 +34,6 @@ def compile_catalogue(data: bytes, path: str) -> bytes:
     except (OSError, ValueError, LookupError, IndexError) as error:
         reason = re.sub(r"\s+", " ", str(error))[-200:]
         raise ProjectError(
-            f"{path} is no catalogue of translations: {reason}", hint="Correct it; `msgfmt --check` names the line."
+            f"{path} is no catalogue of translations: {reason}",
+            hint="Correct it (`msgfmt --check` names the line), or leave it out by the setting `exclude`.",
         ) from None
