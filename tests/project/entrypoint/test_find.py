@@ -163,6 +163,15 @@ def test_a_program_that_starts_a_shell_has_one(tmp_path: Path, line: str, packag
     assert bool(project.launch.notes) == bool(packages)
 
 
+def test_a_shell_is_found_behind_the_handler_of_static_files(tmp_path: Path) -> None:
+    wsgi = "from django.core.wsgi import get_wsgi_application\nimport shop.jobs\napplication = get_wsgi_application()\n"
+    files = {"manage.py": "from django.core.management import execute_from_command_line\n", "shop/wsgi.py": wsgi}
+    files |= {"shop/jobs.py": "import os\nos.system('true')\n", "requirements.txt": "django\ngunicorn\n"}
+    project = read_project(written(tmp_path, files), Settings())
+    assert project.launch is not None and project.launch.static_front is not None
+    assert project.packages == ("dash",)
+
+
 def test_a_path_with_dots_is_the_directory_that_it_names(tmp_path: Path) -> None:
     written(tmp_path / "app", {"app.py": FASTAPI, "requirements.txt": "fastapi\nuvicorn\n", "Dockerfile": "FROM python\nEXPOSE 7000\n"})
     written(tmp_path / "other", {"x": ""})

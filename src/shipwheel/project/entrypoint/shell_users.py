@@ -15,5 +15,5 @@ _CALLS = frozenset({"os.system", "os.popen", "subprocess.getoutput", "subprocess
 def shell_call(launch: Launch, scripts: Mapping[str, str], modules: Sequence[Module]) -> str:
     """Return "FILE calls os.system" of a module that the command runs, or that is imported with it; empty if none starts a shell."""
     by_name = {module.name: module for module in modules}
-    reached = reached_modules(entry_module(launch.command, launch.directory, scripts, by_name), by_name)
+    reached = reached_modules(entry_module(launch.source_command, launch.directory, scripts, by_name), by_name)
     return next((f"{module.file} calls {min(calls)}" for module in reached if (calls := module.calls & _CALLS)), "")
