@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.command import ROOT
 from support.project_tree import Layout, assert_command, launched
 
 from shipwheel.build_settings import StepSettings
 from shipwheel.project.entrypoint.launch import StaticFront
+from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
 
 GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8")
@@ -284,3 +286,10 @@ def test_channels_two_starts_with_the_module_that_loads_the_apps(tmp_path: Path)
         "c/asgi.py": "from channels.routing import get_default_application\napplication = get_default_application()\n",
     }
     assert launched(tmp_path, files, "django daphne channels").command[-1] == "c.asgi:application"
+
+
+def test_of_the_example_all_but_its_front_end_is_found() -> None:
+    launch = read_project(ROOT / "examples" / "django", Settings()).launch
+    assert launch is not None
+    assert (launch.command[0], launch.command[-1], launch.translations) == ("uwsgi", "shop.wsgi:application", "django")
+    assert [step.run for step in launch.steps] == [("python", "manage.py", "collectstatic", "--noinput")]
