@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.errors import ImageError
 from shipwheel.events import silent
 from shipwheel.files.entry import directory
 from shipwheel.oci.image import make_index
@@ -120,6 +121,18 @@ def test_a_tag_that_another_push_moves_in_the_meantime_is_moved_back(tmp_path: P
         registry.tags["team/shop"] = {"1": registry.put("team/shop", b"{}", MEDIA_TYPE_MANIFEST)} if moved else {}
         again.begin(index)()
     assert registry.tags["team/shop"]["1"] == index.digest
+
+
+def test_nothing_names_an_image_that_turns_out_invalid(tmp_path: Path, registry: FakeRegistry) -> None:
+    store = Store(tmp_path)
+    with (
+        pytest.raises(ImageError, match="invalid"),
+        Publisher(Reference.parse(f"{registry.host}/team/shop:1"), store, silent) as publisher,
+    ):
+        publisher.begin(small_index(store, [AMD64]))
+        raise ImageError("invalid")
+    assert not registry.manifests
+    assert not registry.tags
 
 
 def test_an_edit_asks_for_what_the_previous_image_does_not_tell_and_sends_the_rest(world: World, registry: FakeRegistry) -> None:
