@@ -28,3 +28,11 @@ def test_nothing_takes_the_place_of_another_index(failed: str) -> None:
     assert read_indexes(settings, {}).without_mirror(failed, settings["index"], PUBLIC) is None
     assert Indexes().without_mirror(f"{MIRROR}/flask/", [{"url": MIRROR}], PUBLIC) is None
     assert read_indexes({}, {"UV_DEFAULT_INDEX": MIRROR}).without_mirror(f"{MIRROR}/flask/", (), PUBLIC) is None
+
+
+def test_nothing_takes_the_place_of_other_packages_on_the_server_of_a_mirror() -> None:
+    wheels = f"{MIRROR.rpartition('/simple')[0]}/whl/cu128"
+    assert Indexes().without_mirror(f"{wheels}/torch/", [{"name": "torch", "url": wheels}], PUBLIC) is None
+    listed = [{"name": "torch", "url": wheels}, {"name": "fast", "url": MIRROR}]
+    found = Indexes().without_mirror(f"{MIRROR}/flask/", listed, PUBLIC)
+    assert found is not None and found.environment == {"UV_INDEX": f"fast={PUBLIC}"}

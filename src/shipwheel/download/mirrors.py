@@ -94,9 +94,13 @@ MIRRORS = (
 
 
 def is_index_mirror(url: str) -> bool:
-    """Return whether a URL is of a public mirror of the package index."""
-    host = urlsplit(url).hostname
-    return any(mirror.index and urlsplit(mirror.index).hostname == host for mirror in MIRRORS)
+    """Return whether a URL is that of a public mirror of the package index.
+
+    Some servers of mirrors have other indexes as well, such as PyTorch's, whose files the package index does not have.
+    """
+    host, path = urlsplit(url).hostname, urlsplit(url).path.rstrip("/")
+    known = {urlsplit(mirror.index).hostname for mirror in MIRRORS if mirror.index}
+    return host in known and path.endswith("/simple")
 
 
 class Measurement(msgspec.Struct, frozen=True):

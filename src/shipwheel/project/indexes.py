@@ -89,11 +89,11 @@ class Indexes(msgspec.Struct, frozen=True):
 
         `listed` are the project's indexes in uv's form. None if the URL is of another index, or uv cannot be told to take another.
         """
-        if not (instead and is_index_mirror(failed)):
+        if not instead:
             return None
-        if self.origin in (_PROJECT, _REQUIREMENTS) and _same_server(self.default, failed):
+        if self.origin in (_PROJECT, _REQUIREMENTS) and _is_mirror_behind(self.default, failed):
             return replace(self, default=instead, origin="", environment={**self.environment, "UV_DEFAULT_INDEX": instead})
-        name = next((index["name"] for index in listed if "name" in index and _same_server(str(index.get("url", "")), failed)), "")
+        name = next((index["name"] for index in listed if "name" in index and _is_mirror_behind(str(index.get("url", "")), failed)), "")
         others = self.environment.get("UV_INDEX", "")
         if not name or f"{name}=" in others:
             return None
@@ -108,8 +108,9 @@ class Indexes(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys((*(f"{root}/{found[1]}" for root in roots), url)))
 
 
-def _same_server(url: str, other: str) -> bool:
-    return urlsplit(url).hostname == urlsplit(other).hostname
+def _is_mirror_behind(index: str, failed: str) -> bool:
+    """Return whether an index is a public mirror, and a URL is of its server."""
+    return is_index_mirror(index) and urlsplit(index).hostname == urlsplit(failed).hostname
 
 
 def without_login(url: str) -> str:
