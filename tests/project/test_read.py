@@ -787,3 +787,12 @@ def test_what_the_code_imports_and_only_a_requirements_file_lists_is_in_the_imag
     launch = read_project(tmp_path).launch
     assert launch is not None and launch.extra_requirements == ("gunicorn", *filter(None, [added]))
     assert [note for note in launch.notes if "requirements.txt lists" in note] == list(launch.notes)
+
+
+def test_what_only_a_requirements_file_lists_is_found_behind_the_handler_of_static_files(tmp_path: Path) -> None:
+    metadata = '[tool.poetry]\nname = "shop"\nversion = "1"\npackage-mode = false\n[tool.poetry.dependencies]\npython = "*"\ndjango = "*"\n'
+    wsgi = "import redis\nfrom django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n"
+    files = {"manage.py": "import django\n", "shop/wsgi.py": wsgi, "pyproject.toml": metadata, "requirements.txt": "django\nredis\n"}
+    launch = read_project(written(tmp_path, files)).launch
+    assert launch is not None and launch.static_front is not None
+    assert "redis" in launch.extra_requirements

@@ -22,7 +22,7 @@ def listed_imports(
     `python` is the version of the image's Python, by which lines with a marker count or not.
     """
     by_name = {module.name: module for module in modules}
-    reached = reached_modules(entry_module(launch.command, launch.directory, scripts, by_name), by_name)
+    reached = reached_modules(entry_module(launch.source_command, launch.directory, scripts, by_name), by_name)
     imported = {name for module in reached for name, _ in module.required}
     wanted = dependency_names((requirement_of_module(name) or name.partition(".")[0] for name in imported), minor_version(python)) - present
     named = [(line, normalized(line.requirement.name)) for line in lines if line.requirement is not None]
