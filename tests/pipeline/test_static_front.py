@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +18,6 @@ class SuspiciousFileOperation(Exception):
     pass
 
 
-class Http404(Exception):
-    pass
-
-
 class Handler:
     """Django's, as far as the module knows it."""
 
@@ -29,10 +26,19 @@ class Handler:
             raise ImproperlyConfigured
         self.application = application
 
-    def serve(self, path: str) -> str:
-        if ".." in path:
-            raise SuspiciousFileOperation
-        return path
+    def _should_handle(self, path: str) -> bool:
+        return path.startswith("/static/")
+
+    def file_path(self, path: str) -> str:
+        return path.removeprefix("/static/")
+
+
+def find(path: str) -> str | None:
+    if path.startswith(".."):
+        raise SuspiciousFileOperation
+    if "\0" in path:
+        raise ValueError
+    return {"app": str(Path(__file__).parent), "app/a.css": __file__}.get(path)
 
 
 def module(monkeypatch: pytest.MonkeyPatch, name: str, **values: object) -> None:
@@ -45,10 +51,10 @@ def served(monkeypatch: pytest.MonkeyPatch, front: StaticFront, application: obj
     """Return the names of the module, run with a Django that has these handlers."""
     for name in ("django", "django.core", "django.contrib", "django.contrib.staticfiles", "asgiref", "shop"):
         module(monkeypatch, name)
-    module(monkeypatch, "django.http", Http404=Http404)
     errors = {error.__name__: error for error in (ImproperlyConfigured, SuspiciousFileOperation)}
     module(monkeypatch, "django.core.exceptions", **errors)
     module(monkeypatch, "django.contrib.staticfiles.handlers", **dict.fromkeys(handlers, Handler))
+    module(monkeypatch, "django.contrib.staticfiles.finders", find=find)
     module(monkeypatch, "asgiref.compatibility", guarantee_single_callable=lambda application: f"single {application}")
     module(monkeypatch, "shop.web", site=application)
     (entry,) = front_files(front, "site-packages").files
@@ -69,9 +75,25 @@ def test_an_application_is_served_behind_the_handler_of_its_static_files(
 ) -> None:
     site = served(monkeypatch, front, "shop", handler)["site"]
     assert isinstance(site, Handler)
-    assert (site.application, site.serve("a.css")) == (behind, "a.css")
-    with pytest.raises(Http404):
-        site.serve("../settings.py")
+    assert site.application == behind
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/static/app/a.css", True),
+        ("/static//app/a.css", True),
+        ("/static/collected.css", False),
+        ("/static/app", False),
+        ("/static/../settings.py", False),
+        ("/static/\0", False),
+        ("/app/a.css", False),
+    ],
+)
+def test_the_application_gets_the_requests_for_files_that_no_app_has(monkeypatch: pytest.MonkeyPatch, path: str, own: bool) -> None:
+    site = served(monkeypatch, WSGI, "shop", WSGI_HANDLER)["site"]
+    assert isinstance(site, Handler)
+    assert site._should_handle(path) is own
 
 
 @pytest.mark.parametrize(("front", "application", "handler"), [(WSGI, "without STATIC_URL", WSGI_HANDLER), (ASGI, "shop", WSGI_HANDLER)])

@@ -1,7 +1,7 @@
 """The module of an image that serves an application of Django's behind Django's own handler of static files.
 
 That handler (django.contrib.staticfiles.handlers) is what `runserver` has in front. It finds the files of the apps by itself: nothing has
-to be collected.
+to be collected. Other than there, it gets only requests for files that it finds.
 """
 
 from shipwheel.files.entry import file
@@ -15,8 +15,10 @@ _MODULE = '''\
 
 from {module} import {name} as served
 
+import os.path
+import posixpath
+
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
-from django.http import Http404
 
 
 def behind_static_files(application):
@@ -25,12 +27,18 @@ def behind_static_files(application):
     except ImportError:  # This version of Django has none.
         return application
 
+    from django.contrib.staticfiles import finders
+
     class Front(Handler):
-        def serve(self, request):
+        def _should_handle(self, path):
+            """Leave to the application what no app has: it may serve files below STATIC_URL itself."""
+            if not super()._should_handle(path):
+                return False
             try:
-                return super().serve(request)
-            except SuspiciousFileOperation as error:
-                raise Http404("There is no such file.") from error
+                found = finders.find(posixpath.normpath(self.file_path(path)).lstrip("/"))
+            except (SuspiciousFileOperation, ValueError):
+                return False
+            return bool(found) and os.path.isfile(found)
 
     try:
         return Front({single})

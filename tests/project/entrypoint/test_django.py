@@ -1,6 +1,7 @@
 """Django: its application, static files, and what needs another server."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -293,3 +294,39 @@ def test_of_the_example_all_but_its_front_end_is_found() -> None:
     assert launch is not None
     assert (launch.command[0], launch.command[-1], launch.translations) == ("uwsgi", "shop.wsgi:application", "django")
     assert [step.run for step in launch.steps] == [("python", "manage.py", "collectstatic", "--noinput")]
+
+
+ASGI = "from django.core.asgi import get_asgi_application\n"
+MADE = "from django.core.wsgi import get_wsgi_application\ndef make(mode=''):\n    return get_wsgi_application()\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "command", "front"),
+    [
+        ({"job.py": WSGI}, "python -m job", None),
+        ({"job.py": WSGI}, "dramatiq job", None),
+        ({"shop/wsgi.py": MADE}, "gunicorn 'shop.wsgi:make()'", StaticFront("shop.wsgi:make()", False, True)),
+        ({"shop/wsgi.py": MADE}, "waitress-serve --call shop.wsgi:make", StaticFront("shop.wsgi:make", False, True)),
+        ({"shop/wsgi.py": MADE}, "gunicorn --bind 0.0.0.0:8000 \"shop.wsgi:make('a')\"", None),
+        (
+            {"main.py": f"from fastapi import FastAPI\n{WSGI}app = FastAPI()\napp.mount('/shop', application)\n"},
+            "uvicorn --host 0.0.0.0 main:app",
+            StaticFront("main:app", True, False),
+        ),
+        (
+            {"both.py": f"{WSGI}{ASGI}asgi = get_asgi_application()\n"},
+            "gunicorn both:application",
+            StaticFront("both:application", False, False),
+        ),
+        ({"both.py": f"{WSGI}{ASGI}asgi = wrap(get_asgi_application())\n"}, "uvicorn --host 0.0.0.0 both:asgi", None),
+    ],
+    ids=["a module", "a worker", "a call", "a factory", "arguments", "another framework", "two interfaces", "one of two, wrapped"],
+)
+def test_only_an_application_of_a_server_is_put_behind_static_files(
+    tmp_path: Path, files: dict[str, str], command: str, front: StaticFront | None
+) -> None:
+    project = {"manage.py": SETTINGS_MODULE.format("shop.settings"), "shop/__init__.py": "", "shop/settings.py": "", **files}
+    process = "web" if front else "worker"
+    launch = launched(tmp_path, {**project, "Procfile": f"{process}: {command}\n"}, "django gunicorn uvicorn waitress dramatiq fastapi")
+    assert launch.static_front == front
+    assert launch.source_command == tuple(shlex.split(command))

@@ -17,7 +17,7 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import is_plain_path
 from shipwheel.project.entrypoint.reached import reached_modules
 from shipwheel.project.entrypoint.scan import Scan
-from shipwheel.project.entrypoint.servers import choose_server
+from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES, choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
 
 __all__ = ["find_django", "migration_steps", "missing_static_files", "with_settings_module", "with_static_files", "with_static_front"]
@@ -27,6 +27,9 @@ _SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
 _WSGI_APPLICATIONS = frozenset({"django.core.wsgi.get_wsgi_application"})
 _ASGI_APPLICATIONS = frozenset({"django.core.asgi.get_asgi_application", "channels.routing.ProtocolTypeRouter"})
 """Functions and classes that make an application of Django's."""
+_SERVERS = frozenset({*PROGRAM_PACKAGES, *PROGRAM_PACKAGES.values(), "uwsgi"})
+"""Programs, and modules that Python runs, which import the application that their command names."""
+_FACTORY_OPTIONS = frozenset({"--factory", "--call"})
 _STATIC_SERVERS = ("whitenoise", "servestatic", "dj-static")
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
 
@@ -119,19 +122,39 @@ def _settings_of(module: Module) -> tuple[str, ...]:
 def with_static_front(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
     """Return the launch with Django's handler of static files before the application, as runserver has it, if nothing else serves them."""
     project = _read_project(modules)
-    if project is None or launch.is_program or evidence.has(*_STATIC_SERVERS):
+    if project is None or launch.is_program or evidence.has(*_STATIC_SERVERS) or _SERVERS.isdisjoint(launch.command):
         return launch
     for position, word in enumerate(launch.command[1:], 1):
-        name, _, variable = word.partition(":")
-        is_own = name in project.modules
-        makers = project.modules[name].calls if is_own else {f"{name}.{variable.removesuffix('()')}"}
-        is_asgi = not makers.isdisjoint(_ASGI_APPLICATIONS)
-        if is_asgi or not makers.isdisjoint(_WSGI_APPLICATIONS):
-            front = StaticFront(word, is_asgi, is_factory=not is_own)
+        if (front := _static_front(word, launch.command, project)) is not None:
             command = (*launch.command[:position], front.served, *launch.command[position + 1 :])
             reason = f"{launch.reason} Django's own handler serves the static files, which nothing else does; WhiteNoise is faster."
             return replace(launch, command=command, static_front=front, reason=reason)
     return launch
+
+
+def _static_front(word: str, command: Sequence[str], project: _DjangoProject) -> StaticFront | None:
+    """Return the front of the application that a word of a server's command names; None for another word, and if it is not Django's."""
+    name, colon, variable = word.partition(":")
+    variable = variable or "application"
+    called = variable.removesuffix("()")
+    if not called.isidentifier() or not (colon or "gunicorn" in command or "uwsgi" in command):
+        return None
+    module = project.modules.get(name)
+    makers = _makers(module, variable) if module is not None else {f"{name}.{called}"}
+    is_asgi = not makers.isdisjoint(_ASGI_APPLICATIONS)
+    # Only one of them makes what is served.
+    if is_asgi is not makers.isdisjoint(_WSGI_APPLICATIONS):
+        return None
+    outer = (app.framework.kind for app in module.applications if app.variable == called) if module is not None else iter(())
+    kind = next(outer, FrameworkKind.ASGI if is_asgi else FrameworkKind.WSGI)
+    is_factory = called != variable or not _FACTORY_OPTIONS.isdisjoint(command)
+    return StaticFront(word, kind is FrameworkKind.ASGI, is_factory) if kind in (FrameworkKind.ASGI, FrameworkKind.WSGI) else None
+
+
+def _makers(module: Module, variable: str) -> frozenset[str]:
+    """Return the functions that may make the application in a variable: the one that it is assigned from, or else all that are called."""
+    made = dict(module.unresolved).get(variable, "")
+    return frozenset((made,)) if made in _WSGI_APPLICATIONS | _ASGI_APPLICATIONS else module.calls
 
 
 def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
