@@ -51,7 +51,13 @@ LAYOUTS: dict[str, tuple[dict[str, str], str, str, str | None, str, str]] = {
         *("app", "root", None, "a", "requirements/common.txt"),
     ),
     "a list of another name": (
-        {"requirement.txt": "a", "requirements_dev.txt": "b", "robots.txt": "User-agent: *", "main.py": ""},
+        {
+            "requirement.txt": "a --hash=sha256:0",
+            "requirements_dev.txt": "b",
+            "Requirements of the shop.txt": "The shop needs:\n* a login page\n",
+            "robots.txt": "User-agent: *",
+            "main.py": "",
+        },
         *("app", "root", None, "a", "requirement.txt"),
     ),
     "hatch package": (
@@ -777,7 +783,13 @@ def test_any_other_file_gives_a_project_or_a_shipwheel_error(tmp_path: Path, tex
         assert error.hint
 
 
-@pytest.mark.parametrize(("line", "added"), [("SQLAlchemy>=1.4,<2", "SQLAlchemy>=1.4,<2"), ("sqlalchemy==1.4", "sqlalchemy"), ("x", "")])
+URL = "sqlalchemy @ git+https://git.example/sqlalchemy"
+
+
+@pytest.mark.parametrize(
+    ("line", "added"),
+    [("SQLAlchemy>=1.4,<2", "SQLAlchemy>=1.4,<2"), ("sqlalchemy==1.4", "sqlalchemy"), (URL, URL), ("x", ""), ("store==1", "")],
+)
 def test_what_the_code_imports_and_only_a_requirements_file_lists_is_in_the_image(tmp_path: Path, line: str, added: str) -> None:
     metadata = '[tool.poetry]\nname = "shop"\nversion = "1"\npackage-mode = false\n[tool.poetry.dependencies]\npython = "*"\nflask = "*"\n'
     main = "import flask\nimport store\napp = flask.Flask(__name__)\n"

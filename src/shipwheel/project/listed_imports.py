@@ -19,11 +19,14 @@ def listed_imports(
     """Return what a requirements file has for packages that the command imports when it starts and that are not `present`.
 
     Of a pinned one, which another package may bring in another version, the name alone: versions pinned beside the metadata are preferred.
+    What the project has as a module itself is no package: a package index may have a stranger's of that name.
     `python` is the version of the image's Python, by which lines with a marker count or not.
     """
     by_name = {module.name: module for module in modules}
     reached = reached_modules(entry_module(launch.source_command, launch.directory, scripts, by_name), by_name)
-    imported = {name for module in reached for name, _ in module.required}
+    own = {module.top_level for module in modules}
+    imported = {name for module in reached for name, _ in module.required if name.partition(".")[0] not in own}
     wanted = dependency_names((requirement_of_module(name) or name.partition(".")[0] for name in imported), minor_version(python)) - present
-    named = [(line, normalized(line.requirement.name)) for line in lines if line.requirement is not None]
-    return tuple(dict.fromkeys(name if line.is_pinned else line.text for line, name in named if name in wanted))
+    named = [(line, needed) for line in lines if (needed := line.requirement) is not None and normalized(needed.name) in wanted]
+    # No preference leads to a URL.
+    return tuple(dict.fromkeys(normalized(needed.name) if line.is_pinned and not needed.url else line.text for line, needed in named))

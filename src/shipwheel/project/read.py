@@ -161,7 +161,8 @@ def _with_listed(project: Project, launch: Launch, dependencies: frozenset[str])
         more = ()
     if not more:
         return launch
-    note = f"The code imports {', '.join(more)}, which {found.name} lists and the project's metadata lacks: the image has them."
+    names = ", ".join(sorted(dependency_names(more, minor_version(project.python))))
+    note = f"The code imports {names}, which {found.name} lists and the project's metadata lacks: the image has them."
     return replace(launch, extra_requirements=(*launch.extra_requirements, *more), notes=(*launch.notes, note))
 
 

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+from shipwheel.errors import LockError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.installs import OF_DEVELOPERS
+from shipwheel.project.requirements import Line, decode
 from shipwheel.user_files import UserFiles
 
 __all__ = ["find_requirements", "other_lists"]
@@ -16,6 +18,8 @@ _NAMES = (
     "requirements.in",
 )
 _REQUIREMENTS = lazy_pattern(r"(^|[^a-z])(requirements?|requires|reqs)([^a-z]|$)", re.IGNORECASE)
+_END = lazy_pattern(r"(?:^|\s)[#\\-]")
+"""The end of a requirement: a comment, options, or the end of its line."""
 _LINE = lazy_pattern(rb"^[ \t]*[^\s#]", re.MULTILINE)
 
 
@@ -28,9 +32,20 @@ def find_requirements(root: Path, files: UserFiles) -> Path | None:
 def other_lists(root: Path, files: UserFiles) -> tuple[Path, ...]:
     """Return the text files with unusual names that seem to list requirements, as requirement.txt does, sorted; none for developers."""
     found = (*root.glob("*.txt"), *root.glob("*.TXT"), *root.glob("requirements/*.txt"))
-    return tuple(sorted(path for path in {*found} if files.is_file(path) and _lists(path.relative_to(root))))
+    named = (path for path in {*found} if _is_named(path.relative_to(root)) and files.is_file(path))
+    return tuple(sorted(path for path in named if not _is_prose(path, files)))
 
 
-def _lists(path: Path) -> bool:
+def _is_named(path: Path) -> bool:
     name = path.with_suffix("").as_posix()
     return bool(_REQUIREMENTS.search(name)) and not OF_DEVELOPERS.search(name)
+
+
+def _is_prose(path: Path, files: UserFiles) -> bool:
+    """Return whether a file describes requirements to a reader: its first line is none."""
+    lines = (_END.split(line, 1)[0].strip() for line in decode(files.read_bytes(path)).splitlines())
+    try:
+        Line(next(filter(None, lines), "./"), path, 1).requirement  # noqa: B018 - it raises
+    except LockError:
+        return True
+    return False

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import launched, written
 
+from shipwheel.project.deployment.platform_files import read_hosting
 from shipwheel.project.deployment.read import Deployment, read_deployment
 from shipwheel.project.read import read_project
 from shipwheel.user_files import UserFiles
@@ -88,6 +89,12 @@ def test_serves_what_nixpacks_toml_starts(tmp_path: Path) -> None:
     files = {"nixpacks.toml": text, "requirements.txt": "flask\ngunicorn\n", "app.py": web.format("app"), "shop.py": web.format("app")}
     launch = launched(tmp_path, files)
     assert "shop:app" in launch.command and launch.declared_at == "nixpacks.toml, line 6"
+
+
+def test_the_variables_of_nixpacks_toml_are_those_of_the_container(tmp_path: Path) -> None:
+    text = '[variables]\nNIXPACKS_PYTHON_VERSION = "3.12"\nDEBUG = false\nMODE = "x"\n'
+    (found,) = read_hosting(written(tmp_path, {"nixpacks.toml": text}), UserFiles())
+    assert (found.python, found.settings[0].variables) == ("3.12", {"DEBUG": "false", "MODE": "x"})
 
 
 def test_reads_render_yaml(tmp_path: Path) -> None:

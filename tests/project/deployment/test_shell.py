@@ -133,6 +133,15 @@ def test_knows_where_a_script_is(place: str) -> None:
     ]
 
 
+def test_knows_where_a_script_is_that_another_one_reads() -> None:
+    scripts = {
+        "/app/start.sh": '. bin/env.sh\nserve "$HERE" "$ALSO" "$(dirname "$BASH_SOURCE")"\n',
+        "/app/bin/env.sh": 'HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"\nALSO=$(dirname "$0")\n',
+    }
+    (found,) = run_words(("./start.sh",), ShellState(directory="/app"), _Files(scripts), ("Procfile", 1))
+    assert (found.words, found.doubt) == (("serve", "/app/bin", "/app", "/app"), "")
+
+
 def test_a_script_that_calls_itself_ends() -> None:
     files = _Files({"/loop.sh": "./loop.sh\n"})
     assert run_words(("/loop.sh",), ShellState({}, (), "/"), files, ("x", 1)) == ()

@@ -140,7 +140,12 @@ def test_a_package_needs_its_source_if_the_wheel_lacks_the_command(tmp_path: Pat
     assert not _package(tmp_path, files, {}, settings=Settings(command=("uvicorn", "demo.api:app"))).needs_source
 
 
-BESIDE = {"shop/main.py": f"from models.item import Item\nimport redis\n{FASTAPI}", "models/item.py": "Item = 1\n", "redis/conf.py": ""}
+BESIDE = {
+    "shop/main.py": f"from models.item import Item\nimport platform\nimport redis\n{FASTAPI}",
+    "models/item.py": "Item = 1\n",
+    "redis/conf.py": "",
+    "platform/deploy.py": "",
+}
 
 
 def test_an_application_that_imports_what_its_wheel_lacks_runs_in_its_directory(tmp_path: Path) -> None:

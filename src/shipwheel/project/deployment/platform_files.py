@@ -19,6 +19,9 @@ from shipwheel.user_files import UserFiles, table_at
 
 __all__ = ["Hosting", "read_hosting"]
 
+_OF_NIXPACKS = "NIXPACKS_"
+"""Before the names of variables for the build alone."""
+
 
 class Hosting(msgspec.Struct, frozen=True):
     """The contents of one platform's file."""
@@ -89,7 +92,7 @@ def _fly(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
             found.commands["web" if process in ("app", "web") else process] = (command, _line(text, process))
     if isinstance(release := table_at(tables, "deploy").get("release_command"), str):
         found.commands[RELEASE] = (release, _line(text, "release_command"))
-    found.variables |= {key: str(value) for key, value in table_at(tables, "env").items()}
+    found.variables |= _variables(table_at(tables, "env"))
     found.dockerfile = str(table_at(tables, "build").get("dockerfile") or "")
     services = [table_at(tables, "http_service"), *_tables(tables.get("services"))]
     for service in services:
@@ -158,8 +161,16 @@ def _nixpacks(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
     found = _Described(name, ProjectFiles(path.parent, files=files))
     if isinstance(command := table_at(tables, "start").get("cmd"), str) and command:
         found.commands["web"] = (command, _line(files.read_text(path), "cmd"))
-    found.variables |= {key: str(value) for key, value in table_at(tables, "variables").items()}
+    variables = _variables(table_at(tables, "variables"))
+    version = re.match(r"3\.\d+", variables.get(f"{_OF_NIXPACKS}PYTHON_VERSION", ""))
+    found.python = version[0] if version else ""
+    found.variables |= {key: value for key, value in variables.items() if not key.startswith(_OF_NIXPACKS)}
     yield found.hosting()
+
+
+def _variables(table: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables in a table of TOML, as the platform sets them: `true`, not Python's `True`."""
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in table.items()}
 
 
 def _app_engine(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:

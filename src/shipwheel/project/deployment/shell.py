@@ -36,6 +36,8 @@ _WITHOUT_EFFECT = frozenset(
     "echo printf sleep true : local readonly trap umask ulimit wait return break continue do done then fi esac popd".split()  # noqa: SIM905
 )
 """Builtins, and reserved words that the parser takes for commands where it does not understand what is before them."""
+_SOURCE = "BASH_SOURCE"
+"""The variable with the path of the file that is read, which `$0` names only until it reads another."""
 _PIPE_SOURCES = frozenset({"yes", "echo", "printf", "cat"})
 _PIPE_SINKS = frozenset({"tee", "cat", "logger", "ts", "sed"})
 
@@ -349,7 +351,7 @@ class _Shell(msgspec.Struct):
     def _nested(self, script: Script, arguments: tuple[str, ...], env: Iterable[tuple[str, str]], line: int, path: str = "") -> None:
         state = self.state.copy()
         state.positional, state.script = arguments, path
-        state.variables.update(env)
+        state.variables.update((*env, (_SOURCE, path or UNKNOWN)))
         state.exported.update(dict.fromkeys(name for name, _ in env))
         inner = _Shell(self.files, state, script.name, line, self.commands, {}, self.doubts, self.background, self.program)
         self._follow(inner, script.data)
@@ -397,14 +399,16 @@ class _Shell(msgspec.Struct):
 
     def source(self, words: tuple[str, ...]) -> bool | None:
         """Run a script of the repository in this shell."""
-        script = self.files.read_script(_joined(self.state.directory, words[0])) if words else None
+        path = _joined(self.state.directory, words[0]) if words else ""
+        script = self.files.read_script(path) if path else None
         if script is None or len(script.data) > _MAX_BYTES or self.depth > _MAX_DEPTH // 2:
             return None
-        before, self.file, self.line = (self.file, self.line), script.name, 1
+        before, self.file, self.line = (self.file, self.line, self.state.variables.get(_SOURCE, UNKNOWN)), script.name, 1
+        self.state.variables[_SOURCE] = path
         try:
             return self._run(_parser().parse(script.data).root_node)
         finally:
-            self.file, self.line = before
+            self.file, self.line, self.state.variables[_SOURCE] = before
 
     def read(self, words: tuple[str, ...]) -> bool | None:
         """Set variables to a line that is not known."""

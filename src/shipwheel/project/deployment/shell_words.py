@@ -160,7 +160,7 @@ class _Expansion(msgspec.Struct):
         name = next((text_of(child) for child in node.children if child.type in ("variable_name", "special_variable_name")), "")
         operator = node.child_by_field_name("operator")
         kind = text_of(operator) if operator is not None else ""
-        value = self.state.lookup("0" if text_of(node).startswith(("$BASH_SOURCE", "${BASH_SOURCE")) else name)
+        value = self.state.lookup("BASH_SOURCE" if text_of(node).startswith("${BASH_SOURCE[") else name)
         if value is not None and UNKNOWN in value:
             return self._unknown(f"{_display(node)} is not known")
         if (value is None and not name) or (kind and kind not in (":-", "-", ":=", "=", ":?", "?", ":+", "+")):
