@@ -407,13 +407,17 @@ def test_asks_as_a_proxy_where_a_page_redirects_to_itself(tmp_path: Path) -> Non
     assert (answer.status, answer.forwarded) == (200, True)
 
 
-@pytest.mark.parametrize(("location", "is_own"), [("https://x/", True), ("/", True), ("", False), ("/login", False), ("/?next=1", False)])
+@pytest.mark.parametrize(
+    ("location", "is_own"),
+    [("https://x/", True), ("/", True), ("", False), ("/login", False), ("/?next=1", False), ("http://[::1/", False)],
+)
 def test_knows_a_redirect_to_the_same_page(location: str, is_own: bool) -> None:
     assert pages.is_own_place(location, "/") is is_own
 
 
 @pytest.mark.parametrize(
-    ("location", "is_elsewhere"), [("", False), ("/", False), ("https://localhost:8443/", False), ("https://shop.example/", True)]
+    ("location", "is_elsewhere"),
+    [("", False), ("/", False), ("https://localhost:8443/", False), ("https://shop.example/", True), ("http://[::1/", False)],
 )
 def test_knows_a_redirect_to_another_server(location: str, is_elsewhere: bool) -> None:
     assert pages.is_elsewhere(location, "localhost:80") is is_elsewhere

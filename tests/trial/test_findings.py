@@ -533,6 +533,12 @@ def test_an_error_that_the_log_is_silent_about_has_a_next_step() -> None:
         assert finding.kind is K.ERROR_ANSWER and (words in finding.hint if words else not finding.hint)
 
 
+def test_a_job_that_wrote_its_files_has_done_its_work_whatever_it_advises() -> None:
+    seen = msgspec.structs.replace(ended(0, "Report written. Set SLACK_TOKEN to send it.\n"), written=("/data/report.csv",))
+    found = find(seen, PROGRAM)
+    assert (verdict_of(seen, found), [it.subject for it in found if it.kind is K.VARIABLE]) == (V.ENDS, ["SLACK_TOKEN"])
+
+
 def test_names_a_variable_that_the_failing_line_reads() -> None:
     log = UNSET.replace("URL, echo=True", 'os.getenv("BOT_TOKEN"), os.getenv("MODE", "x")')
     assert [each.subject for each in find(ended(1, log), PROGRAM) if each.kind is K.VARIABLE] == ["BOT_TOKEN"]

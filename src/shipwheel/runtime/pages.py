@@ -6,7 +6,7 @@ import http.client
 import re
 import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 __all__ = ["ask", "is_elsewhere", "is_own_place"]
 
@@ -91,10 +91,18 @@ def read_page(response: http.client.HTTPResponse, size: int, deadline: float) ->
 
 def is_own_place(location: str, path: str) -> bool:
     """Return whether a redirect leads to the page that was asked for, by http or https, maybe under the server's usual name."""
-    parts = urlsplit(location)
+    parts = split(location)
     return bool(location) and parts.scheme in ("", "http", "https") and (parts.path or "/") == path and not parts.query
 
 
 def is_elsewhere(location: str, host: str) -> bool:
     """Return whether a redirect leads to another server than the one that was asked under this name."""
-    return urlsplit(location).hostname not in (None, urlsplit(f"//{host}").hostname)
+    return split(location).hostname not in (None, split(f"//{host}").hostname)
+
+
+def split(location: str) -> SplitResult:
+    """Return the parts of a URL; of what is none, such as http://[, a path alone."""
+    try:
+        return urlsplit(location)
+    except ValueError:
+        return SplitResult("", "", location, "", "")

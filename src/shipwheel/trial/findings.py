@@ -119,7 +119,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         message = "the command ended with status 0, although an import failed"
         hint = "Let it end with another status if it cannot do its work, or import what is optional without printing a traceback."
         yield Finding(FindingKind.ENDED, message, hint, evidence=_error_line(seen.log), blocks=True)
-    elif not seen.ended and not server and any(sign.kind is SignKind.VARIABLE and sign.line == last_line(seen.log) for sign in signs):
+    elif not (seen.ended or server or seen.written) and any(s.kind is SignKind.VARIABLE and s.line == last_line(seen.log) for s in signs):
         yield Finding(FindingKind.ENDED, "it ended with status 0 where it says what it wants", evidence=last_line(seen.log), blocks=True)
     elif seen.ended or server or (source.guess and not last_line(seen.log) and not seen.written):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
