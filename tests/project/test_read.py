@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.project_tree import written
 
-from shipwheel.errors import NoRequirements, ProjectError, ShipwheelError, UsageError
+from shipwheel.errors import LockError, NoRequirements, ProjectError, ShipwheelError, UsageError
 from shipwheel.project import read
 from shipwheel.project.metadata import dependency_names, parse_python
 from shipwheel.project.project import Project
@@ -808,3 +808,19 @@ def test_what_only_a_requirements_file_lists_is_found_behind_the_handler_of_stat
     launch = read_project(written(tmp_path, files)).launch
     assert launch is not None and launch.static_front is not None
     assert "redis" in launch.extra_requirements
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirement.txt"])
+def test_a_list_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).write_text("flask\n")
+    (tmp_path / "app.py").write_text("import flask\napp = flask.Flask('a')\n")
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(LockError, match=rf"{name} cannot be read: Permission denied"):
+        read_project(tmp_path)

@@ -26,7 +26,15 @@ _LINE = lazy_pattern(rb"^[ \t]*[^\s#]", re.MULTILINE)
 def find_requirements(root: Path, files: UserFiles) -> Path | None:
     """Return the first requirements file with a usual name, one that lists something before an empty one; None without any."""
     found = [root / name for name in _NAMES if files.is_file(root / name)]
-    return next((path for path in found if _LINE.search(files.read_bytes(path))), next(iter(found), None))
+    return next((path for path in found if _LINE.search(_contents(path, files))), next(iter(found), None))
+
+
+def _contents(path: Path, files: UserFiles) -> bytes:
+    """Return the contents of a file; one that cannot be read counts as a list, so that its reader says why."""
+    try:
+        return files.read_bytes(path)
+    except OSError:
+        return b"-"
 
 
 def other_lists(root: Path, files: UserFiles) -> tuple[Path, ...]:
@@ -43,7 +51,7 @@ def _is_named(path: Path) -> bool:
 
 def _is_prose(path: Path, files: UserFiles) -> bool:
     """Return whether a file describes requirements to a reader: its first line is none."""
-    lines = (_END.split(line, 1)[0].strip() for line in decode(files.read_bytes(path)).splitlines())
+    lines = (_END.split(line, 1)[0].strip() for line in decode(_contents(path, files)).splitlines())
     try:
         Line(next(filter(None, lines), "./"), path, 1).requirement  # noqa: B018 - it raises
     except LockError:

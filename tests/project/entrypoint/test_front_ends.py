@@ -1,5 +1,6 @@
 """Front ends that nobody has built: the settings that build them, by a Dockerfile's node stage or by what the source serves."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_says_of_a_front_end_beside_the_project_that_it_is_not_built(tmp_path: P
         (tmp_path / name / "package.json").write_text('{"scripts": {"build": "vite build"}}')
     (tmp_path / "frontend" / "vite.config.ts").write_text(config)
     (tmp_path / "docs" / "vite.config.ts").write_text(config.replace("../backend/static", "site"))
+    (tmp_path / "pipes").mkdir()
+    os.mkfifo(tmp_path / "pipes" / "package.json")
     notes = launched(tmp_path / "backend", APP, "flask gunicorn").notes
     assert [note.partition(",")[0] for note in notes] == ["../frontend/vite.config.ts writes a front end to static of this directory"]
     assert launched(tmp_path / "backend", {**APP, "static/index.html": ""}, "flask gunicorn").notes == ()

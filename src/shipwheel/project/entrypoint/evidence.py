@@ -67,6 +67,9 @@ class Evidence(msgspec.Struct, frozen=True):
 
     def read_text(self, path: str) -> str:
         """Return the text of one of the project's files; empty if it cannot be read, or is no small text."""
+        if not self.has_file(path):
+            # A pipe would be waited for.
+            return ""
         try:
             with (self.root / path).open("rb") as stream:
                 data = stream.read(_MAX_TEXT)
