@@ -377,7 +377,7 @@ class _Shell(msgspec.Struct):
 
     def cd(self, words: tuple[str, ...]) -> bool | None:
         """Change the directory; an unknown one leaves it unknown."""
-        self.state.directory = _joined(self.state.directory, words[-1]) if words else ""
+        self.state.directory = self.state.absolute(words[-1]) if words else ""
         return True
 
     def shift(self, words: tuple[str, ...]) -> bool | None:
@@ -399,7 +399,7 @@ class _Shell(msgspec.Struct):
 
     def source(self, words: tuple[str, ...]) -> bool | None:
         """Run a script of the repository in this shell."""
-        path = _joined(self.state.directory, words[0]) if words else ""
+        path = self.state.absolute(words[0]) if words else ""
         script = self.files.read_script(path) if path else None
         if script is None or len(script.data) > _MAX_BYTES or self.depth > _MAX_DEPTH // 2:
             return None
@@ -444,10 +444,3 @@ def _first_word(node: "Node") -> str:
 def _one_line(nodes: "Sequence[Node]") -> str:
     text = " ".join(" ".join(map(text_of, nodes)).replace("\\\n", " ").split())
     return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-def _joined(directory: str, path: str) -> str:
-    """Return an absolute path; empty if the directory is not known."""
-    if not path.startswith("/") and not directory:
-        return ""
-    return posixpath.normpath(posixpath.join(directory, path))

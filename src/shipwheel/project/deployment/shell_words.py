@@ -52,11 +52,15 @@ class ShellState(msgspec.Struct):
             return self.positional[number - 1] if 0 < number <= len(self.positional) else None
         return self.variables.get(name)
 
+    def absolute(self, path: str) -> str:
+        """Return an absolute path; empty if it is relative and the directory is not known."""
+        return posixpath.normpath(posixpath.join(self.directory, path)) if path.startswith("/") or self.directory else ""
+
     def places(self, program: str) -> tuple[str, ...]:
         """Return the absolute paths that a program may be found at, and last the one in the working directory, if that is known."""
         if "/" in program:
-            known = program.startswith("/") or self.directory
-            return (posixpath.normpath(posixpath.join(self.directory, program)),) if known else ()
+            path = self.absolute(program)
+            return (path,) if path else ()
         path = self.variables.get("PATH", USUAL_PATH)
         folders = [folder for folder in path.split(":") if folder.startswith("/") and UNKNOWN not in path]
         return tuple(posixpath.join(folder, program) for folder in (*folders, self.directory) if folder)
