@@ -111,7 +111,7 @@ def _tables(value: object) -> list[Mapping[str, Any]]:
 
 def _line(text: str, key: str) -> int:
     """Return the line of a key in a TOML or JSON file; 1 where it does not begin a line."""
-    match = re.search(rf"^\s*\"?{re.escape(key)}\"?\s*[=:]", text, re.MULTILINE)
+    match = re.search(rf"^[ \t]*\"?{re.escape(key)}\"?[ \t]*[=:]", text, re.MULTILINE)
     return text.count("\n", 0, match.end()) + 1 if match else 1
 
 
