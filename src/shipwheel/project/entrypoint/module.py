@@ -45,7 +45,8 @@ _HINTS = lazy_pattern(
     rb"fastapi|starlette|litestar|quart|blacksheep|fasthtml|sanic|aiohttp|flask|bottle|pyramid|dash|celery|falcon|connexion|django|DJANGO"
     rb"|ariadne|strawberry|socketio|cherrypy|start_response|shiny|bokeh|solara|marimo|bentoml|huey|faust|faststream|dramatiq|arq|scrapy|taipy|mesop|temporalio|nameko|grpc"
     rb"|SGI_APPLICATION|streamlit|chainlit|gradio|nicegui|panel|^(app|application|api|asgi_app|wsgi_app|server|asgi|wsgi)\s*[:=]"
-    rb"|os\.(system|popen)|[\"']--(host|bind|address|listen|ip)|typer|define\([\"']|env_prefix|^if __name__|" + WRITE_HINTS,
+    rb"|os\.(system|popen)|from os import|get(status)?output"
+    rb"|[\"']--(host|bind|address|listen|ip)|typer|define\([\"']|env_prefix|^if __name__|" + WRITE_HINTS,
     re.MULTILINE,
 )
 """A file deep in the tree without a match is not parsed: it cannot show anything, and parsing is most of what detection costs."""
