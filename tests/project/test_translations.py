@@ -8,7 +8,7 @@ import pytest
 from support.project_tree import launched, written
 
 from shipwheel.errors import ProjectError
-from shipwheel.events import silent
+from shipwheel.events import Event, Warned, silent
 from shipwheel.pipeline.app_files import app_tree
 from shipwheel.pipeline.app_source import AppSource
 from shipwheel.project.app_tree import AppTree, list_app
@@ -57,6 +57,16 @@ def test_a_link_to_a_catalogue_stays_one(tmp_path: Path) -> None:
     assert tree is not None
     compiled = [entry.path for entry in AppSource("shop", tree, "app", "3.13").entries() if entry.path.endswith(".mo")]
     assert compiled == ["app/locale/de/LC_MESSAGES/x.mo"]
+
+
+def test_a_damaged_catalogue_is_named_and_stops_no_build(tmp_path: Path) -> None:
+    whole, damaged = HEAD.format("UTF-8") + ENTRIES, "<<<<<<< HEAD\n"
+    files = {"requirements.txt": "django\n", "main.py": "", "de/LC_MESSAGES/x.po": whole, "fr/LC_MESSAGES/x.po": damaged}
+    warned: list[Event] = []
+    tree = app_tree(read_project(written(tmp_path, files), Settings(command=("python", "main.py"))), warned.append)
+    assert tree is not None
+    assert tree.catalogues == {"de/LC_MESSAGES/x.po"}
+    assert [event.message.partition(" is no catalogue")[0] for event in warned if isinstance(event, Warned)] == ["fr/LC_MESSAGES/x.po"]
 
 
 STEPS = {

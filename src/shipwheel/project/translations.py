@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
@@ -21,6 +22,7 @@ def uncompiled(paths: Iterable[str]) -> frozenset[str]:
     return frozenset(path for path in every if _CATALOGUE.fullmatch(path) and f"{path[:-3]}.mo" not in every)
 
 
+@cache
 def compile_catalogue(data: bytes, path: str) -> bytes:
     """Return a catalogue as msgfmt writes it, without fuzzy entries. Raises ProjectError if it has a syntax error."""
     import polib
