@@ -217,3 +217,11 @@ def test_a_run_without_a_place_to_write_has_no_times(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text("import csv\n")
     seen = observe_command([sys.executable, "program.py"], tmp_path, clock=CLOCK, scratch=os.devnull)
     assert (seen.ended, seen.imports) == (0, None)
+
+
+def test_an_interpreter_that_just_begins_is_none_that_was_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ImportLog(CLOCK, str(tmp_path))
+    # Until the kernel has copied them, a new program has neither variables nor a command line.
+    monkeypatch.setattr(Path, "read_bytes", lambda _path: b"")
+    log.look([os.getpid()])
+    assert log.strangers == {}

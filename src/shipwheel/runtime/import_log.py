@@ -55,7 +55,9 @@ class ImportLog:
                 if is_told and (Path(self.directory, str(pid)).exists() or self.is_young(pid)):
                     continue
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()[:300].replace(b"\0", b" ").decode("utf-8", "replace")
-                self.strangers[pid] = command.strip()
+                # Without any, it is about to begin or to end.
+                if command.strip():
+                    self.strangers[pid] = command.strip()
 
     def is_young(self, pid: int) -> bool:
         """Return whether a process may not have come to its first line yet."""
