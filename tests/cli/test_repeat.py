@@ -63,6 +63,15 @@ def test_says_the_same_after_one_question(world: World, registry: FakeRegistry) 
     assert long.err.splitlines()[:3] == again.err.splitlines()[:3], "the table of the images"
 
 
+def test_neighbours_of_the_project_are_no_reason_to_run(world: World, registry: FakeRegistry) -> None:
+    project = world.app("small\n")
+    (project.parent / "neighbour").mkdir()
+    push(world, project, registry)
+    (project.parent / "neighbour" / "package.json").touch()
+    (project.parent / "notes.txt").touch()
+    assert not ran(push(world, project, registry))
+
+
 def test_its_document_is_that_of_a_build_that_finds_everything_done(world: World, registry: FakeRegistry) -> None:
     project = world.app("small\n")
     push(world, project, registry, "--json")

@@ -55,6 +55,8 @@ def test_says_of_a_front_end_beside_the_project_that_it_is_not_built(tmp_path: P
     (tmp_path / "docs" / "vite.config.ts").write_text(config.replace("../backend/static", "site"))
     (tmp_path / "pipes").mkdir()
     os.mkfifo(tmp_path / "pipes" / "package.json")
+    assert launched(tmp_path / "backend", APP, "flask gunicorn").notes == (), "outside of a repository, it is nobody's business"
+    (tmp_path / ".git").mkdir()
     notes = launched(tmp_path / "backend", APP, "flask gunicorn").notes
     assert [note.partition(",")[0] for note in notes] == ["../frontend/vite.config.ts writes a front end to static of this directory"]
     assert launched(tmp_path / "backend", {**APP, "static/index.html": ""}, "flask gunicorn").notes == ()

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from shipwheel.build_settings import AssetSettings
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.built_files import BuiltFiles, missing_note
+from shipwheel.project.deployment.find_dockerfile import repository_folders
 from shipwheel.project.deployment.script import list_names
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import FrontEnd, Launch
@@ -45,8 +46,10 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
 
 
 def _made_beside(evidence: Evidence) -> Iterator[str]:
-    """Yield a note about each front end in a directory beside the project whose build writes into the project, and did not."""
-    for name in islice(list_names(evidence.root.parent), _MAX_SIBLINGS):
+    """Yield a note about each front end beside the project, in its repository, whose build writes into the project, and did not."""
+    # Other directories are nobody's business, and change all the time.
+    is_inside = evidence.root.parent in repository_folders(evidence.root)
+    for name in islice(list_names(evidence.root.parent), _MAX_SIBLINGS) if is_inside else ():
         folder = f"../{name}"
         for file in _CONFIGURATIONS if name != evidence.root.name and _builds(evidence, folder) else ():
             named = _OUT_DIR.search(evidence.read_text(f"{folder}/{file}"))
