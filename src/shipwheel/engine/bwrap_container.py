@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from shipwheel.linux_signals import signal_number
 __all__ = ["BwrapContainer", "Scratch", "scratch_directory"]
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, not a file
+_KILL_TIMEOUT_S = 10.0
 _ENTER = Path(__file__).with_name("enter_namespaces.py")
 
 
@@ -100,8 +102,7 @@ class BwrapContainer(LocalContainer):
         """See `Container.remove`."""
         if self._process.poll() is None:
             # While bubblewrap starts, its child does not yet end with it.
-            with suppress(ProcessLookupError):
-                os.kill(self._pid, SIGKILL)
+            _kill_namespace(self._pid)
         self._process.kill()
         self._process.wait()
         self._scratch.remove()
@@ -113,6 +114,17 @@ class BwrapContainer(LocalContainer):
         if self.state().running and number is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, number)
+
+
+def _kill_namespace(pid: int) -> None:
+    """Kill the first process of a namespace, and wait for it: the kernel ends all others before it (pid_namespaces(7))."""
+    with suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            os.kill(pid, SIGKILL)
+            select.select([handle], [], [], _KILL_TIMEOUT_S)
+        finally:
+            os.close(handle)
 
 
 def _paths_below(directory: Path, prefix: str) -> Iterator[str]:
