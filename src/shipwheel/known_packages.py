@@ -3,7 +3,7 @@
 The index alone cannot tell: a package there may have a module's name and be a stranger's.
 """
 
-__all__ = ["COMMON_PACKAGES", "GENERATED_SUFFIXES", "PACKAGE_OF_MODULE", "extends_django", "requirement_of_module"]
+__all__ = ["COMMON_PACKAGES", "GENERATED_SUFFIXES", "PACKAGE_OF_MODULE", "extends_django", "package_of_module", "requirement_of_module"]
 
 GENERATED_SUFFIXES = ("_pb2", "_pb2_grpc")
 """The ends of the names of modules that protoc generates: no package brings them."""
@@ -148,6 +148,11 @@ def requirement_of_module(module: str) -> str | None:
     """Return the requirement that brings a dotted module which is in no package of its name, as far as this is known."""
     parts = module.split(".")
     return next((found for end in range(len(parts), 0, -1) if (found := PACKAGE_OF_MODULE.get(".".join(parts[:end])))), None)
+
+
+def package_of_module(module: str) -> str:
+    """Return the package that brings a dotted module: a known one, or the one of its name."""
+    return (requirement_of_module(module) or module.partition(".")[0]).partition("<")[0]
 
 
 def extends_django(requirement: str) -> bool:

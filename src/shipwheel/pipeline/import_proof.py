@@ -14,9 +14,9 @@ from shipwheel.errors import MissingImports
 from shipwheel.example_files import example_of_module, find_examples
 from shipwheel.files.segment import Segment
 from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE
+from shipwheel.project.entrypoint.launch import started_modules
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
-from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
@@ -156,10 +156,8 @@ def imports_of(project: Project) -> tuple[str, ...]:
 
 def wanted_imports(project: Project, minor: str) -> WantedImports:
     """Return the modules that the command imports and that a file of the image must have; none if the program changes its own path."""
-    modules = {module.name: module for module in (project.scanner.scan_modules() if project.scanner is not None else ())}
-    launch = project.launch
-    entry = entry_module(launch.source_command, launch.directory, project.scripts, modules) if launch is not None else ""
-    reached = reached_modules(entry, modules)
+    modules = project.scanner.scan_modules() if project.scanner is not None else ()
+    reached = started_modules(project.launch, project.scripts, modules) if project.launch is not None else ()
     if not reached or any(not module.calls.isdisjoint(_MOVES_THE_PATH) for module in reached):
         return WantedImports({}, frozenset())
     wanted: dict[str, MissingImport] = {}

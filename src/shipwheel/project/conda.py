@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.known_packages import COMMON_PACKAGES, requirement_of_module
+from shipwheel.known_packages import COMMON_PACKAGES, package_of_module
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.conda_manifest import CondaManifest
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
@@ -66,7 +66,7 @@ def read_conda(files: UserFiles, root: Path, imports: Iterable[str], stated: Con
     listed = read_pixi(files, root) or _read_environment(files, root)
     if listed is None:
         return None
-    imported = {normalized(_package_of(each)) for each in imports}
+    imported = {normalized(package_of_module(each)) for each in imports}
     requirements, left_out = list[str](), list[str]()
     for name, version in listed.packages:
         if name.lower() in _OF_PYTHON:
@@ -97,10 +97,6 @@ def _read_environment(files: UserFiles, root: Path) -> CondaManifest | None:
     found = [match for entry in entries if (match := _SPEC.fullmatch(yaml_text(entry).strip())) is not None]
     lines = (yaml_text(each) for entry in entries for each in yaml_list(yaml_table(entry).get("pip")))
     return CondaManifest(name, packages=tuple((match[1], match[2].strip()) for match in found), requirements=tuple(lines))
-
-
-def _package_of(dotted: str) -> str:
-    return (requirement_of_module(dotted) or dotted.partition(".")[0]).partition("<")[0]
 
 
 def _pip_line(text: str) -> str:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from shipwheel.known_packages import requirement_of_module
-from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.known_packages import package_of_module
+from shipwheel.project.entrypoint.launch import Launch, started_modules
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.metadata import dependency_names
 from shipwheel.project.requirements import Line
 from shipwheel.versions import minor_version, normalized
@@ -22,11 +21,10 @@ def listed_imports(
     What the project has as a module itself is no package: a package index may have a stranger's of that name.
     `python` is the version of the image's Python, by which lines with a marker count or not.
     """
-    by_name = {module.name: module for module in modules}
-    reached = reached_modules(entry_module(launch.source_command, launch.directory, scripts, by_name), by_name)
     own = {module.top_level for module in modules}
-    imported = {name for module in reached for name, _ in module.required if name.partition(".")[0] not in own}
-    wanted = dependency_names((requirement_of_module(name) or name.partition(".")[0] for name in imported), minor_version(python)) - present
+    started = started_modules(launch, scripts, modules)
+    imported = {name for module in started for name, _ in module.required if name.partition(".")[0] not in own}
+    wanted = dependency_names(map(package_of_module, imported), minor_version(python)) - present
     named = [(line, needed) for line in lines if (needed := line.requirement) is not None and normalized(needed.name) in wanted]
     # No preference leads to a URL.
     return tuple(dict.fromkeys(normalized(needed.name) if line.is_pinned and not needed.url else line.text for line, needed in named))

@@ -1,7 +1,7 @@
 """The command that starts a project, and the parts that finders build one from."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from shipwheel.known_packages import PACKAGE_OF_MODULE
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import unrelated_modules
+from shipwheel.project.entrypoint.reached import entry_module, reached_modules, unrelated_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, PROGRAM_PACKAGES, Server
 from shipwheel.project.entrypoint.syntax import ModulePath
@@ -29,6 +29,7 @@ __all__ = [
     "launch_application",
     "launch_file",
     "launch_module",
+    "started_modules",
     "with_rivals",
     "with_server",
 ]
@@ -177,6 +178,15 @@ def launch_file(evidence: Evidence, module: Module, ports: Iterable[str], reason
     as_module = in_package and not imports_neighbours(evidence, module)
     words = ("-m", module.name.removesuffix(".__main__")) if as_module else (module.file,)
     return Launch(("python", *words), is_program, ports=ports, needs_source=True, reason=reason, notes=notes)
+
+
+def started_modules(launch: Launch, scripts: Mapping[str, str], modules: Iterable[Module]) -> tuple[Module, ...]:
+    """Return those of a project's modules that its command imports when it starts, the one that it runs or serves first.
+
+    `scripts` maps a console script to its module:function.
+    """
+    by_name = {module.name: module for module in modules}
+    return reached_modules(entry_module(launch.source_command, launch.directory, scripts, by_name), by_name)
 
 
 def imports_neighbours(evidence: Evidence, module: Module) -> bool:
