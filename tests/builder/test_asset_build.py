@@ -73,9 +73,8 @@ def build(folder: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> 
     (folder / "place" / "source" / "ui").mkdir(parents=True)
     (folder / "place" / "source" / "ui" / "package.json").write_text("{}")
     (folder / "place" / "source" / "ui" / "yarn.lock").write_text("")
-    made = AssetBuild(
-        folder / "place", folder / "root", folder / "cache", "ui", {"MODE": "production", "LD_AUDIT": "./a.so"}, threading.Event()
-    )
+    stated = {"MODE": "production", "LD_AUDIT": "./a.so"}
+    made = AssetBuild(folder / "place", folder / "root", {"PATH": "/usr/bin"}, folder / "cache", "ui", stated, threading.Event())
     made.run(["npm", "run", "build"])
 
 

@@ -117,12 +117,12 @@ class AssetBuild(msgspec.Struct, frozen=True):
 
     place: Path
     root: Path
+    environment: Mapping[str, str]
     cache: Path
     below: str
     stated: Mapping[str, str]
     stop: threading.Event
     bounds: Bounds = msgspec.field(default_factory=Bounds)
-    environment: Mapping[str, str] = msgspec.field(default_factory=lambda: {"PATH": "/usr/bin:/usr/sbin"})
 
     def run(self, command: Sequence[str]) -> None:
         """Fetch the packages, let them prepare themselves, and run the command. Raise AssetFailed, BuildError."""

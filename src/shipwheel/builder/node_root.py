@@ -35,10 +35,10 @@ def unpack_node(
     archive: ArchiveSession,
     fetch: Callable[[Sequence[DebianPackage]], None],
     store: Store,
-) -> CachedDirectory:
-    """Return a directory with node, npm, and more packages by their `names`; it is unpacked once. `fetch` brings packages into the store.
+) -> tuple[CachedDirectory, Mapping[str, str]]:
+    """Return a directory with node, npm, and more packages by their `names`, unpacked once, and the environment of its programs.
 
-    Raise BuildError for a name that the suite lacks, and any error of a download or of the store.
+    `fetch` brings packages into the store. Raise BuildError for a name that the suite lacks, and any error of a download or of the store.
     """
     index = archive.package_index(suite, host)
     wanted = tuple(names)
@@ -48,7 +48,7 @@ def unpack_node(
     if unknown := [name for name in wanted if index.newest(name) is None]:
         hint = "Correct `packages` below [[tool.shipwheel.assets]]."
         raise BuildError(f"Debian {suite.codename} has no package {', '.join(unknown)}", hint=hint)
-    return unpack_programs(suite, host, (*_PACKAGES, *wanted), index, fetch, store)
+    return unpack_programs(suite, host, (*_PACKAGES, *wanted), index, fetch, store), {"PATH": "/usr/bin:/usr/sbin"}
 
 
 def unpack_node_image(name: str, host: Platform, store: Store, reporter: Reporter) -> tuple[CachedDirectory, Mapping[str, str]]:

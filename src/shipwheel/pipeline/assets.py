@@ -142,7 +142,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         limits = Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
         below = "" if stated.in_ == "." else stated.in_
         try:
-            AssetBuild(place, root.path, cache.path, below, stated.env, self.store.closed, limits, environment).run(stated.run)
+            AssetBuild(place, root.path, environment, cache.path, below, stated.env, self.store.closed, limits).run(stated.run)
         except AssetFailed as error:
             raise self._failed(error) from None
         finally:
@@ -155,8 +155,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
         packages, host = self.settings.packages, host_platform()
         if not self.settings.image:
-            root = unpack_node(without_python(), host, packages, self.downloads.archive, self.downloads.packages, self.store)
-            return root, {"PATH": "/usr/bin:/usr/sbin"}
+            return unpack_node(without_python(), host, packages, self.downloads.archive, self.downloads.packages, self.store)
         if packages:
             hint = "Use an image that has these programs, or Debian's node, without `image`."
             raise BuildError(f"packages ({', '.join(packages)}) cannot be added to the image {self.settings.image}", hint=hint)
