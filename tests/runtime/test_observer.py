@@ -391,18 +391,21 @@ def test_asks_a_server_that_speaks_tls(tmp_path: Path) -> None:
     assert observe_code(code, tmp_path).answer is not None
 
 
+REDIRECTING = """
+class Redirecting(Handler):
+    def do_GET(self):
+        self.send_response(200 if self.headers["X-Forwarded-Proto"] == "https" and {by_http} else 302)
+        self.send_header("Location", {location!r})
+        self.end_headers()
+server = serve()
+server.RequestHandlerClass = Redirecting
+server.serve_forever()
+"""
+"""A server that redirects every caller, or with `by_http` those alone that no proxy serves by https."""
+
+
 def test_asks_as_a_proxy_where_a_page_redirects_to_itself(tmp_path: Path) -> None:
-    code = """
-    class Secured(Handler):
-        def do_GET(self):
-            self.send_response(200 if self.headers["X-Forwarded-Proto"] == "https" else 301)
-            self.send_header("Location", "https://localhost/")
-            self.end_headers()
-    server = serve()
-    server.RequestHandlerClass = Secured
-    server.serve_forever()
-    """
-    answer = observe_code(code, tmp_path).answer
+    answer = observe_code(REDIRECTING.format(by_http=True, location="https://localhost/"), tmp_path).answer
     assert answer is not None
     assert (answer.status, answer.forwarded) == (200, True)
 
@@ -424,17 +427,7 @@ def test_knows_a_redirect_to_another_server(location: str, is_elsewhere: bool) -
 
 
 def test_a_front_page_of_another_server_is_no_loop(tmp_path: Path) -> None:
-    code = """
-    class Away(Handler):
-        def do_GET(self):
-            self.send_response(302)
-            self.send_header("Location", "https://shop.example/")
-            self.end_headers()
-    server = serve()
-    server.RequestHandlerClass = Away
-    server.serve_forever()
-    """
-    answer = observe_code(code, tmp_path).answer
+    answer = observe_code(REDIRECTING.format(by_http=False, location="https://shop.example/"), tmp_path).answer
     assert answer is not None
     assert (answer.status, answer.forwarded) == (302, False)
 

@@ -51,8 +51,7 @@ def packages_behind(headers: Iterable[str], missing: Iterable[str], index: "Debi
     """Return the packages with missing libraries that the packages `headers` depend on: libpq5 for libpq-dev."""
     developed = [package for name in headers if (package := index.newest(name)) is not None]
     needed = {relation.name for package in developed for group in index.depends(package) for relation in group}
-    wanted = {_provider(name, index)[1] for name in missing} & needed
-    return tuple(package for name in sorted(wanted) if (package := index.newest(name)) is not None)
+    return _newest({_provider(name, index)[1] for name in missing} & needed, index)
 
 
 def packages_opened_by(
@@ -60,8 +59,11 @@ def packages_opened_by(
 ) -> "tuple[DebianPackage, ...]":
     """Return the packages with missing libraries that one of the `required` Python packages (normalized names) opens."""
     opened = [name for name, labels in missing.items() if any(normalized(label.partition(" ")[0]) in required for label in labels)]
-    wanted = {_provider(name, index)[1] for name in opened}
-    return tuple(package for name in sorted(wanted) if (package := index.newest(name)) is not None)
+    return _newest({_provider(name, index)[1] for name in opened}, index)
+
+
+def _newest(names: Iterable[str], index: "DebianPackageIndex") -> "tuple[DebianPackage, ...]":
+    return tuple(package for name in sorted(names) if (package := index.newest(name)) is not None)
 
 
 def suggest_packages(missing: Mapping[str, Collection[str]], index: "DebianPackageIndex") -> Iterator[Warned]:

@@ -15,7 +15,7 @@ import msgspec
 from shipwheel.project.deployment.conditions import clauses, decide, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
 from shipwheel.project.deployment.secrets import masked
-from shipwheel.project.deployment.shell_words import UNKNOWN, ShellState, expand_pattern, expand_word, text_of
+from shipwheel.project.deployment.shell_words import SCRIPT_SOURCE, UNKNOWN, ShellState, expand_pattern, expand_word, text_of
 from shipwheel.project.deployment.supervisor import is_supervisor, supervised
 from shipwheel.project.deployment.wrappers import unwrapped
 
@@ -36,8 +36,6 @@ _WITHOUT_EFFECT = frozenset(
     "echo printf sleep true : local readonly trap umask ulimit wait return break continue do done then fi esac popd".split()  # noqa: SIM905
 )
 """Builtins, and reserved words that the parser takes for commands where it does not understand what is before them."""
-_SOURCE = "BASH_SOURCE"
-"""The variable with the path of the file that is read, which `$0` names only until it reads another."""
 _PIPE_SOURCES = frozenset({"yes", "echo", "printf", "cat"})
 _PIPE_SINKS = frozenset({"tee", "cat", "logger", "ts", "sed"})
 
@@ -178,9 +176,8 @@ class _Shell(msgspec.Struct):
         before = self.doubts
         self.doubts = (*before, reason)
         try:
-            self._sequence(nodes)
-        except _Ended:
-            pass
+            with suppress(_Ended):
+                self._sequence(nodes)
         finally:
             self.doubts = before
 
@@ -351,7 +348,7 @@ class _Shell(msgspec.Struct):
     def _nested(self, script: Script, arguments: tuple[str, ...], env: Iterable[tuple[str, str]], line: int, path: str = "") -> None:
         state = self.state.copy()
         state.positional, state.script = arguments, path
-        state.variables.update((*env, (_SOURCE, path or UNKNOWN)))
+        state.variables.update((*env, (SCRIPT_SOURCE, path or UNKNOWN)))
         state.exported.update(dict.fromkeys(name for name, _ in env))
         inner = _Shell(self.files, state, script.name, line, self.commands, {}, self.doubts, self.background, self.program)
         self._follow(inner, script.data)
@@ -403,12 +400,12 @@ class _Shell(msgspec.Struct):
         script = self.files.read_script(path) if path else None
         if script is None or len(script.data) > _MAX_BYTES or self.depth > _MAX_DEPTH // 2:
             return None
-        before, self.file, self.line = (self.file, self.line, self.state.variables.get(_SOURCE, UNKNOWN)), script.name, 1
-        self.state.variables[_SOURCE] = path
+        before, self.file, self.line = (self.file, self.line, self.state.variables.get(SCRIPT_SOURCE, UNKNOWN)), script.name, 1
+        self.state.variables[SCRIPT_SOURCE] = path
         try:
             return self._run(_parser().parse(script.data).root_node)
         finally:
-            self.file, self.line, self.state.variables[_SOURCE] = before
+            self.file, self.line, self.state.variables[SCRIPT_SOURCE] = before
 
     def read(self, words: tuple[str, ...]) -> bool | None:
         """Set variables to a line that is not known."""

@@ -13,12 +13,15 @@ from shipwheel.project.deployment.secrets import is_secret_variable
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["UNKNOWN", "USUAL_PATH", "ShellState", "expand_pattern", "expand_word", "text_of"]
+__all__ = ["SCRIPT_SOURCE", "UNKNOWN", "USUAL_PATH", "ShellState", "expand_pattern", "expand_word", "text_of"]
 
 _ESCAPE = lazy_pattern(r"\\(.)", re.DOTALL)
 _QUOTED_ESCAPE = lazy_pattern(r'\\([$`"\\\n])')
 UNKNOWN = "\0"
 """Stands in a value for a part that is not known. No value that a process gets can contain it."""
+SCRIPT_SOURCE = "BASH_SOURCE"
+"""The variable with the path of the file that is read, which `$0` names only until it reads another."""
+
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The value of PATH in an image that sets none."""
 _USER = "65532"
@@ -164,7 +167,7 @@ class _Expansion(msgspec.Struct):
         name = next((text_of(child) for child in node.children if child.type in ("variable_name", "special_variable_name")), "")
         operator = node.child_by_field_name("operator")
         kind = text_of(operator) if operator is not None else ""
-        value = self.state.lookup("BASH_SOURCE" if text_of(node).startswith("${BASH_SOURCE[") else name)
+        value = self.state.lookup(SCRIPT_SOURCE if text_of(node).startswith(f"${{{SCRIPT_SOURCE}[") else name)
         if value is not None and UNKNOWN in value:
             return self._unknown(f"{_display(node)} is not known")
         if (value is None and not name) or (kind and kind not in (":-", "-", ":=", "=", ":?", "?", ":+", "+")):
@@ -206,8 +209,8 @@ def _path_asked_for(words: Sequence[str], state: ShellState, doubts: Sequence[st
             return posixpath.dirname(path) or "."
         case "basename", 2:
             return posixpath.basename(path)
-        case "cd" | "realpath" | "readlink", _ if path.startswith("/") or state.directory:
-            return posixpath.normpath(posixpath.join(state.directory, path))
+        case "cd" | "realpath" | "readlink", _:
+            return state.absolute(path) or None
     return None
 
 

@@ -18,7 +18,7 @@ from shipwheel.project.entrypoint.module import Module, link_factories, read_mod
 from shipwheel.project.entrypoint.syntax import ModulePath
 from shipwheel.user_files import UserFiles
 
-__all__ = ["Scan", "Scanner"]
+__all__ = ["EXAMPLES", "Scan", "Scanner"]
 
 _SKIPPED_DIRECTORIES = frozenset(
     """
@@ -26,8 +26,8 @@ _SKIPPED_DIRECTORIES = frozenset(
     __pycache__ static templates notebooks scripts tools vendor alembic
     """.split()  # noqa: SIM905
 )
-_EXAMPLES = frozenset({"examples", "example", "samples"})
-"""Skipped directories that are the project itself where it has no other code."""
+EXAMPLES = ("examples", "example", "samples")
+"""Skipped directories, which are the project itself where it has no other code."""
 _DJANGO_FILES = ("wsgi.py", "asgi.py", "settings.py")
 _PASTEDEPLOY_FILES = ("production.ini", "prod.ini")
 """Not development.ini, which enables a debugger that runs whatever a visitor types."""
@@ -74,7 +74,7 @@ class Scanner:
         if self._modules is None:
             reader = _FileReader(self._root, self._files)
             names = (self._single_file,) if self._single_file is not None else tuple(_python_files(self._root, _SKIPPED_DIRECTORIES))
-            names = names or tuple(_python_files(self._root, _SKIPPED_DIRECTORIES - _EXAMPLES))
+            names = names or tuple(_python_files(self._root, _SKIPPED_DIRECTORIES.difference(EXAMPLES)))
             self._modules = link_factories([module for file in names if (module := reader.module(file)) is not None])
         return self._modules
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, imports_neighbours, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.project.entrypoint.scan import EXAMPLES, Scan
 from shipwheel.versions import normalized
 
 __all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_script", "list_programs"]
@@ -18,9 +18,6 @@ USUAL_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.p
 
 _OF_TOOLS = frozenset({"setup.py", "versioneer.py", "noxfile.py", "conftest.py", "fabfile.py"})
 """Files that tools of development run, and not the application."""
-
-_EXAMPLES = ("examples", "example", "samples")
-"""Directories whose files are never an application, unless somebody names one."""
 
 
 _MANAGERS = ("litestar.cli.", "litestar.__main__.", "flask.cli.", "quart.cli.", "django.core.management.execute_from_command_line")
@@ -120,6 +117,6 @@ def _name(module: Module) -> str:
 def list_programs(evidence: Evidence, scan: Scan) -> list[str]:
     """Return the files that can be run as programs, those of examples last: none of them is the application by itself."""
     own = [module.file for module in scan.modules if module.is_script and Path(module.file).name not in _OF_TOOLS]
-    below = sorted(path for name in _EXAMPLES for pattern in ("*.py", "*/*.py") for path in (evidence.root / name).glob(pattern))
+    below = sorted(path for name in EXAMPLES for pattern in ("*.py", "*/*.py") for path in (evidence.root / name).glob(pattern))
     files = [path.relative_to(evidence.root).as_posix() for path in below]
     return [*own, *(file for file in files if "__main__" in evidence.read_text(file))]
