@@ -15,7 +15,7 @@ from typing import NamedTuple
 __all__ = ["BOUNDS_HINT", "Bounds", "BoundsWatch", "OverBounds", "disk_usage"]
 
 BOUNDS_HINT = (
-    "Free some of the disk if it is full. If the build needs that much, raise max-minutes or max-gigabytes in [tool.shipwheel.build]. "
+    "If the disk is full, free some space. If the build needs that much, raise max-minutes or max-gigabytes in [tool.shipwheel.build]. "
     "Otherwise choose another version or another package."
 )
 _SCAN_EVERY_S = 1.0

@@ -208,9 +208,9 @@ def warn_of_extra_indexes(origin: str, urls: Sequence[str]) -> Warned:
 def warn_of_replaced_mirror(failed: str, instead: str) -> Warned:
     """Return the warning for a public mirror that the project names and that cannot be reached, so that the index itself is used."""
     return Warned(
-        f"{urlsplit(failed).netloc}, which the project names, cannot be reached: {urlsplit(without_login(instead)).netloc}, which it is a"
-        " mirror of, is asked in its place",
-        "UV_DEFAULT_INDEX=URL, or UV_INDEX=NAME=URL for one that has a name, takes another.",
+        f"{urlsplit(failed).netloc}, which the project names, cannot be reached:"
+        f" using {urlsplit(without_login(instead)).netloc} instead, which it mirrors",
+        "To use another, set UV_DEFAULT_INDEX=URL, or UV_INDEX=NAME=URL for an index with a name.",
     )
 
 

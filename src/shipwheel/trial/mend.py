@@ -237,7 +237,7 @@ def _table(_finding: Finding, advisor: Advisor) -> Setting | None:
 
 _OTHER_COMMANDS = {
     FindingKind.NO_PAGE: "The command that was found answers 404 to every page",
-    FindingKind.UNIMPORTABLE: "The application cannot be imported as the command that was found does it",
+    FindingKind.UNIMPORTABLE: "The command that was found cannot import the application",
 }
 """Findings that another command may mend, with the reason."""
 
