@@ -17,7 +17,7 @@ LINUX_ONLY = frozenset(
 )
 """Attributes that modules of the standard library have on Linux alone."""
 
-ON_LINUX = ("runtime/", "testing/", "engine/local.py", "engine/bwrap_container.py", "engine/enter_namespaces.py")
+ON_LINUX = ("runtime/", "testing/", "engine/local.py", "engine/enter_namespaces.py")
 """What runs in containers, in tests, and with bubblewrap and containerd's ctr, which only Linux has."""
 
 

@@ -4,8 +4,9 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-__all__ = ["HANG_S", "ended", "until"]
+__all__ = ["HANG_S", "ended", "has_ended", "until"]
 
 HANG_S = 600.0
 """After this many seconds a test has failed, however slow the machine is."""
@@ -30,3 +31,11 @@ def ended(process: "subprocess.Popen[str]") -> "Iterator[subprocess.Popen[str]]"
             yield process
         finally:
             process.kill()
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process is no longer there, or is only waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

@@ -20,6 +20,7 @@ from shipwheel.engine.supervise import Send, supervise
 from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
+from shipwheel.kill import kill_with_children
 from shipwheel.linux_signals import signal_number
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.image import ImageIndex
@@ -103,7 +104,9 @@ class Bwrap(LocalEngine):
     def capture(self, spec: RunSpec, timeout: float) -> ProgramResult:
         """See `Engine.capture`. The container dies with bwrap."""
         with self._flags_file(spec) as handle:
-            return run_program(["bwrap", "--args", str(handle), "--", *spec.command], timeout=timeout, pass_fds=(handle,))
+            words = ["bwrap", "--args", str(handle), "--", *spec.command]
+            # Ctrl-C in a terminal must not end bubblewrap alone, whose child does not yet end with it while it starts.
+            return run_program(words, timeout=timeout, pass_fds=(handle,), own_group=True)
 
     def start(self, spec: RunSpec) -> BwrapContainer:
         """See `Engine.start`. The container ends with the thread that calls this."""
@@ -210,7 +213,12 @@ def _start(flags: bytes, command: Sequence[str], log: Path) -> "tuple[subprocess
             raise EngineError(f"cannot start bwrap: {error.strerror or error}", hint="Install it again.") from error
         finally:
             os.close(write_end)
-        if text := info.read():
+        try:
+            text = info.read()
+        except BaseException:
+            kill_with_children(process)
+            raise
+        if text:
             return process, int(json.loads(text)["child-pid"])
     process.wait()
     raise EngineError(f"bwrap could not start the container: {last_lines(log).strip()}", hint="Check the user, the mounts and the command.")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import shlex
 import shutil
 import subprocess
@@ -11,19 +10,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGKILL
 from typing import NamedTuple
 
 from shipwheel.engine.changes import leaf_paths
 from shipwheel.engine.interface import EXEC_TIMEOUT_S, ContainerCommands, ContainerState, RunSpec
 from shipwheel.engine.local import Binds, LocalContainer, last_lines, memory_file
 from shipwheel.engine.program import ProgramResult, run_program
+from shipwheel.kill import kill_with_children
 from shipwheel.linux_signals import signal_number
 
 __all__ = ["BwrapContainer", "Scratch", "scratch_directory"]
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, not a file
-_KILL_TIMEOUT_S = 10.0
 _ENTER = Path(__file__).with_name("enter_namespaces.py")
 
 
@@ -100,11 +98,7 @@ class BwrapContainer(LocalContainer):
 
     def remove(self) -> None:
         """See `Container.remove`."""
-        if self._process.poll() is None:
-            # While bubblewrap starts, its child does not yet end with it.
-            _kill_namespace(self._pid)
-        self._process.kill()
-        self._process.wait()
+        kill_with_children(self._process)
         self._scratch.remove()
         self._binds.remove()
 
@@ -114,17 +108,6 @@ class BwrapContainer(LocalContainer):
         if self.state().running and number is not None:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, number)
-
-
-def _kill_namespace(pid: int) -> None:
-    """Kill the first process of a namespace, and wait for it: the kernel ends all others before it (pid_namespaces(7))."""
-    with suppress(OSError):
-        handle = os.pidfd_open(pid)
-        try:
-            os.kill(pid, SIGKILL)
-            select.select([handle], [], [], _KILL_TIMEOUT_S)
-        finally:
-            os.close(handle)
 
 
 def _paths_below(directory: Path, prefix: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.errors import EngineError
+from shipwheel.kill import kill_with_children
 
 __all__ = ["EngineFailure", "ProgramResult", "is_installed", "run_program", "run_with_input", "run_with_messages"]
 
@@ -107,28 +108,35 @@ def run_program(
     pass_fds: Sequence[int] = (),
     merge: bool = False,
     output: IO[bytes] | None = None,
+    own_group: bool = False,
 ) -> ProgramResult:
     """Run a program without input and return its result. A program that is missing, or exceeds `timeout` seconds, gives a failed one.
 
-    With `merge`, what it writes to standard error is in `stdout`, in order. With `output`, its standard output goes to that file.
+    With `merge`, what it writes to standard error is in `stdout`, in order. With `output`, its standard output goes to that file. With
+    `own_group`, Ctrl-C in a terminal does not reach it: it is killed with its children, as it is at the end of its time.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=output or subprocess.PIPE,
             stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-            timeout=timeout,
-            check=False,
             env=_environment() if env is None else {**env, **_ENGLISH},
             pass_fds=tuple(pass_fds),
+            process_group=0 if own_group else None,
         )
-    except subprocess.TimeoutExpired:
-        return ProgramResult(argv[0], 124, "", f"{argv[0]} did not answer within {timeout:g} seconds")
     except OSError as error:
         return ProgramResult(argv[0], 127, "", f"cannot start {argv[0]}: {error.strerror or error}")
-    stdout, stderr = ((stream or b"").decode("utf-8", "replace") for stream in (done.stdout, done.stderr))
-    return ProgramResult(argv[0], done.returncode, stdout, stderr)
+    with process:
+        try:
+            stdout, stderr = ((stream or b"").decode("utf-8", "replace") for stream in process.communicate(timeout=timeout))
+        except subprocess.TimeoutExpired:
+            kill_with_children(process)
+            return ProgramResult(argv[0], 124, "", f"{argv[0]} did not answer within {timeout:g} seconds")
+        except BaseException:
+            kill_with_children(process)
+            raise
+    return ProgramResult(argv[0], process.returncode, stdout, stderr)
 
 
 def run_with_messages(argv: Sequence[str]) -> int:

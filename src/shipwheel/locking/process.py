@@ -10,8 +10,8 @@ from typing import IO, Protocol
 
 import msgspec
 
+from shipwheel.kill import kill_with_children
 from shipwheel.locking.bounds import Bounds, BoundsWatch, OverBounds
-from shipwheel.locking.kill import kill_with_children
 from shipwheel.locking.uv_output import plain_text
 
 __all__ = ["Finished", "StopSignal", "run_bounded", "run_process"]

@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from shipwheel.locking.kill import kill_with_children
+from support.process import has_ended
+
+from shipwheel.kill import kill_with_children
 
 _CHILD = "import os, time; open('child.new', 'w').write(str(os.getpid())); os.rename('child.new', 'child'); time.sleep(600)"
 _PROGRAM = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-Sc', sys.argv[1]], start_new_session=True); time.sleep(600)"
@@ -20,23 +22,11 @@ def _started(folder: Path) -> tuple["subprocess.Popen[bytes]", int]:
     return program, int((folder / "child").read_text())
 
 
-def _wait_for_end(pid: int) -> None:
-    """Return when a process is no longer there, or is only waited for."""
-    while True:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return
-        if state == "Z":
-            return
-        time.sleep(0.01)
-
-
 def test_a_child_in_a_group_of_its_own_ends_too(tmp_path: Path) -> None:
     program, child = _started(tmp_path)
     kill_with_children(program)
     assert program.returncode == -signal.SIGKILL
-    _wait_for_end(child)
+    assert has_ended(child)
 
 
 def test_a_program_that_has_ended_leaves_nothing_to_do(tmp_path: Path) -> None:

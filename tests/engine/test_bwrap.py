@@ -1,0 +1,86 @@
+"""bubblewrap that is ended while it starts: its child has left the group by then, and does not yet end with it."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.fake_programs import Programs
+from support.process import has_ended, until
+
+from shipwheel.engine.bwrap import Bwrap
+from shipwheel.engine.interface import RunSpec
+from shipwheel.oci.execution import ExecutionConfig
+from shipwheel.platform import Platform
+
+STARTING = """
+if os.fork() == 0:
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    open("{child}.new", "w").write(str(os.getpid()))
+    os.rename("{child}.new", "{child}")
+time.sleep(600)
+"""
+"""The first process of a namespace ignores what it has no handler for (pid_namespaces(7))."""
+
+
+class Interrupted(BaseException):
+    """Stands for the interruption of a person, wherever it comes."""
+
+
+@pytest.fixture
+def child(programs: Programs, tmp_path: Path) -> Iterator[Path]:
+    """Put a bubblewrap that never gets on on PATH. Yield the file in which it writes the PID of its child."""
+    path = tmp_path / "child"
+    programs.add("bwrap", STARTING.format(child=path))
+    yield path
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(path.read_text()), signal.SIGKILL)
+
+
+def spec_of(tmp_path: Path) -> RunSpec:
+    """Return the spec of a container."""
+    (tmp_path / "root").mkdir()
+    return RunSpec(str(tmp_path / "root"), ExecutionConfig(cmd=("app",)), Platform("linux", "amd64"), "app-1")
+
+
+def interrupted_when(ready: Callable[[], bool], do: Callable[[], object]) -> None:
+    """Do something, and interrupt it when `ready` returns true."""
+
+    def handle(*_: object) -> None:
+        raise Interrupted
+
+    def interrupt() -> None:
+        until(ready)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(Interrupted):
+            do()
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_interrupted_start_leaves_no_child(child: Path, tmp_path: Path) -> None:
+    spec = spec_of(tmp_path)
+    interrupted_when(child.exists, lambda: Bwrap("0.11.0").start(spec))
+    assert has_ended(int(child.read_text()))
+
+
+def test_an_interrupted_run_to_the_end_leaves_no_child(child: Path, tmp_path: Path) -> None:
+    spec = spec_of(tmp_path)
+    interrupted_when(child.exists, lambda: Bwrap("0.11.0").capture(spec, 600))
+    assert has_ended(int(child.read_text()))
+
+
+def test_a_signal_to_the_own_group_does_not_reach_a_run_to_the_end(programs: Programs, tmp_path: Path) -> None:
+    programs.add("bwrap", "print(os.getpgid(0) == os.getpid())")
+    assert Bwrap("0.11.0").capture(spec_of(tmp_path), 60).stdout == "True\n"
