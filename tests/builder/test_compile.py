@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shipwheel.builder import compile as compiling
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
@@ -18,10 +19,12 @@ from shipwheel.builder.crates import CrateFetch, CratesFailed
 from shipwheel.builder.interpreter import BuilderPython, suite_python
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import Surroundings
+from shipwheel.digest import Sha256
 from shipwheel.errors import BuildError
 from shipwheel.events import silent
 from shipwheel.locking.bounds import OverBounds
 from shipwheel.locking.process import Finished
+from shipwheel.locking.pylock import LockedDeb
 from shipwheel.locking.target import Target
 from shipwheel.locking.uv import UvFailed
 from shipwheel.platform import Platform
@@ -35,6 +38,7 @@ ARM64 = Platform("linux", "arm64")
 TARGET = Target(ARM64, "3.13.5", (2, 41))
 PYTHON = suite_python("3.13", ARM64.multiarch)
 OPTIONS = BuildOptions("3.13", "2026-01-01")
+HASH = Sha256("ab" * 32)
 NAME = "made-1.0-cp313-cp313-linux_aarch64.whl"
 
 
@@ -61,9 +65,10 @@ class FakeWorkshop:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     now: tuple[str, ...] = ("gcc-14 14.2.0-19",)
 
-    def versions(self, names: Sequence[str]) -> tuple[str, ...]:
+    def deciders(self, names: Sequence[str]) -> tuple[LockedDeb, ...]:
         assert self.now, "the archive is not to be asked"
-        return tuple(sorted((*self.now, *(f"{name} 1.0" for name in names))))
+        labels = (*self.now, *(f"{name} 1.0" for name in names))
+        return tuple(LockedDeb(name, version, "amd64", HASH) for name, _, version in (label.partition(" ") for label in labels))
 
     def root(self, names: Sequence[str]) -> SimpleNamespace:
         self.asked.append(tuple(names))
@@ -162,13 +167,13 @@ def test_symbols_are_removed_where_the_backend_was_not(tmp_path: Path) -> None:
 def test_a_wheel_is_not_taken_for_one_of_another_compiler(tmp_path: Path, runs: list[Any]) -> None:
     store, workshop, old = Store(tmp_path), FakeWorkshop({}), ("gcc-14 14.2.0-19",)
     first = compiled(workshop, store)
-    assert first.compilers == old
+    assert (first.compilers, first.debs) == (old, (LockedDeb("gcc-14", "14.2.0-19", "amd64", HASH),))
     workshop.now = ("gcc-14 14.2.0-20",)
     second = compiled(workshop, store)
     assert (second.compilers, second.wheel.key != first.wheel.key, len(runs)) == (workshop.now, True, 2)
     assert compiled(workshop, store, compilers=("gcc-14 14.2.0-18",)) == second, "what the archive no longer has is not compiled each time"
     workshop.now = ()
-    assert compiled(workshop, store, compilers=old) == first, "the lock's is there: the archive is not asked"
+    assert compiled(workshop, store, compilers=old) == replace(first, debs=()), "the lock's is there: the archive is not asked"
     assert len(runs) == 2
 
 
@@ -180,7 +185,9 @@ def test_a_wheel_is_not_taken_for_one_of_another_library(tmp_path: Path, runs: l
     older = ("gcc-14 14.2.0-19", "libfar-dev 0.9")
     assert compiled(workshop, store, known=names, compilers=older) == first, "what the archive no longer has is not compiled each time"
     workshop.now = ()
-    assert compiled(workshop, store, known=names, compilers=others) == first, "packages of other builds in the lock do not matter"
+    assert compiled(workshop, store, known=names, compilers=others) == replace(first, debs=()), (
+        "packages of other builds in the lock do not matter"
+    )
     assert len(runs) == 1
 
 

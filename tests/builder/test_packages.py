@@ -1,10 +1,12 @@
 """A builder's packages: compilers of this machine, libraries and headers of the target, and what the archive has for missing things."""
 
+from collections.abc import Collection, Iterable
+
 import pytest
 from support.debian_packages import index_of
 
 from shipwheel.builder.complaints import Lack, LackKind
-from shipwheel.builder.packages import BuilderIndex
+from shipwheel.builder.packages import BuilderIndex, compiler_labels, deciding_debs
 from shipwheel.builder.search import find_packages
 from shipwheel.debian.package import DebianPackage
 from shipwheel.digest import Sha256
@@ -59,28 +61,32 @@ def test_dpkg_s_tools_have_the_tables_of_dpkg() -> None:
     assert [package.name for package in found.closed(["perl-base"])] == ["perl-base"]
 
 
+def labels(packages: Iterable[DebianPackage], names: Collection[str] = ()) -> tuple[str, ...]:
+    return compiler_labels(deciding_debs(packages, names))
+
+
 def test_compilers_have_the_same_names_for_every_host_and_target() -> None:
-    found = {target: builder(target).versions(builder(target).core(), ()) for target in (AMD64, ARM64)}
+    found = {target: labels(builder(target).core()) for target in (AMD64, ARM64)}
     assert found[AMD64] == found[ARM64] and [label.split()[0] for label in found[AMD64]] == ["gcc-14", "libc6-dev"]
 
 
 @pytest.mark.parametrize("version", ["14.2.0-19", "14.2.0-19cross1", "14.2.0-19+b3", "14.2.0-19+b3cross1"])
 def test_a_compiler_that_was_built_again_is_the_same(version: str) -> None:
     package = DebianPackage("gcc-14-aarch64-linux-gnu", version, "amd64", "gcc.deb", Sha256("0" * 64), 1)
-    assert BuilderIndex.versions([package], ()) == ("gcc-14 14.2.0-19",)
+    assert labels([package]) == ("gcc-14 14.2.0-19",)
 
 
 def test_an_update_of_a_compiler_is_another_one() -> None:
     versions = ("12.2.0-14", "12.2.0-14+deb12u1")
     packages = [DebianPackage("gcc-12", version, "amd64", "gcc.deb", Sha256("0" * 64), 1) for version in versions]
-    assert len({BuilderIndex.versions([package], ()) for package in packages}) == 2
+    assert len({labels([package]) for package in packages}) == 2
 
 
 def test_the_packages_of_a_build_decide_with_the_compilers() -> None:
     packages = [
         DebianPackage(name, f"1.0-{name[-1]}", "amd64", "x.deb", Sha256("0" * 64), 1) for name in ("rustc-web", "libpq5", "libpq-dev")
     ]
-    assert BuilderIndex.versions(packages, ("libpq-dev", "rustc-web")) == ("libpq-dev 1.0-v", "rustc-web 1.0-b")
+    assert labels(packages, ("libpq-dev", "rustc-web")) == ("libpq-dev 1.0-v", "rustc-web 1.0-b")
 
 
 def test_programs_of_this_machine_are_unpacked_last() -> None:

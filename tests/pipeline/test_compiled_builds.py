@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from shipwheel.errors import BuildError
+from shipwheel.errors import BuildError, FetchError, IntegrityError, ProjectWheelError, ShipwheelError
 from shipwheel.events import silent
 from shipwheel.locking.target import Target
 from shipwheel.pipeline import compiled_builds
 from shipwheel.pipeline.compiled_builds import CompiledBuilds
 from shipwheel.platform import Platform
-from shipwheel.wheels.isolated_build import BackendFailed
+from shipwheel.project.source_copy import read_source_tree
+from shipwheel.user_files import UserFiles
+from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions
 
 
 @pytest.mark.parametrize(
@@ -53,8 +55,9 @@ def builds_on(codename: str, *, musl: bool, monkeypatch: pytest.MonkeyPatch) -> 
     image = SimpleNamespace(facts=SimpleNamespace(codename=codename))
     platform: Any = SimpleNamespace(base=SimpleNamespace(image=image, suite=None, label="team/python:1"), target=target)
     downloads: Any = SimpleNamespace(archive=None, packages=None)
+    resolution: Any = SimpleNamespace(lock=SimpleNamespace(builder=()))
     unused: Any = None
-    return CompiledBuilds(unused, downloads, unused, silent, unused, need_bytes=True), platform
+    return CompiledBuilds(resolution, downloads, unused, silent, unused, need_bytes=True), platform
 
 
 def test_an_image_as_a_base_is_compiled_for_by_its_own_suite(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,3 +73,19 @@ def test_a_base_of_no_suite_is_not_compiled_for(monkeypatch: pytest.MonkeyPatch,
     ) as error:
         builds._workshop("made 1.0", platform)
     assert "Choose a base of Debian" in error.value.hint
+
+
+@pytest.mark.parametrize(("error", "raised"), [(FetchError, ProjectWheelError), (IntegrityError, IntegrityError)])
+def test_a_project_does_not_go_into_the_image_as_it_is_for_a_package_that_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[FetchError], raised: type[ShipwheelError]
+) -> None:
+    builds, _ = builds_on("trixie", musl=False, monkeypatch=monkeypatch)
+    builds._resolution = SimpleNamespace(project=SimpleNamespace(name="own"), platforms=(), lock=SimpleNamespace(compiled={}))  # type: ignore[assignment]
+    builds._options = BuildOptions("3.13", "")
+
+    def pure() -> Any:
+        raise error("gcc-14 has another digest", hint="")
+
+    with pytest.raises(ShipwheelError) as caught:
+        builds.project(read_source_tree(tmp_path, UserFiles()), pure)
+    assert type(caught.value) is raised

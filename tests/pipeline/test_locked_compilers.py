@@ -8,9 +8,10 @@ import pytest
 from msgspec.structs import replace
 from support.digests import ANY
 
+from shipwheel.digest import Sha256
 from shipwheel.errors import LockError, NewerAtRunTime
 from shipwheel.events import silent
-from shipwheel.locking.pylock import Lock
+from shipwheel.locking.pylock import Lock, LockedDeb, read_lock
 from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import with_build_packages
 from shipwheel.request import LockMode, Request
@@ -19,6 +20,7 @@ from shipwheel.store import Store
 from shipwheel.wheels.built_wheels import BuiltWheel
 
 OLD, NEW = ("gcc-14 14.2.0-19", "libc6-dev 2.41-11"), ("gcc-14 14.2.0-19", "libc6-dev 2.41-12")
+DEBS = (LockedDeb("gcc-14", "14.2.0-19", "amd64", Sha256("ab" * 32)), LockedDeb("gcc-14", "14.2.0-19", "arm64", Sha256("cd" * 32)))
 NEEDS = {"far": ("numbers<2",), "near": ("numbers<3", "other<1")}
 LOCK = Lock(Path("/project/pylock.toml"), {"lock-version": "1.0", "tool": {"shipwheel": {"base": {"amd64": {"suite": "trixie"}}}}})
 
@@ -28,30 +30,56 @@ def request(folder: Path, mode: LockMode = LockMode.UPDATE) -> Request:
 
 
 def test_the_first_build_records_the_compilers_of_each_platform(tmp_path: Path) -> None:
-    lock = with_build_packages(LOCK, {"far": ("libfar-dev",)}, {"arm64": NEW, "amd64": OLD}, request(tmp_path))
+    lock = with_build_packages(LOCK, {"far": ("libfar-dev",)}, {"arm64": NEW, "amd64": OLD}, DEBS, request(tmp_path))
     assert (lock.compiled, lock.compilers) == ({"far": ("libfar-dev",)}, {"amd64": OLD, "arm64": NEW})
-    assert list(lock.data["tool"]["shipwheel"]) == ["compiled", "compilers", "base"]
+    assert list(lock.data["tool"]["shipwheel"]) == ["compiled", "compilers", "builder", "base"]
+    assert lock.builder == DEBS
+    assert f'{{ name = "gcc-14", version = "14.2.0-19", architecture = "amd64", sha256 = "{"ab" * 32}" }},\n' in lock.text()
+    path = tmp_path / "pylock.toml"
+    replace(lock, path=path).write()
+    again = read_lock(path)
+    assert again is not None and (again.builder, again.text()) == (DEBS, lock.text())
 
 
 def test_a_build_with_other_compilers_keeps_those_of_the_lock(tmp_path: Path) -> None:
     lock = LOCK.with_compiled({"far": ()}).with_compilers({"amd64": OLD})
     for mode in LockMode:
-        assert with_build_packages(lock, {"far": ()}, {"amd64": NEW}, request(tmp_path, mode)) is lock
-    more = with_build_packages(lock, {"far": ()}, {"amd64": NEW, "arm64": NEW}, request(tmp_path))
+        assert with_build_packages(lock, {"far": ()}, {"amd64": NEW}, (), request(tmp_path, mode)) is lock
+    more = with_build_packages(lock, {"far": ()}, {"amd64": NEW, "arm64": NEW}, (), request(tmp_path))
     assert more.compilers == {"amd64": OLD, "arm64": NEW}
 
 
 def test_a_package_of_a_later_build_is_added(tmp_path: Path) -> None:
     lock = LOCK.with_compiled({"far": ("libfar-dev",)}).with_compilers({"amd64": (*OLD, "libfar-dev 1.0-1")})
     used = (*NEW, "libfar-dev 1.0-2", "rustc-web 1.96.0-1")
-    more = with_build_packages(lock, {"far": ("libfar-dev",), "rusty": ("rustc-web",)}, {"amd64": used}, request(tmp_path))
+    more = with_build_packages(lock, {"far": ("libfar-dev",), "rusty": ("rustc-web",)}, {"amd64": used}, (), request(tmp_path))
     assert more.compilers == {"amd64": (*OLD, "libfar-dev 1.0-1", "rustc-web 1.96.0-1")}
     assert more.compiled == {"far": ("libfar-dev",), "rusty": ("rustc-web",)}
 
 
 def test_a_lock_without_compilers_is_not_complete(tmp_path: Path) -> None:
     with pytest.raises(LockError, match="does not say what is compiled, and with what: far"):
-        with_build_packages(LOCK.with_compiled({"far": ()}), {"far": ()}, {"amd64": NEW}, request(tmp_path, LockMode.LOCKED))
+        with_build_packages(LOCK.with_compiled({"far": ()}), {"far": ()}, {"amd64": NEW}, (), request(tmp_path, LockMode.LOCKED))
+
+
+def test_another_processor_adds_its_own_files_and_an_older_lock_gets_them(tmp_path: Path) -> None:
+    older = LOCK.with_compiled({"far": ()}).with_compilers({"amd64": OLD})
+    for mode in (LockMode.LOCKED, LockMode.FROZEN):
+        assert with_build_packages(older, {"far": ()}, {"amd64": OLD}, DEBS, request(tmp_path, mode)) is older
+    first = with_build_packages(older, {"far": ()}, {"amd64": OLD}, DEBS[:1], request(tmp_path))
+    assert first.builder == DEBS[:1]
+    rebuilt = replace(DEBS[0], version="14.2.0-19+b1")
+    assert with_build_packages(first, {"far": ()}, {"amd64": OLD}, (rebuilt,), request(tmp_path)) is first
+    assert with_build_packages(first, {"far": ()}, {"amd64": OLD}, DEBS, request(tmp_path)).builder == DEBS
+    assert older.with_compilers({}).builder == ()
+
+
+def test_a_damaged_digest_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pylock.toml"
+    replace(LOCK.with_compilers({}, DEBS), path=path).write()
+    path.write_text(path.read_text().replace("ab" * 32, "ab" * 31))
+    with pytest.raises(LockError, match=r"is not a valid lock: .*sha256"):
+        read_lock(path)
 
 
 def test_a_wheel_for_older_packages_than_the_lock_has_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from shipwheel.builder.binary_interface import run_time_bounds
 from shipwheel.builder.build_run import BuildRun
 from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_newer_rust, needs_rust, ran_foreign_program
 from shipwheel.builder.crates import CrateFetch, CratesFailed
-from shipwheel.builder.packages import decides
+from shipwheel.builder.packages import compiler_labels, decides
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import INSIDE
 from shipwheel.builder.workshop import Workshop
@@ -23,7 +23,7 @@ from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import BOUNDS_HINT, OverBounds
 from shipwheel.locking.build_requirements import requirement_wanted
-from shipwheel.locking.pylock import name_in
+from shipwheel.locking.pylock import LockedDeb, name_in
 from shipwheel.store import Store
 from shipwheel.store_contents import BUILD_LOGS
 from shipwheel.versions import end_of_day
@@ -62,11 +62,15 @@ class SourceToCompile(msgspec.Struct, frozen=True):
 
 
 class Compiled(msgspec.Struct, frozen=True):
-    """A wheel, the names of the Debian packages that its build needs, and the compilers and packages with their versions."""
+    """A wheel, the names of the Debian packages that its build needs, and the compilers and packages with their versions.
+
+    `debs` are these as files; there are none for a wheel of the lock's compilers that was there.
+    """
 
     wheel: BuiltWheel
     packages: tuple[str, ...]
     compilers: tuple[str, ...]
+    debs: tuple[LockedDeb, ...] = ()
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -121,28 +125,32 @@ def compile_wheel(
     start = _key(source, workshop, options, packages, ())
     if (found := store.get_as(_FOUND, start, _Found)) is not None and known is None:
         packages = found.packages
-    for used in _candidates(compilers, packages, workshop) if kept is None else ():
+    for used, debs in _candidates(compilers, packages, workshop) if kept is None else ():
         built = find_built_wheel(_key(source, workshop, options, packages, used), store, need_bytes=need_bytes)
         if built is not None:
-            return Compiled(built, _without(packages, options), used)
+            return Compiled(built, _without(packages, options), used, debs)
     name = f"{source.label} for {workshop.target.platform.architecture}"
     reporter(StageStarted(name, detail=True))
     wheel, recipe = _Compilation(source, workshop, options, store, reporter, kept).run(packages)
-    used = workshop.versions(recipe.packages)
+    debs = workshop.deciders(recipe.packages)
+    used = compiler_labels(debs)
     wheel = msgspec.structs.replace(wheel, key=_key(source, workshop, options, recipe.packages, used))
     record_built_wheel(wheel, store)
     store.put(_FOUND, start, msgspec.json.encode(_Found(recipe.packages)))
     added = f" with {', '.join(recipe.packages)}" if recipe.packages else ""
     reporter(StageFinished(name, f"{name}{added}"))
-    return Compiled(wheel, _without(recipe.packages, options), used)
+    return Compiled(wheel, _without(recipe.packages, options), used, debs)
 
 
-def _candidates(locked: tuple[str, ...], packages: tuple[str, ...], workshop: Workshop) -> Iterator[tuple[str, ...]]:
+def _candidates(
+    locked: tuple[str, ...], packages: tuple[str, ...], workshop: Workshop
+) -> Iterator[tuple[tuple[str, ...], tuple[LockedDeb, ...]]]:
     """Yield the compilers and packages of which a wheel is wanted. The archive is asked last: a build of what is there needs no network."""
     known = {name_in(label): label for label in locked}
     if known and known.keys() >= {*packages}:
-        yield tuple(label for name, label in known.items() if decides(name, packages))
-    yield workshop.versions(packages)
+        yield tuple(label for name, label in known.items() if decides(name, packages)), ()
+    debs = workshop.deciders(packages)
+    yield compiler_labels(debs), debs
 
 
 def _without(packages: tuple[str, ...], options: BuildOptions) -> tuple[str, ...]:

@@ -11,13 +11,14 @@ from shipwheel.debian.relations import Relation
 from shipwheel.debian.version import version_key
 from shipwheel.errors import FetchError
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.locking.pylock import LockedDeb
 from shipwheel.platform import Platform
 from shipwheel.suites import Suite
 
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
 
-__all__ = ["BuilderIndex", "decides", "is_for_target"]
+__all__ = ["BuilderIndex", "compiler_labels", "decides", "deciding_debs", "is_for_target"]
 
 _TOOLS = (
     *("bash", "bzip2", "coreutils", "dash", "diffutils", "file", "findutils", "gawk", "grep", "gzip", "hostname", "libc-bin", "m4", "make"),
@@ -67,12 +68,6 @@ class BuilderIndex(msgspec.Struct, frozen=True):
             )
         host = [name for name, on_target in needed if not on_target]
         return self._closed((*host, *_TOOLS, *(_SPLIT_STDLIB if python else ())), [name for name, on_target in needed if on_target])
-
-    @staticmethod
-    def versions(packages: Iterable[DebianPackage], names: Collection[str]) -> tuple[str, ...]:
-        """Return the compilers, the C library and the packages of these names, "gcc-14 14.2.0-19": the same for each host and target."""
-        found = {_PARTS_OF_HOST.sub("", package.name): package.version for package in packages if decides(package.name, names)}
-        return tuple(f"{name} {_REBUILT.sub('', version)}" for name, version in sorted(found.items()))
 
     @property
     def _compilers(self) -> tuple[str, ...]:
@@ -143,6 +138,21 @@ class BuilderIndex(msgspec.Struct, frozen=True):
 def decides(name: str, build_packages: Collection[str]) -> bool:
     """Return whether a package decides what a source becomes whose build needs these packages."""
     return name in build_packages or _COMPILERS.fullmatch(name) is not None
+
+
+def deciding_debs(packages: Iterable[DebianPackage], build_packages: Collection[str]) -> tuple[LockedDeb, ...]:
+    """Return those of a builder's packages that decide."""
+    return tuple(
+        LockedDeb(package.name, package.version, package.architecture, package.sha256)
+        for package in packages
+        if decides(package.name, build_packages)
+    )
+
+
+def compiler_labels(debs: Iterable[LockedDeb]) -> tuple[str, ...]:
+    """Return packages that decide with their versions, "gcc-14 14.2.0-19": the same for each host and target."""
+    found = {_PARTS_OF_HOST.sub("", deb.name): deb.version for deb in debs}
+    return tuple(f"{name} {_REBUILT.sub('', version)}" for name, version in sorted(found.items()))
 
 
 def is_for_target(name: str) -> bool:

@@ -8,16 +8,17 @@ import msgspec
 
 from shipwheel.builder.complaints import Lack
 from shipwheel.builder.interpreter import BuilderPython
-from shipwheel.builder.packages import BuilderIndex
+from shipwheel.builder.packages import BuilderIndex, deciding_debs
 from shipwheel.builder.root import unpack_builder
 from shipwheel.builder.search import find_packages
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.directory_cache import CachedDirectory
-from shipwheel.errors import FetchError
+from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.files.entry import Source
 from shipwheel.files.segment import key_of
+from shipwheel.locking.pylock import LockedDeb
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.store import Store
@@ -40,7 +41,7 @@ class BuilderPackages(msgspec.Struct, frozen=True):
 class Workshop:
     """Compilers of `suite` on `host` for `target`, with `python`, which is the suite's own if the suite has one.
 
-    `fetch` brings Debian packages into the store. Any thread may use it.
+    `fetch` brings Debian packages into the store; `locked` are those of the lock. Any thread may use it.
 
     Nothing is downloaded before a method is called.
     """
@@ -54,6 +55,7 @@ class Workshop:
         archive: ArchiveSession,
         fetch: Callable[[Sequence[DebianPackage]], None],
         store: Store,
+        locked: Iterable[LockedDeb] = (),
     ) -> None:
         self.suite = suite
         self.target = target
@@ -62,6 +64,7 @@ class Workshop:
         self._archive = archive
         self._fetch = fetch
         self._store = store
+        self._locked = {(*deb.place, deb.version): deb.sha256 for deb in locked}
         self._lock = threading.Lock()
         self._used: dict[str, BuilderPackages] = {}
 
@@ -76,14 +79,11 @@ class Workshop:
         architecture = self.target.platform.architecture
         return f" for {architecture}, on {self._host.architecture}" if self._host != self.target.platform else ""
 
-    def versions(self, names: Collection[str]) -> tuple[str, ...]:
-        """Return the compilers, the C library and these Debian packages with their versions: "gcc-14 14.2.0-19".
-
-        Raise any error of a download.
-        """
+    def deciders(self, names: Collection[str]) -> tuple[LockedDeb, ...]:
+        """Return the compilers, the C library and these Debian packages. Raise any error of a download."""
         with self._lock:
             packages = self._packages(names)
-            return BuilderIndex.versions((*packages.core, *packages.added), names)
+        return deciding_debs((*packages.core, *packages.added), names)
 
     def rust(self) -> tuple[str, ...]:
         """Return the names of the packages with Rust; none if the suite has none. Raise any error of a download."""
@@ -124,7 +124,18 @@ class Workshop:
                 if found is None:
                     raise
                 self._used[key] = found
+            self._check_digests(self._used[key])
         return self._used[key]
+
+    def _check_digests(self, packages: BuilderPackages) -> None:
+        """Raise IntegrityError if a package is not the file that the lock has under its name, version and architecture."""
+        for package in (*packages.core, *packages.added):
+            locked = self._locked.get((package.name, package.architecture, package.version), package.sha256)
+            if locked != package.sha256:
+                raise IntegrityError(
+                    f"{package.label} for {package.architecture} has the sha256 {package.sha256} in the archive, and {locked} in the lock",
+                    hint="Debian never changes a package under its version: use another mirror, or take the archive's by --upgrade-base.",
+                )
 
     def _sources(self, packages: Sequence[DebianPackage]) -> tuple[Source, ...]:
         return tuple(DebSource(package, self._store) for package in packages)

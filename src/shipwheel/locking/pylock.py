@@ -2,8 +2,8 @@
 
 shipwheel adds `packages.dependencies`, and a table [tool.shipwheel]: the checksum of the inputs, the day as of which the index was read,
 the Python version, the requirements of the project itself (`roots`), the packages that are compiled with the Debian packages that this
-needs (`compiled`), the `compilers`, and the exact packages of the base (`base.<architecture>`), whose contents this module does not
-interpret.
+needs (`compiled`), the `compilers` with the digests of their Debian packages (`builder`), and the exact packages of the base
+(`base.<architecture>`), whose contents this module does not interpret.
 """
 
 import json
@@ -21,14 +21,14 @@ import msgspec
 from msgspec.structs import replace
 
 from shipwheel.decoding import InvalidDocument, convert
-from shipwheel.digest import as_sha256
+from shipwheel.digest import Sha256, as_sha256
 from shipwheel.errors import LockError
 from shipwheel.lazy_pattern import lazy_pattern
 
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-__all__ = ["CREATOR", "FORMAT", "Lock", "check_hashes", "checked_lock", "file_name", "name_in", "read_lock"]
+__all__ = ["CREATOR", "FORMAT", "Lock", "LockedDeb", "check_hashes", "checked_lock", "file_name", "name_in", "read_lock"]
 
 FORMAT = 2
 """The format of the [tool.shipwheel] table. It is part of the inputs' checksum, so a lock in another format is made again.
@@ -43,8 +43,22 @@ _PACKAGE_KEYS = (
     *("attestation-identities", "tool"),
 )
 _TOP_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups", "created-by")
-_LAST_TABLES = ("compiled", "compilers", "imports", "base")
+_LAST_TABLES = ("compiled", "compilers", "builder", "imports", "base")
 _BARE = lazy_pattern(r"[A-Za-z0-9_-]+")
+
+
+class LockedDeb(msgspec.Struct, frozen=True):
+    """A Debian package that decided what was compiled. The architecture is that of the file."""
+
+    name: str
+    version: str
+    architecture: str
+    sha256: Sha256
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The name and the architecture, of which a builder has one version."""
+        return self.name, self.architecture
 
 
 class _Named(msgspec.Struct):
@@ -71,6 +85,7 @@ class _Table(msgspec.Struct):
     accelerator: dict[str, Any] = {}
     compiled: dict[str, list[str]] = {}
     compilers: dict[str, list[str]] = {}
+    builder: dict[str, tuple[LockedDeb, ...]] = {}
     imports: dict[str, list[str]] = {}
     base: dict[str, dict[str, Any]] = {}
 
@@ -197,6 +212,11 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         return {architecture: tuple(labels) for architecture, labels in self._tool.get("compilers", {}).items()}
 
     @property
+    def builder(self) -> tuple[LockedDeb, ...]:
+        """The Debian packages of `compilers` as files, for each processor that has compiled. A lock of an older version has none."""
+        return convert(self._tool.get("builder", {}).get("packages", ()), tuple[LockedDeb, ...])
+
+    @property
     def imports(self) -> dict[str, tuple[str, ...]] | None:
         """The modules that a start of the image imported, by the normalized name of their package, as files: "pandas.core.frame".
 
@@ -244,12 +264,16 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         """Return the lock with other packages to compile."""
         return self._with_lists("compiled", compiled)
 
-    def with_compilers(self, compilers: Mapping[str, tuple[str, ...]]) -> "Lock":
-        """Return the lock with other compilers."""
-        return self._with_lists("compilers", compilers)
+    def with_compilers(self, compilers: Mapping[str, tuple[str, ...]], builder: Iterable[LockedDeb] = ()) -> "Lock":
+        """Return the lock with other compilers, and their files."""
+        packages = msgspec.to_builtins(sorted(builder, key=lambda deb: deb.place))
+        return self._with_lists("compilers", compilers)._with_table("builder", {"packages": packages} if packages else {})
 
     def _with_lists(self, key: str, lists: Mapping[str, Iterable[str]]) -> "Lock":
-        tool = {**self._tool, key: {name: sorted(items) for name, items in sorted(lists.items())}}
+        return self._with_table(key, {name: sorted(items) for name, items in sorted(lists.items())})
+
+    def _with_table(self, key: str, table: Mapping[str, Any]) -> "Lock":
+        tool = {**self._tool, key: table}
         last = {name: tool[name] for name in _LAST_TABLES if tool.get(name)}
         return self._with({**{name: value for name, value in tool.items() if name not in _LAST_TABLES}, **last})
 

@@ -391,7 +391,7 @@ def _pin(request: Request, resolution: Resolution, platforms: tuple[BuiltPlatfor
     lock = resolution.lock
     same = [after.base == before.base for after, before in zip(resolved, resolution.platforms, strict=True)]
     check_bases_locked(same, request, lock)
-    pinned = with_build_packages(lock, local.build_packages, local.compilers, request)
+    pinned = with_build_packages(lock, local.build_packages, local.compilers, local.builder, request)
     if not all(same):
         pinned = lock_with_bases(pinned, resolved, resolution.project.packages)
     if pinned is not lock:

@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import lacks_in, needs_rust
 from shipwheel.builder.interpreter import BuilderPython, standalone_python, suite_python
+from shipwheel.builder.packages import compiler_labels
 from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
 from shipwheel.builder.workshop import BuilderPackages, Workshop
-from shipwheel.errors import BuildError, FetchError, ProjectWheelError
+from shipwheel.errors import BuildError, FetchError, IntegrityError, ProjectWheelError
 from shipwheel.events import Reporter, Warned
-from shipwheel.locking.pylock import name_in
+from shipwheel.locking.pylock import LockedDeb, name_in
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.locking.uv import local_python
 from shipwheel.pipeline.alternatives import build_error_with_alternatives
@@ -42,8 +43,8 @@ class CompiledBuilds:
     """Compiles what cannot be built in pure Python. What it has grows with each call, from any thread.
 
     `wheels` maps (name, architecture) to a wheel, `ways` to words about how it was compiled, `build_packages` a name to the
-    Debian packages that its build needs, `compilers` an architecture to the versions of compilers and packages. The project's own wheel
-    has the name "" in the first two.
+    Debian packages that its build needs, `compilers` an architecture to the versions of compilers and packages, and `builder` has these as
+    files. The project's own wheel has the name "" in the first two.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class CompiledBuilds:
         self.wheels: dict[tuple[str, str], BuiltWheel] = {}
         self.build_packages: dict[str, tuple[str, ...]] = {}
         self.compilers: dict[str, tuple[str, ...]] = {}
+        self.builder: tuple[LockedDeb, ...] = ()
         self.ways: dict[tuple[str, str], str] = {}
         self._resolution = resolution
         self._downloads = downloads
@@ -91,11 +93,14 @@ class CompiledBuilds:
         return {key: packages for workshop in self._workshops.values() for key, packages in workshop.used.items()}
 
     def project(self, tree: SourceTree, pure: Callable[[], BuiltWheel]) -> BuiltWheel | None:
-        """Return the project's own wheel in pure Python, from `pure`; None if it had to be compiled. Raise BuildError."""
+        """Return the project's own wheel in pure Python, from `pure`; None if it had to be compiled.
+
+        Raise ProjectWheelError, and IntegrityError, for which the project as it is makes no amends.
+        """
         source = self._source_of_project(tree)
         try:
             return self._pure_or_compiled(source, self._resolution.platforms, "", pure)
-        except ProjectWheelError:
+        except (ProjectWheelError, IntegrityError):
             raise
         except (BuildError, FetchError) as error:
             raise ProjectWheelError(error.message, hint=error.hint) from error
@@ -133,7 +138,7 @@ class CompiledBuilds:
             with self._lock:
                 self.wheels[name, architecture] = compiled.wheel
                 self.ways[name, architecture] = f"{source.label}: {workshop.label}{added}"
-                self._note_compilers(source.label, architecture, compiled.compilers)
+                self._note_compilers(source.label, architecture, compiled)
                 self.build_packages[source.name] = tuple(sorted({*self.build_packages.get(source.name, ()), *compiled.packages}))
         return None
 
@@ -143,11 +148,12 @@ class CompiledBuilds:
         is_newer = minor_number(minor) < sys.version_info.minor and local_python(minor) is None
         return is_newer and find_sandbox() is not None
 
-    def _note_compilers(self, label: str, architecture: str, used: tuple[str, ...]) -> None:
+    def _note_compilers(self, label: str, architecture: str, compiled: Compiled) -> None:
         """Keep the compilers and packages for the lock, and warn if it has others."""
         locked = {name_in(each): each for each in self._resolution.lock.compilers.get(architecture, ())}
-        self.compilers[architecture] = tuple(sorted({*self.compilers.get(architecture, ()), *used}))
-        others = [each for each in used if locked.get(name_in(each), each) != each]
+        self.compilers[architecture] = tuple(sorted({*self.compilers.get(architecture, ()), *compiled.compilers}))
+        others = [each for each in compiled.compilers if locked.get(name_in(each), each) != each]
+        self.builder = (*self.builder, *(deb for deb in compiled.debs if compiler_labels((deb,))[0] not in others))
         if others:
             self._reporter(
                 Warned(
@@ -189,7 +195,8 @@ class CompiledBuilds:
             python = suite_python(target.minor, target.platform.multiarch)
         else:
             suite, python = without_python(suite), self._standalone_python(platform, host)
-        return Workshop(suite, host, target, python, self._downloads.archive, self._downloads.packages, self._store)
+        downloads, locked = self._downloads, self._resolution.lock.builder
+        return Workshop(suite, host, target, python, downloads.archive, downloads.packages, self._store, locked)
 
     def _standalone_python(self, platform: Resolved, host: Platform) -> BuilderPython:
         """Return a standalone Python with the headers of the platform's: the base's own, or one of the image's minor version."""

@@ -12,6 +12,7 @@ from shipwheel.build_settings import AssetSettings, BuildSettings
 from shipwheel.errors import NewerAtRunTime
 from shipwheel.events import Reporter, Warned, stage
 from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.pylock import LockedDeb
 from shipwheel.pipeline.app_files import app_tree, copied_tree
 from shipwheel.pipeline.assets import AssetsSource
 from shipwheel.pipeline.downloads import Downloads
@@ -55,6 +56,8 @@ class LocalSources(msgspec.Struct, frozen=True):
     build_packages: Mapping[str, tuple[str, ...]] = {}
     compilers: Mapping[str, tuple[str, ...]] = {}
     """The compilers and Debian packages with their versions, by architecture."""
+    builder: tuple[LockedDeb, ...] = ()
+    """The same as files, as far as the archive was asked for them."""
     ways: Mapping[tuple[str, str], str] = {}
     """Words about how each of `compiled` was made."""
 
@@ -187,6 +190,7 @@ class LocalBuilds:
             compiled=compiled.wheels,
             build_packages=compiled.build_packages,
             compilers=compiled.compilers,
+            builder=compiled.builder,
             ways=compiled.ways,
         )
         self._report(found)

@@ -20,7 +20,7 @@ from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.build_requirements import requirement_name, stated_requirements
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest, is_current
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
-from shipwheel.locking.pylock import FORMAT, Lock, name_in, read_lock
+from shipwheel.locking.pylock import FORMAT, Lock, LockedDeb, name_in, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.locking.target import Target
 from shipwheel.project.indexes import indexes_of
@@ -106,23 +106,31 @@ def with_compiled(lock: Lock, targets: Sequence[Target], request: Request) -> tu
 
 
 def with_build_packages(
-    lock: Lock, build_packages: Mapping[str, tuple[str, ...]], compilers: Mapping[str, tuple[str, ...]], request: Request
+    lock: Lock,
+    build_packages: Mapping[str, tuple[str, ...]],
+    compilers: Mapping[str, tuple[str, ...]],
+    builder: Iterable[LockedDeb],
+    request: Request,
 ) -> Lock:
     """Return the lock with what was compiled, the Debian packages that this needed, and their versions; the same lock if it has them.
 
-    Another platform may need more, so that nothing is removed from a package's list. Locked versions stay, like the base. Raise LockError
-    if the request forbids to change the lock.
+    Another platform may need more, so that nothing is removed from a package's list. Locked versions stay, like the base. `builder` are
+    the packages as files: those of this machine's processor, which may be missing in a lock that another processor has made. Raise
+    LockError if the request forbids to change the lock.
     """
     named = {name: tuple(sorted({*lock.compiled.get(name, ()), *needed})) for name, needed in build_packages.items()}
     versions = {each: _added(lock.compilers.get(each, ()), labels) for each, labels in compilers.items()}
-    if named.items() <= lock.compiled.items() and versions.items() <= lock.compilers.items():
+    files = {deb.place: deb for deb in (*builder, *lock.builder)}
+    may_change = request.lock_mode is LockMode.UPDATE
+    is_complete = named.items() <= lock.compiled.items() and versions.items() <= lock.compilers.items()
+    if is_complete and (len(files) == len(lock.builder) or not may_change):
         return lock
-    if request.lock_mode is not LockMode.UPDATE:
+    if not may_change:
         raise LockError(
             f"{lock.path.name} does not say what is compiled, and with what: {', '.join(sorted(named))}",
             hint=f"The first build locks it: build without --{request.lock_mode.value}, and commit {lock.path.name}.",
         )
-    return lock.with_compiled({**lock.compiled, **named}).with_compilers({**lock.compilers, **versions})
+    return lock.with_compiled({**lock.compiled, **named}).with_compilers({**lock.compilers, **versions}, files.values())
 
 
 def _added(locked: Iterable[str], used: Iterable[str]) -> tuple[str, ...]:
