@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import yaml
 from support.stacks import PLACE, POSTGRES, ROOT, STACK, WEB, WORKER, ours, placed
+from support.vendor_schemas import schema_errors
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.engine.interface import Mount
@@ -51,6 +52,15 @@ def test_a_compose_file_says_all_that_the_settings_say() -> None:
     assert (db["pull_policy"], db["healthcheck"]["test"]) == ("never", ["CMD", "pg_isready"])
     assert db.keys().isdisjoint({"read_only", "cap_drop", "user"}), "an image of others may need them"
     assert found["services"]["release"]["restart"] == "no"
+
+
+@pytest.mark.online
+def test_a_compose_file_is_valid(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(compose_file(STACK, tuple(placed())))
+    assert schema_errors(file, "compose-spec") == ""
+    file.write_text(file.read_text().replace("  web:\n", "  web:\n    nothing: 1\n"))
+    assert "nothing" in schema_errors(file, "compose-spec")
 
 
 def test_values_of_settings_and_images_stay_what_they_are() -> None:
