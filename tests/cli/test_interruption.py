@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -41,6 +42,45 @@ def test_exits_although_a_thread_hangs(number: signal.Signals) -> None:
         out, err = process.communicate(timeout=HANG_S)
     assert (process.returncode, out) == (128 + number, "stopped\n")
     assert err.count("Interrupted.") == 1
+
+
+STUCK = """
+import sys, threading, time
+from pathlib import Path
+from shipwheel.cli.interruption import Interruption
+from shipwheel.scratch import removed_at_the_end, scratch_directory
+
+def build():
+    with scratch_directory() as place, removed_at_the_end(Path(sys.argv[1])):
+        (place / "closed").mkdir()
+        (place / "closed" / "file").write_text("")
+        (place / "closed").chmod(0)
+        print(place, flush=True)
+        time.sleep(3600)
+
+interruption = Interruption(lambda text: print(text, file=sys.stderr))
+interruption.allow(0.05)
+with interruption.handled():
+    threading.Thread(target=build).start()
+    try:
+        time.sleep(3600)
+    except KeyboardInterrupt:
+        sys.exit(interruption.status)
+"""
+
+
+def test_a_build_that_does_not_end_in_time_leaves_no_directory(tmp_path: Path) -> None:
+    exchange = tmp_path / "exchange"
+    exchange.mkdir()
+    argv = [sys.executable, "-c", STUCK, str(exchange)]
+    with ended(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        place = Path(process.stdout.readline().strip())
+        assert place.is_dir() and place.name.startswith("shipwheel-")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=HANG_S)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not place.exists() and not exchange.exists()
 
 
 def test_a_second_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

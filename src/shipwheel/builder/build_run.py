@@ -1,7 +1,6 @@
 """One attempt to build a wheel: PEP 517's hooks in a builder's root, without a network, a home directory or anything of this machine."""
 
 import os
-import tempfile
 import threading
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from shipwheel.builder.surroundings import INSIDE, Surroundings
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished
+from shipwheel.scratch import scratch_directory
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
 from shipwheel.wheels.kept_requirements import KeptRequirements
 
@@ -98,8 +98,7 @@ class BuildRun(msgspec.Struct, frozen=True):
         lines = checked_requirements(requirements)
         if not lines:
             return
-        with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-            folder = Path(name).resolve()
+        with scratch_directory() as folder:
             listed = folder / "build-requirements.txt"
             listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
             limits = folder / "constraints.txt"

@@ -1,7 +1,6 @@
 """Compiling a wheel for one target: tried, and tried again with the Debian packages that the build turned out to miss."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,6 +23,7 @@ from shipwheel.locking import uv
 from shipwheel.locking.bounds import BOUNDS_HINT, OverBounds
 from shipwheel.locking.build_requirements import requirement_wanted
 from shipwheel.locking.pylock import LockedDeb, name_in
+from shipwheel.scratch import scratch_directory
 from shipwheel.store import Store
 from shipwheel.store_contents import BUILD_LOGS
 from shipwheel.versions import end_of_day
@@ -227,8 +227,7 @@ class _Compilation(msgspec.Struct, frozen=True):
         from shipwheel.wheels.frontend import HookFailed
 
         workshop, options = self.workshop, self.options
-        with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-            place = Path(name).resolve()
+        with scratch_directory() as place:
             below = self.source.write(place / "source")
             root, crates = workshop.root(recipe.packages), None
             try:

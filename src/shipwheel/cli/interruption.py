@@ -23,8 +23,8 @@ _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number :
 class Interruption:
     """The handler of SIGINT, SIGTERM and SIGHUP: calls what was registered, then raises KeyboardInterrupt in the main thread.
 
-    After `CLEANUP_TIMEOUT_S`, or what `allow` says, or at the next signal, the process exits without waiting for its threads. `write` shows
-    the last line.
+    After `CLEANUP_TIMEOUT_S`, or what `allow` says, or at the next signal, the process removes scratch directories and exits without
+    waiting for its threads. A signal after that exits at once. `write` shows the last line.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
@@ -34,6 +34,7 @@ class Interruption:
         self._since: float | None = None
         self._reported = False
         self._cleanup_s = CLEANUP_TIMEOUT_S
+        self._removes = False
 
     @property
     def status(self) -> int:
@@ -83,6 +84,12 @@ class Interruption:
         raise KeyboardInterrupt
 
     def _exit(self) -> None:
+        if not self._removes:
+            # Threads may be about to: on a busy machine, ending a compiler and removing its files takes longer than they have.
+            self._removes = True
+            from shipwheel.scratch import remove_scratch
+
+            remove_scratch()
         self.report()
         with suppress(OSError, ValueError):
             sys.stdout.flush()

@@ -1,9 +1,7 @@
 """The files of a locked version that may be used: those that the user's hashes and options allow, and those that a platform lacks."""
 
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import LockError
@@ -13,6 +11,7 @@ from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.pylock import file_name
 from shipwheel.locking.target import python_tags
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
+from shipwheel.scratch import scratch_directory
 
 __all__ = ["add_missing_files", "add_missing_wheels", "apply_format_options", "apply_hashes"]
 
@@ -103,11 +102,11 @@ def add_missing_files(pylock: dict[str, Any], request: LockRequest, reporter: Re
     }
     if not incomplete:
         return pylock
-    with tempfile.TemporaryDirectory(prefix="shipwheel-files-") as folder:
-        listed = Path(folder, "incomplete.txt")
+    with scratch_directory("shipwheel-files-") as folder:
+        listed = folder / "incomplete.txt"
         listed.write_text("".join(f"{name}=={package['version']}\n" for name, package in incomplete.items()), encoding="utf-8")
         try:
-            found = tomllib.loads(uv.list_files(Path(folder), listed, request.python, exclude_newer=None))
+            found = tomllib.loads(uv.list_files(folder, listed, request.python, exclude_newer=None))
         except (uv.UvFailed, tomllib.TOMLDecodeError):
             return pylock
     added = {

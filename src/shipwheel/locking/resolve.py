@@ -3,7 +3,6 @@
 uv's lock of the synthetic project, for one Python version, holds for every Linux machine.
 """
 
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -33,6 +32,7 @@ from shipwheel.locking.synthetic import Synthetic, make_synthetic
 from shipwheel.locking.uv_output import Failure
 from shipwheel.project.indexes import Indexes, warn_of_extra_indexes, warn_of_failed_mirror, warn_of_replaced_mirror, without_login
 from shipwheel.project.requirements import Requirements
+from shipwheel.scratch import scratch_directory
 
 __all__ = ["LockContents", "declared_requirements", "resolve"]
 
@@ -131,7 +131,7 @@ def _resolve(
         limits = build_limits(request.build_network, request.build_bounds, stated)
         versions = {**request.inputs.locked_version, **request.inputs.pretended_version}
         stack.enter_context(uv.extra_environment({**request.indexes.environment, **versions, **limits}))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
+        folder = stack.enter_context(scratch_directory("shipwheel-lock-"))
         synthetic = replace(make_synthetic(request, requirements, stack, folder, build_requirements), preferred=preferred)
         if requirements is not None and requirements.extra_index_urls:
             reporter(warn_of_extra_indexes(synthetic.origin, requirements.extra_index_urls))

@@ -1,7 +1,6 @@
 """The small project that uv locks in place of the user's: the same requirements and settings, one Python version, Linux."""
 
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -27,6 +26,7 @@ from shipwheel.project.lock_inputs import LocalPath, LockInputs
 from shipwheel.project.poetry import poetry_requirements
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.project.source_copy import private_copy
+from shipwheel.scratch import scratch_directory
 from shipwheel.similar import did_you_mean
 from shipwheel.versions import minor_number, normalized
 
@@ -251,7 +251,7 @@ class _Maker:
     def _add_by_backend(self, text: str) -> str:
         """Depend on a project whose name only its build backend knows, and return the name."""
         line = Line(text, self._inputs.root / "setup.py", 1)
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
+        folder = self._stack.enter_context(scratch_directory("shipwheel-lock-"))
         self._add_unnamed(line, text, folder)
         return self._finish().name_of(line)
 

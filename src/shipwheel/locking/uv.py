@@ -9,7 +9,6 @@ import os
 import re
 import sys
 import tarfile
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from shipwheel.locking.uv_output import (
     torch_backend_in,
 )
 from shipwheel.project.git_history import repository_root
+from shipwheel.scratch import scratch_directory
 from shipwheel.versions import minor_version
 
 __all__ = [
@@ -144,8 +144,8 @@ def default_index() -> str:
 
 def detected_backend() -> str:
     """Return the kind of torch builds that uv considers right for this machine ("cpu", "cu126"); empty if it names none."""
-    with tempfile.TemporaryDirectory() as folder:
-        requirements = Path(folder) / "torch.in"
+    with scratch_directory() as folder:
+        requirements = folder / "torch.in"
         requirements.write_text("torch\n", encoding="utf-8")
         # Offline: only the URL that uv would ask matters.
         command = ["pip", "compile", "--offline", "--no-cache", "--no-config", "--verbose", "--torch-backend", "auto", str(requirements)]
@@ -432,8 +432,8 @@ def python_sha256(key: str, release: str, filename: str) -> Sha256 | None:
 
     uv does not print the hashes of its list, but it names the expected one when a file has other contents.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        wrong = Path(folder, "mirror", release, filename)
+    with scratch_directory() as folder:
+        wrong = folder.joinpath("mirror", release, filename)
         wrong.parent.mkdir(parents=True)
         with tarfile.open(wrong, "w:gz") as tar:
             tar.addfile(tarfile.TarInfo("python"))

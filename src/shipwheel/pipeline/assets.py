@@ -2,7 +2,6 @@
 
 import posixpath
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +25,7 @@ from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import SecretRules, secret_rules, token_error
+from shipwheel.scratch import scratch_directory
 from shipwheel.store import Store
 from shipwheel.suites import without_python
 
@@ -116,8 +116,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
             hint = f"{SANDBOX_HINT} Or run it before the build, and `include` {stated.output}."
             raise BuildError(f"`{shown}` builds the front end, which needs bubblewrap, docker or podman", hint=hint)
         self.reporter(StageStarted(shown, detail=True))
-        with tempfile.TemporaryDirectory(prefix="shipwheel-", ignore_cleanup_errors=True) as folder:
-            place = Path(folder).resolve()
+        with scratch_directory(ignore_cleanup_errors=True) as place:
             self._build(place)
             copies = dict.fromkeys(self.places, stated.output)
             self._check_output(place / "source")

@@ -4,7 +4,6 @@ They run once, in the image for this machine's processor: files for no processor
 """
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +35,7 @@ from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import MAX_READ_BYTES, secret_rules, token_error
 from shipwheel.project.secret_tokens import FoundToken
+from shipwheel.scratch import scratch_directory
 from shipwheel.signs import placeholder
 
 __all__ = ["plan_steps", "run_steps"]
@@ -119,10 +119,10 @@ def _written(context: BuildContext, platform: Closed) -> Iterator[tuple[WrittenF
     root = unpack_layers(name, layers, store, context.reporter)
     bounds = project.settings.build or BuildSettings()
     with (
-        tempfile.TemporaryDirectory(prefix="shipwheel-", ignore_cleanup_errors=True) as folder,
+        scratch_directory(ignore_cleanup_errors=True) as folder,
         _shell(context, platform, root.path) as tools,
     ):
-        place, limits = Path(folder).resolve() / "root", Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
+        place, limits = folder / "root", Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
         unpacked = ImageRoot(root.path, place, _user(project, platform), project.start_directory, store.closed, limits, tools)
         run = in_sandbox(unpacked, sandbox)
         try:

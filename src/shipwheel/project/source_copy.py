@@ -7,7 +7,6 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 from shipwheel.errors import ProjectError
 from shipwheel.project.git_history import describe, format_settings, repository_directories, repository_root
 from shipwheel.project.workspace import read_workspace
+from shipwheel.scratch import scratch_directory
 from shipwheel.user_files import UserFiles
 
 __all__ = ["SourceTree", "git_directories", "private_copy", "read_source_tree", "tree_digest"]
@@ -58,8 +58,8 @@ def read_source_tree(root: Path, files: UserFiles) -> SourceTree:
 @contextmanager
 def private_copy(root: Path, *, history: bool = False) -> Iterator[Path]:
     """Copy a tree for the time of the block, without environments and caches; with .git if `history`. Raises ProjectError."""
-    with tempfile.TemporaryDirectory(prefix="shipwheel-") as folder:
-        copy = Path(folder).resolve() / (root.name or "project")
+    with scratch_directory() as folder:
+        copy = folder / (root.name or "project")
         try:
             shutil.copytree(root, copy, symlinks=True, ignore=lambda where, names: _ignored(where, names, history=history))
         except (OSError, shutil.Error) as error:

@@ -5,7 +5,6 @@ uv installs, with the user's indexes and their passwords. The backend, which any
 
 import os
 import re
-import tempfile
 import threading
 import warnings
 import zipfile
@@ -23,6 +22,7 @@ from shipwheel.locking.environment import network_variables
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import confined, interpreter_paths, is_available
 from shipwheel.locking.uv_output import FailureKind
+from shipwheel.scratch import removed_at_the_end, scratch_directory
 from shipwheel.wheels.kept_requirements import KeptRequirements
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ def _with_answer(runner: "SubprocessRunner") -> "SubprocessRunner":
     """Return a runner that raises HookFailed if a hook leaves no file with its answer: a pipe would be waited for, a link followed."""
 
     def run(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
-        runner(cmd, cwd, extra_environ)
+        with removed_at_the_end(Path(cmd[3])):
+            runner(cmd, cwd, extra_environ)
         answer = Path(cmd[3], "output.json")
         if answer.is_symlink() or not answer.is_file():
             raise HookFailed(f"its backend gave no answer in {cmd[2]}")
@@ -171,8 +172,8 @@ def _install(place: BuildPlace, requirements: Iterable[str]) -> None:
     lines = checked_requirements(requirements)
     if not lines:
         return
-    with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-        path = Path(name).resolve() / "build-requirements.txt"
+    with scratch_directory() as folder:
+        path = folder / "build-requirements.txt"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         write_index_settings(path.parent, place.settings)
         if place.kept is not None and (

@@ -6,7 +6,6 @@ at once with a clear error, and one that may compile becomes pure Python, the sa
 
 import os
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -25,6 +24,7 @@ from shipwheel.locking.build_requirements import requirement_wanted
 from shipwheel.locking.environment import build_variables, network_variables
 from shipwheel.locking.sandbox import is_available
 from shipwheel.project.secret_files import SecretRules
+from shipwheel.scratch import scratch_directory
 from shipwheel.store import Store
 from shipwheel.versions import end_of_day, normalized
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
@@ -194,8 +194,8 @@ def _marker(root: Path) -> Path:
 @contextmanager
 def _place(job: BuildJob, requires: tuple[str, ...], store: Store) -> Iterator[BuildPlace]:
     """Make the directory of a build, with stubs in place of compilers, and an environment that is the same on every host."""
-    with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-        root, options = Path(name).resolve(), job.options
+    with scratch_directory() as root:
+        options = job.options
         stubs = root / "no-compilers"
         stubs.mkdir()
         refuse = f'#!/bin/sh\n: > {shlex.quote(str(_marker(root)))}\necho "shipwheel: compiling is not allowed here" >&2\nexit 1\n'

@@ -5,7 +5,6 @@ Each is built once for all platforms, and found again in the store under a key o
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -18,6 +17,7 @@ from shipwheel.locking.environment import build_variables
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.secret_files import SecretRules
 from shipwheel.project.source_copy import SourceTree, git_directories, private_copy, read_source_tree, tree_digest
+from shipwheel.scratch import scratch_directory
 from shipwheel.store import Store
 from shipwheel.user_files import UserFiles
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
@@ -46,8 +46,8 @@ def build_pure_wheel(
     built = find_built_wheel(key, store, need_bytes=need_bytes)
     if built is not None:
         return built
-    with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-        top = Path(name).resolve() / "source"
+    with scratch_directory() as folder:
+        top = folder / "source"
         source = write_source(dist, top, store)
         return build_in_isolation(BuildJob(source, top, dist.name, dist.label, options), store, key, reporter)
 
@@ -125,8 +125,8 @@ def secret_rules(options: BuildOptions) -> SecretRules:
 
 def _unpacked(dist: LockedDistribution, directory: Path, store: Store) -> Path:
     """Unpack an sdist, and return the directory of the package in it."""
-    with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
-        archive = Path(name, dist.filename)
+    with scratch_directory() as folder:
+        archive = folder / dist.filename
         assert dist.digest is not None  # noqa: S101 - an sdist is a file
         archive.write_bytes(store.read(dist.digest))
         directory.mkdir()

@@ -1,10 +1,8 @@
 """Find alternatives to packages that have no file for a target: other versions and other Pythons, in the project's own indexes."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +16,7 @@ from shipwheel.locking.pylock import file_name
 from shipwheel.locking.resolve import declared_requirements
 from shipwheel.locking.synthetic import make_synthetic
 from shipwheel.locking.target import Target
+from shipwheel.scratch import scratch_directory
 from shipwheel.versions import normalized
 
 __all__ = ["find_alternatives"]
@@ -54,7 +53,7 @@ def find_alternatives(
 
 
 def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-near-"))).resolve()
+    folder = stack.enter_context(scratch_directory("shipwheel-near-"))
     return Lookup(make_synthetic(request, declared_requirements(request), stack, folder), request.exclude_newer)
 
 

@@ -1,9 +1,7 @@
 """Look up single packages as the project would find them: in its indexes and as of its day, but without its other requirements."""
 
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,6 +9,7 @@ from msgspec.structs import replace
 
 from shipwheel.locking import uv
 from shipwheel.locking.synthetic import Synthetic
+from shipwheel.scratch import scratch_directory
 
 __all__ = ["Lookup", "only"]
 
@@ -47,8 +46,7 @@ class Lookup(msgspec.Struct, frozen=True):
         of `uv pip compile` can restrict them to one platform.
         """
         requirements = [name + specifier for name, specifier in versions.items()]
-        with tempfile.TemporaryDirectory(prefix="shipwheel-files-") as name:
-            folder = Path(name).resolve()
+        with scratch_directory("shipwheel-files-") as folder:
             only(self.synthetic, requirements, list(versions)).write_for_all(folder)
             project = folder / "pyproject.toml"
             try:

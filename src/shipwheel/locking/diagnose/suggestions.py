@@ -1,12 +1,10 @@
 """Suggestions for requirements that conflict: the requirements that the user wrote, which changes are worth trying, and which work."""
 
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +18,7 @@ from shipwheel.locking.synthetic import Synthetic
 from shipwheel.project.git_history import last_commit
 from shipwheel.project.metadata import read_group
 from shipwheel.project.requirements import Requirements, decode
+from shipwheel.scratch import scratch_directory
 from shipwheel.suites import SUITES
 from shipwheel.versions import end_of_day, minor_number, normalized
 
@@ -164,8 +163,7 @@ def try_suggestions(tried: Sequence[Suggestion], reporter: Reporter) -> list[tup
 
 def _working_advice(suggestion: Suggestion) -> str:
     """Return the advice with the version that it leads to; empty if uv finds no solution in time."""
-    with tempfile.TemporaryDirectory(prefix="shipwheel-lock-") as name:
-        folder = Path(name).resolve()
+    with scratch_directory("shipwheel-lock-") as folder:
         made = suggestion.synthetic
         made.write(folder, everywhere=False)
         text = uv.try_lock(folder, made.python, exclude_newer=suggestion.limit, readable=made.readable(), timeout=_TIMEOUT_S)

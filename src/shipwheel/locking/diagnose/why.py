@@ -1,7 +1,6 @@
 """Report why a package is in the lock at its version: what requires it, which files serve it, and what a newer version would take."""
 
 import re
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from shipwheel.locking.selection import Selection, requirers
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
 from shipwheel.locking.uv_output import ROOT, Failure, FailureKind
 from shipwheel.project.requirements import decode
+from shipwheel.scratch import scratch_directory
 from shipwheel.similar import did_you_mean
 from shipwheel.versions import normalized
 
@@ -138,7 +138,7 @@ def find_newer_versions(request: LockRequest, lock: Lock, name: str, reporter: R
 
 def _newest(request: LockRequest, name: str) -> str:
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
+        folder = stack.enter_context(scratch_directory("shipwheel-lock-"))
         synthetic = make_synthetic(request, declared_requirements(request), stack, folder)
         try:
             return _versions(_lock(only(synthetic, [name], [name]), folder, request)).get(name, "")
@@ -149,7 +149,7 @@ def _newest(request: LockRequest, name: str) -> str:
 def _newer_in_project(request: LockRequest, lock: Lock, name: str, version: str) -> NewerVersions:
     """Lock the project with a newer version of one package and a preference for the locked versions of all the other ones."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipwheel-lock-"))).resolve()
+        folder = stack.enter_context(scratch_directory("shipwheel-lock-"))
         requirements = declared_requirements(request)
         synthetic = make_synthetic(request, requirements, stack, folder)
         dependencies = (*synthetic.dependencies, *request.added)
