@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.command import shipwheel
 from support.programs import needs
 from support.trial_projects import PROJECTS, TrialProject, serving
@@ -124,6 +125,15 @@ def test_a_checked_build_writes_what_serves(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "serves: / on port 8000 answers 200" in done.stderr
     assert (tmp_path / "shop.oci" / "index.json").is_file()
+
+
+def test_an_export_limits_memory_to_twice_of_what_a_trial_measured(tmp_path: Path) -> None:
+    used = 100 << 20
+    project = TrialProject(serving(f"held = b'x' * {used}"), "serves").write(tmp_path)
+    done = shipwheel("export", "compose", project, "--measure", "bwrap", "--json")
+    assert done.returncode == 0, done.stderr
+    web = yaml.safe_load(json.loads(done.stdout)["texts"]["compose.yaml"])["services"]["web"]
+    assert 2 * used <= web["mem_limit"] < 4 * used
 
 
 @pytest.mark.parametrize("output", ["shop.oci", "shop.tar"])
