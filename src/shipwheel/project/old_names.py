@@ -13,7 +13,7 @@ from shipwheel.versions import normalized
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
-__all__ = ["OldName", "old_names"]
+__all__ = ["OldName", "old_names", "specifiers_of"]
 
 
 class OldName(msgspec.Struct, frozen=True):
@@ -150,7 +150,7 @@ def old_names(modules: Iterable[Module], requirements: Sequence[str]) -> tuple[O
     A name does not count if the project's `requirements` (PEP 508) exclude all versions that had it, or bring it back, nor if a module of
     the project has it.
     """
-    modules, bounds = tuple(modules), _specifiers(requirements)
+    modules, bounds = tuple(modules), specifiers_of(requirements)
     own = {module.top_level for module in modules} | {(posixpath.dirname(module.file), _stem(module)) for module in modules}
     found: dict[_Removal, OldName] = {}
     for module in modules:
@@ -178,7 +178,8 @@ def _removed(dotted: str) -> tuple[str, _Removal | None]:
     return next(((name, removal) for name in names if (removal := _BY_NAME.get(name)) is not None), ("", None))
 
 
-def _specifiers(requirements: Sequence[str]) -> "dict[str, list[SpecifierSet]]":
+def specifiers_of(requirements: Sequence[str]) -> "dict[str, list[SpecifierSet]]":
+    """Return normalized name -> version specifiers of requirements (PEP 508); what is none is left out."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     found: dict[str, list[SpecifierSet]] = {}

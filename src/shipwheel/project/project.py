@@ -38,6 +38,8 @@ class Project(msgspec.Struct, frozen=True):
     """The inputs of the lock."""
     old_names: tuple[OldName, ...] = ()
     """Names of old versions of packages and of Python that the code uses, oldest first."""
+    still_wsgi: frozenset[str] = frozenset()
+    """Frameworks that the project gets in a version whose applications are WSGI, other than today's."""
     other_pythons: tuple[str, ...] = ()
     """The versions to try if the requirements do not resolve for `python`, the best first; empty if the user names one."""
     python_is_named: bool = False

@@ -23,6 +23,7 @@ from shipwheel.project.listed_imports import listed_imports
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
 from shipwheel.project.nested_projects import nested_projects
+from shipwheel.project.old_interfaces import still_wsgi
 from shipwheel.project.old_names import old_names
 from shipwheel.project.outside_imports import common_requirements, outside_imports
 from shipwheel.project.pins import Pins, pins_beside
@@ -125,6 +126,7 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
         dependencies,
         project.packaged,
         project.only[0] if project.only else None,
+        project.still_wsgi,
     )
     scanner = project.scanner or Scanner(project.root, evidence.single_file, project.files)
     project = replace(project, scanner=scanner)
@@ -308,8 +310,7 @@ class _Reader:
         requirements = _stated(metadata, settings, inputs.requirements, kind)
         found = old_names(self._scanner.scan_modules(), requirements)
         outgrown = tuple(each for each in found if inputs.other_lock is None or not each.package)
-        oldest = next(iter(outgrown), None)
-        python = choose_python(self._files, root, settings, metadata, self._deployment.installs, last_change, oldest)
+        python = choose_python(self._files, root, settings, metadata, self._deployment.installs, last_change, next(iter(outgrown), None))
         name = normalized(settings.name or metadata.name or _plain_name(root.resolve().name))
         settings, notes = installs_beside(settings, self._deployment, name, requirements, python.version)
         return Project(
@@ -323,6 +324,7 @@ class _Reader:
             settings=settings,
             inputs=inputs,
             old_names=outgrown,
+            still_wsgi=still_wsgi(requirements, settings.as_of or last_change),
             other_pythons=python.others,
             python_is_named=python.is_named,
             dependencies=dependency_names((*requirements, *settings.dependencies), minor_version(python.version)),

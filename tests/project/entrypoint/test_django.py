@@ -306,6 +306,17 @@ MADE = "from django.core.wsgi import get_wsgi_application\ndef make(mode=''):\n 
         ({"job.py": WSGI}, "python -m job", None),
         ({"job.py": WSGI}, "dramatiq job", None),
         ({"shop/wsgi.py": MADE}, "gunicorn 'shop.wsgi:make()'", StaticFront("shop.wsgi:make()", False, True)),
+        (
+            {"shop/wsgi.py": WSGI},
+            "hypercorn --bind 0.0.0.0:8000 wsgi:shop.wsgi:application",
+            StaticFront("shop.wsgi:application", False, False, "wsgi:"),
+        ),
+        (
+            {"shop/wsgi.py": WSGI},
+            "uwsgi --http-socket 0.0.0.0:8000 --module=shop.wsgi",
+            StaticFront("shop.wsgi", False, False, "--module="),
+        ),
+        ({"wsgi.py": WSGI}, "gunicorn wsgi:application", StaticFront("wsgi:application", False, False)),
         ({"shop/wsgi.py": MADE}, "waitress-serve --call shop.wsgi:make", StaticFront("shop.wsgi:make", False, True)),
         ({"shop/wsgi.py": MADE}, "gunicorn --bind 0.0.0.0:8000 \"shop.wsgi:make('a')\"", None),
         (
@@ -320,13 +331,27 @@ MADE = "from django.core.wsgi import get_wsgi_application\ndef make(mode=''):\n 
         ),
         ({"both.py": f"{WSGI}{ASGI}asgi = wrap(get_asgi_application())\n"}, "uvicorn --host 0.0.0.0 both:asgi", None),
     ],
-    ids=["a module", "a worker", "a call", "a factory", "arguments", "another framework", "two interfaces", "one of two, wrapped"],
+    ids=[
+        "a module",
+        "a worker",
+        "a call",
+        "an interface",
+        "an option",
+        "a module of that name",
+        "a factory",
+        "arguments",
+        "another framework",
+        "two interfaces",
+        "one of two, wrapped",
+    ],
 )
 def test_only_an_application_of_a_server_is_put_behind_static_files(
     tmp_path: Path, files: dict[str, str], command: str, front: StaticFront | None
 ) -> None:
     project = {"manage.py": SETTINGS_MODULE.format("shop.settings"), "shop/__init__.py": "", "shop/settings.py": "", **files}
     process = "web" if front else "worker"
-    launch = launched(tmp_path, {**project, "Procfile": f"{process}: {command}\n"}, "django gunicorn uvicorn waitress dramatiq fastapi")
+    launch = launched(
+        tmp_path, {**project, "Procfile": f"{process}: {command}\n"}, "django gunicorn uvicorn waitress dramatiq fastapi hypercorn uwsgi"
+    )
     assert launch.static_front == front
     assert launch.source_command == tuple(shlex.split(command))

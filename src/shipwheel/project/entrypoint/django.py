@@ -15,7 +15,7 @@ from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, StaticFront, launch_application, with_rivals
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import is_plain_path
-from shipwheel.project.entrypoint.reached import reached_modules
+from shipwheel.project.entrypoint.reached import reached_modules, served_name
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES, choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
@@ -134,7 +134,8 @@ def with_static_front(launch: Launch, evidence: Evidence, modules: Sequence[Modu
 
 def _static_front(word: str, command: Sequence[str], project: _DjangoProject) -> StaticFront | None:
     """Return the front of the application that a word of a server's command names; None for another word, and if it is not Django's."""
-    name, colon, variable = word.partition(":")
+    application = served_name(word)
+    name, colon, variable = application.partition(":")
     variable = variable or "application"
     called = variable.removesuffix("()")
     if not called.isidentifier() or not (colon or "gunicorn" in command or "uwsgi" in command):
@@ -148,7 +149,9 @@ def _static_front(word: str, command: Sequence[str], project: _DjangoProject) ->
     outer = (app.framework.kind for app in module.applications if app.variable == called) if module is not None else iter(())
     kind = next(outer, FrameworkKind.ASGI if is_asgi else FrameworkKind.WSGI)
     is_factory = called != variable or not _FACTORY_OPTIONS.isdisjoint(command)
-    return StaticFront(word, kind is FrameworkKind.ASGI, is_factory) if kind in (FrameworkKind.ASGI, FrameworkKind.WSGI) else None
+    if kind not in (FrameworkKind.ASGI, FrameworkKind.WSGI):
+        return None
+    return StaticFront(application, kind is FrameworkKind.ASGI, is_factory, word.removesuffix(application))
 
 
 def _makers(module: Module, variable: str) -> frozenset[str]:

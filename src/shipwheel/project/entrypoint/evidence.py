@@ -29,6 +29,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Top-level import names in the project's wheel."""
     single_file: str | None = None
     """The one file that is the whole project; None if the project is a directory."""
+    still_wsgi: frozenset[str] = frozenset()
+    """Frameworks whose applications are WSGI in the version that the project gets, other than today's."""
     declared_port: str | None = None
     """The TCP port that the project's deployment files declare."""
 

@@ -59,11 +59,18 @@ class StaticFront(msgspec.Struct, frozen=True):
     """The application as a server's command names it: shop.wsgi:application, shop.wsgi, or django.core.wsgi:get_wsgi_application()."""
     is_asgi: bool
     is_factory: bool
+    before: str = ""
+    """What stands before it in the word of the command: `wsgi:` or `--module=`."""
+
+    @property
+    def word(self) -> str:
+        """The word of the command that names it."""
+        return self.before + self.application
 
     @property
     def served(self) -> str:
         """The word of the command in its place: the same name in the module of the image that puts the handler in front."""
-        return f"{FRONT_MODULE}:{self.application.partition(':')[2] or 'application'}"
+        return f"{self.before}{FRONT_MODULE}:{self.application.partition(':')[2] or 'application'}"
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -140,7 +147,7 @@ class Launch(msgspec.Struct, frozen=True):
         if self.static_front is None:
             return self.command
         front = self.static_front
-        return tuple(front.application if word == front.served else word for word in self.command)
+        return tuple(front.word if word == front.served else word for word in self.command)
 
 
 Finder = Callable[[Evidence, Scan], Launch | None]

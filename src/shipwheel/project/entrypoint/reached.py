@@ -3,9 +3,13 @@
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.module import Module
 
-__all__ = ["entry_module", "reached_modules", "unrelated_modules"]
+__all__ = ["entry_module", "reached_modules", "served_name", "unrelated_modules"]
+
+_BEFORE_APPLICATION = lazy_pattern(r"--(?:module|wsgi)=|(?:wsgi|asgi):(?=[\w.]+:)")
+"""uWSGI's option, and the interface that Hypercorn wants to know: wsgi:shop.wsgi:application."""
 
 
 def entry_module(command: Sequence[str], directory: str, scripts: Mapping[str, str], modules: Mapping[str, Module]) -> str:
@@ -28,9 +32,15 @@ def entry_module(command: Sequence[str], directory: str, scripts: Mapping[str, s
     for word in words:
         if (name := by_file.get(posixpath.normpath(posixpath.join(directory, word)) if "\0" not in word else "")) is not None:
             return name
-        if (name := word.partition(":")[0]) in modules and ":" in word:
+        if (name := served_name(word).partition(":")[0]) in modules and ":" in word:
             return name
     return ""
+
+
+def served_name(word: str) -> str:
+    """Return the application that a word of a server's command names, without what stands before it in the word."""
+    before = _BEFORE_APPLICATION.match(word)
+    return word[before.end() :] if before is not None else word
 
 
 def reached_modules(entry: str, modules: Mapping[str, Module]) -> tuple[Module, ...]:

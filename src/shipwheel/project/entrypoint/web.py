@@ -69,6 +69,8 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
             f"{file}: {best.variable}() creates a Dash application, which no production server can call",
             hint=f"Add the line `server = {best.variable}().server` to the module, or set command in the settings.",
         )
+    if distribution in evidence.still_wsgi:
+        kind = FrameworkKind.WSGI
     module = next((module for module in scan.modules if module.file == file), None)
     if kind is FrameworkKind.AIOHTTP and module is not None and "aiohttp.web.run_app" in module.calls and not module.loopback_only:
         return launch_aiohttp(evidence, [module])
