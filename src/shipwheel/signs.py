@@ -19,7 +19,6 @@ __all__ = [
     "is_debug_page",
     "is_outgrown",
     "parsing_server",
-    "placeholder",
     "plain_lines",
     "signs_in",
 ]
@@ -244,7 +243,11 @@ _NO_TEXT = lazy_pattern(r"TypeError: .*NoneType|AttributeError: 'NoneType'|Value
 _READ_VARIABLE = lazy_pattern(rf"(?:getenv|environ\.get)\(['\"]({_NAME})['\"]\)")
 _NO_PERMISSION = lazy_pattern(r"PermissionError: \[Errno 13\] Permission denied$")
 _KEY_ERROR = lazy_pattern(rf"KeyError: '({_NAME})'")
-_FIELD = lazy_pattern(r" {2}[Ff]ield required")
+_FIELD = lazy_pattern(r" {2}(?:[Ff]ield required|none is not an allowed value|Input should be .*input_value=None\b)")
+_EARLIER_FIELD = lazy_pattern(r"(?:values|\.data)\[['\"](\w++)['\"]\]")
+"""A field that a validator reads: it is not there if it had no value, or a wrong one."""
+_ANY_KEY_ERROR = lazy_pattern(r"KeyError: '(\w+)'$")
+_SANIC_KEY = lazy_pattern(rf"AttributeError: Config has no '({_NAME})'")
 _MODEL = lazy_pattern(r"validation errors? for (\w+)")
 _JARGON = frozenset(
     """
@@ -339,6 +342,23 @@ def _environ_key(line: str, before: list[str]) -> Sign | None:
     return Sign(SignKind.VARIABLE, match[1], line.strip())
 
 
+def _field_of_validator(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a field of pydantic's settings that a validator of another field reads, and that has no value."""
+    match = _ANY_KEY_ERROR.search(line)
+    read = {found[1] for each in before[-_NEAR:] for found in _EARLIER_FIELD.finditer(each)}
+    if match is None or match[1] not in read or not any("pydantic" in each for each in before[-_MAX_FIELDS:]):
+        return None
+    return Sign(SignKind.VARIABLE, match[1].upper(), line.strip())
+
+
+def _sanic_key(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a key that Sanic's configuration lacks: it takes those of the environment that begin with SANIC_."""
+    match = _SANIC_KEY.search(line)
+    if match is None or not any("/sanic/config.py" in each for each in before[-_CONTEXT:]):
+        return None
+    return Sign(SignKind.VARIABLE, f"SANIC_{match[1]}", line.strip())
+
+
 def _settings_field(line: str, before: list[str]) -> Sign | None:
     """Return the sign of a field of pydantic's settings that has neither a default nor a value."""
     if _FIELD.match(line) is None or not before:
@@ -395,6 +415,8 @@ _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
     _of_client,
     _outdated_protobuf,
     _environ_key,
+    _field_of_validator,
+    _sanic_key,
     _absent_variable,
     _privileged_bind,
     _settings_field,
@@ -422,24 +444,3 @@ def parsing_server(log: str) -> str:
 def is_debug_page(page: str) -> bool:
     """Return whether the end of an error page says that a framework's debug mode made it."""
     return "DEBUG = True" in page or "Werkzeug Debugger" in page
-
-
-def placeholder(name: str) -> str:
-    """Return a value for a variable that an application wants, to see how much further it comes: never written into an image."""
-    if "PORT" in name:
-        return "8000"
-    if "HOSTS" in name:
-        return "localhost"
-    if "MONGO" in name and not name.endswith(("NAME", "USER", "PASSWORD")):
-        return "mongodb://localhost:27017/check"
-    if name.endswith(("DATABASE_URL", "DATABASE_URI", "DB_URL", "SQLALCHEMY_DATABASE_URI")):
-        return "sqlite:////tmp/check.db"
-    if "CREDENTIAL" in name:
-        return "user:password"
-    if "REDIS" in name:
-        return "redis://localhost:6379/0"
-    if "URL" in name or "URI" in name or "ORIGIN" in name:
-        return "http://localhost:8000"
-    if re.search(r"DEBUG|ENABLE|DISABLE|USE_|VERIFY", name):
-        return "false"
-    return "check-" + "0" * 40

@@ -9,6 +9,8 @@ from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.old_names import OldName, old_names
 from shipwheel.project.read import read_project
 
+STARLETTE = ("starlette<1.0", date(2026, 3, 21))
+
 
 def found(root: Path, code: str, *requirements: str) -> tuple[OldName, ...]:
     (root / "app.py").write_text(code)
@@ -24,6 +26,12 @@ def found(root: Path, code: str, *requirements: str) -> tuple[OldName, ...]:
         ("from django.conf.urls import include, url\n", "django<4.0", date(2021, 12, 6)),
         ("import openai\ndef ask():\n    return openai.ChatCompletion.create()\n", "openai<1.0", date(2023, 11, 5)),
         ("from collections import Mapping\n", "", date(2021, 10, 3)),
+        ("from web import pages\ndef home(request):\n    return pages.TemplateResponse('a.html', {'request': request})\n", *STARLETTE),
+        ("def home(pages, name):\n    return pages.TemplateResponse(f'{name}.html', {})\n", *STARLETTE),
+        ("def home(pages):\n    return pages.TemplateResponse(name='a.html', context={})\n", *STARLETTE),
+        ("from starlette.applications import Starlette\nsite = Starlette()\n@site.route('/')\ndef home(request): ...\n", *STARLETTE),
+        ("def create(app):\n    @app.before_first_request\n    def start(): ...\n", "flask<2.3", date(2023, 4, 24)),
+        ("import sqlalchemy as sa\ndb = sa.create_engine('sqlite://')\ndb.execute('select 1')\n", "sqlalchemy<2.0", date(2023, 1, 25)),
     ],
 )
 def test_tells_the_last_day_of_a_name(tmp_path: Path, code: str, bound: str, day: date) -> None:
@@ -38,6 +46,11 @@ def test_tells_the_last_day_of_a_name(tmp_path: Path, code: str, bound: str, day
         "try:\n    from werkzeug import secure_filename\nexcept ImportError:\n    from werkzeug.utils import secure_filename\n",
         "from flask import Flask, redirect\nfrom collections.abc import Mapping\nimport openai\nopenai.OpenAI()\n",
         "from langchain.chat_models import init_chat_model\nfrom langchain.embeddings import init_embeddings\n",
+        "def home(pages, request):\n    return pages.TemplateResponse(request, 'a.html', {})\n",
+        "def home(pages, request):\n    return pages.TemplateResponse(name='a.html', request=request)\n",
+        "def home(pages, **options):\n    return pages.TemplateResponse(name='a.html', **options)\n",
+        "from fastapi import FastAPI\napp = FastAPI()\n@app.on_event('startup')\ndef start(): ...\n",
+        "import sqlalchemy as sa\nwith sa.create_engine('sqlite://').connect() as db:\n    db.execute(sa.text('select 1'))\n",
         "from celery import Celery\ncelery = Celery('app')\n@celery.task(bind=True)\ndef work(self): ...\n",
         "def register(celery):\n    @celery.task\n    def work(): ...\n",
         "try:\n    import imp\nexcept ImportError:\n    imp = None\nif imp:\n    imp.load_source('a', 'b')\n",

@@ -29,6 +29,7 @@ from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.pipeline.stages import Closed
 from shipwheel.pipeline.step_error import step_error, wanted_variables
 from shipwheel.pipeline.steps_source import StepsSource
+from shipwheel.placeholder import placeholder
 from shipwheel.platform import host_platform
 from shipwheel.project.app_tree import is_storable
 from shipwheel.project.entrypoint.project_paths import is_within
@@ -36,7 +37,6 @@ from shipwheel.project.project import Project
 from shipwheel.project.secret_files import MAX_READ_BYTES, secret_rules, token_error
 from shipwheel.project.secret_tokens import FoundToken
 from shipwheel.scratch import scratch_directory
-from shipwheel.signs import placeholder
 
 __all__ = ["plan_steps", "run_steps"]
 

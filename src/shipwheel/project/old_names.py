@@ -53,7 +53,13 @@ def _removal(package: str, version: str, day: str, last: str, names: str) -> _Re
 _REMOVALS = (
     _removal("flask", "1.0", "2018-04-26", "0.12.5", "flask.ext"),
     _removal("flask", "2.0", "2021-05-11", "1.1.4", "flask._compat flask_script"),
-    _removal("flask", "2.3", "2023-04-25", "2.2.3", "flask._app_ctx_stack flask._request_ctx_stack flask.json.JSONEncoder"),
+    _removal(
+        "flask",
+        "2.3",
+        "2023-04-25",
+        "2.2.3",
+        "flask._app_ctx_stack flask._request_ctx_stack flask.json.JSONEncoder flask.before_first_request flask.before_app_first_request",
+    ),
     _removal("flask", "3.0", "2023-09-30", "2.3.3", "flask.Markup flask.escape"),
     _removal(
         "werkzeug",
@@ -109,6 +115,16 @@ _REMOVALS = (
         " django.utils.encoding.force_text django.utils.encoding.smart_text django.utils.http.urlquote"
         " django.utils.http.is_safe_url django.contrib.postgres.fields.JSONField",
     ),
+    _removal(
+        "starlette",
+        "1.0",
+        "2026-03-22",
+        "0.52.1",
+        "starlette.TemplateResponse(name) starlette.applications.Starlette.route starlette.applications.Starlette.on_event"
+        " starlette.applications.Starlette.middleware starlette.applications.Starlette.exception_handler"
+        " starlette.applications.Starlette.websocket_route starlette.applications.Starlette.add_event_handler",
+    ),
+    _removal("sqlalchemy", "2.0", "2023-01-26", "1.4.46", "sqlalchemy.create_engine.execute"),
     _removal("pydantic", "2.0", "2023-06-30", "1.10.9", "pydantic.BaseSettings"),
     _removal("openai", "1.0", "2023-11-06", "0.28.1", "openai.ChatCompletion openai.Completion.create openai.Embedding openai.error"),
     _removal(

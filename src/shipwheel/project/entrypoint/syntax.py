@@ -160,12 +160,21 @@ def required_imports(path: ModulePath, tree: ast.Module) -> Iterator[tuple[str, 
             yield from ((each.value, each.lineno) for each in names if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
+_TELLING_METHODS = {name: f"flask.{name}" for name in ("before_first_request", "before_app_first_request")}
+"""Method that tells by its name alone what it is of -> its name with the package's."""
+
+
 def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
-    """Yield (dotted name, line) of the calls of what the imports at the top level bind, without those that stand in for another."""
+    """Yield (dotted name, line) of the calls of what the imports at the top level bind, without those that stand in for another.
+
+    Methods of what such a call makes count as well, under the name of what was called: starlette.applications.Starlette.route.
+    """
     tree = source.tree
     imports = (node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
     bound = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
+    made = {name: value.func for name, value, _ in assignments(tree.body) if isinstance(value, ast.Call)}
     bound -= {name for name, _, _ in assignments(tree.body)}
+    objects = {name: full_name(made, source.aliases) for name, made in made.items() if full_name(made, {}).partition(".")[0] in bound}
     doubtful = {child for node in source.nodes if _asks_what_there_is(node) for child in ast.walk(node)}
     for node in source.nodes:
         if node in doubtful:
@@ -173,8 +182,20 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
         named = [node.func] if isinstance(node, ast.Call) else []
         named += node.decorator_list if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else []
         for called in named:
-            if full_name(called, {}).partition(".")[0] in bound:
-                yield full_name(called, source.aliases), called.lineno
+            top = full_name(called, {}).partition(".")[0]
+            if top in bound or top in objects:
+                yield full_name(called, {**source.aliases, **objects}), called.lineno
+            if isinstance(called, ast.Attribute) and called.attr in _TELLING_METHODS:
+                yield _TELLING_METHODS[called.attr], called.lineno
+        if isinstance(node, ast.Call) and called_name(node) == "TemplateResponse" and _names_template_first(node):
+            yield "starlette.TemplateResponse(name)", node.lineno
+
+
+def _names_template_first(call: ast.Call) -> bool:
+    """Return whether a call of TemplateResponse gives it the template's name and no request before, as Starlette had it once."""
+    if call.args:
+        return isinstance(call.args[0], ast.JoinedStr) or (isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str))
+    return keyword_value(call, "name") is not None and not any(keyword.arg in (None, "request") for keyword in call.keywords)
 
 
 def _asks_what_there_is(node: ast.AST) -> bool:

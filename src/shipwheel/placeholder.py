@@ -1,0 +1,26 @@
+"""Values for the variables that an application wants, to see how much further it comes."""
+
+import re
+
+__all__ = ["placeholder"]
+
+
+def placeholder(name: str) -> str:
+    """Return a value for a variable that an application wants, to see how much further it comes: never written into an image."""
+    if "PORT" in name:
+        return "8000"
+    if "HOSTS" in name:
+        return "localhost"
+    if "MONGO" in name and not name.endswith(("NAME", "USER", "PASSWORD")):
+        return "mongodb://localhost:27017/check"
+    if name.endswith(("DATABASE_URL", "DATABASE_URI", "DB_URL", "SQLALCHEMY_DATABASE_URI")):
+        return "sqlite:////tmp/check.db"
+    if "CREDENTIAL" in name:
+        return "user:password"
+    if "REDIS" in name:
+        return "redis://localhost:6379/0"
+    if "URL" in name or "URI" in name or "ORIGIN" in name:
+        return "http://localhost:8000"
+    if re.search(r"DEBUG|ENABLE|DISABLE|USE_|VERIFY", name):
+        return "false"
+    return "check-" + "0" * 40
