@@ -100,6 +100,14 @@ def test_a_module_that_a_person_makes_from_an_example_is_no_package_of_the_index
     assert caught.value.modules == ("nowhere",)
 
 
+def test_packages_that_are_known_to_bring_a_module_are_named(tmp_path: Path) -> None:
+    code = "from fasthtml.common import *\nimport google.protobuf.message, pkg_resources, requests, nowhere\n"
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(written(tmp_path, {"main.py": code, "requirements.txt": "", "Procfile": PROCFILE})), MINOR, ())
+    packages = 'python-fasthtml, protobuf, "setuptools<81", requests and the packages that bring nowhere'
+    assert f"Add {packages} to the project's dependencies" in caught.value.hint
+
+
 def test_the_project_itself_imported_from_above_is_named(world: World) -> None:
     folder = app(world, {"main.py": "import small\n", "store.py": ""})
     (folder / "main.py").write_text(f"import {folder.name}.store\n")

@@ -5,7 +5,7 @@ is their own concern.
 """
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from shipwheel.errors import MissingImports
 from shipwheel.example_files import example_of_module, find_examples
 from shipwheel.files.segment import Segment
-from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE
+from shipwheel.known_packages import COMMON_PACKAGES, GENERATED_SUFFIXES, PACKAGE_OF_MODULE, requirement_of_module
 from shipwheel.project.entrypoint.launch import started_modules
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
@@ -21,6 +21,7 @@ from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
 from shipwheel.venv import Paths
+from shipwheel.versions import normalized
 
 __all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
 
@@ -92,7 +93,8 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
             f"Make {', '.join(f'{name}.py from {example}' for name, example in unmade.items())} before the build."
             " It is part of the image: let it read secrets from the environment."
         )
-    hints += _hints_for_packages(others)
+    dotted = {found.module: found.name for found in reversed(missing)}
+    hints += _hints_for_packages({name: dotted[name] or name for name in others})
     raise MissingImports(
         f"the program would not start: it imports modules that no package in the image has:\n{lines}",
         others,
@@ -101,8 +103,8 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     )
 
 
-def _hints_for_packages(names: Sequence[str]) -> Iterator[str]:
-    """Yield what to do about modules that nothing in the project accounts for."""
+def _hints_for_packages(names: Mapping[str, str]) -> Iterator[str]:
+    """Yield what to do about modules that nothing in the project accounts for: `names` maps each to the dotted name that is imported."""
     generated = [name for name in names if name.endswith(GENERATED_SUFFIXES)]
     if generated:
         yield (
@@ -112,9 +114,23 @@ def _hints_for_packages(names: Sequence[str]) -> Iterator[str]:
     if len(names) > len(generated):
         ignored = ", ".join(f'"{name}"' for name in names)
         yield (
-            "Add the packages that bring them to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
+            f"Add {_packages_of(names)} to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
             f"with them. If they are found in another way, set ignore-imports = [{ignored}]."
         )
+
+
+def _packages_of(names: Mapping[str, str]) -> str:
+    """Return the packages that bring modules, as far as they are known, and the other modules."""
+    known = {name: package for name, dotted in names.items() if (package := _known_package(dotted))}
+    packages = ", ".join(f'"{package}"' if "<" in package else package for package in dict.fromkeys(known.values()))
+    others = ", ".join(name for name in names if name not in known)
+    return " and ".join(filter(None, (packages, f"the packages that bring {others}" if others else "")))
+
+
+def _known_package(module: str) -> str:
+    """Return the package that brings a dotted module, as a requirement: one of another name, or a common one; empty for any other."""
+    top = normalized(module.partition(".")[0])
+    return requirement_of_module(module) or (top if top in COMMON_PACKAGES else "")
 
 
 def _left_out(project: Project, name: str) -> str:

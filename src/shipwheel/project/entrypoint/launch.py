@@ -60,7 +60,7 @@ class StaticFront(msgspec.Struct, frozen=True):
     is_asgi: bool
     is_factory: bool
     before: str = ""
-    """What stands before it in the word of the command: `wsgi:` or `--module=`."""
+    """The start of the word that names it in the command: `wsgi:` or `--module=`."""
 
     @property
     def word(self) -> str:
