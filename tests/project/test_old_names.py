@@ -9,6 +9,7 @@ from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.old_names import OldName, old_names
 from shipwheel.project.read import read_project
 
+FASTHTML = ("python-fasthtml<0.14", date(2026, 5, 7))
 STARLETTE = ("starlette<1.0", date(2026, 3, 21))
 
 
@@ -30,6 +31,9 @@ def found(root: Path, code: str, *requirements: str) -> tuple[OldName, ...]:
         ("def home(pages, name):\n    return pages.TemplateResponse(f'{name}.html', {})\n", *STARLETTE),
         ("def home(pages):\n    return pages.TemplateResponse(name='a.html', context={})\n", *STARLETTE),
         ("from starlette.applications import Starlette\nsite = Starlette()\n@site.route('/')\ndef home(request): ...\n", *STARLETTE),
+        ("from fasthtml.common import *\napp, rt = fast_app('data/notes.db')\n", *FASTHTML),
+        ("from fasthtml.common import *\nnotes = database(':memory:').t.notes\n", *FASTHTML),
+        ("from fasthtml.common import fast_app\napp, rt, notes, Note = fast_app(hdrs=(), db_file='a.db')\n", *FASTHTML),
         ("def create(app):\n    @app.before_first_request\n    def start(): ...\n", "flask<2.3", date(2023, 4, 24)),
         ("import sqlalchemy as sa\ndb = sa.create_engine('sqlite://')\ndb.execute('select 1')\n", "sqlalchemy<2.0", date(2023, 1, 25)),
     ],
@@ -51,6 +55,8 @@ def test_tells_the_last_day_of_a_name(tmp_path: Path, code: str, bound: str, day
         "def home(pages, **options):\n    return pages.TemplateResponse(name='a.html', **options)\n",
         "from fastapi import FastAPI\napp = FastAPI()\n@app.on_event('startup')\ndef start(): ...\n",
         "import sqlalchemy as sa\nwith sa.create_engine('sqlite://').connect() as db:\n    db.execute(sa.text('select 1'))\n",
+        "from fasthtml.common import *\napp, rt = fast_app(hdrs=())\n",
+        "from tkinter import *\nfrom data import database\ndatabase('a')\n",
         "from celery import Celery\ncelery = Celery('app')\n@celery.task(bind=True)\ndef work(self): ...\n",
         "def register(celery):\n    @celery.task\n    def work(): ...\n",
         "try:\n    import imp\nexcept ImportError:\n    imp = None\nif imp:\n    imp.load_source('a', 'b')\n",
@@ -73,6 +79,11 @@ def test_a_module_of_the_project_is_not_the_one_that_python_had(tmp_path: Path, 
 @pytest.mark.parametrize("requirement", ["standard-imghdr; python_version >= '3.13'", "standard_imghdr"])
 def test_a_package_brings_back_what_python_had(tmp_path: Path, requirement: str) -> None:
     assert found(tmp_path, "import imghdr\n", requirement) == ()
+
+
+def test_whoever_requires_the_package_that_has_a_name_now_knows_it(tmp_path: Path) -> None:
+    code = "from fasthtml.common import *\nfrom fastlite import *\nnotes = database('a.db')\n"
+    assert found(tmp_path, code, "python-fasthtml", "fastlite") == ()
 
 
 def test_requirements_for_newer_versions_overrule_the_code(tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ _REMOVALS = (
         " starlette.applications.Starlette.middleware starlette.applications.Starlette.exception_handler"
         " starlette.applications.Starlette.websocket_route starlette.applications.Starlette.add_event_handler",
     ),
+    _removal("python-fasthtml", "0.14", "2026-05-08", "0.13.4", "fasthtml.database fasthtml.common.database fasthtml.fast_app(db_file)"),
     _removal("sqlalchemy", "2.0", "2023-01-26", "1.4.46", "sqlalchemy.create_engine.execute"),
     _removal("pydantic", "2.0", "2023-06-30", "1.10.9", "pydantic.BaseSettings"),
     _removal("openai", "1.0", "2023-11-06", "0.28.1", "openai.ChatCompletion openai.Completion.create openai.Embedding openai.error"),
@@ -157,6 +158,8 @@ _REMOVALS = (
 )
 _BROUGHT_BACK = ("standard-{}", "py{}", "zombie-{}")
 """Names of packages that have a removed module of Python."""
+_NOW_IN = {"python-fasthtml": "fastlite"}
+"""Package -> the one that has the names which it no longer brings: who requires that knows it."""
 _BY_NAME = {name: removal for removal in _REMOVALS for name in removal.names}
 
 
@@ -172,7 +175,9 @@ def old_names(modules: Iterable[Module], requirements: Sequence[str]) -> tuple[O
     for module in modules:
         for dotted, line in (*module.required, *module.required_calls):
             name, removal = _removed(dotted)
-            if removal is None or removal in found or not all(bound.contains(removal.last) for bound in bounds.get(removal.package, ())):
+            if removal is None or removal in found or _NOW_IN.get(removal.package) in bounds:
+                continue
+            if not all(bound.contains(removal.last) for bound in bounds.get(removal.package, ())):
                 continue
             top = name.partition(".")[0]
             if top in own or (posixpath.dirname(module.file), top) in own or any(each.format(top) in bounds for each in _BROUGHT_BACK):

@@ -160,6 +160,9 @@ def required_imports(path: ModulePath, tree: ast.Module) -> Iterator[tuple[str, 
             yield from ((each.value, each.lineno) for each in names if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
+_MORE_NAMES = (("fasthtml", "database"),)
+"""(top-level package, name) of what a star brings, beside the applications."""
+_STAR_NAMES = {name for _, name in (*FRAMEWORKS, *_MORE_NAMES)}
 _TELLING_METHODS = {name: f"flask.{name}" for name in ("before_first_request", "before_app_first_request")}
 """Method that tells by its name alone what it is of -> its name with the package's."""
 
@@ -171,7 +174,8 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
     """
     tree = source.tree
     imports = (node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
-    bound = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
+    imported = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
+    bound = imported | (_STAR_NAMES if "*" in imported else set())
     made = {name: value.func for name, value, _ in assignments(tree.body) if isinstance(value, ast.Call)}
     bound -= {name for name, _, _ in assignments(tree.body)}
     objects = {name: full_name(made, source.aliases) for name, made in made.items() if full_name(made, {}).partition(".")[0] in bound}
@@ -184,7 +188,10 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
         for called in named:
             top = full_name(called, {}).partition(".")[0]
             if top in bound or top in objects:
-                yield full_name(called, {**source.aliases, **objects}), called.lineno
+                name = full_name(called, {**source.aliases, **objects})
+                yield name, called.lineno
+                if name.endswith(".fast_app") and isinstance(node, ast.Call) and (node.args or keyword_value(node, "db_file") is not None):
+                    yield "fasthtml.fast_app(db_file)", called.lineno
             if isinstance(called, ast.Attribute) and called.attr in _TELLING_METHODS:
                 yield _TELLING_METHODS[called.attr], called.lineno
         if isinstance(node, ast.Call) and called_name(node) == "TemplateResponse" and _names_template_first(node):
@@ -204,10 +211,6 @@ def _asks_what_there_is(node: ast.AST) -> bool:
     asked += [handler.type for handler in node.handlers if handler.type is not None] if isinstance(node, ast.Try) else []
     parts = (part for each in asked for part in ast.walk(each))
     return any((getattr(part, "id", "") or getattr(part, "attr", "")) in _ABOUT_VERSIONS for part in parts)
-
-
-_MORE_NAMES = (("fasthtml", "database"),)
-"""(top-level package, name) of what a star brings, beside the applications."""
 
 
 def _aliases(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[str, str]]:
