@@ -17,7 +17,6 @@ __all__ = [
     "SignKind",
     "circular_module",
     "is_debug_page",
-    "is_outgrown",
     "parsing_server",
     "plain_lines",
     "signs_in",
@@ -199,18 +198,6 @@ _SENTENCES = (
 )
 """Sentences of people's own about a variable that is not set. They count in lines that are no news, and with names that are no jargon."""
 
-_OUTGROWN = (
-    r"ImportError: cannot import name",
-    r"ModuleNotFoundError: No module named '\w+\.[\w.]+'",
-    r"AttributeError: (?:module|type object|'(?!NoneType)\w+' object has no attribute)",
-    r"ModuleNotFoundError: No module named '(?:imp|cgi|distutils|asynchat|asyncore|smtpd|pipes|telnetlib|[\w.]+\.six\.moves)",
-    r"RuntimeError: There is no current event loop",
-    r"RuntimeError: __class__ not set defining",
-    r"TypeError: .*(?:unexpected keyword argument|positional argument|unhashable type)",
-    r"(?s)site-packages[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
-)
-"""Errors of programs that are older than the packages or the Python that they got."""
-
 _CLIENTS = tuple(
     (kind, subject, lazy_pattern(pattern))
     for kind, subject, pattern in (
@@ -224,6 +211,10 @@ _CLIENTS = tuple(
     )
 )
 """(kind, subject, error of a client library that does not name it)."""
+_REFUSED = lazy_pattern(r"\[Errno 111\]|ECONNREFUSED|gaierror: |Connect call failed \(|All connection attempts failed")
+_CLIENT_FRAME = lazy_pattern(r"/site-packages/(asyncpg|aiomysql|asyncmy|redis|aioredis|asyncio_redis|aio_pika|aiormq|aiokafka)/")
+_PORTS = {"asyncpg": "5432", "aiomysql": "3306", "asyncmy": "3306", "aio_pika": "5672", "aiormq": "5672", "aiokafka": "9092"}
+"""Client whose errors are those of a socket -> the port of its server; the others are Redis's."""
 _CIRCLE = lazy_pattern(
     r"ImportError: .*partially initialized module '([\w.]+)' \(most likely due to a circular import\) \((?!\S*/site-packages/)"
 )
@@ -242,6 +233,7 @@ _MISSING_FILE = lazy_pattern(r"FileNotFoundError: (?:\[Errno 2\] )?No such file 
 _NO_TEXT = lazy_pattern(r"TypeError: .*NoneType|AttributeError: 'NoneType'|ValueError: invalid literal for int\(\) with base 10: ''")
 _READ_VARIABLE = lazy_pattern(rf"(?:getenv|environ\.get)\(['\"]({_NAME})['\"]\)")
 _NO_PERMISSION = lazy_pattern(r"PermissionError: \[Errno 13\] Permission denied$")
+_ANY_ADDRESS = lazy_pattern(rf"{_ADDRESS}|\('[^']++', \d+")
 _KEY_ERROR = lazy_pattern(rf"KeyError: '({_NAME})'")
 _FIELD = lazy_pattern(r" {2}(?:[Ff]ield required|none is not an allowed value|Input should be .*input_value=None\b)")
 _EARLIER_FIELD = lazy_pattern(r"(?:values|\.data)\[['\"](\w++)['\"]\]")
@@ -405,6 +397,15 @@ def _of_client(line: str, _: list[str]) -> Sign | None:
     return Sign(kind, subject, line.strip()) if kind is not None else None
 
 
+def _unnamed_server(line: str, before: list[str]) -> Sign | None:
+    """Return the sign of a server that refuses, by the client in the traceback, where the error does not name its address."""
+    if _REFUSED.search(line) is None or _ANY_ADDRESS.search(line) is not None:
+        return None
+    clients = (match[1] for each in reversed(before[-_MAX_FIELDS:]) if (match := _CLIENT_FRAME.search(each)) is not None)
+    client = next(clients, "")
+    return Sign(SignKind.COMPANION, _PORTS.get(client, "6379"), line.strip()) if client else None
+
+
 def _outdated_protobuf(line: str, _: list[str]) -> Sign | None:
     """Return the sign of code that an old protoc generated, which wants the protobuf of its time."""
     return Sign(SignKind.PACKAGE, "protobuf<3.21", line.strip()) if "Downgrade the protobuf package to 3.20" in line else None
@@ -421,12 +422,8 @@ _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
     _privileged_bind,
     _settings_field,
     _refused_postgres,
+    _unnamed_server,
 )
-
-
-def is_outgrown(log: str) -> bool:
-    """Return whether a program failed inside a package, or by what newer versions no longer have: it is older than they are."""
-    return any(re.search(pattern, log) is not None for pattern in _OUTGROWN)
 
 
 def circular_module(log: str) -> str:

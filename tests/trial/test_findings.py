@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shipwheel.container_path import ContainerPath
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
-from shipwheel.signs import is_outgrown
+from shipwheel.outgrown import is_outgrown
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.findings import find, verdict_of, with_lost_writes
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
@@ -581,3 +581,22 @@ def test_a_program_is_not_called_old_if_a_variable_explains_its_end() -> None:
     for variables, told in (((), True), ((("URL", "DATABASE_URL", "db.py, line 1"),), False)):
         (end,) = (found for found in find(ended(1, log), SERVER, SourceFacts(variables=variables)) if found.kind is K.ENDED)
         assert ("older than its packages" in end.hint) is told
+
+
+def test_a_server_that_never_listens_may_wait_for_what_it_is_deployed_with() -> None:
+    (silent,) = find(running(), SERVER, SourceFacts(companions=("redis (redis:8)",)))
+    assert (silent.kind, "deployed together with, redis (redis:8)," in silent.hint) == (K.NO_LISTENER, True)
+    (alone,) = find(running(), SERVER)
+    assert "deployed" not in alone.hint
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "RuntimeError: Working outside of application context.",
+        "pydantic.errors.PydanticUserError: `regex` is removed. use `pattern` instead",
+        "TypeError: unhashable type: 'dict'",
+    ],
+)
+def test_errors_that_newer_packages_raise_tell_that_a_program_is_older(error: str) -> None:
+    assert is_outgrown(f"Traceback (most recent call last):\n  File '/app/app.py', line 3, in <module>\n{error}\n")

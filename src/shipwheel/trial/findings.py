@@ -7,7 +7,8 @@ import msgspec
 from shipwheel.companions import companion_hint, companion_name
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
-from shipwheel.signs import Sign, SignKind, is_debug_page, is_outgrown, plain_lines, signs_in
+from shipwheel.outgrown import is_outgrown
+from shipwheel.signs import Sign, SignKind, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
@@ -157,6 +158,7 @@ def _from_sockets(seen: Observation, config: ExecutionConfig, source: SourceFact
     elif exposed:
         message = f"nothing listens after {seen.seconds:.0f} s, and the image exposes {_listed(exposed)}"
         hint = "If it only starts slowly: shipwheel check --timeout SECONDS."
+        hint += f" {_COMPANIONS_HINT.format(', '.join(source.companions))}" if source.companions else ""
         yield Finding(FindingKind.NO_LISTENER, message, hint, evidence=_error_line(seen.log), blocks=True)
 
 
