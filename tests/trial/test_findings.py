@@ -485,6 +485,17 @@ def test_a_program_that_is_spoken_to_over_its_input_ends_without_it() -> None:
     assert (find(ended(0), PROGRAM), [it.kind for it in find(ended(1), PROGRAM, facts)]) == ((), [K.ENDED])
 
 
+def test_a_program_that_asks_for_input_is_healthy() -> None:
+    log = "Your name: Traceback (most recent call last):\n  ...\nEOFError: EOF when reading a line\n"
+    seen = ended(1, log)
+    (finding,) = found = find(seen, PROGRAM)
+    assert (verdict_of(seen, found), finding.kind, finding.blocks) == (V.ENDS, K.TERMINAL, False)
+    assert "run --interactive" in finding.hint
+    assert verdict_of(seen, find(seen, SERVER)) is V.FAILS
+    later = ended(1, f"{log}KeyError: 'x'\n")
+    assert verdict_of(later, find(later, PROGRAM)) is V.FAILS
+
+
 def test_a_variable_that_the_failing_line_uses_explains_more_than_a_warning_of_before() -> None:
     log = "warning: import it from demo_extra: to install it, run `pip install -U demo-extra`.\n"
     source = SourceFacts(variables=READ)

@@ -317,6 +317,28 @@ def test_a_private_copy_leaves_out_caches_and_environments(tmp_path: Path) -> No
         assert (copy / ".git" / "HEAD").is_file()
 
 
+@pytest.mark.parametrize(
+    ("text", "beside", "completed"),
+    [
+        ('[tool.poetry]\nname = "a"', (), True),
+        ("[tool.poetry]\npackage-mode = false", (), False),
+        ('[tool.poetry]\nname = "a"', ("setup.py",), False),
+        ('[tool.poetry]\nname = "a"\n[build-system]\nrequires = []', (), False),
+        ('[project]\nname = "a"\n[tool.poetry]\nname = "a"', (), False),
+        ("[tool.poetry", (), False),
+    ],
+)
+def test_a_private_copy_names_the_build_backend_that_poetry_uses(
+    tmp_path: Path, text: str, beside: tuple[str, ...], *, completed: bool
+) -> None:
+    for name in beside:
+        (tmp_path / name).touch()
+    (tmp_path / "pyproject.toml").write_text(text)
+    with private_copy(tmp_path) as copy:
+        assert ("poetry.core.masonry.api" in (copy / "pyproject.toml").read_text()) is completed
+    assert (tmp_path / "pyproject.toml").read_text() == text
+
+
 @pytest.mark.online
 def test_builds_a_real_sdist(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from shipwheel.download.fetch import Download, fetch

@@ -7,8 +7,10 @@ import hashlib
 import os
 import shutil
 import stat
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.git_history import describe, format_settings, repository_directories, repository_root
 from shipwheel.project.workspace import read_workspace
 from shipwheel.scratch import scratch_directory
-from shipwheel.user_files import UserFiles
+from shipwheel.user_files import UserFiles, table_at
 
 __all__ = ["SourceTree", "git_directories", "private_copy", "read_source_tree", "tree_digest"]
 
@@ -28,6 +30,12 @@ _NEVER = frozenset(
     .idea .vscode .eggs .cache .uv-cache __pypackages__ .DS_Store
     """.split()  # noqa: SIM905
 )
+
+_POETRY_BACKEND = """
+[build-system]
+requires = ["poetry-core"]
+build-backend = "poetry.core.masonry.api"
+"""
 
 
 class SourceTree(msgspec.Struct, frozen=True):
@@ -61,13 +69,30 @@ def private_copy(root: Path, *, history: bool = False) -> Iterator[Path]:
     with scratch_directory() as folder:
         copy = folder / (root.name or "project")
         try:
-            shutil.copytree(root, copy, symlinks=True, ignore=lambda where, names: _ignored(where, names, history=history))
+            ignored = partial(_ignored, history=history)
+            shutil.copytree(root, copy, symlinks=True, ignore=ignored, copy_function=_copy_file)
         except (OSError, shutil.Error) as error:
             reasons = error.args[0] if isinstance(error, shutil.Error) else [(error.filename, "", error.strerror)]
             text = "\n".join(f"{source}: {reason}" for source, _, reason in reasons[:5])
             raise ProjectError(f"the project cannot be copied for its build:\n{text}", hint="Make these files readable.") from error
         _drop_git_settings(copy)
         yield copy
+
+
+def _copy_file(source: str, target: str) -> None:
+    """Copy a file; name Poetry's build backend in a pyproject.toml of Poetry that names none, as Poetry needs no name."""
+    shutil.copy2(source, target)
+    path = Path(target)
+    if path.name != "pyproject.toml" or Path(source).with_name("setup.py").exists():
+        return
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        # Its reader names the mistake.
+        return
+    if "name" in table_at(tables, "tool", "poetry") and not {"build-system", "project"} & set(tables):
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_POETRY_BACKEND)
 
 
 def git_directories(copy: Path) -> tuple[Path, ...]:

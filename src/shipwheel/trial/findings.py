@@ -13,7 +13,7 @@ from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verd
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.source_facts import HostRule, SourceFacts
-from shipwheel.trial.source_findings import at_end_of_input, prefixed, unmade, unset_variables, with_origin
+from shipwheel.trial.source_findings import asks_for_input, at_end_of_input, prefixed, unmade, unset_variables, with_origin
 from shipwheel.trial.unimportable import unimportable
 
 __all__ = [
@@ -112,6 +112,8 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         server = server or bool(source.serving)
         hint = "Set `command` to the whole command line of the server." if server else "Give it arguments: shipwheel run … -- ARGUMENTS."
         yield Finding(FindingKind.USAGE, message, hint, evidence=usage.line, blocks=server)
+    elif not server and last_line(seen.log).startswith(_END_OF_INPUT):
+        yield asks_for_input(last_line(seen.log))
     elif seen.ended == 0 and seen.left:
         message = f"the command ended, and left {seen.left} in the background: the container ends with it"
         hint = "Let the program run in the foreground: without a daemon option, without fork."
@@ -128,6 +130,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=_error_line(seen.log), blocks=True)
 
 
+_END_OF_INPUT = "EOFError: EOF when reading a line"
 _FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
 _COMPANIONS_HINT = (
     "It may wait for what it is deployed together with, {}, which the trial has not: start that, and look with shipwheel check --network, "

@@ -12,7 +12,7 @@ from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["at_end_of_input", "prefixed", "unmade", "unset_variables", "with_origin"]
+__all__ = ["asks_for_input", "at_end_of_input", "prefixed", "unmade", "unset_variables", "with_origin"]
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
@@ -84,6 +84,12 @@ def at_end_of_input(seen: Observation, source: SourceFacts) -> Iterator[Finding]
             " that, such as --transport, in `command` or `env`, and set `ports`."
         )
         yield Finding(FindingKind.TERMINAL, message, hint)
+
+
+def asks_for_input(line: str) -> Finding:
+    """Return the note about a program without a port that reads a line from its standard input, which a trial has not."""
+    hint = "Run it with a terminal: shipwheel run --interactive, docker run -it. Alone, it has to get its values by options or variables."
+    return Finding(FindingKind.TERMINAL, "it asks for input and ends, since nobody answers in a trial", hint, evidence=line)
 
 
 def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:

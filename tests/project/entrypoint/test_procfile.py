@@ -31,6 +31,20 @@ def test_a_file_that_was_renamed_since_is_not_served(tmp_path: Path) -> None:
     assert launched(tmp_path, {}, "streamlit").command[:3] == ("streamlit", "run", "🏠_Home.py")
 
 
+def test_tables_are_upgraded_only_where_alembic_finds_its_settings(tmp_path: Path) -> None:
+    upgrade = ("alembic", "upgrade", "head")
+    files = {"Procfile": "web: sh start.sh\n", "start.sh": "alembic upgrade head\nuvicorn app:app\n", "app.py": ""}
+    launch = launched(tmp_path, files, "alembic uvicorn")
+    assert launch.every_start == () and any("no alembic.ini where it runs" in note for note in launch.notes)
+    elsewhere = {**files, "start.sh": "alembic -c db/alembic.ini upgrade head\nuvicorn app:app\n"}
+    assert launched(tmp_path / "option", elsewhere, "alembic uvicorn").every_start == (
+        ("alembic", "-c", "db/alembic.ini", "upgrade", "head"),
+    )
+    assert launched(tmp_path / "file", {**files, "alembic.ini": ""}, "alembic uvicorn").every_start == (upgrade,)
+    in_tables = {**files, "pyproject.toml": "[tool.alembic]\nscript_location = 'x'\n"}
+    assert launched(tmp_path / "tables", in_tables, "alembic uvicorn").every_start == (upgrade,)
+
+
 @given(st.text(max_size=200))
 def test_any_text_can_be_parsed(text: str) -> None:
     assert all(command for _, command in parse_procfile(text).values())

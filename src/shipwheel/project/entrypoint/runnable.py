@@ -84,6 +84,8 @@ class Runnable(msgspec.Struct, frozen=True):
             return ""
         if words[0] not in PROGRAM_PACKAGES and not self._is_installed(words[0]):
             return f"{words[0]} is not in the image"
+        if words[0] == "alembic" and not self._has_alembic_settings(words, directory):
+            return "there is no alembic.ini where it runs"
         missing = [target for target in self._targets(words) if not self._has_module(target, directory, words)]
         if missing:
             return f"the project has no module {missing[0]}"
@@ -143,6 +145,15 @@ class Runnable(msgspec.Struct, frozen=True):
         inside = bool(script) and not script.startswith(("/", "-")) and ".." not in script.split("/")
         return (
             inside and self.evidence.has_file(posixpath.join(directory or "", script)) and self._is_python(f"{directory or '.'}/{script}")
+        )
+
+    def _has_alembic_settings(self, words: tuple[str, ...], directory: str | None) -> bool:
+        """Return whether alembic finds its settings: where its option says, in alembic.ini, or in pyproject.toml from version 1.16 on."""
+        if any(word.startswith(("-c", "--config")) for word in words[1:]) or "ALEMBIC_CONFIG" in self.evidence.settings.env:
+            return True
+        inside = posixpath.join(directory or "", "pyproject.toml")
+        return self.evidence.has_file(posixpath.join(directory or "", "alembic.ini")) or (
+            self.evidence.has_file(inside) and "[tool.alembic" in self.evidence.read_text(inside)
         )
 
     def _targets(self, words: tuple[str, ...]) -> list[str]:
