@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.project_tree import launched
 
+from shipwheel.project.entrypoint.listen_options import find_listen_options
 from shipwheel.project.entrypoint.listening import find_ports, listens_on_loopback
 from shipwheel.project.entrypoint.syntax import ModulePath, parse_source
 
@@ -52,6 +53,37 @@ def test_exposes_the_port_of_a_script(tmp_path: Path, server: str) -> None:
     text, dependencies, ports = SERVERS[server]
     launch = launched(tmp_path, {"main.py": text}, dependencies)
     assert (launch.command, launch.ports, launch.is_program) == (("python", "main.py"), ports, False)
+
+
+MCP = "from mcp.server.fastmcp import FastMCP\nserver = FastMCP('x'{})\nif __name__ == '__main__':\n    {}\n"
+CHOSEN = (
+    "p.add_argument('--transport', default='stdio')\n    p.add_argument('--port', default=9001)\n    server.run(transport=t, port=9002)"
+)
+
+
+@pytest.mark.parametrize(
+    ("made", "started", "ports", "local"),
+    [
+        ("", "server.run()", (), False),
+        ("", "server.run(transport='stdio')", (), False),
+        ("", "server.run(transport='sse')", ("8000",), True),
+        ("", "server.run('streamable-http', host='0.0.0.0', port=9001)", ("9001",), False),
+        (", host='0.0.0.0', port=9001", "server.run(transport='streamable-http')", ("9001",), False),
+        ("", "server.settings.port = 9003\n    server.settings.host = '0.0.0.0'\n    server.run(transport='sse')", ("9003",), False),
+        ("", CHOSEN, (), False),
+        ("", "t = os.getenv('TRANSPORT', 'stdio')\n    server.run(transport=t, host='127.0.0.1', port=9002)", (), False),
+    ],
+)
+def test_a_protocol_server_listens_only_by_its_transport(made: str, started: str, ports: tuple[str, ...], *, local: bool) -> None:
+    source = parse_source(ModulePath("server.py", "server"), MCP.format(made, started).encode())
+    assert (find_ports(source), listens_on_loopback(source), find_listen_options(source)) == (ports, local, ())
+
+
+def test_a_client_of_a_protocol_server_listens_where_it_says() -> None:
+    text = (
+        "import uvicorn\nfrom mcp import ClientSession\nkind = config.get('type', 'stdio')\nuvicorn.run(app, host='0.0.0.0', port=9001)\n"
+    )
+    assert find_ports(parse_source(ModulePath("app.py", "app"), text.encode())) == ("9001",)
 
 
 @pytest.mark.parametrize(

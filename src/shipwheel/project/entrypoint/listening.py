@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from shipwheel.companions import is_companion_port
 from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.protocol_servers import is_spoken_to, server_calls
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
 __all__ = ["LOOPBACK", "find_bind", "find_ports", "listens_on_loopback", "names_address"]
@@ -43,9 +44,12 @@ def find_ports(source: SourceFile, applications: Sequence[Application] = ()) -> 
 
     `applications` are those of the file.
     """
+    if is_spoken_to(source):
+        return ()
     constants = dict(_constants(source))
     calls = [node for node in source.nodes if isinstance(node, ast.Call)]
     found = [port for call in calls for port in _ports(call, constants)]
+    found += [number for _, port in server_calls(source) for number in _numbers(port, constants)]
     found = found or [port for call, port in _default_runs(source, applications) if keyword_value(call, "port") is None]
     if found or any(called_name(call) in _START_CALLS for call in calls):
         # An option with the port of a database is about that one.
@@ -57,6 +61,8 @@ def find_ports(source: SourceFile, applications: Sequence[Application] = ()) -> 
 
 def listens_on_loopback(source: SourceFile, applications: Sequence[Application] = ()) -> bool:
     """Return whether a file starts a server on the loopback interface, which nothing outside a container reaches."""
+    if is_spoken_to(source):
+        return False
     if any(keyword_value(call, "host") is None for call, _ in _default_runs(source, applications)):
         return True
     constants = dict(_constants(source))
@@ -64,7 +70,8 @@ def listens_on_loopback(source: SourceFile, applications: Sequence[Application] 
         # CherryPy's default is the loopback interface.
         return _text(_cherrypy_setting(source, "server.socket_host"), constants) in ("", *LOOPBACK)
     calls = (node for node in source.nodes if isinstance(node, ast.Call))
-    return any(_host(call, host, constants) in LOOPBACK for call in calls for host in _hosts(call))
+    hosts = (_host(call, host, constants) for call in calls for host in _hosts(call))
+    return any(host in LOOPBACK for host in (*hosts, *(_text(host, constants) for host, _ in server_calls(source))))
 
 
 def _default_runs(source: SourceFile, applications: Sequence[Application]) -> Iterator[tuple[ast.Call, int]]:
