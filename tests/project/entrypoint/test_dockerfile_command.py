@@ -72,6 +72,23 @@ def test_runs_a_file_of_an_installed_package_as_its_console_script(tmp_path: Pat
     assert (launch.command, launch.directory) == (("bot", "serve", "--all"), "")
 
 
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("gunicorn -b :9000 bot.core:app &\npython run_it.py &\nwait -n\nexit $?\n", ("gunicorn", "-b", ":9000", "bot.core:app")),
+        ("mkdir -p /x\npython run_it.py &\ngunicorn -b :9000 bot.core:app &\nwait\n", ("gunicorn", "-b", ":9000", "bot.core:app")),
+        ("python run_it.py 1\npython run_it.py 2 &\npython run_it.py 3 &\nwait\n", ("python", "run_it.py", "3")),
+        ("python run_it.py &\ngunicorn -b :9000 bot.core:app\n", ("gunicorn", "-b", ":9000", "bot.core:app")),
+    ],
+)
+def test_a_script_that_waits_for_its_programs_starts_its_server(tmp_path: Path, script: str, command: tuple[str, ...]) -> None:
+    evidence = _evidence(tmp_path, 'FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD ["sh", "start.sh"]\n')
+    (tmp_path / "start.sh").write_text(script)
+    launch = _command(evidence)
+    assert launch is not None and launch.command == command
+    assert any("python run_it.py" in note and "beside" in note for note in launch.notes)
+
+
 @pytest.mark.parametrize("lines", TAKEN)
 def test_takes_a_command_that_the_image_has(tmp_path: Path, lines: str) -> None:
     evidence = _evidence(tmp_path, f"FROM python:3.11\nEXPOSE 8080\n{lines}\n", scripts={"demo-start": "demo:start"})

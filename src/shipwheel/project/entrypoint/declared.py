@@ -251,16 +251,24 @@ def _variables(process: Process, evidence: Evidence) -> dict[str, str]:
 def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> _Found | str:
     """Return the last command that a process runs, which lasts, with the steps before it, or why the image cannot run it."""
     runnable = Runnable(evidence, process.files)
-    lasting = [command for command in commands if not command.background and not _is_side_work(command)]
-    if not lasting or sum(map(len, lasting[-1].words)) > _MAX_COMMAND:
+    main = _lasting(commands, runnable)
+    if main is None or sum(map(len, main.words)) > _MAX_COMMAND:
         return "it starts nothing that is known"
-    main = lasting[-1]
     words = runnable.words(main)
     obstacle = main.doubt or runnable.obstacle(words, runnable.directory(main))
     if obstacle or _is_of_another_machine(process, words):
         return obstacle or "it names files of the machine that it is installed on"
     steps, notes = _steps(process, evidence, commands)
     return _Found(main, words, steps, notes)
+
+
+def _lasting(commands: Sequence[ShellCommand], runnable: Runnable) -> ShellCommand | None:
+    """Return the command that lasts: the last one; of those that a script starts in the background and waits for, the server."""
+    programs = [command for command in commands if not _is_side_work(command)]
+    if not programs or not programs[-1].background:
+        return programs[-1] if programs else None
+    waited = [command for command in programs if command.background]
+    return next((command for command in waited if is_server(runnable.words(command))), waited[-1])
 
 
 def _is_of_another_machine(process: Process, words: tuple[str, ...]) -> bool:
@@ -276,16 +284,16 @@ def _is_side_work(command: ShellCommand) -> bool:
 def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> tuple[_Steps, tuple[str, ...]]:
     """Return (the one-time steps before the last command, notes about what cannot be one)."""
     runnable = Runnable(evidence, process.files)
-    lasting = [command for command in commands if not command.background]
+    main = _lasting(commands, runnable) if process.name != RELEASE else None
     steps: list[tuple[str, ...]] = []
     notes: list[str] = []
-    home = runnable.directory(lasting[-1]) if lasting else ""
+    last = main or next((command for command in reversed(commands) if not command.background), None)
+    home = runnable.directory(last) if last is not None else ""
     for command in commands:
-        is_main = process.name != RELEASE and command is (lasting[-1] if lasting else None)
-        if is_main or _is_side_work(command) or command.program:
+        if command is main or _is_side_work(command) or command.program:
             continue
         words = runnable.words(command)
-        reason = command.doubt or ("it runs beside the app" if command.background else "")
+        reason = command.doubt or ("it runs beside the app, as an entry of [tool.shipwheel.processes] could" if command.background else "")
         is_of_build = is_build_step(words) or _BUILD_STEPS & {*words[1:3]}
         reason = reason or ("it writes beside the code: run it before the build, or in [[tool.shipwheel.steps]]" if is_of_build else "")
         reason = reason or ("" if runnable.directory(command) == home else "it runs in another directory")
