@@ -437,6 +437,12 @@ def test_a_file_that_only_the_source_of_a_package_has_asks_for_the_source(line: 
     assert other.setting is None
 
 
+def test_a_path_from_the_working_directory_that_only_the_project_has_asks_for_the_source() -> None:
+    seen = running(log="RuntimeError: Directory 'menu/static' does not exist\n")
+    finding = next(each for each in find(seen, SERVER, SourceFacts(beside=frozenset({"menu/static"}))) if each.kind is FindingKind.FILE)
+    assert (finding.subject, finding.setting) == ("menu/static", Setting("install", "source"))
+
+
 UNSET = """Traceback (most recent call last):
   File "/opt/venv/lib/python3.13/site-packages/uvicorn/server.py", line 1, in run
     URL = self.load()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from shipwheel.errors import ProjectError
 from shipwheel.example_files import find_examples
 from shipwheel.lazy_pattern import lazy_pattern
 
@@ -61,7 +62,23 @@ def source_facts(built: "Built") -> "SourceFacts":
         _guess(project),
         project.scanner.scan_deployment().companions if project.scanner is not None else (),
         _dialogue(project),
+        _beside(project),
     )
+
+
+def _beside(project: "Project") -> frozenset[str]:
+    """Return the paths of a project whose wheel alone is in the image."""
+    from shipwheel.files.entry import parents
+    from shipwheel.project.app_tree import list_app
+
+    if project.kind != "package" or project.launch is None or project.launch.needs_source:
+        return frozenset()
+    try:
+        files = [file.path for file in list_app(project.root, exclude=project.settings.exclude).files]
+    except ProjectError:
+        # Such a directory is no image's source.
+        return frozenset()
+    return frozenset({*files, *(parent for path in files for parent in parents(path))})
 
 
 def _dialogue(project: "Project") -> str:

@@ -1,5 +1,6 @@
 """Additions of the project's source to the findings of a trial: where a missing file or module is, which variable was not set. Pure."""
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 
@@ -52,6 +53,10 @@ def _with_file(finding: Finding, source: SourceFacts) -> Finding:
     """Return the finding with the setting that brings a missing file, if the project's packages have it, or the example of it."""
     inside = finding.subject.rpartition("/site-packages/")[2].lstrip("/")
     file = next((path for path in source.unpackaged if f"/{path}".endswith(f"/{inside}")), None)
+    if file is None and posixpath.normpath(finding.subject) in source.beside:
+        message = f"the file {finding.subject} is missing: it is in the project, and the image has its wheel alone"
+        hint = 'Set install = "source", which takes the directory as it is; or let the code find the file from its own `__file__`.'
+        return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))
     if file is None:
         example = next((example for path, example in source.examples if f"/{finding.subject}".endswith(f"/{path}")), "")
         hint = f"Make it from {example}, and mount it at this path, or put it into the project before the build if it holds no secret."

@@ -94,6 +94,24 @@ def test_a_program_that_names_nothing_of_the_wheel_finds_it_in_the_directory(tmp
     assert _package(tmp_path, stepping, {}, "uvicorn alembic").needs_source
 
 
+@pytest.mark.parametrize(
+    ("call", "needs_source"),
+    [
+        ("StaticFiles(directory=Path('demo', 'static'))", True),
+        ("open('demo/static/rules.txt')", True),
+        ("Jinja2Templates('demo/pages')", False),
+        ("open(Path(__file__).parent / 'static' / 'rules.txt')", False),
+        ("open('data/rules.txt')", True),
+    ],
+)
+def test_a_package_that_reads_its_files_from_the_working_directory_needs_its_source(
+    tmp_path: Path, call: str, *, needs_source: bool
+) -> None:
+    code = f"from pathlib import Path\nimport uvicorn\nread = {call}\ndef main():\n    uvicorn.run('demo.main:app', host='0.0.0.0')\n"
+    files = {"demo/__init__.py": "", "demo/main.py": code, "demo/static/rules.txt": "", "data/rules.txt": ""}
+    assert _package(tmp_path, files, {"demo": "demo.main:main"}, "uvicorn").needs_source is needs_source
+
+
 def test_a_step_that_names_a_file_of_the_directory_needs_it(tmp_path: Path) -> None:
     settings_file = (
         "import pathlib\nBASE = pathlib.Path('/var/shop')\nDATABASES = {'default': {'ENGINE': 'sqlite3', 'NAME': BASE / 'db'}}\n"

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -37,6 +38,7 @@ from shipwheel.project.entrypoint.flask_steps import with_flask_steps
 from shipwheel.project.entrypoint.front_ends import with_front_ends
 from shipwheel.project.entrypoint.image_settings import with_argument_volumes, with_image_settings
 from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
+from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.near_misses import find_near_miss
 from shipwheel.project.entrypoint.open_address import with_open_address
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
@@ -160,7 +162,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         launch = with_static_files(launch, evidence, modules)
     started = (*([launch.command] if launch.declared_at else []), *launch.before_start)
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch)
-    needs_source = needs_source or any(_reads_directory(evidence, words) for words in started)
+    needs_source = needs_source or any(_reads_directory(evidence, words) for words in started) or _reads_own_files(evidence, modules)
     launch = replace(launch, needs_source=needs_source)
     for settings in scan.deployment.settings:
         launch = with_image_settings(launch, evidence, settings)
@@ -227,6 +229,12 @@ def _reads_directory(evidence: Evidence, words: tuple[str, ...]) -> bool:
     """
     named = (re.split(r"[.:]", word.rpartition("=")[2])[0] for word in words[1:])
     return words[0] not in evidence.scripts and evidence.packaged.isdisjoint(named)
+
+
+def _reads_own_files(evidence: Evidence, modules: Sequence[Module]) -> bool:
+    """Return whether the package reads files of the project by paths from the working directory, as `open("data/names.txt")` does."""
+    own = (module for module in modules if module.top_level in evidence.packaged)
+    return any(evidence.exists(path) for module in own for path in module.paths.here)
 
 
 def _no_command(evidence: Evidence, scan: Scan) -> NoCommand:

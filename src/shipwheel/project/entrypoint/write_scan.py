@@ -24,6 +24,8 @@ _FOLDER_SETTING = lazy_pattern(r"MEDIA_ROOT|(UPLOAD|LOG|MEDIA)(S|ED_\w+)?_(FOLDE
 """Names of settings for the directory of uploads or logs."""
 _SQLITE_ENDINGS = (".sqlite3", ".sqlite", ".db")
 _MAKE_DIRECTORY = frozenset({"os.mkdir", "os.makedirs"})
+_READERS = frozenset({"open", "StaticFiles", "Jinja2Templates", "FileSystemLoader"})
+"""Functions and classes that read a file, or a directory."""
 _MAX_VALUES = 8
 """Assignments to one name that are evaluated."""
 
@@ -88,6 +90,8 @@ class FilePaths(msgspec.Struct, frozen=True):
     writes: tuple[Write, ...] = ()
     joined: frozenset[str] = frozenset()
     """Paths that it joins from a directory and a name."""
+    here: frozenset[str] = frozenset()
+    """Relative paths that it reads, from the working directory."""
 
 
 def scan_paths(source: SourceFile) -> FilePaths:
@@ -105,7 +109,7 @@ def _scan(source: SourceFile, assigned: _Values, scoped: Mapping[int, tuple[ast.
     evaluator = PathEvaluator(source.path.file, source.aliases, assigned, scoped)
     constants = tuple(evaluator.constants())
     writes = tuple(dict.fromkeys(_writes(source, evaluator)))
-    return FilePaths(constants, writes, frozenset(_joined_paths(source, evaluator)))
+    return FilePaths(constants, writes, frozenset(_joined_paths(source, evaluator)), frozenset(_read_here(source, evaluator)))
 
 
 def _scoped_names(source: SourceFile) -> Iterator[tuple[int, tuple[ast.expr, ...]]]:
@@ -168,6 +172,15 @@ def _joined_paths(source: SourceFile, evaluator: PathEvaluator) -> Iterator[str]
         if isinstance(node, (ast.BinOp, ast.Call)) and (divides or _is_join(node, source.aliases)):
             text = evaluator.text(node)
             if text and (ROOT in text or "\0" in text):
+                yield text
+
+
+def _read_here(source: SourceFile, evaluator: PathEvaluator) -> Iterator[str]:
+    """Yield the paths of calls that read a file or serve a directory, if they are relative and name a directory."""
+    for node in source.nodes:
+        if isinstance(node, ast.Call) and called_name(node) in _READERS:
+            text = evaluator.text(keyword_value(node, "directory", "searchpath", "file") or (node.args[0] if node.args else None))
+            if text and "/" in text and not text.startswith(("/", ".")) and ROOT not in text and "\0" not in text:
                 yield text
 
 
