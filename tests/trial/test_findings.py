@@ -437,6 +437,12 @@ def test_a_file_that_only_the_source_of_a_package_has_asks_for_the_source(line: 
     assert other.setting is None
 
 
+def test_an_error_below_a_traceback_in_a_box_is_whole() -> None:
+    box = "╭─ Traceback (most recent call last) ─╮\n│ /x/demo/config.py:8 in get │\n╰──────────────╯\n"
+    seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\n\nstopped\n")
+    assert [each.evidence for each in find(seen, SERVER) if each.kind is K.ENDED] == ["ConfigError: 'url' is unknown in section 'database'"]
+
+
 def test_a_path_from_the_working_directory_that_only_the_project_has_asks_for_the_source() -> None:
     seen = running(log="RuntimeError: Directory 'menu/static' does not exist\n")
     finding = next(each for each in find(seen, SERVER, SourceFacts(beside=frozenset({"menu/static"}))) if each.kind is FindingKind.FILE)

@@ -378,11 +378,15 @@ def last_line(log: str) -> str:
 def _error_line(log: str) -> str:
     """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own; else the last line.
 
-    Lines of a server about its processes count only if there are no others.
+    Lines of a server about its processes count only if there are no others. Below a traceback in a box, an error goes over several lines.
     """
-    found, inside = "", False
+    found, inside, boxed = "", False, False
     for line in plain_lines(log):
-        if line.startswith("Traceback (most recent call last)"):
+        if boxed:
+            found, boxed = f"{found} {line.strip()}".strip()[:400], bool(line.strip())
+        elif line.startswith("╰"):
+            found, boxed = "", True
+        elif line.startswith("Traceback (most recent call last)"):
             inside = True
         elif inside and line.strip() and not line[0].isspace():
             found, inside = line.strip()[:400], False
