@@ -115,6 +115,23 @@ def test_raises_the_error_with_the_fewest_missing_files(project: Project) -> Non
     assert "SafeConfigParser" in error.message
 
 
+OTHER_PYTHON = """\
+error: No solution found when resolving dependencies
+  cause: Because the Python version 3.9 does not satisfy Python>=3.10 and dotenv==1.2 depends on Python>=3.10, we can \
+conclude that dotenv==1.2 cannot be used.
+"""
+
+
+def test_a_conflict_of_requirements_says_more_than_a_python_that_is_excluded(project: Project) -> None:
+    excluded = resolution_error(UvFailed(Finished(1, "", OTHER_PYTHON)).failure, "requirements.txt", {})
+    conflict = LockError("these requirements conflict", hint="Tried successfully: drop ==2.2.")
+    error, tried = raised(project, excluded, conflict)
+    assert (error.message, tried) == (conflict.message, 1 + len(project.other_pythons))
+    assert error.hint.startswith(f"{conflict.hint} Python {project.python}, ")
+    error, _ = raised(project, excluded)
+    assert error.summary == excluded.summary
+
+
 def test_keeps_the_rest_of_the_hint(project: Project) -> None:
     hint, rest = "Choose another Python version (--python).", "Tried without success: a>=2."
     error, _ = raised(project, LockError("no", hint=f"{hint} {rest}", hint_without_python=rest))

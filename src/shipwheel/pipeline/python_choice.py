@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Reporter, Warned
-from shipwheel.locking.diagnose.uv_errors import IndexUnavailable
+from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.inputs import inputs_digest
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import read_lock
+from shipwheel.locking.uv_output import FailureKind
 from shipwheel.pipeline.alternatives import with_alternatives
 from shipwheel.pipeline.resolve import lock_request
 from shipwheel.platform import Platform
@@ -146,14 +147,24 @@ def try_pythons(
 
 
 def _best(errors: Sequence[LockError]) -> LockError:
-    """Return the error with the fewest missing files; the first one if it is of another kind, which cannot be compared."""
+    """Return the error with the fewest missing files; the first one if it is of another kind, which cannot be compared.
+
+    Errors that only exclude a Python version count if there are no others.
+    """
+    errors = [error for error in errors if not _is_about_python(error)] or errors
     comparable = [error for error in errors if isinstance(error, NoCompatibleFile)]
     if not isinstance(errors[0], NoCompatibleFile):
         return errors[0]
     return min(comparable, key=lambda error: sum(map(len, error.missing.values())))
 
 
+def _is_about_python(error: LockError) -> bool:
+    return isinstance(error, ResolutionError) and error.failure.kind is FailureKind.PYTHON_VERSION
+
+
 def _with_tried(error: LockError, tried: Sequence[str]) -> LockError:
     """Return the error with the Python versions that failed too in its hint, in place of advice to try another version."""
+    if not error.another_python_may_help:
+        return LockError(error.message, hint=f"{error.hint} Python {', '.join(tried)} failed too.".strip(), summary=error.summary)
     hint = f"Python {', '.join(tried)} failed too: choose other versions of these packages, or those of an older day (--as-of)."
     return LockError(error.message, hint=" ".join(filter(None, (hint, error.hint_without_python))), summary=error.summary)
