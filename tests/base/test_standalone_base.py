@@ -345,7 +345,8 @@ def test_lists_the_alternatives(world: World) -> None:
     env = _metadata(world)
     ran = world.build(folder, env=env)
     assert "error: Python 3.12 is not available: no Debian suite has Python 3.12, and there is no standalone build of it" in _failed(ran, 5)
-    assert "hint: Alternatives: a standalone build from a mirror or from disk (--python-builds" in ran.err
+    assert "hint: Alternatives: Debian's Python 3.13, if the project runs with it: let its requirement ==3.12.* allow that;" in ran.err
+    assert "a standalone build from a mirror or from disk (--python-builds" in ran.err
     (folder / "pyproject.toml").unlink()
     ran = world.build(folder, "--python", "3.12", env=env)
     assert "hint: Alternatives: Debian's Python 3.13, 3.11, 3.14 or 3.9, which the project allows (--python 3.13);" in ran.err

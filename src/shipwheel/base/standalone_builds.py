@@ -27,7 +27,7 @@ from shipwheel.project.machine_settings import uv_files
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import allowed_pythons
 from shipwheel.store import Store
-from shipwheel.versions import minor_version
+from shipwheel.versions import minor_number, minor_version
 
 __all__ = [
     "check_fetchable",
@@ -330,7 +330,11 @@ def _unavailable(project: Project, why: str) -> FetchError:
         if version != project.unsuitable_python
     ]
     versions = " or ".join(filter(None, (", ".join(allowed[:-1]), *allowed[-1:])))
-    debian = f"Debian's Python {versions}, which the project allows (--python {allowed[0]}); " if allowed else ""
+    if allowed:
+        debian = f"Debian's Python {versions}, which the project allows (--python {allowed[0]}); "
+    else:
+        nearest = min(map(minor_number, allowed_pythons([])), key=lambda number: (abs(number - minor_number(minor)), -number))
+        debian = f"Debian's Python 3.{nearest}, if the project runs with it: let its requirement {project.requires_python} allow that; "
     return FetchError(
         f"Python {project.python} is not available: no Debian suite has Python {minor}, and {why}",
         hint=(
