@@ -12,7 +12,7 @@ _SERVERS = ("mcp.server", "fastmcp.FastMCP", "fastmcp.server")
 _TRANSPORTS = frozenset({"http", "sse", "streamable-http"})
 """Transports that listen on a port."""
 _PORT = 8000
-"""What these classes listen on by default, on the loopback interface."""
+"""The default port of these classes, on the loopback interface."""
 _STARTS = frozenset({"run_sse_async", "run_http_async", "run_streamable_http_async"})
 
 
