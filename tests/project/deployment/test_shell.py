@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipwheel.project.deployment import shell
 from shipwheel.project.deployment.script import NoFiles, Script, ShellCommand
 from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import ShellState
@@ -208,6 +209,14 @@ _PIECES = st.sampled_from(
         "é",
     ]
 )
+
+
+def test_a_script_that_starts_itself_is_parsed_once() -> None:
+    files = _Files({"/app/start.sh": '#!/bin/sh\ncase "$1" in web) exec serve ;; esac\n"$0" check\n"$0" web\n'})
+    shell._parsed.cache_clear()
+    found = run_words(("/app/start.sh",), ShellState({}, (), "/app"), files, ("Dockerfile", 1))
+    assert ("serve",) in {command.words for command in found}
+    assert shell._parsed.cache_info().misses == 1 < shell._parsed.cache_info().hits
 
 
 @given(st.text() | st.lists(_PIECES, max_size=40).map(" ".join) | st.lists(_PIECES, max_size=40).map("\n".join))

@@ -7,7 +7,7 @@ that may not run as it is written, or not at all, is reported with the reason fo
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +20,7 @@ from shipwheel.project.deployment.supervisor import is_supervisor, supervised
 from shipwheel.project.deployment.wrappers import unwrapped
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node, Parser, Tree
 
 __all__ = ["run_shell", "run_words"]
 
@@ -65,6 +65,12 @@ def _parser() -> "Parser":
     return Parser(Language(tree_sitter_bash.language()))
 
 
+@lru_cache(maxsize=32)
+def _parsed(data: bytes) -> "Tree":
+    """Return the syntax tree of a script, which may start itself many times."""
+    return _parser().parse(data.replace(b"\r\n", b"\n"))
+
+
 class _Ended(Exception):
     """The script has ended, or become another program."""
 
@@ -89,7 +95,7 @@ class _Shell(msgspec.Struct):
         if len(data) > _MAX_BYTES:
             return
         with suppress(_Ended):
-            self._run(_parser().parse(data.replace(b"\r\n", b"\n")).root_node)
+            self._run(_parsed(data).root_node)
 
     def _run(self, node: "Node") -> bool | None:
         """Run a statement and return its success; None if that is not known."""
@@ -403,7 +409,7 @@ class _Shell(msgspec.Struct):
         before, self.file, self.line = (self.file, self.line, self.state.variables.get(SCRIPT_SOURCE, UNKNOWN)), script.name, 1
         self.state.variables[SCRIPT_SOURCE] = path
         try:
-            return self._run(_parser().parse(script.data).root_node)
+            return self._run(_parsed(script.data).root_node)
         finally:
             self.file, self.line, self.state.variables[SCRIPT_SOURCE] = before
 
