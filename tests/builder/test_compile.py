@@ -19,6 +19,7 @@ from shipwheel.builder.crates import CrateFetch, CratesFailed
 from shipwheel.builder.interpreter import BuilderPython, suite_python
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import Surroundings
+from shipwheel.builder.workshop import Workshop
 from shipwheel.digest import Sha256
 from shipwheel.errors import BuildError
 from shipwheel.events import silent
@@ -29,7 +30,6 @@ from shipwheel.locking.target import Target
 from shipwheel.locking.uv import UvFailed
 from shipwheel.platform import Platform
 from shipwheel.store import Store
-from shipwheel.suites import suite_by_name
 from shipwheel.testing.debian import shared_object
 from shipwheel.wheels.frontend import HookFailed
 from shipwheel.wheels.isolated_build import BuildOptions
@@ -61,7 +61,8 @@ class FakeWorkshop:
     has: dict[str, str]
     target: Target = TARGET
     python: BuilderPython = PYTHON
-    suite: Any = field(default_factory=lambda: suite_by_name("trixie"))
+    identity: str = "trixie"
+    origin: str = "Debian trixie"
     asked: list[tuple[str, ...]] = field(default_factory=list)
     now: tuple[str, ...] = ("gcc-14 14.2.0-19",)
 
@@ -79,6 +80,9 @@ class FakeWorkshop:
 
     def rust(self) -> tuple[str, ...]:
         return ("cargo-web", "rustc-web")
+
+    def advice(self, what: str, named: str) -> str:
+        return Workshop.advice(self, what, named)  # type: ignore[arg-type]
 
     def surroundings(self, stated: dict[str, str]) -> Surroundings:
         return Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, stated)

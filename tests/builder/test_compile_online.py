@@ -7,18 +7,23 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support.command import TEST_CACHE
 from support.programs import needs, needs_mirror
 from support.project_tree import written
 
+from shipwheel.builder import image_workshop
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
+from shipwheel.builder.image_workshop import ImageWorkshop
 from shipwheel.builder.interpreter import suite_python
 from shipwheel.builder.workshop import Workshop
 from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.session import ArchiveSession
+from shipwheel.digest import digest_of
 from shipwheel.events import silent
 from shipwheel.files.elf import MACHINES, read_elf
 from shipwheel.locking.target import Target
@@ -68,24 +73,34 @@ def compile_files(
     files: Mapping[str, str], architecture: str, content: str, known: tuple[str, ...] | None = None
 ) -> tuple[Compiled, bytes]:
     """Compile a source twice, of which the second time takes the wheel of the first. Return it and its extension module."""
-    store, suite, platform = Store(TEST_CACHE), suite_by_name("trixie"), Platform("linux", architecture)
-    archive = ArchiveSession(None, store, silent)
-
-    def fetch(packages: Sequence[DebianPackage]) -> None:
-        fetch_packages([package for package in packages if not store.has(package.digest)], archive.choose_mirror(), store)
+    store, platform = Store(TEST_CACHE), Platform("linux", architecture)
+    workshop = workshop_for(platform)
 
     def write(directory: Path) -> str:
         written(directory, dict(files))
         return "."
 
-    target = Target(platform, suite.full_python, suite.libc)
-    workshop = Workshop(suite, host_platform(), target, suite_python("3.13", platform.multiarch), archive, fetch, store)
     source = SourceToCompile("made", "made 1.0", content, write)
     made = compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=known)
     assert compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=known) == made
+    return made, module_of(made, platform)
+
+
+def workshop_for(platform: Platform) -> Workshop:
+    store, suite = Store(TEST_CACHE), suite_by_name("trixie")
+    archive = ArchiveSession(None, store, silent)
+
+    def fetch(packages: Sequence[DebianPackage]) -> None:
+        fetch_packages([package for package in packages if not store.has(package.digest)], archive.choose_mirror(), store)
+
+    target = Target(platform, suite.full_python, suite.libc)
+    return Workshop(suite, host_platform(), target, suite_python("3.13", platform.multiarch), archive, fetch, store)
+
+
+def module_of(made: Compiled, platform: Platform) -> bytes:
     assert made.wheel.filename == f"made-1.0-cp313-cp313-linux_{platform.machine}.whl"
-    with zipfile.ZipFile(io.BytesIO(store.read(made.wheel.digest))) as wheel:
-        return made, wheel.read(next(name for name in wheel.namelist() if name.endswith(".so")))
+    with zipfile.ZipFile(io.BytesIO(Store(TEST_CACHE).read(made.wheel.digest))) as wheel:
+        return wheel.read(next(name for name in wheel.namelist() if name.endswith(".so")))
 
 
 def assert_module(module: bytes, architecture: str, library: str) -> None:
@@ -121,6 +136,23 @@ def test_compiles_for_the_platform_with_what_it_misses(tmp_path: Path, architect
     assert made.packages == ("libyaml-dev",)
     assert "libyaml-dev" in [label.split()[0] for label in made.compilers]
     assert_module(module, architecture, "libyaml-0.so.2")
+
+
+def test_a_base_image_of_no_suite_compiles_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root of a builder stands for an image with compilers and headers."""
+    native, store, names = workshop_for(host_platform()), Store(TEST_CACHE), ("libyaml-dev",)
+    monkeypatch.setattr(image_workshop, "unpack_image", lambda *_facts: native.root(names))
+    image: Any = SimpleNamespace(digest=digest_of(bytes(tmp_path)))
+    workshop = ImageWorkshop(image, "team/base:1", native.target, "/usr/bin/python3.13", store, silent)
+
+    def write(directory: Path) -> str:
+        written(directory, dict(IN_C))
+        return "."
+
+    source = SourceToCompile("made", "made 1.0", str(tmp_path), write)
+    made = compile_wheel(source, workshop, BuildOptions("3.13", ""), store, silent, known=None)
+    assert (made.packages, made.compilers, made.debs) == ((), (), ())
+    assert_module(module_of(made, host_platform()), host_platform().architecture, "libyaml-0.so.2")
 
 
 def test_compiles_rust_for_another_machine_and_for_this_one(tmp_path: Path) -> None:

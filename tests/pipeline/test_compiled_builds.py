@@ -5,7 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.digests import ANY
 
+from shipwheel.builder.image_workshop import ImageWorkshop
 from shipwheel.errors import BuildError, FetchError, IntegrityError, ProjectWheelError, ShipwheelError
 from shipwheel.events import silent
 from shipwheel.locking.target import Target
@@ -53,7 +55,12 @@ def builds_on(codename: str, *, musl: bool, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(compiled_builds, "find_sandbox", lambda: "bwrap")
     target = Target(Platform("linux", "arm64"), "3.13.5", (1, 2) if musl else (2, 41), musl=musl)
     image = SimpleNamespace(facts=SimpleNamespace(codename=codename))
-    platform: Any = SimpleNamespace(base=SimpleNamespace(image=image, suite=None, label="team/python:1"), target=target)
+    platform: Any = SimpleNamespace(
+        base=SimpleNamespace(
+            image=image, suite=None, label="team/python:1", parent=SimpleNamespace(digest=ANY), interpreter="/usr/bin/python3"
+        ),
+        target=target,
+    )
     downloads: Any = SimpleNamespace(archive=None, packages=None)
     resolution: Any = SimpleNamespace(lock=SimpleNamespace(builder=()))
     unused: Any = None
@@ -65,14 +72,19 @@ def test_an_image_as_a_base_is_compiled_for_by_its_own_suite(monkeypatch: pytest
     assert builds._workshop("made 1.0", platform).label.startswith("gcc of Debian trixie")
 
 
-@pytest.mark.parametrize(("codename", "musl"), [("", False), ("", True), ("trixie", True)])
-def test_a_base_of_no_suite_is_not_compiled_for(monkeypatch: pytest.MonkeyPatch, codename: str, musl: bool) -> None:
-    builds, platform = builds_on(codename, musl=musl, monkeypatch=monkeypatch)
-    with pytest.raises(
-        BuildError, match=r"made 1\.0 must be compiled for linux/arm64, and team/python:1 is not of a Debian suite"
-    ) as error:
+def test_a_base_of_no_suite_is_compiled_for_by_its_own_compilers(monkeypatch: pytest.MonkeyPatch) -> None:
+    builds, platform = builds_on("", musl=False, monkeypatch=monkeypatch)
+    workshop = builds._workshop("made 1.0", platform)
+    assert isinstance(workshop, ImageWorkshop)
+    assert workshop.label.startswith("gcc of team/python:1") and workshop.identity == ANY
+
+
+@pytest.mark.parametrize("codename", ["", "trixie"])
+def test_musl_is_not_compiled_for(monkeypatch: pytest.MonkeyPatch, codename: str) -> None:
+    builds, platform = builds_on(codename, musl=True, monkeypatch=monkeypatch)
+    with pytest.raises(BuildError, match=r"made 1\.0 must be compiled for linux/arm64, and team/python:1 has musl") as error:
         builds._workshop("made 1.0", platform)
-    assert "Choose a base of Debian" in error.value.hint
+    assert "Choose a base with glibc" in error.value.hint
 
 
 @pytest.mark.parametrize(("error", "raised"), [(FetchError, ProjectWheelError), (IntegrityError, IntegrityError)])

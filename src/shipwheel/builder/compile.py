@@ -12,10 +12,10 @@ from shipwheel.builder.binary_interface import run_time_bounds
 from shipwheel.builder.build_run import BuildRun
 from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_newer_rust, needs_rust, ran_foreign_program
 from shipwheel.builder.crates import CrateFetch, CratesFailed
+from shipwheel.builder.image_workshop import AnyWorkshop
 from shipwheel.builder.packages import compiler_labels, decides
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import INSIDE
-from shipwheel.builder.workshop import Workshop
 from shipwheel.errors import BuildError, UnbuildableSource
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
@@ -104,7 +104,7 @@ class _Recipe(msgspec.Struct, frozen=True):
 
 def compile_wheel(
     source: SourceToCompile,
-    workshop: Workshop,
+    workshop: AnyWorkshop,
     options: BuildOptions,
     store: Store,
     reporter: Reporter,
@@ -143,7 +143,7 @@ def compile_wheel(
 
 
 def _candidates(
-    locked: tuple[str, ...], packages: tuple[str, ...], workshop: Workshop
+    locked: tuple[str, ...], packages: tuple[str, ...], workshop: AnyWorkshop
 ) -> Iterator[tuple[tuple[str, ...], tuple[LockedDeb, ...]]]:
     """Yield the compilers and packages of which a wheel is wanted. The archive is asked last: a build of what is there needs no network."""
     known = {name_in(label): label for label in locked}
@@ -158,10 +158,12 @@ def _without(packages: tuple[str, ...], options: BuildOptions) -> tuple[str, ...
     return tuple(name for name in packages if name not in options.build_packages)
 
 
-def _key(source: SourceToCompile, workshop: Workshop, options: BuildOptions, packages: tuple[str, ...], compilers: tuple[str, ...]) -> str:
+def _key(
+    source: SourceToCompile, workshop: AnyWorkshop, options: BuildOptions, packages: tuple[str, ...], compilers: tuple[str, ...]
+) -> str:
     target, name = workshop.target, source.name
     facts = (
-        *(_VERSION, source.content, workshop.suite.codename, str(target), options.as_of, str(source_date_epoch())),
+        *(_VERSION, source.content, workshop.identity, str(target), options.as_of, str(source_date_epoch())),
         *(str(source.uploaded or ""), *options.build_requirements_of(name), *options.build_constraints),
         *("compilers", *compilers, "packages", *packages, "env", *(f"{key}={value}" for key, value in sorted(options.build_env.items()))),
     )
@@ -172,7 +174,7 @@ class _Compilation(msgspec.Struct, frozen=True):
     """One compilation with all of its attempts."""
 
     source: SourceToCompile
-    workshop: Workshop
+    workshop: AnyWorkshop
     options: BuildOptions
     store: Store
     reporter: Reporter
@@ -290,7 +292,7 @@ class _Compilation(msgspec.Struct, frozen=True):
         log = self._write_log(failed.output)
         missing = list(lacks_in(failed.output))
         lines = "\n  ".join((str(failed), *last_useful_lines(failed.output)))
-        hint = hint or _hint(self.source.name, failed.output, missing, self.workshop.suite.codename)
+        hint = hint or _hint(self.source.name, failed.output, missing, self.workshop)
         return UnbuildableSource(f"{self._refusal}: {lines}\n  whole output: {log}", hint=hint)
 
     @property
@@ -305,10 +307,10 @@ class _Compilation(msgspec.Struct, frozen=True):
         return path
 
 
-def _hint(name: str, output: str, missing: list[Lack], codename: str) -> str:
+def _hint(name: str, output: str, missing: list[Lack], workshop: AnyWorkshop) -> str:
     if needs_newer_rust(output):
         return (
-            f"The newest Rust of Debian {codename} is too old for it, or for one of its crates: choose an older version of {name}, "
+            f"The newest Rust of {workshop.origin} is too old for it, or for one of its crates: choose an older version of {name}, "
             "or a newer Python, whose base is a newer Debian."
         )
     if ran_foreign_program(output):
@@ -319,10 +321,7 @@ def _hint(name: str, output: str, missing: list[Lack], codename: str) -> str:
     if missing:
         named = ", ".join(dict.fromkeys(lack.name for lack in missing))
         what = "programs" if all(lack.kind is LackKind.PROGRAM for lack in missing) else "files"
-        return (
-            f"Debian {codename} has no package that would bring {what} it misses ({named}), or the package does not help. "
-            f'Name Debian packages for the build in [tool.shipwheel.build] packages = ["…"], or choose another version of {name}.'
-        )
+        return f"{workshop.advice(what, named)}, or choose another version of {name}."
     return (
         "The output above has the reason. Builds see no network and no home directory. [tool.shipwheel.build] sets packages, env and "
         f"constraints of builds; otherwise choose another version of {name}."

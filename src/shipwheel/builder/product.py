@@ -45,8 +45,7 @@ def strip_product(wheel: Path, run: BuildRun) -> None:
             (folder / str(number)).write_bytes(archive.read(name))
     files = [f"{inside}/{number}" for number in range(len(names))]
     # Programs keep their symbol tables: some load plugins that refer to them.
-    program = f"/usr/bin/{run.surroundings.target.multiarch}-strip"
-    finished = run.run([program, "--strip-debug", *files], more={inside: (folder, True)})
+    finished = run.run([run.surroundings.strip, "--strip-debug", *files], more={inside: (folder, True)})
     if finished.code != 0:
         raise BuildError(
             f"the debugging symbols of {wheel.name} cannot be removed: {finished.stderr.strip()}", hint="Choose another version."

@@ -33,6 +33,11 @@ class Surroundings(msgspec.Struct, frozen=True):
         """True if the result does not run on the machine that compiles."""
         return self.host != self.target
 
+    @property
+    def strip(self) -> str:
+        """The path of the program that removes debugging symbols."""
+        return f"/usr/bin/{self.target.multiarch}-strip"
+
     def variables(self) -> dict[str, str]:
         """Return the environment of the build."""
         machine, home = self.target.multiarch, f"{INSIDE}/home"

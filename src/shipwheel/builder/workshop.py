@@ -69,9 +69,19 @@ class Workshop:
         self._used: dict[str, BuilderPackages] = {}
 
     @property
+    def identity(self) -> str:
+        """The part of each wheel's key that stands for the system of the compilers."""
+        return self.suite.codename
+
+    @property
+    def origin(self) -> str:
+        """The system that the compilers are of, for people: "Debian trixie"."""
+        return f"Debian {self.suite.codename}"
+
+    @property
     def label(self) -> str:
         """The way of compiling, for people: "gcc of Debian trixie for arm64, on amd64"."""
-        return f"gcc of Debian {self.suite.codename}{self.way}"
+        return f"gcc of {self.origin}{self.way}"
 
     @property
     def way(self) -> str:
@@ -106,6 +116,13 @@ class Workshop:
         """Return the Debian package for each missing thing that the suite has."""
         with self._lock:
             return find_packages(lacks, self._index.of_target, self.target.platform.multiarch)
+
+    def advice(self, what: str, named: str) -> str:
+        """Return what to do about things that a build misses."""
+        return (
+            f"{self.origin} has no package that would bring {what} it misses ({named}), or the package does not help. "
+            'Name Debian packages for the build in [tool.shipwheel.build] packages = ["…"]'
+        )
 
     @property
     def used(self) -> Mapping[str, BuilderPackages]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import lacks_in, needs_rust
+from shipwheel.builder.image_workshop import AnyWorkshop, ImageWorkshop
 from shipwheel.builder.interpreter import BuilderPython, standalone_python, suite_python
 from shipwheel.builder.packages import compiler_labels
 from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
@@ -62,7 +63,7 @@ class CompiledBuilds:
         self._options = options
         self._need_bytes = need_bytes
         self._lock = threading.Lock()
-        self._workshops: dict[str, Workshop] = {}
+        self._workshops: dict[str, AnyWorkshop] = {}
 
     def distribution(self, item: LockedDistribution, pure: Callable[[], BuiltWheel]) -> BuiltWheel | None:
         """Return the wheel of a distribution in pure Python, from `pure`; None if it had to be compiled. Raise BuildError."""
@@ -164,7 +165,7 @@ class CompiledBuilds:
             )
 
     def _compile(
-        self, source: SourceToCompile, workshop: Workshop, known: tuple[str, ...] | None, kept: KeptRequirements | None = None
+        self, source: SourceToCompile, workshop: AnyWorkshop, known: tuple[str, ...] | None, kept: KeptRequirements | None = None
     ) -> Compiled:
         compilers = self._resolution.lock.compilers.get(workshop.target.platform.architecture, ())
         options = self._options.of(source.name)
@@ -172,7 +173,7 @@ class CompiledBuilds:
             source, workshop, options, self._store, self._reporter, known=known, compilers=compilers, need_bytes=self._need_bytes, kept=kept
         )
 
-    def _workshop(self, label: str, platform: Resolved) -> Workshop:
+    def _workshop(self, label: str, platform: Resolved) -> AnyWorkshop:
         """Return the compilers for a platform. Raise BuildError if there are none."""
         architecture = platform.target.platform.architecture
         with self._lock:
@@ -180,16 +181,18 @@ class CompiledBuilds:
                 self._workshops[architecture] = self._new_workshop(label, platform)
             return self._workshops[architecture]
 
-    def _new_workshop(self, label: str, platform: Resolved) -> Workshop:
+    def _new_workshop(self, label: str, platform: Resolved) -> AnyWorkshop:
         base, target, host = platform.base, platform.target, host_platform()
         message = f"{label} must be compiled for {target.platform}"
         if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or find_sandbox() is None:
             hint = f"{SANDBOX_HINT} Or choose versions that have wheels for the platforms."
             raise BuildError(f"{message}, which needs bubblewrap, docker or podman on amd64 or arm64", hint=hint)
         codename = base.image.facts.codename if base.image is not None else base.suite.codename if base.suite is not None else ""
-        if target.musl or not codename:
-            hint = "Choose a base of Debian, or versions that have wheels for the platforms."
-            raise BuildError(f"{message}, and {base.label} is not of a Debian suite, whose compilers it would take", hint=hint)
+        if target.musl:
+            hint = "Choose a base with glibc, or versions that have wheels for musl (musllinux)."
+            raise BuildError(f"{message}, and {base.label} has musl, for which nothing is compiled", hint=hint)
+        if base.parent is not None and not codename:
+            return ImageWorkshop(base.parent, base.label, target, base.interpreter, self._store, self._reporter)
         suite = suite_by_name(codename)
         if suite.python == target.minor:
             python = suite_python(target.minor, target.platform.multiarch)

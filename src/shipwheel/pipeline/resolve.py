@@ -119,7 +119,7 @@ def with_build_packages(
     LockError if the request forbids to change the lock.
     """
     named = {name: tuple(sorted({*lock.compiled.get(name, ()), *needed})) for name, needed in build_packages.items()}
-    versions = {each: _added(lock.compilers.get(each, ()), labels) for each, labels in compilers.items()}
+    versions = {each: _added(lock.compilers.get(each, ()), labels) for each, labels in compilers.items() if labels}
     files = {deb.place: deb for deb in (*builder, *lock.builder)}
     may_change = request.lock_mode is LockMode.UPDATE
     is_complete = named.items() <= lock.compiled.items() and versions.items() <= lock.compilers.items()

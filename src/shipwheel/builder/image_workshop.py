@@ -1,0 +1,131 @@
+"""The builder that a base image of no known Debian suite is for itself: its own compilers and headers, and no package is added."""
+
+import os
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from shipwheel.builder.complaints import Lack
+from shipwheel.builder.interpreter import BuilderPython
+from shipwheel.builder.sandbox_run import SandboxRun
+from shipwheel.builder.sandboxes import run_in_sandbox
+from shipwheel.builder.surroundings import Surroundings
+from shipwheel.builder.workshop import BuilderPackages, Workshop
+from shipwheel.directory_cache import CachedDirectory
+from shipwheel.errors import BuildError
+from shipwheel.events import Reporter
+from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.pylock import LockedDeb
+from shipwheel.locking.target import Target
+from shipwheel.oci.image import Image
+from shipwheel.oci.read.rootfs_cache import unpack_image
+from shipwheel.platform import host_platform
+from shipwheel.store import Store
+
+__all__ = ["AnyWorkshop", "ImageWorkshop"]
+
+_COMPILER = "gcc"
+_OF_DEBIAN = (
+    *("CC", "CXX", "CPP", "LD", "AR", "NM", "RANLIB", "STRIP", "LDSHARED", "LDCXXSHARED", "PKG_CONFIG", "PKG_CONFIG_LIBDIR"),
+    *("_PYTHON_HOST_PLATFORM", "_PYTHON_SYSCONFIGDATA_NAME"),
+)
+"""Variables with the names of Debian's cross compilers."""
+_MORE_PROGRAMS = ":/bin:/sbin"
+"""Directories that are links into /usr on Debian alone."""
+
+
+class _ImageSurroundings(Surroundings, frozen=True):
+    """A build in an image, whose Python and build systems know its tools."""
+
+    def variables(self) -> dict[str, str]:
+        """See `Surroundings.variables`."""
+        found = {name: value for name, value in super().variables().items() if name not in _OF_DEBIAN}
+        return {**found, "PATH": found["PATH"] + _MORE_PROGRAMS, **self.stated}
+
+    @property
+    def strip(self) -> str:
+        """See `Surroundings.strip`."""
+        return "/usr/bin/strip"
+
+
+class ImageWorkshop:
+    """Compilers of a base image, called `name`, for its own platform: programs of another processor run if the kernel emulates it.
+
+    `interpreter` is the absolute path of its Python. Any thread may use it. Nothing is unpacked before a method is called.
+    """
+
+    used: Mapping[str, BuilderPackages] = {}
+
+    def __init__(self, image: Image, name: str, target: Target, interpreter: str, store: Store, reporter: Reporter) -> None:
+        self.target = target
+        self.python = BuilderPython(target.minor, interpreter, "")
+        self.origin = name
+        self.identity = image.digest
+        self._image = image
+        self._store = store
+        self._reporter = reporter
+        self._lock = threading.Lock()
+        self._is_checked = False
+
+    @property
+    def label(self) -> str:
+        """The way of compiling, for people."""
+        emulated = f", which {host_platform().architecture} emulates" if self._is_foreign else ""
+        return f"{_COMPILER} of {self.origin}{emulated}"
+
+    @property
+    def _is_foreign(self) -> bool:
+        return self.target.platform != host_platform()
+
+    def deciders(self, _names: Collection[str]) -> tuple[LockedDeb, ...]:
+        """Return no package: the image's digest decides."""
+        return ()
+
+    def rust(self) -> tuple[str, ...]:
+        """Return no package."""
+        return ()
+
+    def find(self, _lacks: Sequence[Lack]) -> dict[Lack, str]:
+        """Return no package."""
+        return {}
+
+    def advice(self, what: str, named: str) -> str:
+        """Return what to do about things that a build misses."""
+        return f"{self.origin} lacks {what} that it needs ({named}): install them in the base image"
+
+    def surroundings(self, stated: Mapping[str, str]) -> Surroundings:
+        """Return what a build sees, with variables that the user states."""
+        return _ImageSurroundings(self.target.platform, self.target.platform, self.python, stated)
+
+    def root(self, _names: Iterable[str]) -> CachedDirectory:
+        """Return the image's files. Raise BuildError if it has no compiler that runs here, and any error of the store."""
+        with self._lock:
+            root = unpack_image(self._image, self._store, self._reporter)
+            if not self._is_checked:
+                try:
+                    self._check_compiler(root.path)
+                except BaseException:
+                    root.close()
+                    raise
+                self._is_checked = True
+            return root
+
+    def _check_compiler(self, root: Path) -> None:
+        programs = [root / folder / _COMPILER for folder in ("usr/local/bin", "usr/bin", "bin")]
+        if not any(os.path.lexists(program) for program in programs):
+            raise BuildError(
+                f"{self.origin} is of no Debian suite that shipwheel knows, and has no {_COMPILER} itself, to compile for it",
+                hint="Install a C compiler and Python's headers in the base image, choose a base of Debian, or versions that have wheels.",
+            )
+        variables = self.surroundings({}).variables()
+        run = SandboxRun((_COMPILER, "--version"), root, {}, "/", variables)
+        finished = run_in_sandbox(run, stop=self._store.closed, bounds=Bounds())
+        if finished.code != 0:
+            emulator = f"Let the kernel emulate {self.target.platform} (Debian's package qemu-user-binfmt), or choose"
+            raise BuildError(
+                f"the {_COMPILER} of {self.origin} does not run here: {finished.stderr.strip()[-200:]}",
+                hint=f"{emulator if self._is_foreign else 'Choose'} another base, or versions that have wheels.",
+            )
+
+
+AnyWorkshop = Workshop | ImageWorkshop
