@@ -437,6 +437,19 @@ def test_a_file_that_only_the_source_of_a_package_has_asks_for_the_source(line: 
     assert other.setting is None
 
 
+@pytest.mark.parametrize(
+    ("variable", "offer", "setting"),
+    [
+        ("APP_ENV", "Must be `development` or `production`.", Setting("env", {"APP_ENV": "production"})),
+        ("APP_ENV", "Must be set in production.", None),
+        ("APP_KEY", "Must be `development` or `production`.", None),
+    ],
+)
+def test_a_variable_of_the_environment_is_set_to_the_production_that_is_offered(variable: str, offer: str, setting: Setting | None) -> None:
+    found = find(ended(1, f"ValueError: {variable} is not set. {offer}\n"), SERVER)
+    assert [each.setting for each in found if each.kind is K.VARIABLE] == [setting]
+
+
 def test_an_error_below_a_traceback_in_a_box_is_whole() -> None:
     box = "╭─ Traceback (most recent call last) ─╮\n│ /x/demo/config.py:8 in get │\n╰──────────────╯\n"
     seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\n\nstopped\n")

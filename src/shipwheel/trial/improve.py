@@ -81,7 +81,8 @@ def improve(
         kept += found
     asked: Trial | None = None
     for _ in range(_ROUNDS):
-        wanted = [finding.subject for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.subject not in env]
+        unset = [finding for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.setting is None]
+        wanted = [finding.subject for finding in unset if finding.subject not in env]
         tried = [change.setting for change in (*kept, *(change for change, _ in rejected))]
         made_up = [env[name] for name in env.keys() - given]
         found = [change for change in changes_for(now.trial, now.advisor) if not _is_of_made_up(change, made_up)]

@@ -13,12 +13,15 @@ from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["asks_for_input", "at_end_of_input", "prefixed", "unmade", "unset_variables", "with_origin"]
+__all__ = ["asks_for_input", "at_end_of_input", "for_production", "prefixed", "unmade", "unset_variables", "with_origin"]
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
 """Paths of code that is not the project's."""
 _READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)", re.ASCII)
+_OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
+"""Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""
+_PRODUCTION = lazy_pattern(r"[`'\"‘“](production|prod)[`'\"’”]")
 _NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -95,6 +98,15 @@ def asks_for_input(line: str) -> Finding:
     """Return the note about a program without a port that reads a line from its standard input, which a trial has not."""
     hint = "Run it with a terminal: shipwheel run --interactive, docker run -it. Alone, it has to get its values by options or variables."
     return Finding(FindingKind.TERMINAL, "it asks for input and ends, since nobody answers in a trial", hint, evidence=line)
+
+
+def for_production(finding: Finding, log: str) -> Finding:
+    """Return the finding of a variable that says where the program runs with the setting of it, if the output offers production."""
+    offered = _PRODUCTION.search(log) if finding.kind is FindingKind.VARIABLE and _OF_ENVIRONMENT.fullmatch(finding.subject) else None
+    if offered is None or finding.setting is not None:
+        return finding
+    hint = f'Set env = {{{finding.subject} = "{offered[1]}"}} in the settings: an image is for production.'
+    return msgspec.structs.replace(finding, hint=hint, setting=Setting("env", {finding.subject: offered[1]}))
 
 
 def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:
