@@ -244,8 +244,20 @@ def test_static_files_are_on_no_volume(tmp_path: Path) -> None:
     assert [step.run[2] for step in launch.steps] == ["collectstatic"]
 
 
-def test_resolves_relative_urls_as_flask_sqlalchemy_does(tmp_path: Path) -> None:
-    files = {"web/__init__.py": FLASK + "app.config['SQLALCHEMY_DATABASE_URI'] = 'sqlite:///x.db'\n"}
+@pytest.mark.parametrize(
+    "url",
+    [
+        "'sqlite:///x.db'",
+        "f'sqlite:///{names.FILE}'",
+        "'sqlite:///' + FILE",
+        "'{}:///{}'.format(os.environ.get('ENGINE', 'sqlite'), FILE)",
+        "URL.create('sqlite', database=FILE)",
+    ],
+)
+def test_resolves_relative_urls_as_flask_sqlalchemy_does(tmp_path: Path, url: str) -> None:
+    imports = "import os\nfrom sqlalchemy import URL\nfrom web import names\nfrom web.names import FILE\n"
+    code = f"{imports}{FLASK}app.config['SQLALCHEMY_DATABASE_URI'] = {url}\n"
+    files = {"web/__init__.py": code, "web/names.py": "FILE = 'x.db'\n"}
     launch = _launch(tmp_path, files, "flask flask-sqlalchemy gunicorn")
     assert launch.volumes == ("/data", "/app/instance")
     assert launch.links == (("web/x.db", "/data/web-x.db"),)

@@ -4,7 +4,6 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import parents
@@ -135,9 +134,9 @@ def _written_paths(launch: Launch, evidence: Evidence, modules: Sequence[Module]
             yield written
     for module in modules:
         for write in module.paths.writes:
-            for candidate in _flask_candidates(write, evidence, flask):
-                path = names.resolve(candidate.path)
-                if path is not None and (written := _in_image(path, candidate.kind, launch, evidence)) is not None:
+            for candidate in _flask_candidates(write, names.resolve(write.path), evidence, flask):
+                path = names.resolve(candidate)
+                if path is not None and (written := _in_image(path, write.kind, launch, evidence)) is not None:
                     yield written
 
 
@@ -180,13 +179,17 @@ def _instance_directory(evidence: Evidence, flask: Module) -> str:
     return f"{ROOT}/{flask.import_root}/instance"
 
 
-def _flask_candidates(write: Write, evidence: Evidence, flask: Module | None) -> Iterator[Write]:
-    """Yield where a write may be: Flask-SQLAlchemy resolves a relative URL from the instance directory, before version 3 from the app's."""
-    if not write.in_url or flask is None or not evidence.has("flask-sqlalchemy") or write.path.startswith(("/", ROOT, "\0")):
-        yield write
+def _flask_candidates(write: Write, path: str | None, evidence: Evidence, flask: Module | None) -> Iterator[str]:
+    """Yield where a write may be, whose path without references is `path`.
+
+    Flask-SQLAlchemy resolves a relative URL from the instance directory, before version 3 from the app's.
+    """
+    is_relative = path is not None and not path.startswith(("/", ROOT))
+    if not is_relative or not write.in_url or flask is None or not evidence.has("flask-sqlalchemy"):
+        yield write.path
         return
-    yield replace(write, path=f"{reference(INSTANCE)}/{write.path}")
-    yield replace(write, path=f"{ROOT}/{posixpath.dirname(flask.file)}/{write.path}")
+    yield f"{reference(INSTANCE)}/{path}"
+    yield f"{ROOT}/{posixpath.dirname(flask.file)}/{path}"
 
 
 def _below_root(names: Names, templates: Iterable[str]) -> Iterator[str]:

@@ -225,13 +225,16 @@ def _in_settings(node: ast.Dict, evaluator: PathEvaluator) -> Iterator[Write]:
 
 def _in_call(node: ast.Call, aliases: Mapping[str, str], evaluator: PathEvaluator) -> Iterator[Write]:
     function = full_name(node.func, aliases)
-    first = node.args[0] if node.args else keyword_value(node, "filename", "name", "db_file")
+    first = node.args[0] if node.args else keyword_value(node, "filename", "name", "db_file", "drivername")
     if function == "logging.basicConfig":
         if text := evaluator.text(keyword_value(node, "filename")):
             yield Write(text, WriteKind.LOG)
     elif function in _OPENED_BY:
         if (text := evaluator.text(first)) and not text.startswith((":memory:", "file:")):
             yield Write(text, _OPENED_BY[function])
+    elif function.endswith("URL.create"):
+        if (evaluator.text(first) or "").startswith("sqlite") and (text := evaluator.text(keyword_value(node, "database"))):
+            yield Write(text, WriteKind.SQLITE, in_url=True)
     elif function in ("open", "io.open") and _opens_for_writing(node, evaluator):
         if text := evaluator.text(first):
             yield Write(text, WriteKind.OPENED)
