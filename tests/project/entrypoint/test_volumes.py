@@ -268,6 +268,12 @@ def test_knows_the_instance_directory_of_frameworks_derived_from_flask(tmp_path:
     assert "/app/instance" in _launch(tmp_path, files, "apiflask flask flask-sqlalchemy gunicorn").volumes
 
 
+@pytest.mark.parametrize(("storage", "is_kept"), [("user", True), ("general", True), ("tab", False)])
+def test_keeps_the_storage_of_nicegui_that_is_a_file(tmp_path: Path, storage: str, is_kept: bool) -> None:
+    code = f"from nicegui import app, ui\ndef page():\n    app.storage.{storage}['seen'] = True\nui.run()\n"
+    assert _launch(tmp_path, {"main.py": code}, "nicegui").volumes == (("/app/.nicegui",) if is_kept else ())
+
+
 def test_an_installed_apps_instance_directory_is_in_the_environment(tmp_path: Path) -> None:
     files = {"pkg/__init__.py": FACTORY}
     launch = _launch(tmp_path, files, kind="package", packaged=frozenset({"pkg"}))

@@ -23,6 +23,8 @@ _SQLITE_URL = lazy_pattern(r"sqlite(?:\+\w+)?:///(?!:memory:)(?:file:)?([^\s?{}%
 _FOLDER_SETTING = lazy_pattern(r"MEDIA_ROOT|(UPLOAD|LOG|MEDIA)(S|ED_\w+)?_(FOLDER|DIR|DIRECTORY|DEST)", re.IGNORECASE)
 """Names of settings for the directory of uploads or logs."""
 _SQLITE_ENDINGS = (".sqlite3", ".sqlite", ".db")
+_NICEGUI_STORAGES = frozenset({"nicegui.app.storage.general", "nicegui.app.storage.user"})
+"""NiceGUI's storages that are files, in a directory below the current one."""
 _MAKE_DIRECTORY = frozenset({"os.mkdir", "os.makedirs"})
 _READERS = frozenset({"open", "StaticFiles", "Jinja2Templates", "FileSystemLoader"})
 """Functions and classes that read a file, or a directory."""
@@ -204,6 +206,8 @@ def _writes(source: SourceFile, evaluator: PathEvaluator) -> Iterator[Write]:
             yield from _in_call(node, source.aliases, evaluator)
         elif isinstance(node, ast.Attribute) and node.attr == "instance_path":
             yield Write(reference(INSTANCE), WriteKind.INSTANCE)
+        elif isinstance(node, ast.Attribute) and full_name(node, source.aliases) in _NICEGUI_STORAGES:
+            yield Write(".nicegui", WriteKind.DIRECTORY)
 
 
 def _in_url(text: str | None) -> Iterator[Write]:
