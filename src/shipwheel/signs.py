@@ -112,6 +112,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"ImportError: No module named '?([\w.]+)'?$"),
     (SignKind.PACKAGE, rf"pip3? install (?:(?:-U|--upgrade|--user) )?['\"`]?({_REQUIREMENT})(?![\w./=<>~!\[-])"),
     (SignKind.PACKAGE, rf"(?:^|Error: )[`'\"]?({_REQUIREMENT})[`'\"]? (?:must|needs to|has to) be installed\b"),
+    (SignKind.PACKAGE, rf"\bInstall ['\"`]({_REQUIREMENT})['\"`] (?:for|to)\b"),
     (SignKind.PACKAGE, r"requires? (?:the )?[`'\"]?([A-Za-z][\w.-]*+\[[\w,.-]++\])[`'\"]? extra"),
     (SignKind.LIBRARY, r"(?:^|: |\()([\w+-][\w+.-]*\.so(?:\.[\w.]+)?): cannot open shared object file"),
     (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")([\w.+-]++)[\"']"),

@@ -21,7 +21,7 @@ def package(name: str, *years: int, version: str = "1.0", wheel: bool = True, ta
     [
         (["web==1.0", "forms~=2.0"], date(2021, 6, 1)),
         (["Web==1.0", "forms<3 ; python_version > '3'", "-e .", "engine"], date(2021, 6, 1)),
-        (["web==1.0"], date(2021, 4, 5)),
+        (["web==1.0"], date(2021, 3, 14)),
         (["web==1.0", "fresh==1"], None),
         (["web==1.0", "forms", "engine"], None),
         (["web>=1.0", "forms"], None),

@@ -25,8 +25,18 @@ __all__ = ["ProjectDay", "day_of_code", "day_of_commit", "day_of_lock", "day_of_
 _WITHOUT_SETUPTOOLS = datetime.date(2023, 10, 2)
 """Python 3.12, whose environments have no setuptools unless something requires it."""
 _WITH_SETUPTOOLS = frozenset({"3.9", "3.10", "3.11"})
-_FIRST = datetime.date(2021, 4, 5)
-"""Half a year after Python 3.9, the oldest that an image has: by then, packages had wheels for it. Older ones do not build with it."""
+_FIRST = datetime.date(2021, 3, 14)
+"""Five months after Python 3.9, the oldest that an image has: by then, packages had wheels for it. Older ones do not build with it.
+
+A day later came SQLAlchemy 1.4, with which little works that is older.
+"""
+_BREAKING = (
+    ("werkzeug<1.0", datetime.date(2020, 2, 6)),
+    ("wtforms<2.3", datetime.date(2020, 4, 21)),
+    ("vine<5.0", datetime.date(2020, 9, 6)),
+    ("pyjwt<2.0", datetime.date(2020, 12, 22)),
+)
+"""(requirement for what was before, day) of releases before `_FIRST` with which packages that are older do not work."""
 _OLD = datetime.timedelta(days=365)
 _ABANDONED = datetime.timedelta(days=2 * 365)
 _PINS = frozenset({"==", "==="})
@@ -102,7 +112,9 @@ def day_of_pins(
     day = max((published[name] for name in bounded if name in published), default=None)
     if day is None or today - day < _OLD:
         return None
-    return ProjectDay(max(day, _FIRST), f"{origin} pins versions of {day} and before: what they require is of that time, too")
+    transitive = {package["name"] for package in packages} - names.keys()
+    bounds = tuple(bound for bound, first in _BREAKING if day < first and bound.partition("<")[0] in transitive)
+    return ProjectDay(max(day, _FIRST), f"{origin} pins versions of {day} and before: what they require is of that time, too", bounds)
 
 
 def day_of_commit(commit: datetime.date | None, today: datetime.date) -> ProjectDay | None:
@@ -120,7 +132,7 @@ def day_of_code(names: Iterable[OldName], packages: Iterable[Mapping[str, Any]],
         return other
     oldest, bounds = min(missed, key=lambda each: each.day), tuple(each.bound for each in missed)
     if other is not None and other.day < oldest.day:
-        return msgspec.structs.replace(other, bounds=bounds)
+        return msgspec.structs.replace(other, bounds=(*other.bounds, *bounds))
     return ProjectDay(max(oldest.day, _FIRST), f"{oldest.reason}: packages are of its time, too", bounds)
 
 

@@ -141,7 +141,39 @@ _REMOVALS = (
     ),
     _removal("python-telegram-bot", "20.0", "2023-01-01", "13.15", "telegram.ext.Filters telegram.ext.Dispatcher"),
     _removal("aiogram", "3.0", "2023-09-01", "2.25.1", "aiogram.executor aiogram.utils.executor aiogram.dispatcher.FSMContext"),
-    _removal("gradio", "4.0", "2023-10-31", "3.50.2", "gradio.inputs gradio.outputs"),
+    _removal(
+        "gradio",
+        "4.0",
+        "2023-10-31",
+        "3.50.2",
+        "gradio.inputs gradio.outputs gradio.queue(concurrency_count) gradio.launch(enable_queue)",
+    ),
+    _removal(
+        "gradio",
+        "5.0",
+        "2024-10-09",
+        "4.44.1",
+        "gradio.ChatInterface(retry_btn) gradio.ChatInterface(undo_btn) gradio.ChatInterface(clear_btn)",
+    ),
+    _removal(
+        "gradio",
+        "6.0",
+        "2025-11-21",
+        "5.49.1",
+        "gradio.Chatbot(type) gradio.Chatbot(bubble_full_width) gradio.Chatbot(show_copy_button) gradio.ChatInterface(type)"
+        " gradio.ChatInterface(theme) gradio.ChatInterface(css) gradio.launch(show_api)",
+    ),
+    _removal(
+        "streamlit",
+        "1.37",
+        "2024-07-25",
+        "1.36.0",
+        "streamlit.experimental_rerun streamlit.experimental_memo streamlit.experimental_singleton streamlit.experimental_data_editor",
+    ),
+    _removal(
+        "streamlit", "1.54", "2026-02-04", "1.53.1", "streamlit.experimental_get_query_params streamlit.experimental_set_query_params"
+    ),
+    _removal("streamlit", "1.62", "2026-08-19", "1.61.1", "streamlit.cache"),
     _removal("celery", "5.0", "2020-09-24", "4.4.7", "celery.task celery.decorators"),
     _removal("moviepy", "2.0", "2024-11-15", "1.0.3", "moviepy.editor"),
     _removal(

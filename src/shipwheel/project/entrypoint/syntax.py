@@ -166,6 +166,14 @@ _STAR_NAMES = {name for _, name in (*FRAMEWORKS, *_MORE_NAMES)}
 _TELLING_METHODS = {name: f"flask.{name}" for name in ("before_first_request", "before_app_first_request")}
 """Method that tells by its name alone what it is of -> its name with the package's."""
 
+_GRADIO_ARGUMENTS = {
+    "Chatbot": frozenset({"type", "bubble_full_width", "show_copy_button"}),
+    "ChatInterface": frozenset({"type", "theme", "css", "retry_btn", "undo_btn", "clear_btn"}),
+    "launch": frozenset({"show_api", "enable_queue"}),
+    "queue": frozenset({"concurrency_count"}),
+}
+"""Class or method of Gradio -> arguments that newer versions do not take."""
+
 
 def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
     """Yield (dotted name, line) of the calls of what the imports at the top level bind, without those that stand in for another.
@@ -179,6 +187,7 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
     made = {name: value.func for name, value, _ in assignments(tree.body) if isinstance(value, ast.Call)}
     bound -= {name for name, _, _ in assignments(tree.body)}
     objects = {name: full_name(made, source.aliases) for name, made in made.items() if full_name(made, {}).partition(".")[0] in bound}
+    uses_gradio = "gradio" in imported_packages(source)
     doubtful = {child for node in source.nodes if _asks_what_there_is(node) for child in ast.walk(node)}
     for node in source.nodes:
         if node in doubtful:
@@ -196,6 +205,8 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
                 yield _TELLING_METHODS[called.attr], called.lineno
         if isinstance(node, ast.Call) and called_name(node) == "TemplateResponse" and _names_template_first(node):
             yield "starlette.TemplateResponse(name)", node.lineno
+        if uses_gradio and isinstance(node, ast.Call) and (arguments := _GRADIO_ARGUMENTS.get(called_name(node))):
+            yield from ((f"gradio.{called_name(node)}({each.arg})", node.lineno) for each in node.keywords if each.arg in arguments)
 
 
 def _names_template_first(call: ast.Call) -> bool:
