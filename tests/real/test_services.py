@@ -122,7 +122,8 @@ def test_a_stack_comes_up_changes_and_goes_down(target: RunTarget, project: Path
     assert broken.returncode == 12
     assert "error: web ended" in broken.stderr
     assert "  no more\n" in broken.stderr
-    assert states(target, project)["web"] == "well", "all is as before"
+    # It was started again, and is well when it answers.
+    wait_until(lambda: states(target, project)["web"] == "well", "the start of what was there before")
 
     target.sandbox.run([target.name, "stop", "--time", "1", "hello-model"])
     status = shipwheel(target, "status", str(project))
