@@ -196,7 +196,7 @@ def missing_imports(project: Project, minor: str, segments: Sequence[Segment]) -
             break
         found.update(_top_levels(wanted.directories, segment))
     missing = names - {*found, *(name for name, origin in _BROUGHT_BY.items() if origin in found)}
-    return tuple(sorted((wanted.names[name] for name in missing), key=lambda it: (it.file, it.line)))
+    return tuple(sorted((wanted.names[name] for name in missing), key=lambda it: (it.file, it.line, it.module)))
 
 
 def _directories(project: Project, minor: str, reached: Sequence[Module]) -> frozenset[str]:
