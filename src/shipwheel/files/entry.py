@@ -24,6 +24,7 @@ __all__ = [
     "LazyContent",
     "Source",
     "checked_path",
+    "directories_above",
     "directory",
     "file",
     "is_whiteout",
@@ -108,6 +109,17 @@ def parents(path: str) -> Iterator[str]:
     while (cut := path.rfind("/")) > 0:
         path = path[:cut]
         yield path
+
+
+def directories_above(paths: Iterable[str]) -> set[str]:
+    """Return all directories above the paths."""
+    found: set[str] = set()
+    for path in paths:
+        for parent in parents(path):
+            if parent in found:
+                break  # so are those above it
+            found.add(parent)
+    return found
 
 
 def file(path: str, data: bytes | str, mode: int = 0o644, *, uid: int = 0, gid: int = 0) -> FileEntry:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from shipwheel.errors import ArchiveError
-from shipwheel.files.entry import parents
+from shipwheel.files.entry import directories_above
 from shipwheel.files.segment import Segment
 
 __all__ = ["check_kinds", "content_of", "replaced_paths", "visible"]
@@ -57,6 +57,5 @@ def check_kinds(segments: Sequence[Segment]) -> None:
 
 
 def _directories(segments: Sequence[Segment]) -> set[str]:
-    folders = {path.rpartition("/")[0] for segment in segments for path in (*segment.files, *segment.links)}
-    folders.update(path for segment in segments for path in segment.directories)
-    return {directory for folder in folders if folder for directory in (folder, *parents(folder))}
+    own = {path for segment in segments for path in segment.directories}
+    return own | directories_above(path for segment in segments for path in (*segment.files, *segment.links, *segment.directories))

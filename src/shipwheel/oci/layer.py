@@ -18,7 +18,7 @@ import msgspec
 from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.files import tar
 from shipwheel.files.compress import GZIP_HEADER, gunzip
-from shipwheel.files.entry import EntryType, FileEntry, Source, parents
+from shipwheel.files.entry import EntryType, FileEntry, Source, directories_above
 from shipwheel.files.fragments import end_of_member, fragment
 from shipwheel.files.overlaps import check_kinds, replaced_paths
 from shipwheel.files.segment import (
@@ -243,9 +243,8 @@ def _without_replaced(segments: Sequence[Segment], store: Store) -> list[Segment
 
 def _directories(segments: Sequence[Segment], base_directories: Iterable[tuple[str, Directory]]) -> dict[str, Directory]:
     """Return every directory of the layer, sorted, with the attributes of the base, else of a source, else 0755 and root."""
-    found = {parent: Directory() for segment in segments for path in (*segment.files, *segment.links) for parent in parents(path)}
-    for segment in segments:
-        found.update({parent: Directory() for path in segment.directories for parent in parents(path) if parent not in found})
+    paths = (path for segment in segments for path in (*segment.files, *segment.links, *segment.directories))
+    found = dict.fromkeys(directories_above(paths), Directory())
     for segment in segments:
         found.update(segment.directories)
     found.update((path, directory) for path, directory in base_directories if path in found)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import msgspec
 
 from shipwheel.errors import ProjectError
-from shipwheel.files.entry import Content, EntryType, FileEntry, LazyContent, directory, file, parents, symlink
+from shipwheel.files.entry import Content, EntryType, FileEntry, LazyContent, directories_above, directory, file, symlink
 from shipwheel.files.segment import key_of
 from shipwheel.project.app_tree import AppFile, AppTree
 from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX
@@ -54,7 +54,7 @@ class AppSource(msgspec.Struct, frozen=True, dict=True):
         entries = [self._entry(item) for item in self.tree.files]
         entries += self._translations()
         entries += self._bytecode()
-        paths = {self.workdir, *(parent for entry in entries for parent in parents(entry.path)), *parents(self.workdir)}
+        paths = {self.workdir, *directories_above((self.workdir, *(entry.path for entry in entries)))}
         yield from (directory(path) for path in sorted(paths - {""}))
         yield from sorted(entries, key=lambda entry: entry.path)
 

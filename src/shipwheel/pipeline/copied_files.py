@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from shipwheel.errors import CoveredFiles
-from shipwheel.files.entry import parents
+from shipwheel.files.entry import directories_above
 from shipwheel.files.segment import Segment
 from shipwheel.oci.layer import LayerSpec
 from shipwheel.pipeline.app_source import CopiedSource
@@ -36,8 +36,8 @@ def check_copies(project: Project, layers: Iterable[LayerSpec], segments: Sequen
 
 def _covered(copied: Sequence[str], others: Iterable[Segment]) -> Iterator[tuple[str, str]]:
     """Yield (path, label of what has it). A directory that is a link elsewhere would be replaced as well."""
-    files, places = set(copied), {place for path in copied for place in (path, *parents(path))}
+    files, places = set(copied), {*copied, *directories_above(copied)}
     for segment in others:
         taken = places & (segment.files.keys() | segment.links.keys())
-        directories = {*segment.directories, *(place for path in (*segment.files, *segment.links) for place in parents(path))}
+        directories = {*segment.directories, *directories_above((*segment.files, *segment.links))}
         yield from ((path, segment.label) for path in sorted(taken | (files & directories)))

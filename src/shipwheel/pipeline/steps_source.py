@@ -6,7 +6,7 @@ from typing import BinaryIO
 import msgspec
 
 from shipwheel.builder.step_run import WrittenFile
-from shipwheel.files.entry import EntryType, FileEntry, LazyContent, directory, parents, symlink
+from shipwheel.files.entry import EntryType, FileEntry, LazyContent, directories_above, directory, symlink
 from shipwheel.files.segment import Directory
 
 __all__ = ["StepsSource"]
@@ -25,7 +25,7 @@ class StepsSource(msgspec.Struct, frozen=True):
 
     def entries(self) -> Iterator[FileEntry]:
         """Yield the directories that have special attributes, then the files, both sorted by path."""
-        folders = {parent for each in self.files for parent in parents(each.path)}
+        folders = directories_above(each.path for each in self.files)
         for path in sorted(folders & self.around.keys()):
             yield directory(path, self.around[path].mode, uid=self.around[path].uid, gid=self.around[path].gid)
         for each in sorted(self.files, key=lambda each: each.path):

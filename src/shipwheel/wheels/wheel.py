@@ -18,7 +18,7 @@ import msgspec
 from shipwheel.digest import Digest
 from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.compress import Deflated, inflate
-from shipwheel.files.entry import EntryType, FileEntry, LazyContent, checked_path, directory, file, parents, read_content
+from shipwheel.files.entry import EntryType, FileEntry, LazyContent, checked_path, directories_above, directory, file, read_content
 from shipwheel.files.file_part import ChunkReader
 from shipwheel.files.segment import key_of
 from shipwheel.store import Store
@@ -123,7 +123,7 @@ class WheelSource(msgspec.Struct, frozen=True):
     def _directories(self, entries: Sequence[FileEntry]) -> Iterator[FileEntry]:
         from shipwheel.wheels.zip_archive import HINT
 
-        directories = {parent for entry in entries for parent in parents(entry.path)}
+        directories = directories_above(entry.path for entry in entries)
         if conflicts := sorted(entry.path for entry in entries if entry.path in directories):
             raise ArchiveError(f"{self.label}: {self.filename}: {conflicts[0]} would be a file and a directory", hint=HINT)
         yield from (directory(path) for path in sorted(directories))

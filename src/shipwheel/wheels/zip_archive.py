@@ -21,7 +21,7 @@ import msgspec
 
 from shipwheel.errors import ArchiveError
 from shipwheel.files.compress import Deflated
-from shipwheel.files.entry import Content, LazyContent, checked_path, parents
+from shipwheel.files.entry import Content, LazyContent, checked_path, directories_above
 from shipwheel.files.file_part import ChunkReader, FilePart, OpenFile
 
 __all__ = ["HINT", "ZipArchive", "open_zip", "zip_errors"]
@@ -161,7 +161,7 @@ def _check_names(names: Sequence[str], filename: str) -> None:
         if (path := name.rstrip("/")) in seen:
             raise ArchiveError(f"{filename} contains {path} twice", hint=HINT)
         seen.add(path)
-    directories = {parent for name in seen for parent in parents(name)}
+    directories = directories_above(seen)
     if conflicts := sorted(name for name in names if name in directories):
         raise ArchiveError(f"{filename}: {conflicts[0]} is a file and a directory", hint=HINT)
 

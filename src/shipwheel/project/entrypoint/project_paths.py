@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from shipwheel.errors import ProjectError
-from shipwheel.files.entry import parents
+from shipwheel.files.entry import directories_above, parents
 from shipwheel.project.entrypoint.beside_wheel import imports_beside_wheel
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
@@ -93,7 +93,7 @@ def list_app_files(evidence: Evidence, include: Iterable[str] = ()) -> AppFiles 
         return None
     files = frozenset(file.path for file in tree.files)
     links = frozenset(file.path for file in tree.files if file.link is not None)
-    return AppFiles(files, frozenset(parent for path in files for parent in parents(path)), links)
+    return AppFiles(files, frozenset(directories_above(files)), links)
 
 
 def is_within(path: str, directories: Iterable[str]) -> bool:
