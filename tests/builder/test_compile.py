@@ -350,11 +350,17 @@ def test_a_build_is_told_its_target_and_nothing_of_this_machine(monkeypatch: pyt
 def test_meson_and_autoconf_are_told_of_another_machine() -> None:
     cross = Surroundings(Platform("linux", "amd64"), ARM64, PYTHON, {})
     (name, text), (site, script), (_, variables) = cross.backend_files().items()
-    assert cross.backend_settings("mesonpy") == {"setup-args": f"--cross-file=/build/{name}"}
+    assert cross.backend_settings("mesonpy")["setup-args"] == f"--cross-file=/build/{name}"
     assert "c = 'aarch64-linux-gnu-gcc'" in text and "cpu_family = 'aarch64'" in text
     assert cross.variables()["CONFIG_SITE"] == f"/build/{site}"
     assert "host_alias=aarch64-linux-gnu" in script
     assert '"_sysconfigdata__aarch64-linux-gnu"' in variables.replace("'", '"')
     assert cross.backend_settings("setuptools.build_meta") == {}
     native = Surroundings(ARM64, ARM64, PYTHON, {})
-    assert (native.backend_files(), native.backend_settings("mesonpy")) == ({}, {})
+    assert (native.backend_files(), "setup-args" in native.backend_settings("mesonpy")) == ({}, False)
+
+
+@pytest.mark.parametrize("host", ["amd64", "arm64"])
+def test_meson_builds_in_a_directory_that_is_the_same_each_time(host: str) -> None:
+    settings = Surroundings(Platform("linux", host), ARM64, PYTHON, {}).backend_settings("mesonpy:build")
+    assert settings["builddir"] == ".mesonpy-build"

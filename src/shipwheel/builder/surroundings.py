@@ -16,6 +16,7 @@ INSIDE = "/build"
 
 CONFIG_SITE = "config.site"
 MESON_CROSS_FILE = "meson-cross.ini"
+_MESON_DIRECTORY = ".mesonpy-build"
 _LONG_DOUBLES = {"amd64": "INTEL_EXTENDED_16_BYTES_LE", "arm64": "IEEE_QUAD_LE"}
 """Answers to a question of numpy's build, which cannot run a program to find out."""
 
@@ -110,9 +111,11 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     def backend_settings(self, backend: str) -> dict[str, str]:
         """Return the settings (PEP 517, config_settings) for a build backend by its name."""
-        if not self.is_cross or backend.partition(":")[0] != "mesonpy":
+        if backend.partition(":")[0] != "mesonpy":
             return {}
-        return {"setup-args": f"--cross-file={INSIDE}/{MESON_CROSS_FILE}"}
+        cross = {"setup-args": f"--cross-file={INSIDE}/{MESON_CROSS_FILE}"} if self.is_cross else {}
+        # Its own choice has another name each time, which compilers write into what they make. All of its versions know this spelling.
+        return {"builddir": _MESON_DIRECTORY, **cross}
 
     def _meson_cross_file(self) -> str:
         machine = self.target.multiarch
