@@ -1,11 +1,13 @@
-"""Django projects with real tools: Debian's node and collectstatic in bubblewrap, and the handler of static files that nothing collects."""
+"""Django projects with real tools: the example, and the handler of static files that nothing collects."""
 
-import json
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from support.command import shipwheel_json
-from support.last_layers import last_layers
+from support.command import ROOT, environment, shipwheel_json
 from support.programs import needs, needs_mirror
 from support.project_tree import written
 
@@ -13,7 +15,6 @@ from shipwheel.platform import host_platform
 
 pytestmark = [pytest.mark.online, needs_mirror]
 
-BUILD = "const fs = require('fs'); fs.mkdirSync('shop/static/shop', {recursive: true}); fs.writeFileSync('shop/static/shop/app.js', '1;')"
 FILES = {
     "requirements.txt": "django==5.2.8\nwhitenoise==6.11.0\n",
     "manage.py": (
@@ -29,23 +30,55 @@ FILES = {
     ),
     "shop/wsgi.py": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
     "shop/static/shop/app.css": "body { color: red }\n",
-    "package.json": json.dumps({"name": "shop", "version": "1.0.0", "scripts": {"build": "node build.js"}}),
-    "package-lock.json": json.dumps({"name": "shop", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": {}}),
-    "build.js": BUILD,
-    "shipwheel.toml": '[[assets]]\nrun = "npm run build"\noutput = "shop/static/shop/app.js"\n',
 }
 
 
+VISIT = """
+import re, signal, subprocess, sys, time, urllib.request
+
+def get(path):
+    request = urllib.request.Request(f"http://127.0.0.1:8000{path}", headers={"Accept-Language": "de"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+        return answer.status, answer.read().decode()
+
+with subprocess.Popen(sys.argv[1:]) as server:
+    try:
+        while server.poll() is None:
+            try:
+                status, page = get("/")
+                break
+            except ConnectionError:
+                time.sleep(0.1)
+            except urllib.error.URLError as error:
+                if not isinstance(error.reason, ConnectionError):
+                    raise
+                time.sleep(0.1)
+        print(status, "Willkommen" in page, "C of our own: True" in page)
+        for path in re.findall('(?:href|src)="([^"]+)"', page):
+            print(path, get(path)[0])
+    finally:
+        server.send_signal(signal.SIGINT)
+"""
+"""Starts a server and visits it in German, with all that its page names. It has a network for itself."""
+
+
 @needs("bwrap")
-def test_a_front_end_is_built_and_collected(tmp_path: Path) -> None:
-    app = written(tmp_path / "shop", FILES)
-    layout = tmp_path / "shop.oci"
-    shipwheel_json("build", app, "--platform", str(host_platform()), "-o", layout)
-    (files,) = last_layers(layout)
-    names = {name.removeprefix("app/collected/") for name in files}
-    assert {"shop/app.css", "shop/app.js", "staticfiles.json"} <= names
-    assert len([name for name in names if name.endswith(".js")]) == 2, "one has its hash in its name"
-    assert files["app/collected/shop/app.js"] == b"1;"
+def test_the_example_is_built_and_served_by_two_commands(tmp_path: Path) -> None:
+    """docs/how-to/compiling.md, "A whole example", for one platform."""
+    shutil.copytree(ROOT / "examples" / "django", tmp_path / "shop", ignore=shutil.ignore_patterns("pylock.toml", "node_modules", "dist"))
+    with (tmp_path / "shop" / "shipwheel.toml").open("a") as settings:
+        settings.write('[build]\nenv = { CFLAGS = "-O0" }\n')  # uWSGI takes a third of the time
+    archive = tmp_path / "shop.tar"
+    shipwheel_json("build", tmp_path / "shop", "-o", archive, "--platform", str(host_platform()), "--no-bytecode")
+    run = [sys.executable, "-m", "shipwheel", "run", archive, "-e", "SECRET_KEY=only-for-a-trial", "--engine", "bwrap"]
+    alone = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--die-with-parent", "--", sys.executable, "-c", VISIT]
+    done = subprocess.run([*alone, *run], env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
+    page, *assets = done.stdout.splitlines()[-3:] or [""]
+    assert page == "200 True True", done.stderr
+    assert [re.sub(r"\.[0-9a-f]{12}\.", ".HASH.", line) for line in assets] == [
+        "/static/shop/main.HASH.css 200",
+        "/static/shop/main.HASH.js 200",
+    ]
 
 
 PAGE = """
