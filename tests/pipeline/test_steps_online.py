@@ -70,7 +70,7 @@ def test_the_example_is_built_and_served_by_two_commands(tmp_path: Path) -> None
         settings.write('[build]\nenv = { CFLAGS = "-O0" }\n')  # uWSGI takes a third of the time
     archive = tmp_path / "shop.tar"
     shipwheel_json("build", tmp_path / "shop", "-o", archive, "--platform", str(host_platform()), "--no-bytecode")
-    run = [sys.executable, "-m", "shipwheel", "run", archive, "-e", "SECRET_KEY=only-for-a-trial", "--engine", "bwrap"]
+    run = [sys.executable, "-m", "shipwheel", "run", str(archive), "-e", "SECRET_KEY=only-for-a-trial", "--engine", "bwrap"]
     alone = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--die-with-parent", "--", sys.executable, "-c", VISIT]
     done = subprocess.run([*alone, *run], env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
     page, *assets = done.stdout.splitlines()[-3:] or [""]
