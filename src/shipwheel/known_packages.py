@@ -120,25 +120,30 @@ PACKAGE_OF_MODULE = {
 
 COMMON_PACKAGES = tuple(
     """
-    aiofiles aiogram aiohttp alembic anthropic anyio apscheduler arq asyncpg attrs authlib azure-identity azure-storage-blob bcrypt
-    beautifulsoup4 bleach boto3 botocore bottle cachetools celery certifi chainlit channels channels-redis chardet charset-normalizer
-    chromadb click colorama confluent-kafka crispy-bootstrap4 crispy-bootstrap5 cryptography daphne dash dash-bootstrap-components dask
-    discord.py django django-allauth django-ckeditor django-cors-headers django-crispy-forms django-debug-toolbar django-environ
-    django-filter django-storages django-taggit django-widget-tweaks djangorestframework djangorestframework-simplejwt dramatiq duckdb
-    elasticsearch email-validator eventlet falcon fastapi feedparser filelock flask flask-admin flask-bcrypt flask-bootstrap flask-caching
-    flask-cors flask-jwt-extended flask-limiter flask-login flask-mail flask-marshmallow flask-migrate flask-mysqldb flask-pymongo
-    flask-restful flask-restx flask-session flask-socketio flask-sqlalchemy flask-wtf fsspec geopandas gevent google-api-python-client
-    google-auth google-cloud-storage gradio greenlet groq grpcio gunicorn h5py httptools httpx huey hypercorn idna itsdangerous jinja2
-    joblib jsonschema kombu kubernetes langchain langchain-community langchain-core langchain-openai lightgbm litestar loguru lxml markdown
-    markupsafe marshmallow matplotlib mcp minio mlflow mongoengine motor msgpack mypy mysql-connector-python mysqlclient nicegui nltk numpy
-    oauthlib onnxruntime openai opencv-python openpyxl opentelemetry-sdk orjson packaging pandas paramiko passlib peewee pendulum pika
-    pillow playwright plotly polars prometheus-client prompt-toolkit protobuf psutil psycopg psycopg2-binary pyarrow pydantic
-    pydantic-settings pygments pyjwt pymongo pymysql pytelegrambotapi pytest python-dateutil python-decouple python-dotenv python-jose
-    python-multipart python-socketio python-telegram-bot pytz pyyaml qdrant-client quart redis regex reportlab requests rich rq s3fs sanic
-    scikit-image scikit-learn scipy scrapy seaborn selenium sentence-transformers sentry-sdk setuptools shapely simplejson six sqlalchemy
-    sqlalchemy-utils sqlmodel starlette statsmodels streamlit structlog sympy tabulate tenacity tensorflow tiktoken tokenizers toml torch
-    torchvision tornado tqdm transformers typer typing-extensions tzdata urllib3 uvicorn uvloop waitress watchfiles websockets werkzeug
-    whitenoise wtforms xgboost xlrd xlsxwriter xmltodict yfinance zstandard
+    aiofiles aiogram aiohttp aiomysql aioredis aiosqlite alembic altair anthropic anyio apiflask apscheduler ariadne arq asgiref asyncpg
+    attrs authlib azure-identity azure-storage-blob bcrypt beanie beautifulsoup4 blacksheep bleach bokeh boto3 botocore bottle
+    cachetools celery certifi chainlit channels channels-redis chardet charset-normalizer chromadb click colorama confluent-kafka
+    connexion crispy-bootstrap4 crispy-bootstrap5 cryptography daphne dash dash-bootstrap-components dash-mantine-components dask
+    databases discord.py django django-allauth django-ckeditor django-cors-headers django-crispy-forms django-debug-toolbar
+    django-environ django-filter django-htmx django-import-export django-redis django-storages django-taggit django-widget-tweaks
+    djangorestframework djangorestframework-simplejwt dramatiq duckdb elasticsearch email-validator eventlet falcon fastapi
+    fastapi-pagination fastapi-users fastlite feedparser filelock flask flask-admin flask-appbuilder flask-assets flask-babel
+    flask-bcrypt flask-bootstrap flask-caching flask-cors flask-debugtoolbar flask-htmx flask-httpauth flask-jwt-extended flask-limiter
+    flask-login flask-mail flask-marshmallow flask-migrate flask-moment flask-mysqldb flask-pymongo flask-restful flask-restx
+    flask-security-too flask-session flask-smorest flask-sock flask-socketio flask-sqlalchemy flask-wtf folium fsspec geopandas gevent
+    google-api-python-client google-auth google-cloud-storage gradio graphene graphene-django graphene-sqlalchemy greenlet groq grpcio
+    gunicorn h5py holoviews httptools httpx huey hypercorn idna itsdangerous jinja2 joblib jsonschema kombu kubernetes langchain
+    langchain-community langchain-core langchain-openai lightgbm litestar loguru lxml marimo markdown markupsafe marshmallow matplotlib
+    mcp minio mlflow mongoengine monsterui motor msgpack mypy mysql-connector-python mysqlclient nicegui nltk numpy oauthlib onnxruntime
+    openai opencv-python openpyxl opentelemetry-sdk orjson packaging pandas panel paramiko passlib peewee pendulum piccolo pika pillow
+    playwright plotly polars prometheus-client prompt-toolkit protobuf psutil psycopg psycopg2-binary pyarrow pydantic pydantic-settings
+    pygments pyjwt pymongo pymysql pytelegrambotapi pytest python-dateutil python-decouple python-dotenv python-fasthtml python-jose
+    python-multipart python-socketio python-telegram-bot pytz pywebio pyyaml qdrant-client quart redis regex reportlab requests rich rq
+    s3fs sanic scikit-image scikit-learn scipy scrapy seaborn selenium sentence-transformers sentry-sdk setuptools shapely shiny
+    simplejson six slowapi solara sqlalchemy sqlalchemy-utils sqlmodel sse-starlette starlette statsmodels strawberry-graphql streamlit
+    structlog sympy tabulate tenacity tensorflow textual tiktoken tokenizers toml torch torchvision tornado tortoise-orm tqdm
+    transformers typer typing-extensions tzdata urllib3 uvicorn uvloop wagtail waitress watchfiles websockets werkzeug whitenoise
+    wtforms xgboost xlrd xlsxwriter xmltodict yfinance zstandard
     """.split()  # noqa: SIM905 - a list of one name a line would be ten times as long
 )
 """Packages that many projects require: one of them may be meant by a name that the index does not have."""

@@ -123,6 +123,22 @@ def test_adds_a_framework_that_is_imported_but_not_required(tmp_path: Path) -> N
     assert launched(tmp_path, files, "gradio").extra_requirements == ()
 
 
+@pytest.mark.parametrize(
+    ("readme", "requirement"),
+    [
+        ("---\ntitle: Shop\nsdk: gradio\nsdk_version: 4.44.1\napp_file: app.py\n---\n# Shop\n", "gradio==4.44.1"),
+        ("---\nsdk: gradio\nsdk_version: '4.44.1'\n---\n", "gradio==4.44.1"),
+        ("---\nsdk: streamlit\nsdk_version: 1.30.0\n---\n", "gradio"),
+        ("---\nsdk: gradio\n---\nsdk_version: 4.44.1\n", "gradio"),
+        ("# Shop\n\nsdk: gradio\nsdk_version: 4.44.1\n", "gradio"),
+    ],
+)
+def test_takes_the_version_that_a_hosting_service_would_install(tmp_path: Path, readme: str, requirement: str) -> None:
+    files = {"app.py": "import gradio as gr\ngr.Interface(1).launch()\n", "README.md": readme}
+    assert launched(tmp_path, files, "numpy").extra_requirements == (requirement,)
+    assert launched(tmp_path, files, "gradio").extra_requirements == ()
+
+
 def test_serves_routes_of_bottles_default_application(tmp_path: Path) -> None:
     text = "from bottle import route, run\n@route('/')\ndef index():\n    return 'x'\nrun(host='localhost', port=8080)\n"
     launch = launched(tmp_path, {"src/web.py": text, "src/other.py": "import web\n"}, "bottle")

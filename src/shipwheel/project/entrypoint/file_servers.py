@@ -33,6 +33,8 @@ __all__ = [
 
 _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
 """Usual names of the file to serve, letters only."""
+_FRONT_MATTER = lazy_pattern(r"---\s*\n(.*?)^---\s*$", re.MULTILINE | re.DOTALL)
+_MATTER_LINE = lazy_pattern(r"^(sdk|sdk_version): *[\"']?([\w.]+)[\"']? *$", re.MULTILINE)
 _PAGE = lazy_pattern(r"(^|/)pages/")
 _BOKEH_ORIGIN_NOTE = (
     "If browsers reach the app under an address other than localhost and its port, set BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
@@ -120,8 +122,16 @@ def find_file_server(evidence: Evidence, scan: Scan) -> Launch | None:
             found = _with_rivals(found, evidence, using, scan)
             # Hosting services for such files install the framework themselves, so its requirement may be missing.
             known = evidence.has(distribution)
-            return found if known else replace(found, extra_requirements=(distribution, *found.extra_requirements))
+            requirement = distribution + _hosted_version(evidence, distribution)
+            return found if known else replace(found, extra_requirements=(requirement, *found.extra_requirements))
     return None
+
+
+def _hosted_version(evidence: Evidence, distribution: str) -> str:
+    """Return the pin of a framework that the front matter of the README tells the hosting service to install; empty without one."""
+    matter = _FRONT_MATTER.match(evidence.read_text("README.md"))
+    named = dict(_MATTER_LINE.findall(matter[1])) if matter is not None else {}
+    return f"=={named['sdk_version']}" if named.get("sdk") == distribution and "sdk_version" in named else ""
 
 
 def _with_rivals(launch: Launch, evidence: Evidence, using: Sequence[Module], scan: Scan) -> Launch:
