@@ -110,6 +110,7 @@ _QUOTED_PATH = r"(?:'(/[^']++)'|\"(/[^\"]++)\"|‘(/[^’]++)’)"
 _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"ModuleNotFoundError: No module named '([\w.]+)'"),
     (SignKind.MODULE, r"ImportError: No module named '?([\w.]+)'?$"),
+    (SignKind.MODULE, r"^- '([\w.]+)' not found\.$"),
     (SignKind.PACKAGE, rf"pip3? install (?:(?:-U|--upgrade|--user) )?['\"`]?({_REQUIREMENT})(?![\w./=<>~!\[-])"),
     (SignKind.PACKAGE, rf"(?:^|Error: )[`'\"]?({_REQUIREMENT})[`'\"]? (?:must|needs to|has to) be installed\b"),
     (SignKind.PACKAGE, rf"\bInstall ['\"`]({_REQUIREMENT})['\"`] (?:for|to)\b"),

@@ -11,6 +11,7 @@ from support.command import ROOT
 from support.project_tree import Layout, assert_command, launched
 
 from shipwheel.build_settings import StepSettings
+from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.launch import StaticFront
 from shipwheel.project.read import read_project
 from shipwheel.settings import Settings
@@ -355,3 +356,10 @@ def test_only_an_application_of_a_server_is_put_behind_static_files(
     )
     assert launch.static_front == front
     assert launch.source_command == tuple(shlex.split(command))
+
+
+def test_a_template_of_projects_is_none_itself(tmp_path: Path) -> None:
+    files = {"manage.py": SETTINGS_MODULE.format("{{ project_name }}.settings.dev"), "Dockerfile": "CMD gunicorn shop.wsgi\n"}
+    with pytest.raises(ProjectError, match=r"^manage\.py has a placeholder") as caught:
+        launched(tmp_path, files, "django gunicorn")
+    assert "django-admin startproject --template=./ NAME" in caught.value.hint

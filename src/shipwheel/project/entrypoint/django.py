@@ -20,7 +20,15 @@ from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES, choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
 
-__all__ = ["find_django", "migration_steps", "missing_static_files", "with_settings_module", "with_static_files", "with_static_front"]
+__all__ = [
+    "find_django",
+    "migration_steps",
+    "missing_static_files",
+    "refuse_template",
+    "with_settings_module",
+    "with_static_files",
+    "with_static_front",
+]
 
 _DEFAULT_PORT = "8000"
 _SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
@@ -71,6 +79,17 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
     env = {_SETTINGS_MODULE: own_settings} if is_factory else {}
     launch = replace(launch, env={**launch.env, **env}, notes=(*launch.notes, *_development_settings(project, name)))
     return with_rivals(launch, manager, (each for each in _managers(scan.modules) if _depth(each) == _depth(manager)), scan.modules)
+
+
+def refuse_template(_evidence: Evidence, scan: Scan) -> None:
+    """Raise ProjectError for a template of Django projects, whose files have placeholders in place of the project's name."""
+    for manager in _managers(scan.modules):
+        if any("{{" in value for value in _settings_of(manager)):
+            folder = manager.file.removesuffix("manage.py") or "./"
+            raise ProjectError(
+                f"{manager.file} has a placeholder in place of the project's name: {folder} is a template of Django projects",
+                hint=f"Make a project from it, and build that: django-admin startproject --template={folder} NAME.",
+            )
 
 
 def _development_settings(project: _DjangoProject, application: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from shipwheel.project.entrypoint.declared import (
     own_program_finder,
     unused_commands,
 )
-from shipwheel.project.entrypoint.django import with_settings_module, with_static_files, with_static_front
+from shipwheel.project.entrypoint.django import refuse_template, with_settings_module, with_static_files, with_static_front
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import (
     find_file_server,
@@ -70,6 +70,7 @@ def _unless_declared(finder: Finder) -> Finder:
 
 
 _FINDERS: tuple[Finder, ...] = (
+    refuse_template,  # no command: a template of Django projects is none itself
     own_command_finder(DeploymentFile.PROCFILE),  # a Procfile's `web` line, or its only one
     declared_finder(DeploymentFile.COMPOSE),  # the server, worker or console script that a compose file's service runs,
     declared_finder(DeploymentFile.DOCKERFILE),  # a Dockerfile,
