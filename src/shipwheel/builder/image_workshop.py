@@ -29,7 +29,6 @@ _OF_DEBIAN = (
     *("CC", "CXX", "CPP", "LD", "AR", "NM", "RANLIB", "STRIP", "LDSHARED", "LDCXXSHARED", "PKG_CONFIG", "PKG_CONFIG_LIBDIR"),
     *("_PYTHON_HOST_PLATFORM", "_PYTHON_SYSCONFIGDATA_NAME"),
 )
-"""Variables with the names of Debian's cross compilers."""
 _MORE_PROGRAMS = ":/bin:/sbin"
 """Directories that are links into /usr on Debian alone."""
 
@@ -39,7 +38,7 @@ class _ImageSurroundings(Surroundings, frozen=True):
 
     def variables(self) -> dict[str, str]:
         """See `Surroundings.variables`."""
-        found = {name: value for name, value in super().variables().items() if name not in _OF_DEBIAN}
+        found = {name: value for name, value in super().variables().items() if not _is_of_debian(name)}
         return {**found, "PATH": found["PATH"] + _MORE_PROGRAMS, **self.stated}
 
     @property
@@ -126,6 +125,11 @@ class ImageWorkshop:
                 f"the {_COMPILER} of {self.origin} does not run here: {finished.stderr.strip()[-200:]}",
                 hint=f"{emulator if self._is_foreign else 'Choose'} another base, or versions that have wheels.",
             )
+
+
+def _is_of_debian(variable: str) -> bool:
+    """Return whether a variable has a name that only Debian's compilers have."""
+    return variable in _OF_DEBIAN or variable.startswith("CARGO_TARGET_")
 
 
 AnyWorkshop = Workshop | ImageWorkshop
