@@ -64,7 +64,7 @@ BELOW = {
     "platform": {"errors"},
     "events": {"errors"},
     "companions": set(),
-    "known_packages": set(),
+    "known_packages": {"versions"},
     "outgrown": set(),
     "placeholder": set(),
     "signs": set(),

@@ -3,7 +3,17 @@
 The index alone cannot tell: a package there may have a module's name and be a stranger's.
 """
 
-__all__ = ["COMMON_PACKAGES", "GENERATED_SUFFIXES", "PACKAGE_OF_MODULE", "extends_django", "package_of_module", "requirement_of_module"]
+from shipwheel.versions import normalized
+
+__all__ = [
+    "COMMON_PACKAGES",
+    "GENERATED_SUFFIXES",
+    "PACKAGE_OF_MODULE",
+    "extends_django",
+    "known_requirement",
+    "package_of_module",
+    "requirement_of_module",
+]
 
 GENERATED_SUFFIXES = ("_pb2", "_pb2_grpc")
 """The ends of the names of modules that protoc generates: no package brings them."""
@@ -153,6 +163,12 @@ def requirement_of_module(module: str) -> str | None:
     """Return the requirement that brings a dotted module which is in no package of its name, as far as this is known."""
     parts = module.split(".")
     return next((found for end in range(len(parts), 0, -1) if (found := PACKAGE_OF_MODULE.get(".".join(parts[:end])))), None)
+
+
+def known_requirement(module: str) -> str:
+    """Return the requirement that brings a dotted module: a package of another name, or a common one of its own; empty for any other."""
+    top = normalized(module.partition(".")[0])
+    return requirement_of_module(module) or (top if top in COMMON_PACKAGES else "")
 
 
 def package_of_module(module: str) -> str:

@@ -636,3 +636,9 @@ def test_a_server_that_never_listens_may_wait_for_what_it_is_deployed_with() -> 
 )
 def test_errors_that_newer_packages_raise_tell_that_a_program_is_older(error: str) -> None:
     assert is_outgrown(f"Traceback (most recent call last):\n  File '/app/app.py', line 3, in <module>\n{error}\n")
+
+
+@pytest.mark.parametrize(("module", "named"), [("yaml", "pyyaml"), ("fastlite", "fastlite"), ("shop", "the package that brings shop")])
+def test_the_package_of_a_missing_module_is_named_if_it_is_known(module: str, named: str) -> None:
+    hints = [each.hint for each in find(ended(1, f"ModuleNotFoundError: No module named '{module}'\n"), SERVER) if each.kind is K.MODULE]
+    assert hints == [f"Add {named} to the project's dependencies, or to the setting `dependencies`."]

@@ -13,7 +13,7 @@ import msgspec
 from shipwheel.errors import MissingImports
 from shipwheel.example_files import example_of_module, find_examples
 from shipwheel.files.segment import Segment
-from shipwheel.known_packages import COMMON_PACKAGES, GENERATED_SUFFIXES, PACKAGE_OF_MODULE, requirement_of_module
+from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE, known_requirement
 from shipwheel.project.entrypoint.launch import started_modules
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
@@ -21,7 +21,6 @@ from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
 from shipwheel.venv import Paths
-from shipwheel.versions import normalized
 
 __all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
 
@@ -121,16 +120,10 @@ def _hints_for_packages(names: Mapping[str, str]) -> Iterator[str]:
 
 def _packages_of(names: Mapping[str, str]) -> str:
     """Return the packages that bring modules, as far as they are known, and the other modules."""
-    known = {name: package for name, dotted in names.items() if (package := _known_package(dotted))}
+    known = {name: package for name, dotted in names.items() if (package := known_requirement(dotted))}
     packages = ", ".join(f'"{package}"' if "<" in package else package for package in dict.fromkeys(known.values()))
     others = ", ".join(name for name in names if name not in known)
     return " and ".join(filter(None, (packages, f"the packages that bring {others}" if others else "")))
-
-
-def _known_package(module: str) -> str:
-    """Return the package that brings a dotted module, as a requirement: one of another name, or a common one; empty for any other."""
-    top = normalized(module.partition(".")[0])
-    return requirement_of_module(module) or (top if top in COMMON_PACKAGES else "")
 
 
 def _left_out(project: Project, name: str) -> str:
