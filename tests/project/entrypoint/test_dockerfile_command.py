@@ -89,6 +89,15 @@ def test_a_script_that_waits_for_its_programs_starts_its_server(tmp_path: Path, 
     assert any("python run_it.py" in note and "beside" in note for note in launch.notes)
 
 
+def test_names_the_program_beside_a_server_that_comes_first(tmp_path: Path) -> None:
+    evidence = _evidence(tmp_path, 'FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD ["sh", "start.sh"]\n', "flask gunicorn")
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    (tmp_path / "start.sh").write_text("gunicorn app:app & python run_it.py\n")
+    launch = find_launch(evidence)
+    assert launch.command[0] == "gunicorn"
+    assert [note for note in launch.notes if "python run_it.py" in note and "[tool.shipwheel.processes]" in note]
+
+
 @pytest.mark.parametrize("lines", TAKEN)
 def test_takes_a_command_that_the_image_has(tmp_path: Path, lines: str) -> None:
     evidence = _evidence(tmp_path, f"FROM python:3.11\nEXPOSE 8080\n{lines}\n", scripts={"demo-start": "demo:start"})

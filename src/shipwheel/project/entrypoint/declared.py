@@ -168,9 +168,13 @@ def unused_commands(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str
             continue
         if process.place == launch.declared_at:
             break
-        found = _main_command(process, evidence, process.commands(_variables(process, evidence)))
+        commands = process.commands(_variables(process, evidence))
+        found = _main_command(process, evidence, commands)
         if isinstance(found, str):
             notes.append(f"{process.place}: `{process.shown}` is not the image's command: {found}.")
+        elif launch.command and any(command.background for command in commands):
+            what = f"{found.command.place}: `{found.command.text}` is not the image's command, which is {launch.command[0]}"
+            notes.append(f"{what}: name it in [tool.shipwheel.processes] if both are to run.")
     return tuple(notes)
 
 
