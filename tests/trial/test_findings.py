@@ -450,6 +450,16 @@ def test_a_variable_of_the_environment_is_set_to_the_production_that_is_offered(
     assert [each.setting for each in found if each.kind is K.VARIABLE] == [setting]
 
 
+@pytest.mark.parametrize(("error", "verdict"), [("the bot needs an Openai API key", V.NEEDS), ("the key of the api is wrong", V.FAILS)])
+def test_an_error_that_spells_a_variable_out_wants_it(error: str, verdict: Verdict) -> None:
+    trace = f'Traceback (most recent call last):\n  File "/app/bot.py", line 9, in <module>\n    raise Exception(\nException: {error}\n'
+    seen = ended(1, trace)
+    read = SourceFacts(variables=(("key", "OPENAI_API_KEY", "bot.py, line 1"), ("other", "BOT", "bot.py, line 2")))
+    found = find(seen, PROGRAM, read)
+    wanted = ["OPENAI_API_KEY"] if verdict is V.NEEDS else []
+    assert (verdict_of(seen, found), [each.subject for each in found if each.kind is K.VARIABLE]) == (verdict, wanted)
+
+
 def test_an_error_below_a_traceback_in_a_box_is_whole() -> None:
     box = "╭─ Traceback (most recent call last) ─╮\n│ /x/demo/config.py:8 in get │\n╰──────────────╯\n"
     seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\n\nstopped\n")

@@ -110,16 +110,31 @@ def for_production(finding: Finding, log: str) -> Finding:
 
 
 def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the variables that the project's lines in the last traceback use, and that were read without a default and are not set."""
+    """Yield the variables that the last traceback is about, and that were read without a default and are not set.
+
+    They are those that the project's lines in it use; if there are none, those whose words its error has: "needs an openai API key".
+    """
     last = log[log.rfind("Traceback (most recent call last)") :] if "Traceback (most recent call last)" in log else ""
-    for line in _own_lines(last):
-        read = {match["variable"]: "the line that failed" for match in _READ.finditer(line)}
-        used = frozenset(_NAME.findall(line))
-        for variable, place in (*read.items(), *((variable, place) for name, variable, place in source.variables if name in used)):
-            if not environment.get(variable):
-                message = f"it wants the environment variable {variable}, which {place} reads without a default"
-                hint = f"Give it a value where the container runs: -e {variable}=…; a value that is no secret can be in the setting `env`."
-                yield Finding(FindingKind.VARIABLE, message, hint, variable, line, blocks=True)
+    used = [(variable, place, line) for line in _own_lines(last) for variable, place in _used(line, source)]
+    error = next((line for line in plain_lines(last)[1:] if line.strip() and not line[0].isspace()), "")
+    for variable, place, line in used or [(*found, error) for found in _spelled_out(error, source)]:
+        if not environment.get(variable):
+            message = f"it wants the environment variable {variable}, which {place} reads without a default"
+            hint = f"Give it a value where the container runs: -e {variable}=…; a value that is no secret can be in the setting `env`."
+            yield Finding(FindingKind.VARIABLE, message, hint, variable, line.strip(), blocks=True)
+
+
+def _used(line: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
+    """Yield (variable, place) of what a line of code reads or names."""
+    yield from dict.fromkeys((match["variable"], "the line that failed") for match in _READ.finditer(line))
+    names = frozenset(_NAME.findall(line))
+    yield from ((variable, place) for name, variable, place in source.variables if name in names)
+
+
+def _spelled_out(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
+    """Yield (variable, place) of the variables of several words that an error has, in any order and case."""
+    words = frozenset(_NAME.findall(error.lower()))
+    yield from ((name, place) for _, name, place in source.variables if "_" in name and words.issuperset(name.lower().split("_")))
 
 
 def _own_lines(traceback: str) -> Iterator[str]:
