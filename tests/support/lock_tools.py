@@ -84,6 +84,7 @@ def environment(cache: Path, tool: str) -> dict[str, str]:
         "PIPENV_VENV_IN_PROJECT": "1",
         "PIPENV_NOSPIN": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_COMPILE": "0",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
     }
     return {**_clean(), **own}
