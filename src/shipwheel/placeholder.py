@@ -23,4 +23,7 @@ def placeholder(name: str) -> str:
         return "http://localhost:8000"
     if re.search(r"DEBUG|ENABLE|DISABLE|USE_|VERIFY", name):
         return "false"
+    if re.search(r"(?:^|_)(?:IDS?|TIMEOUT|COUNT|SIZE|LIMIT|SECONDS|MINUTES|MAX|MIN)(?:_|$)", name):
+        # Most programs take these for numbers.
+        return "1"
     return "check-" + "0" * 40

@@ -248,6 +248,8 @@ def test_the_settings_of_real_findings_are_accepted() -> None:
         ("REDIS_URL", "redis://localhost:6379/0"),
         ("PUBLIC_URL", "http://localhost:8000"),
         ("DEBUG", "false"),
+        ("API_ID", "1"),
+        ("VALID_KEY", "check-" + "0" * 40),
     ],
 )
 def test_placeholders_have_the_form_of_their_variable(name: str, value: str) -> None:
