@@ -435,6 +435,19 @@ def test_takes_versions_that_have_what_the_code_uses(index: PackageIndex, tmp_pa
     )
 
 
+@pytest.mark.parametrize(("lines", "version"), [("", "1.0"), ("still\n", "2.0")])
+def test_what_the_code_imports_is_as_old_as_the_code_if_nothing_lists_it(
+    index: PackageIndex, tmp_path: Path, lines: str, version: str
+) -> None:
+    days = {"1.0": "2019-01-01", "2.0": "2026-01-01"}
+    for package, number in (("web", "1.0"), ("web", "2.0"), ("other", "1.0"), ("other", "2.0"), ("still", "1.0")):
+        wheel = SmallWheel(package, number, files={f"{package}.py": ""})
+        index.add(wheel.filename, wheel.content(), uploaded=f"{days[number]}T00:00:00Z")
+    name = OldName("web.gone", "app.py, line 1,", date(2020, 2, 1), "web 2.0", "web", "web<2.0")
+    lock = make_lock(listed(tmp_path, lines, old_names=(name,), added=("web", "other")))
+    assert (pins(lock)["web"], pins(lock)["other"]) == ("1.0", version)
+
+
 def test_says_nothing_of_an_old_day_that_moves_nothing(index: PackageIndex, tmp_path: Path) -> None:
     for name, version, day in (("still", "1.0", "2020-06-01"), ("server", "1.0", "2020-06-01"), ("server", "2.0", "2024-05-01")):
         wheel = SmallWheel(name, version, files={f"{name}.py": ""})

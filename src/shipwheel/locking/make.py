@@ -123,20 +123,25 @@ def _as_in_its_day(
     if its is not None and (keeps or not its.is_before(now)):
         missing = its.missing(now, request.python)
         return (_resolved(request, missing, preferred, ()) if missing else None) or contents
-    found = _of_day(its, request, contents, reporter) if its is not None else None
+    # Where no list has anything, all that is added is what the code imports, and as old as that.
+    added = () if declared is not None and not declared.lines else request.added
+    found = _of_day(its, request, contents, added, reporter) if its is not None else None
     if found is None and not (contents.is_pinned or keeps):
         _warn_of_age(request.root, today, reporter)
     return found or contents
 
 
-def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, reporter: Reporter) -> LockContents | None:
-    """Return contents with the packages of a day, but pinned versions, and say which ones differ; None if they cannot be resolved."""
+def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, added: Sequence[str], reporter: Reporter) -> LockContents | None:
+    """Return contents with the packages of a day, but pinned versions and what the image adds, and say which ones differ.
+
+    Return None if they cannot be resolved.
+    """
     now = contents.pylock.get("packages", [])
     for missing in dict.fromkeys((its.missing(now, request.python), ())):
         then = _resolved(replace(request, as_of=its.day), missing, pinned_packages(request.inputs.pins), its.bounds)
         if then is None:
             continue
-        of_day = its.preferred(then.pylock.get("packages", []), now, request.added, request.python)
+        of_day = its.preferred(then.pylock.get("packages", []), now, added, request.python)
         preferred = with_pins(of_day, request.inputs.pins)
         found = _resolved(request, missing, preferred, its.bounds)
         if found is None:
