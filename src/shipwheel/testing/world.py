@@ -6,7 +6,6 @@ A whole `shipwheel build` then runs offline in a second. The command runs as a p
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -280,12 +279,13 @@ def make_common(root: Path, archive: FakeArchive) -> World:
 def fill(world: World, archive: FakeArchive, common: World | None = None) -> World:
     """Serve an archive, and the packages `small`, which requires `tiny`, and `native`, which needs libfoo.so.1. Return the world.
 
-    With `common`, uv need not ask the interpreter what it is, which takes longer than the rest of a lock.
+    With `common`, uv asks each interpreter once for all worlds what it is, which takes longer than the rest of a lock.
     """
     if common:
         world.pythons = common.pythons
+        (world.root / "uv").mkdir()
         for known in (common.root / "uv").glob("interpreter-*"):
-            shutil.copytree(known, world.root / "uv" / known.name)
+            (world.root / "uv" / known.name).symlink_to(known)
     world.serve(archive)
     world.add(SmallWheel(requires=["tiny"]), SmallWheel("tiny", files={"tiny.py": "X = 1\n" * 2000}))
     world.add(*(extension_wheel("native", architecture, ["libfoo.so.1"]) for architecture in DEBIAN_ARCHITECTURES))
