@@ -3,13 +3,12 @@
 import contextlib
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.fake_programs import Programs
-from support.process import has_ended, until
+from support.process import has_ended, interrupted_when
 
 from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.interface import RunSpec
@@ -28,10 +27,6 @@ time.sleep(600)
 """The first process of a namespace ignores what it has no handler for (pid_namespaces(7))."""
 
 
-class Interrupted(BaseException):
-    """Stands for the interruption of a person, wherever it comes."""
-
-
 @pytest.fixture
 def child(programs: Programs, tmp_path: Path) -> Iterator[Path]:
     """Put a bubblewrap that never gets on on PATH. Yield the file in which it writes the PID of its child."""
@@ -46,27 +41,6 @@ def spec_of(tmp_path: Path) -> RunSpec:
     """Return the spec of a container."""
     (tmp_path / "root").mkdir()
     return RunSpec(str(tmp_path / "root"), ExecutionConfig(cmd=("app",)), Platform("linux", "amd64"), "app-1")
-
-
-def interrupted_when(ready: Callable[[], bool], do: Callable[[], object]) -> None:
-    """Do something, and interrupt it when `ready` returns true."""
-
-    def handle(*_: object) -> None:
-        raise Interrupted
-
-    def interrupt() -> None:
-        until(ready)
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    before = signal.signal(signal.SIGUSR1, handle)
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    try:
-        with pytest.raises(Interrupted):
-            do()
-    finally:
-        thread.join()
-        signal.signal(signal.SIGUSR1, before)
 
 
 def test_an_interrupted_start_leaves_no_child(child: Path, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.lock_requests import lock_request
+from support.process import interrupted_when
 from support.programs import needs
 
 from shipwheel.errors import LockError, ProjectError
@@ -299,6 +301,17 @@ def test_a_build_of_uv_is_stopped_at_its_bounds(index: PackageIndex, tmp_path: P
     with pytest.raises(LockError, match=words) as raised:
         make_lock(request(tmp_path / "app", "made", build_bounds=bounds))
     assert "[tool.shipwheel.build]" in raised.value.message
+
+
+@needs("bwrap")
+def test_an_interrupted_build_of_uv_leaves_no_directory(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    index.add("made-1.0.tar.gz", archive({"pyproject.toml": PYPROJECT, "backend.py": "import time\ntime.sleep(600)\n"}))
+    interrupted_when(lambda: [*scratch.rglob("venv")], lambda: make_lock(request(tmp_path / "app", "made")))
+    assert [*scratch.iterdir()] == []
 
 
 @needs("bwrap")

@@ -1,17 +1,26 @@
 """Waiting for processes. The limits only end a test that hangs: no outcome depends on how long something takes."""
 
+import os
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["HANG_S", "ended", "has_ended", "until"]
+import pytest
+
+__all__ = ["HANG_S", "ended", "has_ended", "interrupted_when", "until"]
 
 HANG_S = 600.0
 """After this many seconds a test has failed, however slow the machine is."""
 
 _POLL_S = 0.005
+
+
+class Interrupted(BaseException):
+    """Stands for the interruption of a person, wherever it comes."""
 
 
 def until(holds: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
@@ -39,3 +48,24 @@ def has_ended(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def interrupted_when(ready: Callable[[], bool], do: Callable[[], object]) -> None:
+    """Do something, and interrupt it when `ready` returns true."""
+
+    def handle(*_: object) -> None:
+        raise Interrupted
+
+    def interrupt() -> None:
+        until(ready)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(Interrupted):
+            do()
+    finally:
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)

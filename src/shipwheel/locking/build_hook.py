@@ -25,7 +25,7 @@ from shipwheel.locking.sandbox import confined
 from shipwheel.locking.stated_metadata import answer_from_source
 from shipwheel.project.git_history import format_settings
 
-__all__ = ["BOUNDS", "NETWORK", "READABLE", "SANDBOX", "STATED", "WITHHELD", "drop_others", "main"]
+__all__ = ["BOUNDS", "NETWORK", "READABLE", "SANDBOX", "SCRATCH", "STATED", "WITHHELD", "drop_others", "main"]
 
 WITHHELD = "SHIPWHEEL_UV_VARIABLES"
 """The names of the variables that uv was started with. What it adds is for the backend: the settings of its extra-build-variables."""
@@ -39,6 +39,9 @@ STATED = "SHIPWHEEL_BUILD_STATED"
 """Normalized names of the packages whose backends fail with this Python: what their sources state counts."""
 SANDBOX = "SHIPWHEEL_BUILD_SANDBOX"
 """The path of bubblewrap: the first directory of PATH has the programs of the build's requirements."""
+
+SCRATCH = "SHIPWHEEL_BUILD_SCRATCH"
+"""The directory for files of this program: whoever started uv removes it."""
 
 _POLL_S = 0.02
 _SOURCE = "UV_INTERNAL__BUILD_DIR"
@@ -82,7 +85,7 @@ def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -
     venv, source = called.parent.parent, Path(os.environ[_SOURCE])
     cache = venv.parent.parent
     around, network = _around(source, cache), _may_use_network(source, cache)
-    with tempfile.TemporaryDirectory(prefix="shipwheel-") as name:
+    with tempfile.TemporaryDirectory(dir=os.environ[SCRATCH]) as name:
         place, programs = Path(name, "venv"), Path(name, "bin")
         place.mkdir()
         programs.mkdir()
@@ -208,7 +211,7 @@ def _name_of(source: Path, cache: Path) -> str:
 
 def _environment(environ: Mapping[str, str], *, network: bool) -> dict[str, str]:
     """Return what a backend gets of the environment: what uv added for it, and what decides the result of a build."""
-    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK, BOUNDS, STATED, SANDBOX}
+    withheld = {*environ.get(WITHHELD, "").split(), WITHHELD, READABLE, NETWORK, BOUNDS, STATED, SANDBOX, SCRATCH}
     return {
         **{name: value for name, value in environ.items() if name not in withheld},
         **locale_variables(environ),

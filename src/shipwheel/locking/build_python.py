@@ -46,13 +46,14 @@ def build_python(python: str) -> Path:
     return path
 
 
-def hook_variables(environment: Mapping[str, str], readable: Iterable[str]) -> dict[str, str]:
-    """Return the variables for the hook beside uv's `environment`: the names in it, the directories that builds in them may read, and the
-    sandbox's program.
+def hook_variables(environment: Mapping[str, str], readable: Iterable[str], scratch: Path) -> dict[str, str]:
+    """Return the variables for the hook beside uv's `environment`: the names in it, the directories that builds in them may read, the one
+    for files of its own, which it leaves there if it is killed, and the sandbox's program.
     """
     return {
         build_hook.WITHHELD: " ".join(environment),
         build_hook.READABLE: os.pathsep.join(readable),
+        build_hook.SCRATCH: str(scratch),
         build_hook.SANDBOX: bubblewrap(),
     }
 

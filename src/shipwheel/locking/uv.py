@@ -174,12 +174,12 @@ def _run_with_builds(
 
     `readable` are directories of the user: a build in one of them may read all of it.
     """
-    env: dict[str, str] = {}
-    if is_available():
+    if not is_available():
+        return run([*command, "--python", python], cwd=cwd, timeout=timeout)
+    with scratch_directory() as scratch:
         # Links into uv's cache would lead nowhere in the sandbox.
-        env = {**hook_variables(_environment({}, cwd), readable), "UV_LINK_MODE": "clone"}
-        python = str(build_python(python))
-    return run([*command, "--python", python], cwd=cwd, env=env, timeout=timeout)
+        env = {**hook_variables(_environment({}, cwd), readable, scratch), "UV_LINK_MODE": "clone"}
+        return run([*command, "--python", str(build_python(python))], cwd=cwd, env=env, timeout=timeout)
 
 
 @lru_cache(maxsize=16)
