@@ -20,31 +20,44 @@ def kill_with_children(process: "subprocess.Popen[bytes]") -> None:
     bubblewrap's child leaves the group, and would outlive a bubblewrap that is killed before it has asked the kernel to end it, too. It is
     only on Linux, as are lists of children.
     """
-    _kill_children(process)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
+    try:
+        _kill_children(process)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
 
 
 def _kill_children(process: "subprocess.Popen[bytes]") -> None:
     """Kill what a program started, and wait for it: the first process of a namespace ends behind all others in it (pid_namespaces(7))."""
     if sys.platform != "linux" or process.poll() is not None:
         return
-    # A program that is stopped starts nothing between the look at its children and its end.
-    os.kill(process.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    # A program that is stopped starts nothing between the look at its children and its end, which another thread may wait for.
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     handles = []
     try:
         for pid in tuple(_descendants(process.pid)):
-            with suppress(ProcessLookupError):
+            # Old kernels have no handles, and the rules of some containers allow none.
+            with suppress(OSError):
                 handles.append(os.pidfd_open(pid))
+            # A child may be another user's, such as that of sudo.
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         for handle in handles:
-            select.select([handle], [], [], _END_TIMEOUT_S)
+            _wait_for(handle)
     finally:
         for handle in handles:
             os.close(handle)
+
+
+def _wait_for(handle: int) -> None:
+    # select(2) takes no handle from 1024 on.
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    poll.poll(_END_TIMEOUT_S * 1000)
 
 
 def _descendants(pid: int) -> Iterator[int]:

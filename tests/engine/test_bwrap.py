@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from support.fake_programs import Programs
 from support.process import has_ended, interrupted_when
 
 from shipwheel.engine.bwrap import Bwrap
+from shipwheel.engine.bwrap_container import BwrapContainer, scratch_directory
 from shipwheel.engine.interface import RunSpec
+from shipwheel.engine.local import Binds
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.platform import Platform
 
@@ -58,3 +61,13 @@ def test_an_interrupted_run_to_the_end_leaves_no_child(child: Path, tmp_path: Pa
 def test_a_signal_to_the_own_group_does_not_reach_a_run_to_the_end(programs: Programs, tmp_path: Path) -> None:
     programs.add("bwrap", "print(os.getpgid(0) == os.getpid())")
     assert Bwrap("0.11.0").capture(spec_of(tmp_path), 60).stdout == "True\n"
+
+
+def test_a_container_that_has_ended_leaves_its_number_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _signal: killed.append(group))
+    scratch = scratch_directory()
+    BwrapContainer(spec_of(tmp_path), process, process.pid, {}, scratch, Binds((), ())).remove()
+    assert (killed, scratch.root.exists()) == ([], False)

@@ -98,7 +98,9 @@ class BwrapContainer(LocalContainer):
 
     def remove(self) -> None:
         """See `Container.remove`."""
-        kill_with_children(self._process)
+        if self._process.poll() is None:
+            # The number of one that has ended may be another program's by now.
+            kill_with_children(self._process)
         self._scratch.remove()
         self._binds.remove()
 
