@@ -135,13 +135,14 @@ class Workshop:
         key = key_of("builder packages", self.suite.codename, self.suite.python or "", str(self._host), str(self.target.platform), *named)
         if key not in self._used:
             try:
-                self._used[key] = BuilderPackages(self._core, self._index.with_packages(named), self._index.rust())
+                found = BuilderPackages(self._core, self._index.with_packages(named), self._index.rust())
             except FetchError:
-                found = self._store.get_as(BUILDER_RECORD, key, BuilderPackages)
-                if found is None:
+                recorded = self._store.get_as(BUILDER_RECORD, key, BuilderPackages)
+                if recorded is None:
                     raise
-                self._used[key] = found
-            self._check_digests(self._used[key])
+                found = recorded
+            self._check_digests(found)
+            self._used[key] = found
         return self._used[key]
 
     def _check_digests(self, packages: BuilderPackages) -> None:
