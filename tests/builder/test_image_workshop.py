@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from support.digests import ANY
@@ -12,6 +13,7 @@ from shipwheel.builder.image_workshop import ImageWorkshop
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.errors import BuildError
 from shipwheel.events import silent
+from shipwheel.locking.bounds import OverBounds
 from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
@@ -59,6 +61,24 @@ def test_an_image_without_a_compiler_is_refused(root: Path, monkeypatch: pytest.
     with pytest.raises(BuildError, match="team/base:1 is of no Debian suite that shipwheel knows, and has no gcc") as error:
         workshop(root, HOST, monkeypatch).root(())
     assert "Install a C compiler and Python's headers in the base image" in error.value.hint
+
+
+@pytest.mark.parametrize("name", ["usr", "opt", "etc"])
+def test_an_image_does_not_lead_its_sandbox_to_a_directory_of_this_machine(root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    if (root / name).exists():
+        (root / name).rename(root / "before")
+    (root / name).symlink_to("/usr")
+    ran: list[SandboxRun] = []
+    with pytest.raises(BuildError, match=f"team/base:1 has a link in place of /{name}"):
+        workshop(root, HOST, monkeypatch, ran).root(())
+    assert ran == []
+
+
+def test_a_compiler_that_does_not_end_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = workshop(root, HOST, monkeypatch)
+    monkeypatch.setattr(image_workshop, "run_in_sandbox", Mock(side_effect=OverBounds("its build was stopped after 180 minutes")))
+    with pytest.raises(BuildError, match="the gcc of team/base:1 does not run here: its build was stopped"):
+        made.root(())
 
 
 def test_a_compiler_for_another_processor_needs_an_emulator(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from shipwheel.builder.workshop import BuilderPackages, Workshop
 from shipwheel.directory_cache import CachedDirectory
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
-from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
 from shipwheel.locking.pylock import LockedDeb
+from shipwheel.locking.sandbox import linked_directory
 from shipwheel.locking.target import Target
 from shipwheel.oci.image import Image
 from shipwheel.oci.read.rootfs_cache import unpack_image
@@ -110,6 +111,11 @@ class ImageWorkshop:
             return root
 
     def _check_compiler(self, root: Path) -> None:
+        if link := linked_directory(root):
+            raise BuildError(
+                f"{self.origin} has a link in place of /{link}, so nothing is compiled in it",
+                hint="Choose another base, or versions that have wheels.",
+            )
         programs = [root / folder / _COMPILER for folder in ("usr/local/bin", "usr/bin", "bin")]
         if not any(os.path.lexists(program) for program in programs):
             raise BuildError(
@@ -118,7 +124,10 @@ class ImageWorkshop:
             )
         variables = self.surroundings({}).variables()
         run = SandboxRun((_COMPILER, "--version"), root, {}, "/", variables)
-        finished = run_in_sandbox(run, stop=self._store.closed, bounds=Bounds())
+        try:
+            finished = run_in_sandbox(run, stop=self._store.closed, bounds=Bounds())
+        except OverBounds as error:
+            raise BuildError(f"the {_COMPILER} of {self.origin} does not run here: {error}", hint=BOUNDS_HINT) from None
         if finished.code != 0:
             emulator = f"Let the kernel emulate {self.target.platform} (Debian's package qemu-user-binfmt), or choose"
             raise BuildError(

@@ -12,7 +12,7 @@ from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError, FetchError, UsageError
 from shipwheel.events import Reporter
 from shipwheel.files.segment import key_of
-from shipwheel.locking.sandbox import top_directories
+from shipwheel.locking.sandbox import linked_directory, top_directories
 from shipwheel.oci.read.rootfs_cache import unpack_image
 from shipwheel.platform import Platform
 from shipwheel.store import Store, store_write_error
@@ -73,11 +73,9 @@ def unpack_node_image(name: str, host: Platform, store: Store, reporter: Reporte
 
 def _fault(root: Path, path: str) -> str:
     """Return why a root with this PATH cannot be used; empty if it can. A sandbox shows these of its directories."""
-    own = ("usr", "opt", "etc")
-    # The sandbox would follow such a link to a directory of this machine.
-    if links := [name for name in own if (root / name).is_symlink()]:
-        return f"has a link in place of /{links[0]}"
-    shown = {*own, *(name for name, _ in top_directories(root))}
+    if link := linked_directory(root):
+        return f"has a link in place of /{link}"
+    shown = {"usr", "opt", "etc", *(name for name, _ in top_directories(root))}
     folders = [folder.strip("/") for folder in path.split(":")]
     has_npm = any(folder.partition("/")[0] in shown and os.path.lexists(root / folder / "npm") for folder in folders)
     return "" if has_npm else "has no npm on its PATH"

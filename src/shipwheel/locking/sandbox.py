@@ -22,6 +22,7 @@ __all__ = [
     "interpreter_paths",
     "is_available",
     "is_for_loader",
+    "linked_directory",
     "network_binds",
     "top_directories",
     "with_variables",
@@ -123,7 +124,7 @@ def confined_in_root(
 
     Args:
         command: The program and its arguments, with paths of the sandbox.
-        root: A directory with `usr`, into which most systems merge the directories beside it.
+        root: A directory with `usr`, into which most systems merge the directories beside it. No `linked_directory` may be in it.
         binds: Paths in the sandbox, each with a path of this machine and whether it may be changed. Nothing else can be changed.
         directory: The working directory in the sandbox.
         network: Allow it the network of this machine. `binds` then have all of /etc.
@@ -141,6 +142,11 @@ def confined_in_root(
     # The sandbox's own directories are in memory.
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [bubblewrap(), *_isolation(network), *words, "--chdir", directory, "--", *command]
+
+
+def linked_directory(root: Path) -> str:
+    """Return the name of a directory of `root` that is a link; empty if none is. The sandbox would follow it on this machine."""
+    return next((name for name in ("usr", "opt", "etc") if (root / name).is_symlink()), "")
 
 
 def top_directories(root: Path) -> Iterator[tuple[str, Path | None]]:
