@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 from support.programs import needs
 
+from shipwheel.builder import build_run as building
 from shipwheel.builder.build_run import BuildRun, rewrite_scripts
 from shipwheel.builder.interpreter import BuilderPython
+from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.locking.bounds import Bounds, OverBounds
+from shipwheel.locking.process import Finished
 from shipwheel.platform import host_platform
+from shipwheel.wheels.frontend import HookFailed
 
 PYPROJECT = """
 [build-system]
@@ -149,3 +153,18 @@ def test_scripts_are_changed_and_what_they_are_linked_to_is_not(tmp_path: Path) 
     assert (folder / "tool").read_text() == "#!/build/venv/bin/python\n1\n"
     assert (folder / "tool").stat().st_mode & 0o777 == 0o755
     assert cached.read_text() == "#!/usr/bin/env python3\n1\n"
+
+
+def test_nothing_is_mounted_where_the_root_has_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No directory can be made to mount on in /usr and /opt, where shipwheel may be on this machine."""
+    ran: list[SandboxRun] = []
+
+    def run(run: SandboxRun, **_limits: object) -> Finished:
+        ran.append(run)
+        return Finished(1, "", "")
+
+    monkeypatch.setattr(building, "run_in_sandbox", run)
+    with pytest.raises(HookFailed):
+        build_run(tmp_path, "").build()
+    assert [path for path in ran[0].binds if not path.startswith("/build/")] == []
+    assert [word for word in ran[0].command if word.startswith("/") and not word.startswith("/build/")] == []

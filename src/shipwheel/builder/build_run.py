@@ -23,6 +23,8 @@ from shipwheel.wheels.kept_requirements import KeptRequirements
 __all__ = ["BuildRun", "rewrite_scripts"]
 
 _SCRATCH = "tmp"
+_HOOK, _EXCHANGE = f"{INSIDE}/hook/call.py", f"{INSIDE}/exchange"
+"""The script that calls a hook, and the directory for its arguments and its result. The root may have files where they are outside."""
 _OLDEST_GLIBC = 5
 _OLD_MANYLINUX = ("manylinux2014", "manylinux2010", "manylinux1")
 
@@ -127,13 +129,12 @@ class BuildRun(msgspec.Struct, frozen=True):
         return folder / "wheels"
 
     def _run_hook(self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
-        # The words are the interpreter, the script that calls the hook, the hook, and a directory for its arguments and its result.
-        _, script, hook, exchange = cmd
+        python, script, hook, exchange = cmd
         arguments = Path(exchange) / "input.json"
         arguments.write_text(self._inside(arguments.read_text(encoding="utf-8")), encoding="utf-8")
-        more = {script: (Path(script), False), exchange: (Path(exchange), True)}
+        more = {_HOOK: (Path(script), False), _EXCHANGE: (Path(exchange), True)}
         added = [f"{name}={self._inside(value)}" for name, value in (extra_environ or {}).items()]
-        command = ["env", *added, *map(self._inside, cmd)]
+        command = ["env", *added, self._inside(python), _HOOK, hook, _EXCHANGE]
         finished = self.run(command, self._inside(cwd or str(self.place / "source" / self.below)), more)
         if finished.code != 0:
             raise HookFailed(f"its backend failed in {hook}", f"{finished.stdout}\n{finished.stderr}")
