@@ -52,7 +52,8 @@ def remove_scratch() -> None:
     while True:
         left = [remove for path, remove in tuple(_removals.items()) if path.exists()]
         for remove in left:
-            with suppress(OSError):
+            # A tree can be too deep for shutil.
+            with suppress(OSError, RecursionError):
                 remove()
         if not left or time.monotonic() > end:
             return

@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import pytest
 from support.process import HANG_S, ended
 
+from shipwheel import scratch
 from shipwheel.cli.interruption import CLEANUP_TIMEOUT_S, Interruption
 
 HANGING = """
@@ -81,6 +82,21 @@ def test_a_build_that_does_not_end_in_time_leaves_no_directory(tmp_path: Path) -
         process.communicate(timeout=HANG_S)
     assert process.returncode == 128 + signal.SIGTERM
     assert not place.exists() and not exchange.exists()
+
+
+def test_a_directory_that_cannot_be_removed_does_not_keep_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exits: list[int] = []
+    (tmp_path / "other").mkdir()
+    (tmp_path / "deep").mkdir()
+    removals = {tmp_path / "deep": Mock(side_effect=RecursionError), tmp_path / "other": (tmp_path / "other").rmdir}
+    monkeypatch.setattr(scratch, "_removals", removals)
+    monkeypatch.setattr(scratch, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(os, "_exit", exits.append)
+    Interruption(print)._exit()
+    assert (exits, (tmp_path / "other").exists()) == ([130], False)
+    monkeypatch.setattr(scratch, "remove_scratch", Mock(side_effect=MemoryError))
+    Interruption(print)._exit()
+    assert exits == [130, 130]
 
 
 def test_a_second_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,8 @@ class Interruption:
             self._removes = True
             from shipwheel.scratch import remove_scratch
 
-            remove_scratch()
+            with suppress(Exception):
+                remove_scratch()
         self.report()
         with suppress(OSError, ValueError):
             sys.stdout.flush()
