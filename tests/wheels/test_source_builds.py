@@ -326,6 +326,7 @@ def test_a_private_copy_leaves_out_caches_and_environments(tmp_path: Path) -> No
         ('[tool.poetry]\nname = "a"\n[build-system]\nrequires = []', (), False),
         ('[project]\nname = "a"\n[tool.poetry]\nname = "a"', (), False),
         ("[tool.poetry", (), False),
+        ("a = " + "[" * 9999, (), False),
     ],
 )
 def test_a_private_copy_names_the_build_backend_that_poetry_uses(

@@ -86,13 +86,14 @@ def _copy_file(source: str, target: str) -> None:
     if path.name != "pyproject.toml" or Path(source).with_name("setup.py").exists():
         return
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        text = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
         # Its reader names the mistake.
         return
     if "name" in table_at(tables, "tool", "poetry") and not {"build-system", "project"} & set(tables):
-        with path.open("a", encoding="utf-8") as file:
-            file.write(_POETRY_BACKEND)
+        path.unlink()  # it may be read-only
+        path.write_text(text + _POETRY_BACKEND, encoding="utf-8")
 
 
 def git_directories(copy: Path) -> tuple[Path, ...]:

@@ -28,7 +28,7 @@ from shipwheel.wheels.sdist import unpack_sdist
 
 __all__ = ["BuildOptions", "build_project_wheel", "build_pure_wheel", "directory_tree", "needs_source", "secret_rules", "write_source"]
 
-_VERSION = "3"
+_VERSION = "4"
 """Part of every key: raise it whenever the same source gives another wheel."""
 
 
