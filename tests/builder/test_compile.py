@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,7 @@ from shipwheel.builder import compile as compiling
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.complaints import Lack
 from shipwheel.builder.crates import CrateFetch, CratesFailed
+from shipwheel.builder.image_workshop import ImageWorkshop
 from shipwheel.builder.interpreter import BuilderPython, suite_python
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import Surroundings
@@ -65,6 +66,9 @@ class FakeWorkshop:
     origin: str = "Debian trixie"
     asked: list[tuple[str, ...]] = field(default_factory=list)
     now: tuple[str, ...] = ("gcc-14 14.2.0-19",)
+
+    def addable(self, names: Iterable[str]) -> tuple[str, ...]:
+        return Workshop.addable(self, names)  # type: ignore[arg-type]
 
     def deciders(self, names: Sequence[str]) -> tuple[LockedDeb, ...]:
         assert self.now, "the archive is not to be asked"
@@ -260,6 +264,18 @@ def test_a_lock_of_another_suite_gets_the_rust_of_this_one(tmp_path: Path, runs:
     workshop = FakeWorkshop({})
     compiled(workshop, Store(tmp_path), known=("cargo-old", "libffi-dev"))
     assert workshop.asked == [("cargo-old", "cargo-web", "libffi-dev", "rustc-web")]
+
+
+def test_the_cargo_of_a_base_image_gets_no_passwords(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[Path] = []
+    monkeypatch.setattr(CrateFetch, "run", lambda fetch: fetched.append(fetch.root))
+    monkeypatch.setattr(ImageWorkshop, "root", lambda *_: SimpleNamespace(path=tmp_path, close=lambda: None))
+    image: Any = SimpleNamespace(digest=f"sha256:{HASH}")
+    store = Store(tmp_path)
+    workshop = ImageWorkshop(image, "team/base:1", TARGET, "/usr/bin/python3.13", store, silent)
+    options = replace(OPTIONS, build_packages=("cargo",))
+    made = compile_wheel(source(), workshop, options, store, silent, known=("cargo-web", "libffi-dev"), compilers=("cargo-web 1.96.0-1",))
+    assert (fetched, made.packages, made.compilers) == ([], (), ())
 
 
 def test_crates_that_cannot_be_fetched_end_the_search(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

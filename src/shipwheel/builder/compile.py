@@ -121,7 +121,7 @@ def compile_wheel(
     is good enough. With `kept`, it is compiled in any case, and what its build requires is collected there. Raise BuildError, and any error
     of a download.
     """
-    packages = tuple(sorted({*(known or ()), *options.build_packages}))
+    packages = workshop.addable((*(known or ()), *options.build_packages))
     start = _key(source, workshop, options, packages, ())
     if (found := store.get_as(_FOUND, start, _Found)) is not None and known is None:
         packages = found.packages

@@ -77,6 +77,10 @@ class ImageWorkshop:
     def _is_foreign(self) -> bool:
         return self.target.platform != host_platform()
 
+    def addable(self, _names: Iterable[str]) -> tuple[str, ...]:
+        """Return no package. With cargo among them, the image's own would get the user's passwords for crates."""
+        return ()
+
     def deciders(self, _names: Collection[str]) -> tuple[LockedDeb, ...]:
         """Return no package: the image's digest decides."""
         return ()

@@ -89,6 +89,10 @@ class Workshop:
         architecture = self.target.platform.architecture
         return f" for {architecture}, on {self._host.architecture}" if self._host != self.target.platform else ""
 
+    def addable(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of these Debian packages that it can add to its root, sorted."""
+        return tuple(sorted({*names}))
+
     def deciders(self, names: Collection[str]) -> tuple[LockedDeb, ...]:
         """Return the compilers, the C library and these Debian packages. Raise any error of a download."""
         with self._lock:
