@@ -3,6 +3,7 @@
 A signal ends a command although its threads hang, or still remove a large tree: then `remove_scratch` removes what they have.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,11 +27,19 @@ def scratch_directory(prefix: str = "shipwheel-", *, ignore_cleanup_errors: bool
 
     directory = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=ignore_cleanup_errors)
     path = Path(directory.name).resolve()
-    _removals[path] = directory.cleanup
+
+    def remove() -> None:
+        try:
+            directory.cleanup()
+        except RecursionError:
+            _flatten(path)
+            directory.cleanup()
+
+    _removals[path] = remove
     try:
         yield path
     finally:
-        directory.cleanup()
+        remove()
         _removals.pop(path, None)
 
 
@@ -44,6 +53,19 @@ def removed_at_the_end(path: Path) -> Iterator[None]:
         yield
     finally:
         _removals.pop(path, None)
+
+
+def _flatten(top: Path) -> None:
+    """Move all directories of a tree to the same depth: shutil goes down by a call for each, and programs of others make any number."""
+    import tempfile
+
+    pending = [Path(entry.path) for entry in os.scandir(top) if entry.is_dir(follow_symlinks=False)]
+    flat, number = Path(tempfile.mkdtemp(dir=top)), 0
+    while pending:
+        folder = pending.pop()
+        folder.chmod(0o700)
+        moved = flat / str(number := number + 1)
+        pending += [Path(entry.path) for entry in os.scandir(folder.rename(moved)) if entry.is_dir(follow_symlinks=False)]
 
 
 def remove_scratch() -> None:
