@@ -8,15 +8,18 @@ import pytest
 from msgspec.structs import replace
 from support.digests import ANY
 
+from shipwheel.base.model import Base, lock_table
 from shipwheel.digest import Sha256
 from shipwheel.errors import LockError, NewerAtRunTime
 from shipwheel.events import silent
 from shipwheel.locking.pylock import Lock, LockedDeb, read_lock
 from shipwheel.pipeline.local_builds import LocalBuilds
-from shipwheel.pipeline.resolve import with_build_packages
+from shipwheel.pipeline.resolve import with_build_packages, without_other_compilers
+from shipwheel.platform import Platform
 from shipwheel.request import LockMode, Request
 from shipwheel.settings import Settings
 from shipwheel.store import Store
+from shipwheel.suites import suite_by_name
 from shipwheel.wheels.built_wheels import BuiltWheel
 
 OLD, NEW = ("gcc-14 14.2.0-19", "libc6-dev 2.41-11"), ("gcc-14 14.2.0-19", "libc6-dev 2.41-12")
@@ -72,6 +75,15 @@ def test_another_processor_adds_its_own_files_and_an_older_lock_gets_them(tmp_pa
     assert with_build_packages(first, {"far": ()}, {"amd64": OLD}, (rebuilt,), request(tmp_path)) is first
     assert with_build_packages(first, {"far": ()}, {"amd64": OLD}, DEBS, request(tmp_path)).builder == DEBS
     assert older.with_compilers({}).builder == ()
+
+
+@pytest.mark.parametrize(("suite", "kept"), [("trixie", True), ("bookworm", False), (None, False)])
+def test_compilers_of_another_suite_are_not_those_of_the_lock(suite: str | None, *, kept: bool) -> None:
+    trixie = lock_table(Base(suite_by_name("trixie"), (), locked=False), ())
+    lock = LOCK.with_base("amd64", trixie).with_compiled({"far": ()}).with_compilers({"amd64": OLD}, DEBS)
+    base = Base(suite_by_name(suite) if suite else None, (), locked=False)
+    after = without_other_compilers(lock, {Platform("linux", "amd64"): base, Platform("linux", "arm64"): base})
+    assert (after is lock, after.compilers, after.builder) == ((True, {"amd64": OLD}, DEBS) if kept else (False, {}, ()))
 
 
 def test_a_damaged_digest_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import FORMAT, Lock, LockedDeb, name_in, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.locking.target import Target
+from shipwheel.platform import Platform
 from shipwheel.project.indexes import indexes_of
 from shipwheel.project.project import Project
 from shipwheel.project.read import with_dependencies
@@ -43,6 +44,7 @@ __all__ = [
     "with_build_packages",
     "with_compiled",
     "with_sources",
+    "without_other_compilers",
 ]
 
 T = TypeVar("T")
@@ -80,6 +82,7 @@ def resolve(project: Project, request: Request, bases: Bases) -> Resolution:
         lock = with_compiled(lock, targets_of(project, lock, platforms), request)[0]
     check_bases_locked([read_locked_base(lock, platform) is not None for platform in platforms], request, lock)
     found = bases.resolve(platforms, lock, project.packages, upgrade=upgrade)
+    lock = without_other_compilers(lock, dict(zip(platforms, found, strict=True)))
     if project.settings.init:
         found = with_init(found, platforms, lock, bases, upgrade=upgrade)
     check_bases_locked([base.locked for base in found], request, lock)
@@ -103,6 +106,14 @@ def with_compiled(lock: Lock, targets: Sequence[Target], request: Request) -> tu
             raise
         lock = lock.with_compiled({**lock.compiled, **dict.fromkeys(error.to_compile, ())})
     return lock, select_all(lock, targets)
+
+
+def without_other_compilers(lock: Lock, bases: Mapping[Platform, Base]) -> Lock:
+    """Return the lock without its compilers if they are of another Debian suite than one of the bases; the same lock if they are not."""
+    locked = {platform: read_locked_base(lock, platform) for platform in bases} if lock.compilers else {}
+    before = {platform: known.suite for platform, known in locked.items() if known is not None}
+    after = {platform: base.suite.codename if base.suite is not None else "" for platform, base in bases.items()}
+    return lock if before.items() <= after.items() else lock.with_compilers({})
 
 
 def with_build_packages(
