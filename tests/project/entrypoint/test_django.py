@@ -363,3 +363,18 @@ def test_a_template_of_projects_is_none_itself(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"^manage\.py has a placeholder") as caught:
         launched(tmp_path, files, "django gunicorn")
     assert "django-admin startproject --template=./ NAME" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("files", "program"),
+    [
+        ({**SITE, "s/wsgi.py": WSGI, "s/settings.py": "WSGI_APPLICATION = 's.wsgi.application'\n"}, "gunicorn"),
+        ({"main.py": "if __name__ == '__main__':\n    print(1)\n"}, "python"),
+    ],
+    ids=["a site", "a tool"],
+)
+def test_a_project_may_hold_a_template_of_others(tmp_path: Path, files: dict[str, str], program: str) -> None:
+    template = {"starter/manage.py": SETTINGS_MODULE.format("{{ project_name }}.settings")}
+    assert launched(tmp_path / "both", {**files, **template}, "django gunicorn").command[0] == program
+    with pytest.raises(ProjectError, match=r"^starter/manage\.py has a placeholder"):
+        launched(tmp_path / "alone", template, "django gunicorn")

@@ -24,6 +24,7 @@ __all__ = [
     "find_django",
     "migration_steps",
     "missing_static_files",
+    "refuse_own_template",
     "refuse_template",
     "with_settings_module",
     "with_static_files",
@@ -83,13 +84,17 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
 
 def refuse_template(_evidence: Evidence, scan: Scan) -> None:
     """Raise ProjectError for a template of Django projects, whose files have placeholders in place of the project's name."""
-    for manager in _managers(scan.modules):
-        if any("{{" in value for value in _settings_of(manager)):
-            folder = manager.file.removesuffix("manage.py") or "./"
-            raise ProjectError(
-                f"{manager.file} has a placeholder in place of the project's name: {folder} is a template of Django projects",
-                hint=f"Make a project from it, and build that: django-admin startproject --template={folder} NAME.",
-            )
+    for manager in filter(_is_of_template, scan.modules):
+        folder = manager.file.removesuffix("manage.py") or "./"
+        raise ProjectError(
+            f"{manager.file} has a placeholder in place of the project's name: {folder} is a template of Django projects",
+            hint=f"Make a project from it, and build that: django-admin startproject --template={folder} NAME.",
+        )
+
+
+def refuse_own_template(evidence: Evidence, scan: Scan) -> None:
+    """Raise ProjectError as `refuse_template`, if the project itself is one, and does not only hold one to make projects from."""
+    refuse_template(evidence, replace(scan, modules=tuple(module for module in scan.modules if not _depth(module))))
 
 
 def _development_settings(project: _DjangoProject, application: str) -> Iterator[str]:
@@ -232,7 +237,15 @@ def _find_manager(modules: Sequence[Module]) -> Module | None:
 
 
 def _managers(modules: Sequence[Module]) -> tuple[Module, ...]:
-    return tuple(module for module in modules if Path(module.file).name == "manage.py")
+    return tuple(module for module in modules if _is_manager(module) and not _is_of_template(module))
+
+
+def _is_manager(module: Module) -> bool:
+    return Path(module.file).name == "manage.py"
+
+
+def _is_of_template(module: Module) -> bool:
+    return _is_manager(module) and any("{{" in value for value in _settings_of(module))
 
 
 def _depth(module: Module) -> int:

@@ -24,7 +24,13 @@ from shipwheel.project.entrypoint.declared import (
     own_program_finder,
     unused_commands,
 )
-from shipwheel.project.entrypoint.django import refuse_template, with_settings_module, with_static_files, with_static_front
+from shipwheel.project.entrypoint.django import (
+    refuse_own_template,
+    refuse_template,
+    with_settings_module,
+    with_static_files,
+    with_static_front,
+)
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import (
     find_file_server,
@@ -70,7 +76,7 @@ def _unless_declared(finder: Finder) -> Finder:
 
 
 _FINDERS: tuple[Finder, ...] = (
-    refuse_template,  # no command: a template of Django projects is none itself
+    refuse_own_template,  # no command: a template of Django projects is none itself
     own_command_finder(DeploymentFile.PROCFILE),  # a Procfile's `web` line, or its only one
     declared_finder(DeploymentFile.COMPOSE),  # the server, worker or console script that a compose file's service runs,
     declared_finder(DeploymentFile.DOCKERFILE),  # a Dockerfile,
@@ -89,6 +95,7 @@ _FINDERS: tuple[Finder, ...] = (
     find_worker,  # Celery and other workers
     find_installed_file,  # a file that setup.py installs as a command
     find_script,  # main.py, PACKAGE/__main__.py, the only script
+    refuse_template,  # no command: there is nothing but a template of Django projects
 )
 """The finders of a command, most reliable first. The settings come before all of them."""
 _MAX_PATH = 200
