@@ -131,6 +131,10 @@ def test_adds_a_framework_that_is_imported_but_not_required(tmp_path: Path) -> N
         ("---\nsdk: streamlit\nsdk_version: 1.30.0\n---\n", "gradio"),
         ("---\nsdk: gradio\n---\nsdk_version: 4.44.1\n", "gradio"),
         ("# Shop\n\nsdk: gradio\nsdk_version: 4.44.1\n", "gradio"),
+        ("---\r\nsdk: gradio\r\nsdk_version: 5.0.0b1\r\n---\r\n", "gradio==5.0.0b1"),
+        ("---\nsdk: gradio\nsdk_version: latest\n---\n", "gradio"),
+        ("---\nsdk: gradio\nsdk_version: 4.x\n---\n", "gradio"),
+        pytest.param("---" + "\n" * 1_000_000, "gradio", id="no end"),
     ],
 )
 def test_takes_the_version_that_a_hosting_service_would_install(tmp_path: Path, readme: str, requirement: str) -> None:

@@ -33,8 +33,8 @@ __all__ = [
 
 _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
 """Usual names of the file to serve, letters only."""
-_FRONT_MATTER = lazy_pattern(r"---\s*\n(.*?)^---\s*$", re.MULTILINE | re.DOTALL)
-_MATTER_LINE = lazy_pattern(r"^(sdk|sdk_version): *[\"']?([\w.]+)[\"']? *$", re.MULTILINE)
+_END_OF_MATTER = "---"
+_MATTER_LINE = lazy_pattern(r"(sdk|sdk_version): *[\"']?([a-z]+|[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc)[0-9]+)?)[\"']?")
 _PAGE = lazy_pattern(r"(^|/)pages/")
 _BOKEH_ORIGIN_NOTE = (
     "If browsers reach the app under an address other than localhost and its port, set BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
@@ -129,9 +129,12 @@ def find_file_server(evidence: Evidence, scan: Scan) -> Launch | None:
 
 def _hosted_version(evidence: Evidence, distribution: str) -> str:
     """Return the pin of a framework that the front matter of the README tells the hosting service to install; empty without one."""
-    matter = _FRONT_MATTER.match(evidence.read_text("README.md"))
-    named = dict(_MATTER_LINE.findall(matter[1])) if matter is not None else {}
-    return f"=={named['sdk_version']}" if named.get("sdk") == distribution and "sdk_version" in named else ""
+    lines = [line.rstrip() for line in evidence.read_text("README.md").splitlines()]
+    has_matter = lines[:1] == [_END_OF_MATTER] and _END_OF_MATTER in lines[1:]
+    matter = map(_MATTER_LINE.fullmatch, lines[1 : lines.index(_END_OF_MATTER, 1)] if has_matter else ())
+    named = dict(match.group(1, 2) for match in matter if match is not None)
+    version = named.get("sdk_version", "") if named.get("sdk") == distribution else ""
+    return f"=={version}" if version[:1].isdigit() else ""
 
 
 def _with_rivals(launch: Launch, evidence: Evidence, using: Sequence[Module], scan: Scan) -> Launch:
