@@ -40,6 +40,14 @@ def test_paths_are_those_of_our_image(tmp_path: Path) -> None:
     assert launch.python_path == ("lib",)
 
 
+def test_paths_of_the_directory_that_ours_is_called_as_well_stay(tmp_path: Path) -> None:
+    dockerfile = "FROM python\nWORKDIR /app\nCOPY . .\nENV CONF=/app/conf/a.ini LIST=/app/conf:/tmp/x OTHER=/app/none\n"
+    assert launched(tmp_path, {**FILES, "Dockerfile": dockerfile}, "fastapi uvicorn").env == {
+        "CONF": "/app/conf/a.ini",
+        "LIST": "/app/conf:/tmp/x",
+    }
+
+
 def test_a_directory_that_is_made_for_a_variable_is_a_volume(tmp_path: Path) -> None:
     launch = _launch(tmp_path, "RUN mkdir -p /var/uploads /unused && chown 1 /var/uploads\nENV UPLOADS=/var/uploads/new OTHER=/nowhere")
     assert (launch.env, launch.volumes) == ({"UPLOADS": "/var/uploads/new"}, ("/var/uploads",))

@@ -69,7 +69,8 @@ def _variables(settings: ContainerSettings, runnable: Runnable, data: tuple[str,
         translated = runnable.value(value)
         if _IMAGE_VARIABLE.fullmatch(name) or not is_encodable((translated or "x",)) or has_credentials(translated):
             continue
-        in_image = translated != value or is_within(value, (*data, *_TEMPORARY))
+        in_project = any(runnable.files.project_path(part) is not None for part in value.split(":"))
+        in_image = in_project or translated != value or is_within(value, (*data, *_TEMPORARY))
         if in_image or not _ABSOLUTE_PATH.search(value):
             yield name, translated
 
