@@ -79,6 +79,7 @@ def test_runs_a_file_of_an_installed_package_as_its_console_script(tmp_path: Pat
         ("mkdir -p /x\npython run_it.py &\ngunicorn -b :9000 bot.core:app &\nwait\n", ("gunicorn", "-b", ":9000", "bot.core:app")),
         ("python run_it.py 1\npython run_it.py 2 &\npython run_it.py 3 &\nwait\n", ("python", "run_it.py", "3")),
         ("python run_it.py &\ngunicorn -b :9000 bot.core:app\n", ("gunicorn", "-b", ":9000", "bot.core:app")),
+        ("gunicorn -b :9000 bot.core:app\npython run_it.py &\n", ("gunicorn", "-b", ":9000", "bot.core:app")),
     ],
 )
 def test_a_script_that_waits_for_its_programs_starts_its_server(tmp_path: Path, script: str, command: tuple[str, ...]) -> None:

@@ -41,6 +41,8 @@ def test_tables_are_upgraded_only_where_alembic_finds_its_settings(tmp_path: Pat
         ("alembic", "-c", "db/alembic.ini", "upgrade", "head"),
     )
     assert launched(tmp_path / "file", {**files, "alembic.ini": ""}, "alembic uvicorn").every_start == (upgrade,)
+    by_variable = {**files, "start.sh": f"export ALEMBIC_CONFIG=db/alembic.ini\n{files['start.sh']}"}
+    assert launched(tmp_path / "variable", by_variable, "alembic uvicorn").every_start == (upgrade,)
     in_tables = {**files, "pyproject.toml": "[tool.alembic]\nscript_location = 'x'\n"}
     assert launched(tmp_path / "tables", in_tables, "alembic uvicorn").every_start == (upgrade,)
 

@@ -267,12 +267,11 @@ def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCom
 
 
 def _lasting(commands: Sequence[ShellCommand], runnable: Runnable) -> ShellCommand | None:
-    """Return the command that lasts: the last one; of those that a script starts in the background and waits for, the server."""
+    """Return the command that lasts: the last one; if a script starts that in the background, the first server."""
     programs = [command for command in commands if not _is_side_work(command)]
     if not programs or not programs[-1].background:
         return programs[-1] if programs else None
-    waited = [command for command in programs if command.background]
-    return next((command for command in waited if is_server(runnable.words(command))), waited[-1])
+    return next((command for command in programs if is_server(runnable.words(command))), programs[-1])
 
 
 def _is_of_another_machine(process: Process, words: tuple[str, ...]) -> bool:
@@ -301,7 +300,9 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
         is_of_build = is_build_step(words) or _BUILD_STEPS & {*words[1:3]}
         reason = reason or ("it writes beside the code: run it before the build, or in [[tool.shipwheel.steps]]" if is_of_build else "")
         reason = reason or ("" if runnable.directory(command) == home else "it runs in another directory")
-        reason = reason or runnable.obstacle(words, home) or ("it contains a secret" if _has_secret(words, dict(command.env)) else "")
+        env = dict(command.env)
+        reason = reason or runnable.obstacle(words, home, {**process.variables, **env})
+        reason = reason or ("it contains a secret" if _has_secret(words, env) else "")
         if not reason:
             steps.append(words)
         elif not is_build_step(words):

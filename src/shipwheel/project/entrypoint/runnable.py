@@ -1,7 +1,7 @@
 """Commands of deployment files as our image runs them: their paths and programs translated, and whether the image can run them at all."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -40,6 +40,8 @@ _MODULE = lazy_pattern(r"[A-Za-z_]\w*(\.\w+)+")
 _MODULE_OPTIONS = frozenset({"-A", "--app", "-m", "--module"})
 _SERVE_FILES = frozenset({"streamlit", "chainlit", "panel", "bokeh", "marimo", "shiny", "solara", "mesop", "fastapi", "taipy"})
 """Programs that serve a file which they are given."""
+_ALEMBIC_CONFIG = "ALEMBIC_CONFIG"
+"""The variable that names alembic's settings."""
 _SEARCH_OPTIONS = frozenset({"--chdir", "--pythonpath", "--app-dir", "-d"})
 """Options with a directory that a server imports from."""
 
@@ -72,8 +74,8 @@ class Runnable(msgspec.Struct, frozen=True):
         """Return the value of a variable with paths as they are in our image."""
         return ":".join(self._absolute(part) for part in text.split(":")) if "://" not in text else text
 
-    def obstacle(self, words: tuple[str, ...], directory: str | None) -> str:
-        """Return why the image cannot run translated words, or should not; empty if it can."""
+    def obstacle(self, words: tuple[str, ...], directory: str | None, variables: Iterable[str] = ()) -> str:
+        """Return why the image cannot run translated words, or should not; empty if it can. `variables` are set for them."""
         if not is_encodable(words):
             return "it is no command"
         if is_development_server(words):
@@ -84,7 +86,8 @@ class Runnable(msgspec.Struct, frozen=True):
             return ""
         if words[0] not in PROGRAM_PACKAGES and not self._is_installed(words[0]):
             return f"{words[0]} is not in the image"
-        if words[0] == "alembic" and not self._has_alembic_settings(words, directory):
+        given = {_ALEMBIC_CONFIG} & {*variables, *self.evidence.settings.env}
+        if words[0] == "alembic" and not given and not self._has_alembic_settings(words, directory):
             return "there is no alembic.ini where it runs"
         missing = [target for target in self._targets(words) if not self._has_module(target, directory, words)]
         if missing:
@@ -149,7 +152,7 @@ class Runnable(msgspec.Struct, frozen=True):
 
     def _has_alembic_settings(self, words: tuple[str, ...], directory: str | None) -> bool:
         """Return whether alembic finds its settings: where its option says, in alembic.ini, or in pyproject.toml from version 1.16 on."""
-        if any(word.startswith(("-c", "--config")) for word in words[1:]) or "ALEMBIC_CONFIG" in self.evidence.settings.env:
+        if any(word.startswith(("-c", "--config")) for word in words[1:]):
             return True
         inside = posixpath.join(directory or "", "pyproject.toml")
         return self.evidence.has_file(posixpath.join(directory or "", "alembic.ini")) or (
