@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import stat
 import subprocess
 import sys
 import tarfile
@@ -327,6 +328,7 @@ def test_a_private_copy_leaves_out_caches_and_environments(tmp_path: Path) -> No
         ('[project]\nname = "a"\n[tool.poetry]\nname = "a"', (), False),
         ("[tool.poetry", (), False),
         ("a = " + "[" * 9999, (), False),
+        ('\ufeff[tool.poetry]\nname = "a"', (), True),
     ],
 )
 def test_a_private_copy_names_the_build_backend_that_poetry_uses(
@@ -367,3 +369,10 @@ def _copied(item: LockedDistribution, store: Store, root: Path) -> bool:
     assert item.digest is not None
     data = store.read(item.digest)
     return Store(root).add(data) == digest_of(data)
+
+
+def test_a_private_copy_names_the_build_backend_in_a_file_that_is_read_only(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.poetry]\nname = "a"\n')
+    (tmp_path / "pyproject.toml").chmod(0o444)
+    with private_copy(tmp_path) as copy:
+        assert (copy / "pyproject.toml").stat().st_mode & stat.S_IWUSR

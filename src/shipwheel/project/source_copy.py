@@ -7,7 +7,6 @@ import hashlib
 import os
 import shutil
 import stat
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +19,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.git_history import describe, format_settings, repository_directories, repository_root
 from shipwheel.project.workspace import read_workspace
 from shipwheel.scratch import scratch_directory
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.user_files import UserFiles, read_toml, table_at
 
 __all__ = ["SourceTree", "git_directories", "private_copy", "read_source_tree", "tree_digest"]
 
@@ -86,14 +85,14 @@ def _copy_file(source: str, target: str) -> None:
     if path.name != "pyproject.toml" or Path(source).with_name("setup.py").exists():
         return
     try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+        tables = read_toml(path)
+    except ProjectError:
         # Its reader names the mistake.
         return
     if "name" in table_at(tables, "tool", "poetry") and not {"build-system", "project"} & set(tables):
-        path.unlink()  # it may be read-only
-        path.write_text(text + _POETRY_BACKEND, encoding="utf-8")
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_POETRY_BACKEND)
 
 
 def git_directories(copy: Path) -> tuple[Path, ...]:
