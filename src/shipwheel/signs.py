@@ -113,7 +113,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.MODULE, r"^- '([\w.]+)' not found\.$"),
     (SignKind.PACKAGE, rf"pip3? install (?:(?:-U|--upgrade|--user) )?['\"`]?({_REQUIREMENT})(?![\w./=<>~!\[-])"),
     (SignKind.PACKAGE, rf"(?:^|Error: )[`'\"]?({_REQUIREMENT})[`'\"]? (?:must|needs to|has to) be installed\b"),
-    (SignKind.PACKAGE, rf"\bInstall ['\"`]({_REQUIREMENT})['\"`] (?:for|to)\b"),
+    (SignKind.PACKAGE, rf"^(?:[\w.]*Error|[\w.]*Exception): (?:.* )?Install ['\"`](?!{_PROGRAMS}\b)({_REQUIREMENT})['\"`] (?:for|to)\b"),
     (SignKind.PACKAGE, r"requires? (?:the )?[`'\"]?([A-Za-z][\w.-]*+\[[\w,.-]++\])[`'\"]? extra"),
     (SignKind.LIBRARY, r"(?:^|: |\()([\w+-][\w+.-]*\.so(?:\.[\w.]+)?): cannot open shared object file"),
     (SignKind.LIBRARY, r"OSError: (?:cannot load library '|no library called \")([\w.+-]++)[\"']"),
@@ -240,6 +240,8 @@ _KEY_ERROR = lazy_pattern(rf"KeyError: '({_NAME})'")
 _FIELD = lazy_pattern(r" {2}(?:[Ff]ield required|none is not an allowed value|Input should be .*input_value=None\b)")
 _EARLIER_FIELD = lazy_pattern(r"(?:values|\.data)\[['\"](\w++)['\"]\]")
 """A field that a validator reads: it is not there if it had no value, or a wrong one."""
+_OF_SETTINGS = lazy_pattern(r"pydantic(?:_settings/|/(?:v1/)?env_settings\.py)")
+"""A frame of the class that takes its fields from the environment; any other model gets them from the program."""
 _ANY_KEY_ERROR = lazy_pattern(r"KeyError: '(\w+)'$")
 _SANIC_KEY = lazy_pattern(rf"AttributeError: Config has no '({_NAME})'")
 _MODEL = lazy_pattern(r"validation errors? for (\w+)")
@@ -340,7 +342,7 @@ def _field_of_validator(line: str, before: list[str]) -> Sign | None:
     """Return the sign of a field of pydantic's settings that a validator of another field reads, and that has no value."""
     match = _ANY_KEY_ERROR.search(line)
     read = {found[1] for each in before[-_NEAR:] for found in _EARLIER_FIELD.finditer(each)}
-    if match is None or match[1] not in read or not any("pydantic" in each for each in before[-_MAX_FIELDS:]):
+    if match is None or match[1] not in read or not any(_OF_SETTINGS.search(each) is not None for each in before[-_MAX_FIELDS:]):
         return None
     return Sign(SignKind.VARIABLE, match[1].upper(), line.strip())
 

@@ -462,8 +462,16 @@ def test_an_error_that_spells_a_variable_out_wants_it(error: str, verdict: Verdi
 
 def test_an_error_below_a_traceback_in_a_box_is_whole() -> None:
     box = "╭─ Traceback (most recent call last) ─╮\n│ /x/demo/config.py:8 in get │\n╰──────────────╯\n"
-    seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\n\nstopped\n")
+    seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\nstopped\n")
     assert [each.evidence for each in find(seen, SERVER) if each.kind is K.ENDED] == ["ConfigError: 'url' is unknown in section 'database'"]
+
+
+@pytest.mark.parametrize(
+    "more", ["╭─ Welcome ─╮\n│ v1 │\n╰───────────╯\nstopped\n", "plan\n├─ a\n╰─ b\nstopped\n"], ids=["a box", "a tree"]
+)
+def test_what_a_program_draws_is_no_error(more: str) -> None:
+    seen = ended(1, f"Traceback (most recent call last):\n  File 'x.py', line 1\nValueError: no url\n{more}")
+    assert [each.evidence for each in find(seen, SERVER) if each.kind is K.ENDED] == ["ValueError: no url"]
 
 
 def test_a_path_from_the_working_directory_that_only_the_project_has_asks_for_the_source() -> None:

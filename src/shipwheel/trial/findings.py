@@ -107,7 +107,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         yield obstacle
         return
     how = f"ended with status {seen.ended}" if seen.ended >= 0 else f"was killed by signal {-seen.ended}"
-    if usage is not None and seen.ended in (0, 1, 2) and "Traceback (most recent call last)" not in seen.log:
+    if usage is not None and seen.ended in (0, 1, 2) and _TRACEBACK not in seen.log:
         message = "the command prints how to use it, and ends: it wants a sub-command or arguments"
         message += f"; {source.serving}" if source.serving and not server else ""
         server = server or bool(source.serving)
@@ -131,6 +131,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=_error_line(seen.log), blocks=True)
 
 
+_TRACEBACK = "Traceback (most recent call last)"
 _END_OF_INPUT = "EOFError: EOF when reading a line"
 _FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
 _COMPANIONS_HINT = (
@@ -381,15 +382,17 @@ def last_line(log: str) -> str:
 def _error_line(log: str) -> str:
     """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own; else the last line.
 
-    Lines of a server about its processes count only if there are no others. Below a traceback in a box, an error goes over several lines.
+    Lines of a server about its processes count only if there are no others. The error below a traceback in a box is wrapped at spaces.
     """
-    found, inside, boxed = "", False, False
+    found, inside, in_box, below_box = "", False, False, False
     for line in plain_lines(log):
-        if boxed:
-            found, boxed = f"{found} {line.strip()}".strip()[:400], bool(line.strip())
-        elif line.startswith("╰"):
-            found, boxed = "", True
-        elif line.startswith("Traceback (most recent call last)"):
+        if below_box:
+            found, below_box = f"{found} {line.strip()}".strip()[:400], line.endswith(" ")
+        elif line.startswith("╭"):
+            in_box = _TRACEBACK in line
+        elif in_box and line.startswith("╰"):
+            found, in_box, below_box = "", False, True
+        elif line.startswith(_TRACEBACK):
             inside = True
         elif inside and line.strip() and not line[0].isspace():
             found, inside = line.strip()[:400], False
