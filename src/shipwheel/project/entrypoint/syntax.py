@@ -28,9 +28,11 @@ __all__ = [
 
 
 _ABOUT_VERSIONS = frozenset(
-    {"hasattr", "find_spec", "version_info", "PY2", "PY3", "AttributeError", "ImportError", "ModuleNotFoundError", "NameError"}
+    """
+    hasattr find_spec version_info __version__ PY2 PY3 AttributeError ImportError ModuleNotFoundError NameError TypeError
+    """.split()  # noqa: SIM905
 )
-"""Names in conditions and handlers that ask which names there are."""
+"""Names in conditions and handlers that ask which names and arguments there are."""
 
 
 class ModulePath(msgspec.Struct, frozen=True):
@@ -183,7 +185,9 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
     tree = source.tree
     imports = (node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
     imported = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
-    bound = imported | (_STAR_NAMES if "*" in imported else set())
+    local = _local_names(source)
+    defined = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    bound = imported | (_STAR_NAMES - defined if "*" in imported else set())
     made = {name: value.func for name, value, _ in assignments(tree.body) if isinstance(value, ast.Call)}
     bound -= {name for name, _, _ in assignments(tree.body)}
     objects = {name: full_name(made, source.aliases) for name, made in made.items() if full_name(made, {}).partition(".")[0] in bound}
@@ -196,17 +200,38 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
         named += node.decorator_list if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else []
         for called in named:
             top = full_name(called, {}).partition(".")[0]
-            if top in bound or top in objects:
+            if top in bound or (top in objects and _root(called) not in local):
                 name = full_name(called, {**source.aliases, **objects})
                 yield name, called.lineno
                 if name.endswith(".fast_app") and isinstance(node, ast.Call) and (node.args or keyword_value(node, "db_file") is not None):
                     yield "fasthtml.fast_app(db_file)", called.lineno
             if isinstance(called, ast.Attribute) and called.attr in _TELLING_METHODS:
                 yield _TELLING_METHODS[called.attr], called.lineno
-        if isinstance(node, ast.Call) and called_name(node) == "TemplateResponse" and _names_template_first(node):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "TemplateResponse" and _names_template_first(node):
             yield "starlette.TemplateResponse(name)", node.lineno
-        if uses_gradio and isinstance(node, ast.Call) and (arguments := _GRADIO_ARGUMENTS.get(called_name(node))):
+        origin = source.aliases.get(full_name(node.func, {}).partition(".")[0], "gradio").partition(".")[0]
+        if uses_gradio and origin == "gradio" and (arguments := _GRADIO_ARGUMENTS.get(called_name(node))):
             yield from ((f"gradio.{called_name(node)}({each.arg})", node.lineno) for each in node.keywords if each.arg in arguments)
+
+
+def _local_names(source: SourceFile) -> set[ast.AST]:
+    """Return the names in functions that stand for variables and parameters of theirs, whatever the module has under the name."""
+    found: set[ast.AST] = set()
+    for function in source.nodes:
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inside = [part for statement in function.body for part in ast.walk(statement) if isinstance(part, ast.Name)]
+            own = {part.id for part in inside if isinstance(part.ctx, ast.Store)}
+            own |= {part.arg for part in ast.walk(function.args) if isinstance(part, ast.arg)}
+            found.update(part for part in inside if part.id in own)
+    return found
+
+
+def _root(node: ast.expr) -> ast.expr:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node
 
 
 def _names_template_first(call: ast.Call) -> bool:
