@@ -38,7 +38,7 @@ import re, signal, subprocess, sys, time, urllib.request
 
 def get(path):
     request = urllib.request.Request(f"http://127.0.0.1:8000{path}", headers={"Accept-Language": "de"})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=600) as answer:
         return answer.status, answer.read().decode()
 
 with subprocess.Popen(sys.argv[1:]) as server:
