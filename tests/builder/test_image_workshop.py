@@ -47,7 +47,7 @@ def test_its_compilers_are_found_by_their_plain_names(root: Path, monkeypatch: p
     ran: list[SandboxRun] = []
     made = workshop(root, HOST, monkeypatch, ran)
     assert made.root(("libyaml-dev",)).path == made.root(()).path == root
-    assert [tuple(each.command) for each in ran] == [("gcc", "--version")], "once is enough"
+    assert [tuple(each.command) for each in ran] == [("gcc", "--version"), ("/usr/bin/python3.12", "--version")], "once is enough"
     surroundings = made.surroundings({"PATH_TO": "x"})
     variables = surroundings.variables()
     assert not {"CC", "LDSHARED", "_PYTHON_SYSCONFIGDATA_NAME"} & set(variables)
@@ -79,6 +79,14 @@ def test_a_compiler_that_does_not_end_is_refused(root: Path, monkeypatch: pytest
     monkeypatch.setattr(image_workshop, "run_in_sandbox", Mock(side_effect=OverBounds("its build was stopped after 180 minutes")))
     with pytest.raises(BuildError, match="the gcc of team/base:1 does not run here: its build was stopped"):
         made.root(())
+
+
+def test_a_python_that_a_build_does_not_see_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = workshop(root, HOST, monkeypatch)
+    monkeypatch.setattr(image_workshop, "run_in_sandbox", lambda run, **_: Finished(int(run.command[0] != "gcc"), "", "No such file"))
+    with pytest.raises(BuildError, match=r"the /usr/bin/python3\.12 of team/base:1 does not run here: No such file") as error:
+        made.root(())
+    assert "A build sees /usr, /opt and /etc of the image" in error.value.hint
 
 
 def test_a_compiler_for_another_processor_needs_an_emulator(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

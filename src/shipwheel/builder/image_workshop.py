@@ -102,19 +102,19 @@ class ImageWorkshop:
         return _ImageSurroundings(self.target.platform, self.target.platform, self.python, stated)
 
     def root(self, _names: Iterable[str]) -> CachedDirectory:
-        """Return the image's files. Raise BuildError if it has no compiler that runs here, and any error of the store."""
+        """Return the image's files. Raise BuildError if it has no compiler and Python that run here, and any error of the store."""
         with self._lock:
             root = unpack_image(self._image, self._store, self._reporter)
             if not self._is_checked:
                 try:
-                    self._check_compiler(root.path)
+                    self._check_programs(root.path)
                 except BaseException:
                     root.close()
                     raise
                 self._is_checked = True
             return root
 
-    def _check_compiler(self, root: Path) -> None:
+    def _check_programs(self, root: Path) -> None:
         if link := linked_directory(root):
             raise BuildError(
                 f"{self.origin} has a link in place of /{link}, so nothing is compiled in it",
@@ -126,17 +126,21 @@ class ImageWorkshop:
                 f"{self.origin} is of no Debian suite that shipwheel knows, and has no {_COMPILER} itself, to compile for it",
                 hint="Install a C compiler and Python's headers in the base image, choose a base of Debian, or versions that have wheels.",
             )
-        variables = self.surroundings({}).variables()
-        run = SandboxRun((_COMPILER, "--version"), root, {}, "/", variables)
+        for program in (_COMPILER, self.python.path):
+            self._check_start(program, root)
+
+    def _check_start(self, program: str, root: Path) -> None:
+        run = SandboxRun((program, "--version"), root, {}, "/", self.surroundings({}).variables())
         try:
             finished = run_in_sandbox(run, stop=self._store.closed, bounds=Bounds())
         except OverBounds as error:
-            raise BuildError(f"the {_COMPILER} of {self.origin} does not run here: {error}", hint=BOUNDS_HINT) from None
+            raise BuildError(f"the {program} of {self.origin} does not run here: {error}", hint=BOUNDS_HINT) from None
         if finished.code != 0:
             emulator = f"Let the kernel emulate {self.target.platform} (Debian's package qemu-user-binfmt), or choose"
+            choose = emulator if self._is_foreign else "A build sees /usr, /opt and /etc of the image, and none of its variables. Choose"
             raise BuildError(
-                f"the {_COMPILER} of {self.origin} does not run here: {finished.stderr.strip()[-200:]}",
-                hint=f"{emulator if self._is_foreign else 'Choose'} another base, or versions that have wheels.",
+                f"the {program} of {self.origin} does not run here: {finished.stderr.strip()[-200:]}",
+                hint=f"{choose} another base, or versions that have wheels.",
             )
 
 
