@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -137,13 +138,14 @@ def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, added
     Return None if they cannot be resolved.
     """
     now = contents.pylock.get("packages", [])
-    for missing in dict.fromkeys((its.missing(now, request.python), ())):
-        then = _resolved(replace(request, as_of=its.day), missing, pinned_packages(request.inputs.pins), its.bounds)
+    # A requirement may ask for what is assumed not to suit.
+    for bounds, missing in dict.fromkeys(product(((*its.bounds, *its.assumed), its.bounds), (its.missing(now, request.python), ()))):
+        then = _resolved(replace(request, as_of=its.day), missing, pinned_packages(request.inputs.pins), bounds)
         if then is None:
             continue
         of_day = its.preferred(then.pylock.get("packages", []), now, added, request.python)
         preferred = with_pins(of_day, request.inputs.pins)
-        found = _resolved(request, missing, preferred, its.bounds)
+        found = _resolved(request, missing, preferred, bounds)
         if found is None:
             continue
         moved = moved_packages(found.pylock.get("packages", []), now)

@@ -52,6 +52,8 @@ class ProjectDay(msgspec.Struct, frozen=True):
     reason: str
     bounds: tuple[str, ...] = ()
     """Requirements for the versions that the code is for, where nothing else bounds them."""
+    assumed: tuple[str, ...] = ()
+    """Requirements for what was before releases that broke older packages, unless something requires these."""
 
     def is_before(self, packages: Iterable[Mapping[str, Any]]) -> bool:
         """Return whether a package of a lock was published after the day, or the index does not tell when any was."""
@@ -113,8 +115,9 @@ def day_of_pins(
     if day is None or today - day < _OLD:
         return None
     transitive = {package["name"] for package in packages} - names.keys()
-    bounds = tuple(bound for bound, first in _BREAKING if day < first and bound.partition("<")[0] in transitive)
-    return ProjectDay(max(day, _FIRST), f"{origin} pins versions of {day} and before: what they require is of that time, too", bounds)
+    assumed = tuple(bound for bound, first in _BREAKING if day < first and bound.partition("<")[0] in transitive)
+    reason = f"{origin} pins versions of {day} and before: what they require is of that time, too"
+    return ProjectDay(max(day, _FIRST), reason, assumed=assumed)
 
 
 def day_of_commit(commit: datetime.date | None, today: datetime.date) -> ProjectDay | None:
@@ -132,7 +135,7 @@ def day_of_code(names: Iterable[OldName], packages: Iterable[Mapping[str, Any]],
         return other
     oldest, bounds = min(missed, key=lambda each: each.day), tuple(each.bound for each in missed)
     if other is not None and other.day < oldest.day:
-        return msgspec.structs.replace(other, bounds=(*other.bounds, *bounds))
+        return msgspec.structs.replace(other, bounds=bounds)
     return ProjectDay(max(oldest.day, _FIRST), f"{oldest.reason}: packages are of its time, too", bounds)
 
 
