@@ -56,9 +56,6 @@ def test_exposes_the_port_of_a_script(tmp_path: Path, server: str) -> None:
 
 
 MCP = "from mcp.server.fastmcp import FastMCP\nserver = FastMCP('x'{})\nif __name__ == '__main__':\n    {}\n"
-CHOSEN = (
-    "p.add_argument('--transport', default='stdio')\n    p.add_argument('--port', default=9001)\n    server.run(transport=t, port=9002)"
-)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +67,34 @@ CHOSEN = (
         ("", "server.run('streamable-http', host='0.0.0.0', port=9001)", ("9001",), False),
         (", host='0.0.0.0', port=9001", "server.run(transport='streamable-http')", ("9001",), False),
         ("", "server.settings.port = 9003\n    server.settings.host = '0.0.0.0'\n    server.run(transport='sse')", ("9003",), False),
-        ("", CHOSEN, (), False),
-        ("", "t = os.getenv('TRANSPORT', 'stdio')\n    server.run(transport=t, host='127.0.0.1', port=9002)", (), False),
     ],
 )
 def test_a_protocol_server_listens_only_by_its_transport(made: str, started: str, ports: tuple[str, ...], *, local: bool) -> None:
     source = parse_source(ModulePath("server.py", "server"), MCP.format(made, started).encode())
     assert (find_ports(source), listens_on_loopback(source), find_listen_options(source)) == (ports, local, ())
+
+
+OPTIONS = "p.add_argument('--transport', default='stdio')\n    p.add_argument('--host', default='127.0.0.1')\n"
+BY_OPTION = f"{OPTIONS}    server.run(transport=t, host=h, port=9002)"
+BY_VARIABLE = "t = os.getenv('TRANSPORT', 'stdio')\n    server.run(transport=t, host='127.0.0.1', port=9002)"
+
+
+@pytest.mark.parametrize(
+    ("started", "lines", "ports", "is_opened"),
+    [
+        (BY_OPTION, "CMD python server.py", (), False),
+        (BY_OPTION, "CMD python server.py --transport=sse", ("9002/tcp",), True),
+        (BY_OPTION, 'CMD ["python", "server.py", "--transport", "http"]', ("9002/tcp",), True),
+        (BY_VARIABLE, "CMD python server.py", (), False),
+        (BY_VARIABLE, "ENV TRANSPORT=streamable-http\nCMD python server.py", ("9002/tcp",), False),
+    ],
+)
+def test_a_protocol_server_listens_where_its_deployment_chooses_a_transport(
+    tmp_path: Path, started: str, lines: str, ports: tuple[str, ...], *, is_opened: bool
+) -> None:
+    files = {"server.py": MCP.format("", started), "Dockerfile": f"FROM python\nWORKDIR /app\nCOPY . .\n{lines}\n"}
+    launch = launched(tmp_path, files, "mcp")
+    assert (launch.ports, "--host=0.0.0.0" in launch.command) == (ports, is_opened)
 
 
 def test_a_client_of_a_protocol_server_listens_where_it_says() -> None:

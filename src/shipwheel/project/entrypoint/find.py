@@ -50,6 +50,7 @@ from shipwheel.project.entrypoint.open_address import with_open_address
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.processes import with_processes
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
+from shipwheel.project.entrypoint.protocol_servers import chooses_transport
 from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_script, list_programs
 from shipwheel.project.entrypoint.servers import GUNICORN_SETTINGS
@@ -114,13 +115,13 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     evidence = replace(evidence, declared_port=deployment.port)
     launch = _from_settings(evidence)
     if launch is None:
-        scan = scanner.scan_project()
+        scan = _with_transport(scanner.scan_project(), evidence)
         launch = next((found for finder in _FINDERS if (found := finder(evidence, scan)) is not None), None)
         if launch is not None:
             launch = with_alternatives(_with_application(launch, evidence, scan), evidence, scan)
             launch = with_working_directory(launch, evidence, scan)
     elif _source_matters(evidence, launch):
-        scan = Scan(scanner.scan_modules(), deployment)
+        scan = _with_transport(Scan(scanner.scan_modules(), deployment), evidence)
     else:
         scan = Scan((), deployment)
     if launch is None:
@@ -130,6 +131,15 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     if not evidence.settings.command and not evidence.settings.entrypoint:
         launch = replace(launch, notes=(*launch.notes, *unused_commands(evidence, scan, launch), *directory_notes(evidence, scan, launch)))
     return _completed(launch, evidence, scan)
+
+
+def _with_transport(scan: Scan, evidence: Evidence) -> Scan:
+    """Return the scan without the ports of servers that are spoken to over their standard input, as nothing chooses another transport."""
+    settings = evidence.settings
+    words = [*settings.command, *settings.entrypoint, *settings.env.values(), *settings.processes.get("web", ())]
+    for process in scan.deployment.processes:
+        words += (*process.words, *process.arguments, *process.text.split(), *process.variables.values())
+    return scan if chooses_transport(words) else replace(scan, modules=tuple(module.over_input() for module in scan.modules))
 
 
 def _with_application(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:

@@ -7,7 +7,6 @@ import msgspec
 
 from shipwheel.companions import is_companion_port
 from shipwheel.project.entrypoint.listening import LOOPBACK
-from shipwheel.project.entrypoint.protocol_servers import is_spoken_to
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
 __all__ = ["ListenOptions", "find_listen_options"]
@@ -45,8 +44,6 @@ def find_listen_options(source: SourceFile) -> tuple[ListenOptions, ...]:
 
     A default port such as Redis's is that of a server which the program is a client of, and so is the host beside it.
     """
-    if is_spoken_to(source):
-        return ()
     options = [*_of_functions(source), *_of_parsers(source), *_of_definitions(source)]
     ports = {option.owner: str(option.default) for option in options if option.name in _PORTS and _is_port(option.default)}
     hosts = {option.owner: option for option in reversed(options) if option.name in _HOSTS and option.default in LOOPBACK}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from shipwheel.companions import is_companion_port
 from shipwheel.project.entrypoint.applications import Application
-from shipwheel.project.entrypoint.protocol_servers import is_spoken_to, server_calls
+from shipwheel.project.entrypoint.protocol_servers import server_calls
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
 __all__ = ["LOOPBACK", "find_bind", "find_ports", "listens_on_loopback", "names_address"]
@@ -44,8 +44,6 @@ def find_ports(source: SourceFile, applications: Sequence[Application] = ()) -> 
 
     `applications` are those of the file.
     """
-    if is_spoken_to(source):
-        return ()
     constants = dict(_constants(source))
     calls = [node for node in source.nodes if isinstance(node, ast.Call)]
     found = [port for call in calls for port in _ports(call, constants)]
@@ -61,8 +59,6 @@ def find_ports(source: SourceFile, applications: Sequence[Application] = ()) -> 
 
 def listens_on_loopback(source: SourceFile, applications: Sequence[Application] = ()) -> bool:
     """Return whether a file starts a server on the loopback interface, which nothing outside a container reaches."""
-    if is_spoken_to(source):
-        return False
     if any(keyword_value(call, "host") is None for call, _ in _default_runs(source, applications)):
         return True
     constants = dict(_constants(source))

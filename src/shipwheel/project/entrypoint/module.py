@@ -23,6 +23,7 @@ from shipwheel.project.entrypoint.applications import (
 from shipwheel.project.entrypoint.frameworks import Framework
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
 from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback, names_address
+from shipwheel.project.entrypoint.protocol_servers import is_spoken_to
 from shipwheel.project.entrypoint.settings_classes import find_prefixes
 from shipwheel.project.entrypoint.syntax import (
     ModulePath,
@@ -84,6 +85,8 @@ class Module(ModulePath, frozen=True):
     """True if it starts a server on an address that it names."""
     listen_options: tuple[ListenOptions, ...] = ()
     """Command-line options whose default is the loopback interface."""
+    is_spoken_to: bool = False
+    """True if it starts a server only where an option or a variable says so, and else speaks over its standard input."""
     bind: str = ""
     """The address that it assigns to `bind`, as gunicorn's configuration does."""
     bind_line: int = 0
@@ -105,6 +108,10 @@ class Module(ModulePath, frozen=True):
     """(absolute dotted name, line) of what it imports whenever it is imported itself: at the top level, in no `try` and no `if`."""
     required_calls: tuple[tuple[str, int], ...] = ()
     """(absolute dotted name, line) of what it calls of such imports, whatever versions are there."""
+
+    def over_input(self) -> "Module":
+        """Return what it shows where it speaks over its standard input, if it does so by default."""
+        return replace(self, ports=(), loopback_only=False, listen_options=()) if self.is_spoken_to else self
 
 
 def read_module(path: ModulePath, data: bytes) -> Module | None:
@@ -142,6 +149,7 @@ def _scan(source: SourceFile) -> Module:
         loopback_only=listens_on_loopback(source, found),
         serves=names_address(source),
         listen_options=find_listen_options(source),
+        is_spoken_to=is_spoken_to(source),
         bind=bind,
         bind_line=bind_line,
         allowed_hosts=find_allowed_hosts(source),

@@ -1,11 +1,11 @@
 """Servers of the Model Context Protocol, which listen on a port, or are spoken to over their standard input: the source says which."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
-__all__ = ["is_spoken_to", "server_calls"]
+__all__ = ["chooses_transport", "is_spoken_to", "server_calls"]
 
 _CLASSES = frozenset({"mcp.server.fastmcp.FastMCP", "mcp.server.FastMCP", "fastmcp.FastMCP"})
 _SERVERS = ("mcp.server", "fastmcp.FastMCP", "fastmcp.server")
@@ -27,6 +27,11 @@ def is_spoken_to(source: SourceFile) -> bool:
             if any(isinstance(default, ast.Constant) and default.value == "stdio" for default in (by_variable, by_option)):
                 return True
     return False
+
+
+def chooses_transport(words: Iterable[str]) -> bool:
+    """Return whether words of commands, or values of variables, choose a transport that listens on a port."""
+    return any(word.rpartition("=")[2] in _TRANSPORTS for word in words)
 
 
 def server_calls(source: SourceFile) -> Iterator[tuple[ast.expr, ast.expr]]:
