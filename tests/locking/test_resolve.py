@@ -407,9 +407,9 @@ def test_releases_that_broke_older_pins_are_not_taken_for_them(index: PackageInd
 
 
 def test_a_requirement_for_a_release_that_broke_older_pins_leaves_their_day(index: PackageIndex, tmp_path: Path) -> None:
-    released = (("portal", "1.0", "2018-06-01", "motor"), ("motor", "1.0", "2018-01-01", ""), ("motor", "2.0", "2025-01-01", ""))
-    released += (("auth", "4.0", "2021-02-01", "pyjwt>=2"), ("pyjwt", "1.7", "2018-01-01", ""), ("pyjwt", "2.0", "2020-12-22", ""))
-    for name, version, day, required in released:
+    pinned = (("portal", "1.0", "2018-06-01", "motor"), ("motor", "1.0", "2018-01-01", ""), ("motor", "2.0", "2025-01-01", ""))
+    newer = (("auth", "4.0", "2021-02-01", "pyjwt>=2"), ("pyjwt", "1.7", "2018-01-01", ""), ("pyjwt", "2.0", "2020-12-22", ""))
+    for name, version, day, required in (*pinned, *newer):
         wheel = SmallWheel(name, version, files={f"{name}.py": ""}, requires=(required,) if required else ())
         index.add(wheel.filename, wheel.content(), uploaded=f"{day}T00:00:00Z")
     assert pins(make_lock(listed(tmp_path, "portal==1.0\nauth>=4\n"))) == {"portal": "1.0", "motor": "1.0", "auth": "4.0", "pyjwt": "2.0"}

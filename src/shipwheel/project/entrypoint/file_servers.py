@@ -132,7 +132,7 @@ def _hosted_version(evidence: Evidence, distribution: str) -> str:
     lines = [line.rstrip() for line in evidence.read_text("README.md").splitlines()]
     has_matter = lines[:1] == [_END_OF_MATTER] and _END_OF_MATTER in lines[1:]
     matter = map(_MATTER_LINE.fullmatch, lines[1 : lines.index(_END_OF_MATTER, 1)] if has_matter else ())
-    named = dict(match.group(1, 2) for match in matter if match is not None)
+    named = {match[1]: match[2] for match in matter if match is not None}
     version = named.get("sdk_version", "") if named.get("sdk") == distribution else ""
     return f"=={version}" if version[:1].isdigit() else ""
 
