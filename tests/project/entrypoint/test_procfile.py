@@ -41,6 +41,9 @@ def test_tables_are_upgraded_only_where_alembic_finds_its_settings(tmp_path: Pat
         ("alembic", "-c", "db/alembic.ini", "upgrade", "head"),
     )
     assert launched(tmp_path / "file", {**files, "alembic.ini": ""}, "alembic uvicorn").every_start == (upgrade,)
+    by_module = {**files, "start.sh": "python -m alembic upgrade head\nuvicorn app:app\n"}
+    assert launched(tmp_path / "module", by_module, "alembic uvicorn").every_start == ()
+    assert launched(tmp_path / "module", {"alembic.ini": ""}, "alembic uvicorn").every_start == (("python", "-m", *upgrade),)
     by_variable = {**files, "start.sh": f"export ALEMBIC_CONFIG=db/alembic.ini\n{files['start.sh']}"}
     assert launched(tmp_path / "variable", by_variable, "alembic uvicorn").every_start == (upgrade,)
     in_tables = {**files, "pyproject.toml": "[tool.alembic]\nscript_location = 'x'\n"}

@@ -80,15 +80,15 @@ class Runnable(msgspec.Struct, frozen=True):
             return "it is no command"
         if is_development_server(words):
             return DEVELOPMENT
+        given = {_ALEMBIC_CONFIG} & {*variables, *self.evidence.settings.env}
+        if tool_of(words) == "alembic" and not given and not self._has_alembic_settings(words, directory):
+            return "there is no alembic.ini where it runs"
         if words[0] == "python":
             return "" if self._names_project_code(without_flags(words)[1:], directory) else f"the image lacks what `{' '.join(words)}` runs"
         if words[0] in self.evidence.scripts:
             return ""
         if words[0] not in PROGRAM_PACKAGES and not self._is_installed(words[0]):
             return f"{words[0]} is not in the image"
-        given = {_ALEMBIC_CONFIG} & {*variables, *self.evidence.settings.env}
-        if words[0] == "alembic" and not given and not self._has_alembic_settings(words, directory):
-            return "there is no alembic.ini where it runs"
         missing = [target for target in self._targets(words) if not self._has_module(target, directory, words)]
         if missing:
             return f"the project has no module {missing[0]}"
