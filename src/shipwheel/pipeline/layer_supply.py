@@ -10,7 +10,6 @@ from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.digest import Digest
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
-from shipwheel.files.allocator import keep_freed_memory
 from shipwheel.files.entry import Source
 from shipwheel.files.segment import Segment, find_segment, load_segment_metadata
 from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
@@ -89,7 +88,6 @@ class LayerSupply:
         for spec in specs:
             if (layer := self._find(spec)) is not None:
                 self._hand_over(layer)
-        keep_freed_memory()
         self._reporter(StageStarted(_STAGE, len(missing), detail=True))
         for number, layer in enumerate(self._make_all(missing), 1):
             self._layers[layer.key] = layer
