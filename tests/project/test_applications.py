@@ -39,7 +39,6 @@ def test_the_one_application_below_a_directory_is_meant(tmp_path: Path, around: 
         {"pyproject.toml": EMPTY_POETRY + 'flask = "*"\n'},
         {"pyproject.toml": '[project]\nname = "all"\n'},
         {"shipwheel.toml": 'dependencies = ["flask"]\n'},
-        {"Dockerfile": "FROM python:3.13\n"},
         {"main.py": "import flask\n"},
         {"shop/views.py": APP["backend/app.py"]},
         {"worker/requirements.txt": "flask\n", "worker/main.py": APP["backend/app.py"]},
@@ -139,3 +138,25 @@ def test_several_projects_are_named(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as raised:
         read_project(root)
     assert "backend, services/mail, worker" in raised.value.hint and "`shipwheel build backend`" in raised.value.hint
+
+
+BUILT = "FROM python:3.11\nWORKDIR /code\nCOPY backend/ ./\nRUN pip install uv && uv sync\n"
+BACKEND = {
+    "backend/pyproject.toml": '[project]\nname = "backend"\nversion = "1"\ndependencies = ["flask"]\n',
+    "backend/app.py": APP["backend/app.py"],
+}
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "more", "meant"),
+    [
+        (BUILT + 'CMD ["flask", "run", "--host=0.0.0.0"]\n', {}, "backend"),
+        ('FROM nginx\nCMD ["nginx"]\n', {}, "backend"),
+        ("FROM python:3.11\nCOPY requirements/all.txt ./\nRUN pip install -r all.txt\n", {"requirements/all.txt": "flask\n"}, ""),
+    ],
+)
+def test_a_dockerfile_is_that_of_the_one_application_below_unless_it_installs_from_its_own_directory(
+    tmp_path: Path, dockerfile: str, more: dict[str, str], meant: str
+) -> None:
+    root = written(tmp_path / "repository", {**BACKEND, "Dockerfile": dockerfile, **more})
+    assert project_directory(root) == root / meant

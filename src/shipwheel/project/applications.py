@@ -61,6 +61,15 @@ def _declares_command(path: Path) -> bool:
     return launch is not None and not launch.directory and (bool(launch.declared_at) or launch.command[0] in project.scripts)
 
 
+def _is_readable(path: Path) -> bool:
+    """Return whether a directory is a project, as its Dockerfile may say: by the files that it installs from."""
+    try:
+        read_project(path, launch=False)
+    except ShipwheelError:
+        return False
+    return True
+
+
 def _serves(path: Path) -> bool:
     try:
         launch = read_project(path).launch
@@ -72,16 +81,19 @@ def _serves(path: Path) -> bool:
 def project_directory(path: Path) -> Path:
     """Return the directory that is meant by `path`: that of the one application below it, if `path` itself is none; else `path`.
 
-    A Dockerfile, settings and Python files in `path` that import packages are those of an application there. Of a workspace's members, the
-    one application is also the only one that is a server.
+    Settings and Python files in `path` that import packages are those of an application there, and so is a Dockerfile whose requirements
+    are found from there. Of a workspace's members, the one application is also the only one that is a server.
     """
     files = UserFiles()
     try:
-        if not path.is_dir() or any((path / name).is_file() for name in _DOCKERFILES):
+        if not path.is_dir():
             return path
+        has_dockerfile = any((path / name).is_file() for name in _DOCKERFILES)
         if is_project_directory(path, files):
-            return _member(path, files)
+            return path if has_dockerfile else _member(path, files)
         found = nested_projects(path, files)
+        if has_dockerfile and (not found or _is_readable(path)):
+            return path
         if find_settings(path, files) != Settings() or _has_code(path, files, found, USUAL_FILES):
             return path
         # Beside a server, other scripts are its tools.
