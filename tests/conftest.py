@@ -1,6 +1,5 @@
 """The suite: its groups for parallel runs, the comparison of the machine before and after, and worlds without a network."""
 
-import gc
 import os
 import re
 import shutil
@@ -113,11 +112,6 @@ class _Scheduler(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
     # The marker xdist_group has no effect with pytest 9.2 and pytest-xdist 3.8.
     return _Scheduler(config, log)
-
-
-def pytest_collection_finish() -> None:
-    """Leave all that was collected out of later garbage collections, which would find nothing in it."""
-    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
