@@ -32,23 +32,3 @@ def test_blocks_that_were_freed_go_back_to_the_system() -> None:
     )
     assert given < 16 << 20
     assert kept > given
-
-
-BUFFERS = """
-import resource, sys
-from shipwheel.cli.allocator import give_memory_back
-
-if sys.argv[1] == "yes":
-    give_memory_back()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(400):
-    bytearray(1 << 20)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
-def test_a_buffer_takes_the_pages_of_the_one_before() -> None:
-    """The kernel hands out a page for 4096 bytes: 256 for each of the 400 buffers, if none stays."""
-    done = subprocess.run([sys.executable, "-c", BUFFERS, "yes"], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 400 * 256 / 4

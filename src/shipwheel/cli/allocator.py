@@ -1,6 +1,6 @@
 """The allocator of glibc, told to give freed memory back to the system.
 
-By itself it has an arena for each thread, and takes blocks from there that are smaller than the largest one that was ever freed, up to
+By itself it keeps an arena for each thread, and takes blocks from there that are smaller than the largest one that was ever freed, up to
 32 MB. A build allocates many blocks of some megabytes in several threads: it kept more of what it had freed than it used.
 """
 
@@ -8,10 +8,9 @@ from contextlib import suppress
 
 __all__ = ["give_memory_back"]
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
-"""Parameters of mallopt(3)."""
-_SETTINGS = ((_M_ARENA_MAX, 2), (_M_MMAP_THRESHOLD, 2 << 20), (_M_TRIM_THRESHOLD, 2 << 20), (_M_TOP_PAD, 512 << 10))
-"""Buffers of a megabyte, of which a layer takes hundreds, stay: the kernel fills each page that it hands out with zeros."""
+# mallopt(3)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_SETTINGS = ((_M_ARENA_MAX, 2), (_M_MMAP_THRESHOLD, 256 << 10), (_M_TRIM_THRESHOLD, 1 << 20))
 
 
 def give_memory_back() -> None:
