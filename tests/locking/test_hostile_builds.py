@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.lock_requests import lock_request
-from support.process import interrupted_when
+from support.process import interrupted_when, is_below
 from support.programs import needs
 
 from shipwheel.errors import LockError, ProjectError
@@ -310,7 +310,7 @@ def test_an_interrupted_build_of_uv_leaves_no_directory(index: PackageIndex, tmp
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr(tempfile, "tempdir", None)
     index.add("made-1.0.tar.gz", archive({"pyproject.toml": PYPROJECT, "backend.py": "import time\ntime.sleep(600)\n"}))
-    interrupted_when(lambda: any(scratch.rglob("venv")), lambda: make_lock(request(tmp_path / "app", "made")))
+    interrupted_when(lambda: is_below(scratch, "venv"), lambda: make_lock(request(tmp_path / "app", "made")))
     assert [*scratch.iterdir()] == []
 
 

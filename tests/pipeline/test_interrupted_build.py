@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.process import HANG_S, ended, until
+from support.process import HANG_S, ended, is_below, until
 from support.sdist import sdist
 
 from shipwheel.digest import Digest, digest_of
@@ -219,7 +219,7 @@ def test_while_an_sdist_is_built(world: World) -> None:
     temporary = Path(world.environment()["TMPDIR"])
     world.index.add("slow-1.0.tar.gz", slow_sdist())
     world.app("slow\n")
-    code, err = interrupted(world, lambda process: until(lambda: any(temporary.rglob("building")), process), flags=("--no-bytecode",))
+    code, err = interrupted(world, lambda process: until(lambda: is_below(temporary, "building"), process), flags=("--no-bytecode",))
     assert (code, err.count("Interrupted.")) == (130, 1), err
     is_clean(world)
     assert _processes_below(temporary) == []

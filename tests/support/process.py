@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["HANG_S", "ended", "has_ended", "interrupted_when", "until"]
+__all__ = ["HANG_S", "ended", "has_ended", "interrupted_when", "is_below", "until"]
 
 HANG_S = 600.0
 """After this many seconds a test has failed, however slow the machine is."""
@@ -69,3 +69,8 @@ def interrupted_when(ready: Callable[[], bool], do: Callable[[], object]) -> Non
     finally:
         thread.join()
         signal.signal(signal.SIGUSR1, before)
+
+
+def is_below(directory: Path, name: str) -> bool:
+    """Return whether a file or directory of that name is anywhere below a directory, in which others come and go meanwhile."""
+    return any(name in (*folders, *files) for _, folders, files in os.walk(directory))
