@@ -10,9 +10,9 @@ __all__ = [
     "GENERATED_SUFFIXES",
     "PACKAGE_OF_MODULE",
     "extends_django",
-    "known_requirement",
     "package_of_module",
     "requirement_of_module",
+    "shown_requirement",
 ]
 
 GENERATED_SUFFIXES = ("_pb2", "_pb2_grpc")
@@ -165,10 +165,14 @@ def requirement_of_module(module: str) -> str | None:
     return next((found for end in range(len(parts), 0, -1) if (found := PACKAGE_OF_MODULE.get(".".join(parts[:end])))), None)
 
 
-def known_requirement(module: str) -> str:
-    """Return the requirement that brings a dotted module: a package of another name, or a common one of its own; empty for any other."""
+def shown_requirement(module: str) -> str:
+    """Return the requirement that brings a dotted module, as a shell takes it: a package of another name, or a common one of its own.
+
+    Return an empty text for any other.
+    """
     top = normalized(module.partition(".")[0])
-    return requirement_of_module(module) or (top if top in COMMON_PACKAGES else "")
+    found = requirement_of_module(module) or (top if top in COMMON_PACKAGES else "")
+    return f'"{found}"' if "<" in found else found
 
 
 def package_of_module(module: str) -> str:

@@ -68,7 +68,7 @@ def source_facts(built: "Built") -> "SourceFacts":
 
 def _beside(project: "Project") -> frozenset[str]:
     """Return the paths of a project whose wheel alone is in the image."""
-    from shipwheel.files.entry import parents
+    from shipwheel.files.entry import directories_above
     from shipwheel.project.app_tree import list_app
 
     if project.kind != "package" or project.launch is None or project.launch.needs_source:
@@ -78,7 +78,7 @@ def _beside(project: "Project") -> frozenset[str]:
     except ProjectError:
         # Such a directory is no image's source.
         return frozenset()
-    return frozenset({*files, *(parent for path in files for parent in parents(path))})
+    return frozenset({*files, *directories_above(files)})
 
 
 def _dialogue(project: "Project") -> str:

@@ -13,7 +13,7 @@ import msgspec
 from shipwheel.errors import MissingImports
 from shipwheel.example_files import example_of_module, find_examples
 from shipwheel.files.segment import Segment
-from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE, known_requirement
+from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE, shown_requirement
 from shipwheel.project.entrypoint.launch import started_modules
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
@@ -120,8 +120,8 @@ def _hints_for_packages(names: Mapping[str, str]) -> Iterator[str]:
 
 def _packages_of(names: Mapping[str, str]) -> str:
     """Return the packages that bring modules, as far as they are known, and the other modules."""
-    known = {name: package for name, dotted in names.items() if (package := known_requirement(dotted))}
-    packages = ", ".join(f'"{package}"' if "<" in package else package for package in dict.fromkeys(known.values()))
+    known = {name: package for name, dotted in names.items() if (package := shown_requirement(dotted))}
+    packages = ", ".join(dict.fromkeys(known.values()))
     others = ", ".join(name for name in names if name not in known)
     return " and ".join(filter(None, (packages, f"the packages that bring {others}" if others else "")))
 

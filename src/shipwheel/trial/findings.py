@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from shipwheel.companions import companion_hint, companion_name
-from shipwheel.known_packages import known_requirement
+from shipwheel.known_packages import shown_requirement
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.outgrown import is_outgrown
@@ -328,14 +328,13 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject
         if kind is SignKind.MODULE and "." in sign.subject:
             hint += _SUBMODULE_HINT.format(sign.subject.rpartition(".")[0])
-        if kind is SignKind.MODULE and (known := known_requirement(sign.subject)):
-            hint = hint.replace("the package that brings {0}", f'"{known}"' if "<" in known else known)
+        bringing = shown_requirement(sign.subject) or f"the package that brings {sign.subject}"
         packages = {SignKind.PROGRAM: sign.subject, SignKind.LOCALE: "locales-all"}
         setting = Setting("packages", (packages[kind],)) if kind in packages else None
         return Finding(
             finding_kind,
             message.format(subject or ("below 1024" if kind is SignKind.PRIVILEGED_PORT else "a path")),
-            hint.format(sign.subject) + (companion_hint(sign.subject) if kind is SignKind.COMPANION else ""),
+            hint.format(sign.subject, bringing) + (companion_hint(sign.subject) if kind is SignKind.COMPANION else ""),
             sign.subject,
             sign.line,
             setting,

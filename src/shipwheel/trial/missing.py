@@ -9,7 +9,7 @@ MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
     SignKind.MODULE: (
         FindingKind.MODULE,
         "the Python module {} is missing",
-        "Add the package that brings {0} to the project's dependencies, or to the setting `dependencies`.",
+        "Add {1} to the project's dependencies, or to the setting `dependencies`.",
     ),
     SignKind.PACKAGE: (
         FindingKind.PACKAGE,
