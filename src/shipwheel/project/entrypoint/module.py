@@ -24,6 +24,7 @@ from shipwheel.project.entrypoint.frameworks import Framework
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
 from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback, names_address
 from shipwheel.project.entrypoint.protocol_servers import is_spoken_to
+from shipwheel.project.entrypoint.required_calls import required_calls
 from shipwheel.project.entrypoint.settings_classes import find_prefixes
 from shipwheel.project.entrypoint.syntax import (
     ModulePath,
@@ -34,7 +35,6 @@ from shipwheel.project.entrypoint.syntax import (
     imported_packages,
     is_main_guard,
     parse_source,
-    required_calls,
     required_imports,
 )
 from shipwheel.project.entrypoint.table_commands import find_table_commands

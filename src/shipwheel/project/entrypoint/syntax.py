@@ -12,6 +12,7 @@ import msgspec
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
 
 __all__ = [
+    "STAR_NAMES",
     "ModulePath",
     "SourceFile",
     "assignments",
@@ -22,17 +23,8 @@ __all__ = [
     "is_main_guard",
     "keyword_value",
     "parse_source",
-    "required_calls",
     "required_imports",
 ]
-
-
-_ABOUT_VERSIONS = frozenset(
-    """
-    hasattr find_spec version_info __version__ PY2 PY3 AttributeError ImportError ModuleNotFoundError NameError TypeError
-    """.split()  # noqa: SIM905
-)
-"""Names in conditions and handlers that ask which names and arguments there are."""
 
 
 class ModulePath(msgspec.Struct, frozen=True):
@@ -164,89 +156,8 @@ def required_imports(path: ModulePath, tree: ast.Module) -> Iterator[tuple[str, 
 
 _MORE_NAMES = (("fasthtml", "database"),)
 """(top-level package, name) of what a star brings, beside the applications."""
-_STAR_NAMES = {name for _, name in (*FRAMEWORKS, *_MORE_NAMES)}
-_TELLING_METHODS = {name: f"flask.{name}" for name in ("before_first_request", "before_app_first_request")}
-"""Method that tells by its name alone what it is of -> its name with the package's."""
-
-_GRADIO_ARGUMENTS = {
-    "Chatbot": frozenset({"type", "bubble_full_width", "show_copy_button"}),
-    "ChatInterface": frozenset({"type", "theme", "css", "retry_btn", "undo_btn", "clear_btn"}),
-    "launch": frozenset({"show_api", "enable_queue"}),
-    "queue": frozenset({"concurrency_count"}),
-}
-"""Class or method of Gradio -> arguments that newer versions do not take."""
-
-
-def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
-    """Yield (dotted name, line) of the calls of what the imports at the top level bind, without those that stand in for another.
-
-    Methods of what such a call makes count as well, under the name of what was called: starlette.applications.Starlette.route.
-    """
-    tree = source.tree
-    imports = (node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
-    imported = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
-    local = _local_names(source)
-    defined = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
-    bound = imported | (_STAR_NAMES - defined if "*" in imported else set())
-    made = {name: value.func for name, value, _ in assignments(tree.body) if isinstance(value, ast.Call)}
-    bound -= {name for name, _, _ in assignments(tree.body)}
-    objects = {name: full_name(made, source.aliases) for name, made in made.items() if full_name(made, {}).partition(".")[0] in bound}
-    uses_gradio = "gradio" in imported_packages(source)
-    doubtful = {child for node in source.nodes if _asks_what_there_is(node) for child in ast.walk(node)}
-    for node in source.nodes:
-        if node in doubtful:
-            continue
-        named = [node.func] if isinstance(node, ast.Call) else []
-        named += node.decorator_list if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else []
-        for called in named:
-            top = full_name(called, {}).partition(".")[0]
-            if top in bound or (top in objects and _root(called) not in local):
-                name = full_name(called, {**source.aliases, **objects})
-                yield name, called.lineno
-                if name.endswith(".fast_app") and isinstance(node, ast.Call) and (node.args or keyword_value(node, "db_file") is not None):
-                    yield "fasthtml.fast_app(db_file)", called.lineno
-            if isinstance(called, ast.Attribute) and called.attr in _TELLING_METHODS:
-                yield _TELLING_METHODS[called.attr], called.lineno
-        if not isinstance(node, ast.Call):
-            continue
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "TemplateResponse" and _names_template_first(node):
-            yield "starlette.TemplateResponse(name)", node.lineno
-        origin = source.aliases.get(full_name(node.func, {}).partition(".")[0], "gradio").partition(".")[0]
-        if uses_gradio and origin == "gradio" and (arguments := _GRADIO_ARGUMENTS.get(called_name(node))):
-            yield from ((f"gradio.{called_name(node)}({each.arg})", node.lineno) for each in node.keywords if each.arg in arguments)
-
-
-def _local_names(source: SourceFile) -> set[ast.AST]:
-    """Return the names in functions that stand for variables and parameters of theirs, whatever the module has under the name."""
-    found: set[ast.AST] = set()
-    for function in source.nodes:
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            inside = [part for statement in function.body for part in ast.walk(statement) if isinstance(part, ast.Name)]
-            own = {part.id for part in inside if isinstance(part.ctx, ast.Store)}
-            own |= {part.arg for part in ast.walk(function.args) if isinstance(part, ast.arg)}
-            found.update(part for part in inside if part.id in own)
-    return found
-
-
-def _root(node: ast.expr) -> ast.expr:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node
-
-
-def _names_template_first(call: ast.Call) -> bool:
-    """Return whether a call of TemplateResponse gives it the template's name and no request before, as Starlette had it once."""
-    if call.args:
-        return isinstance(call.args[0], ast.JoinedStr) or (isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str))
-    return keyword_value(call, "name") is not None and not any(keyword.arg in (None, "request") for keyword in call.keywords)
-
-
-def _asks_what_there_is(node: ast.AST) -> bool:
-    """Return whether a statement or expression has one way for a version that has a name, and another for one that lacks it."""
-    asked = [node.test] if isinstance(node, (ast.If, ast.IfExp)) else []
-    asked += [handler.type for handler in node.handlers if handler.type is not None] if isinstance(node, ast.Try) else []
-    parts = (part for each in asked for part in ast.walk(each))
-    return any((getattr(part, "id", "") or getattr(part, "attr", "")) in _ABOUT_VERSIONS for part in parts)
+STAR_NAMES = {name for _, name in (*FRAMEWORKS, *_MORE_NAMES)}
+"""Names that a star may bring."""
 
 
 def _aliases(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[str, str]]:
