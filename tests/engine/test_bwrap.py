@@ -12,7 +12,7 @@ from support.fake_programs import Programs
 from support.process import has_ended, interrupted_when
 
 from shipwheel.engine.bwrap import Bwrap
-from shipwheel.engine.bwrap_container import BwrapContainer, scratch_directory
+from shipwheel.engine.bwrap_container import BwrapContainer, make_scratch
 from shipwheel.engine.interface import RunSpec
 from shipwheel.engine.local import Binds
 from shipwheel.oci.execution import ExecutionConfig
@@ -68,6 +68,6 @@ def test_a_container_that_has_ended_leaves_its_number_to_others(tmp_path: Path, 
     process.wait()
     killed: list[int] = []
     monkeypatch.setattr(os, "killpg", lambda group, _signal: killed.append(group))
-    scratch = scratch_directory()
+    scratch = make_scratch()
     BwrapContainer(spec_of(tmp_path), process, process.pid, {}, scratch, Binds((), ())).remove()
     assert (killed, scratch.root.exists()) == ([], False)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shipwheel.directory_cache import CachedDirectory
-from shipwheel.engine.bwrap_container import BwrapContainer, scratch_directory
+from shipwheel.engine.bwrap_container import BwrapContainer, make_scratch
 from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import RunSpec, check_supported, image_for
 from shipwheel.engine.local import Bind, LocalEngine, bind_mounts, last_lines, make_binds, memory_file
@@ -110,7 +110,7 @@ class Bwrap(LocalEngine):
 
     def start(self, spec: RunSpec) -> BwrapContainer:
         """See `Engine.start`. The container ends with the thread that calls this."""
-        scratch = scratch_directory()
+        scratch = make_scratch()
         binds = make_binds(spec, chown=False)
         try:
             flags = self._flags(spec, binds.mounts, ("--overlay", str(scratch.upper), str(scratch.work), "/"))

@@ -19,7 +19,7 @@ from shipwheel.engine.program import ProgramResult, run_program
 from shipwheel.kill import kill_with_children
 from shipwheel.linux_signals import signal_number
 
-__all__ = ["BwrapContainer", "Scratch", "scratch_directory"]
+__all__ = ["BwrapContainer", "Scratch", "make_scratch"]
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, not a file
 _ENTER = Path(__file__).with_name("enter_namespaces.py")
@@ -53,7 +53,7 @@ class Scratch(NamedTuple):
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-def scratch_directory() -> Scratch:
+def make_scratch() -> Scratch:
     """Create a container's directory: in memory, because a writable layer cannot be on an overlay, which / is in many containers."""
     scratch = Scratch(Path(tempfile.mkdtemp(prefix="shipwheel-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)))
     scratch.upper.mkdir()
