@@ -47,6 +47,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         "other wheel changed": attempt(lambda: open(WHEEL, "w")),
         "root changed": attempt(lambda: open("/usr/bin/evil", "w")),
         "requirements changed": attempt(lambda: open("/build/venv/evil", "w")),
+        "compilers changed": attempt(lambda: open("/build/compilers/evil", "w")),
         "root directory changed": attempt(lambda: open("/evil", "w")),
         "devices changed": attempt(lambda: open("/dev/evil", "w")),
         "shared memory": attempt(multiprocessing.Lock),
@@ -103,6 +104,8 @@ def test_a_backend_sees_nothing_of_this_machine(tmp_path: Path) -> None:
     assert found["processes"] < 10
     environment = found["environment"]
     assert environment["ADDED"] == "1"
+    assert environment["PATH"].endswith("/build/compilers:/usr/local/bin:/usr/bin:/usr/sbin")
+    assert found["compilers changed"] is False
     assert environment["CC"] == f"{host_platform().multiarch}-gcc"
     assert os.environ["HOME"] not in environment.values()
     assert str(tmp_path) not in "".join(environment.values()), "nothing that differs from build to build gets into what it makes"

@@ -52,7 +52,11 @@ def test_its_compilers_are_found_by_their_plain_names(root: Path, monkeypatch: p
     variables = surroundings.variables()
     assert not {"CC", "LDSHARED", "_PYTHON_SYSCONFIGDATA_NAME"} & set(variables)
     assert not any("linux-gnu-gcc" in value for value in variables.values())
-    assert variables["PATH"].endswith(":/bin:/sbin") and variables["PATH_TO"] == "x" and variables["CFLAGS"].startswith("-O2")
+    assert (
+        variables["PATH"].endswith(":/build/compilers:/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin")
+        and variables["PATH_TO"] == "x"
+        and variables["CFLAGS"].startswith("-O2")
+    )
     assert (surroundings.strip, surroundings.is_cross) == ("/usr/bin/strip", False)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from shipwheel.builder.crates import CRATES_INSIDE, use_crates
+from shipwheel.builder.portable_compilers import write_portable_compilers
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import run_in_sandbox
-from shipwheel.builder.surroundings import INSIDE, Surroundings
+from shipwheel.builder.surroundings import INSIDE, PORTABLE, Surroundings
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished
@@ -59,6 +60,7 @@ class BuildRun(msgspec.Struct, frozen=True):
         """
         for name in ("out", "home", _SCRATCH):
             (self.place / name).mkdir()
+        write_portable_compilers(self.root, self.place)
         self._make_environment()
         for name, text in self.surroundings.backend_files().items():
             (self.place / name).write_text(text, encoding="utf-8")
@@ -70,7 +72,7 @@ class BuildRun(msgspec.Struct, frozen=True):
 
     def run(self, command: Sequence[str], directory: str = INSIDE, more: Mapping[str, tuple[Path, bool]] | None = None) -> Finished:
         """Run a program in the sandbox with the build's variables. `more` are further paths in it. Raise OverBounds."""
-        readable = ("venv", *self.surroundings.backend_files())
+        readable = ("venv", PORTABLE, *self.surroundings.backend_files())
         binds = {f"{INSIDE}/{name}": (self.place / name, name not in readable) for name in ("source", "out", "home", *readable)}
         if self.crates is not None:
             binds[CRATES_INSIDE] = (self.crates, False)

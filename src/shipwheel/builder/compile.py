@@ -34,7 +34,7 @@ from shipwheel.wheels.rewrite import remove_local_urls
 
 __all__ = ["Compiled", "SourceToCompile", "compile_wheel"]
 
-_VERSION = "4"
+_VERSION = "5"
 """Part of every key: raise it whenever the same source gives another wheel."""
 _FOUND = "compiled-with"
 _MAX_ROUNDS = 30

@@ -15,7 +15,7 @@ from shipwheel.store_contents import BUILDERS
 
 __all__ = ["unpack_builder"]
 
-_VERSION = "4"
+_VERSION = "5"
 """Part of every key: raise it whenever the same packages make another root."""
 _KEPT = 8
 """The number of unused roots that stay."""
@@ -23,21 +23,6 @@ _TOOLS = ("gcc", "g++", "cpp", "ar", "as", "ld", "nm", "objcopy", "objdump", "ra
 _STARTED_BY_GCC = ("as", "ld")
 _GENERIC = {"cc": "gcc", "c++": "g++", "sh": "dash", "awk": "gawk"}
 """Programs that maintainer scripts would link, and to what."""
-
-_COMPILERS = {"gcc": "gcc", "cc": "gcc", "g++": "g++", "c++": "g++"}
-_PORTABLE_COMPILER = """\
-#!/usr/bin/sh
-# A wheel also runs on other processors than the one that compiles it.
-for word do
-    shift
-    case $word in
-        -march=native | -mcpu=native | -mtune=native) ;;
-        *) set -- "$@" "$word" ;;
-    esac
-done
-exec /usr/bin/{compiler} "$@"
-"""
-"""Stands before a compiler in PATH."""
 
 
 def unpack_builder(
@@ -78,8 +63,6 @@ def _filled(
         for source in sources:
             write_entries(_without_metadata(source.entries(), store), directory, source.label)
         _link_tools(directory / "usr" / "bin", target.multiarch, python)
-        if base is None:
-            _write_portable_compilers(directory, target.multiarch)
         if base is None and python.sources:
             path, text = write_build_variables(python.minor, target.machine, target.multiarch)
             (directory / path).write_text(text, encoding="utf-8")
@@ -105,13 +88,3 @@ def _link_tools(programs: Path, multiarch: str, python: BuilderPython) -> None:
         if programs.is_dir() and (not link.exists() or (name in tools and name not in _STARTED_BY_GCC)):
             link.unlink(missing_ok=True)
             link.symlink_to(target)
-
-
-def _write_portable_compilers(directory: Path, multiarch: str) -> None:
-    """Write programs that start the target's compilers without the options that ask for the processor of this machine."""
-    programs = directory / "usr" / "local" / "bin"
-    programs.mkdir(parents=True, exist_ok=True)
-    for plain, compiler in _COMPILERS.items():
-        for name in (plain, f"{multiarch}-{plain}"):
-            (programs / name).write_text(_PORTABLE_COMPILER.replace("{compiler}", f"{multiarch}-{compiler}"), encoding="utf-8")
-            (programs / name).chmod(0o755)

@@ -9,13 +9,15 @@ from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.platform import Platform
 
-__all__ = ["CONFIG_SITE", "INSIDE", "MESON_CROSS_FILE", "Surroundings"]
+__all__ = ["CONFIG_SITE", "INSIDE", "MESON_CROSS_FILE", "PORTABLE", "Surroundings"]
 
 INSIDE = "/build"
 """The directory of a build in the sandbox, the same on every machine: compilers and backends write it into what they make."""
 
 CONFIG_SITE = "config.site"
 MESON_CROSS_FILE = "meson-cross.ini"
+PORTABLE = "compilers"
+"""The directory of a build with scripts that start compilers."""
 _MESON_DIRECTORY = ".mesonpy-build"
 _LONG_DOUBLES = {"amd64": "INTEL_EXTENDED_16_BYTES_LE", "arm64": "IEEE_QUAD_LE"}
 """Answers to a question of numpy's build, which cannot run a program to find out."""
@@ -41,11 +43,12 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     def variables(self) -> dict[str, str]:
         """Return the environment of the build."""
-        machine, home = self.target.multiarch, f"{INSIDE}/home"
+        machine, home, venv = self.target.multiarch, f"{INSIDE}/home", f"{INSIDE}/venv"
+        programs = f"{venv}/bin:{venv}/lib/python{self.python.minor}/site-packages/bin"
         compiler, flags = f"{machine}-gcc", f"-O2 -g0 -ffile-prefix-map={INSIDE}/source=."
         return {
-            "PATH": f"{INSIDE}/venv/bin:{INSIDE}/venv/lib/python{self.python.minor}/site-packages/bin:/usr/local/bin:/usr/bin:/usr/sbin",
-            "VIRTUAL_ENV": f"{INSIDE}/venv",
+            "PATH": f"{programs}:{INSIDE}/{PORTABLE}:/usr/local/bin:/usr/bin:/usr/sbin",
+            "VIRTUAL_ENV": venv,
             "HOME": home,
             "TMPDIR": home,
             "USER": "build",
