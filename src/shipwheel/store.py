@@ -123,6 +123,13 @@ class Store:
         note_use(path, status)
         return stat.S_ISREG(status.st_mode)
 
+    def size(self, digest: Digest) -> int:
+        """Return a blob's size in bytes, 0 if the store does not have it."""
+        try:
+            return self.path(digest).stat().st_size
+        except OSError:
+            return 0
+
     def partial(self, digest: Digest) -> Path:
         """Return the path where a download of this blob collects its bytes, so that it can be resumed."""
         return self.root / "partial" / digest.partition(":")[2]

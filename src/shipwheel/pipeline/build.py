@@ -29,6 +29,7 @@ from shipwheel.files.segment import key_of
 from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.uv_output import FailureKind
 from shipwheel.oci.image import ImageIndex
+from shipwheel.oci.layer import Layer
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.app_files import app_tree, copied_tree
 from shipwheel.pipeline.close import close_base
@@ -105,16 +106,16 @@ def resolve_request(request: Request) -> Resolution:
     return resolution
 
 
-def build(request: Request, destination: Destination | None = None) -> Built:
-    """Build the images of all platforms. Raises any ShipwheelError.
+def build(request: Request, destination: Destination | None = None, made: Callable[[Layer], None] | None = None) -> Built:
+    """Build the images of all platforms. Raises any ShipwheelError. `made` is called with each layer when it is made.
 
     Without a destination all layers are in the store afterwards, and a damaged blob is made or fetched again. A destination receives
     each layer as soon as it is finished; layers that it already has are not made. It takes no more layers after a damaged blob, so the
     caller must try again with a new one: see `retry_damaged`.
     """
     if destination is not None:
-        return _build(request, destination)
-    return retry_damaged(request, lambda: _build(request, None))
+        return _build(request, destination, made)
+    return retry_damaged(request, lambda: _build(request, None, made))
 
 
 def retry_damaged(request: Request, work: Callable[[], T]) -> T:
@@ -133,8 +134,10 @@ def retry_damaged(request: Request, work: Callable[[], T]) -> T:
     return work()
 
 
-def _build(request: Request, destination: Destination | None) -> Built:
+def _build(request: Request, destination: Destination | None, made: Callable[[Layer], None] | None) -> Built:
     def work(context: BuildContext, resolution: Resolution, current: Request) -> Built:
+        if made is not None:
+            context.supply.announce_to(made)
         _report_notes(current, resolution.project)
         with span("plan"):
             planned = _plan_apps(context, resolution)

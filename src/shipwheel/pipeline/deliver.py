@@ -13,6 +13,8 @@ from shipwheel.events import StageFinished, StageStarted, Warned
 from shipwheel.oci.layout import LAYOUT, image_files, read_layout, require_layout_or_empty, write_layout
 from shipwheel.oci.validate.check import Report, validate, validate_files
 from shipwheel.pipeline.build import Built, build, retry_damaged
+from shipwheel.pipeline.destination import Destination
+from shipwheel.pipeline.early_checks import EarlyChecks
 from shipwheel.pipeline.published import Published
 from shipwheel.request import Request
 
@@ -62,7 +64,7 @@ def build_and_push(request: Request, check: Check | None = None) -> Delivered:
         # A blob that is missing twice is named by a manifest and lost by the registry: from then on every layer is made here.
         complete = to_disk or check is not None or next(tries) >= _TRUSTING_TRIES
         with Publisher(reference, request.store, request.reporter, complete=complete, cache=cache, records=records) as publisher:
-            built = build(request, publisher)
+            built = _build(request, publisher)
             if check is not None:
                 check(built)
             publish = publisher.begin(built.index, built.wheels)
@@ -83,12 +85,17 @@ def build_and_deliver(request: Request, check: Check | None = None) -> Delivered
         check_target(Path(request.settings.output))
 
     def work() -> Delivered:
-        built = build(request)
+        built = _build(request)
         if check is not None:
             check(built)
         return Delivered(built, *deliver(built, request))
 
     return retry_damaged(request, work)
+
+
+def _build(request: Request, destination: Destination | None = None) -> Built:
+    with EarlyChecks(request.store) as checks:
+        return build(request, destination, checks.add)
 
 
 def _cache(request: Request) -> "LayerCache | None":
@@ -103,7 +110,7 @@ def build_and_load(request: Request, load: Callable[[Built], str]) -> tuple[Deli
     """Build, validate, and hand the images to `load`, which brings them into an engine. Return also what `load` returns."""
 
     def work() -> tuple[Delivered, str]:
-        built = build(request)
+        built = _build(request)
         report = _validated(built, request)
         return Delivered(built, None, report), load(built)
 

@@ -1,6 +1,6 @@
 """The supply of layers: from the store, the destination, or this machine, which fetches their sources and makes them."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import msgspec
@@ -54,6 +54,11 @@ class LayerSupply:
         self._workers = workers
         self._layers: dict[str, Layer] = {}
         self._described: dict[str, Segment] = {}
+        self._announce: Callable[[Layer], None] | None = None
+
+    def announce_to(self, listener: Callable[[Layer], None]) -> None:
+        """Call the listener with each layer that is made from now on, as soon as it is finished."""
+        self._announce = listener
 
     def ask(self, specs: Iterable[LayerSpec]) -> None:
         """Ask the destination for the missing layers, if making one of them would need a download, or running a program."""
@@ -89,9 +94,13 @@ class LayerSupply:
             if (layer := self._find(spec)) is not None:
                 self._hand_over(layer)
         self._reporter(StageStarted(_STAGE, len(missing), detail=True))
+        # The largest first: one that begins last would leave the other processors without work.
+        missing.sort(key=self._fetched_bytes, reverse=True)
         for number, layer in enumerate(self._make_all(missing), 1):
             self._layers[layer.key] = layer
             self._hand_over(layer)
+            if self._announce is not None:
+                self._announce(layer)
             self._reporter(Moved(_STAGE, "", number, len(missing)))
         self._reporter(StageFinished(_STAGE, f"{len(missing)} layer{'' if len(missing) == 1 else 's'}"))
 
@@ -171,6 +180,10 @@ class LayerSupply:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def _fetched_bytes(self, spec: LayerSpec) -> int:
+        digests = {_fetched_digest(source) for source in spec.sources} - {None}
+        return sum(self._store.size(digest) for digest in digests if digest is not None)
 
     def _hand_over(self, layer: Layer) -> None:
         if self._destination is not None:

@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.errors import ImageError
-from shipwheel.oci.read.image_files import ImageFiles, open_image
+from shipwheel.oci.read.image_files import ImageFile, ImageFiles, open_image
 from shipwheel.oci.read.layer_stream import MAX_UNPACKED, Allowance
-from shipwheel.oci.validate.documents import Documents, StatedImage, StatedLayer, digest_of_file
+from shipwheel.oci.validate.documents import Documents, StatedImage, StatedLayer, compression_of, digest_of_file
 from shipwheel.oci.validate.layers import CHECK_VERSION, LayerFacts, check_layer
 from shipwheel.store import Store
 from shipwheel.timeline import span
 
-__all__ = ["ImageReport", "Report", "validate", "validate_files"]
+__all__ = ["ImageReport", "Report", "check_early", "validate", "validate_files"]
 
 _MAX_REPORTED = 50
 
@@ -72,6 +72,14 @@ def validate_files(
     if documents.problems:
         raise _error(path, documents.problems)
     return Report(path, reports, tuple(documents.notes))
+
+
+def check_early(file: ImageFile, digest: str, media_type: str, store: Store) -> None:
+    """Check a layer before its image is there to validate: `validate_files` then finds in the store what it needs to know of it.
+
+    Whatever is wrong with the layer, validation will find again.
+    """
+    _facts(StatedLayer("", file, digest, file.size, compression_of(media_type), ""), Allowance(), store, rehash=False)
 
 
 def _error(path: Path, problems: Sequence[str]) -> ImageError:

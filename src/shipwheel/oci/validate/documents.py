@@ -14,7 +14,7 @@ from shipwheel.digest import as_digest, digest_of
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.read.image_files import ImageFile, ImageFiles
 
-__all__ = ["Documents", "StatedImage", "StatedLayer", "digest_of_file"]
+__all__ = ["Documents", "StatedImage", "StatedLayer", "compression_of", "digest_of_file"]
 
 MAX_DOCUMENT = 4 << 20
 _MAX_DEPTH = 4
@@ -36,6 +36,11 @@ _LAYERS = {
     f"{_DOCKER}image.rootfs.foreign.diff.tar.gzip": ("Docker", "gzip"),
 }
 """Media type -> (family, compression)."""
+
+
+def compression_of(media_type: str) -> str | None:
+    """Return the compression of a layer with this media type, "" for none; None if the media type is unknown."""
+    return _LAYERS.get(media_type, ("", None))[1]
 
 
 class StatedLayer(msgspec.Struct):
@@ -183,7 +188,7 @@ class Documents:
 
     def _layer(self, location: str, entry: dict[str, Any], diff_id: str, family: str) -> StatedLayer | None:
         media_type = entry.get("mediaType")
-        own, compression = _LAYERS.get(str(media_type), ("", None))
+        own = _LAYERS.get(str(media_type), ("", ""))[0]
         if not own:
             self.add_problem(location, f"the media type {media_type!r} is unknown")
         elif own != family:
@@ -195,7 +200,7 @@ class Documents:
             return None
         notes = entry.get("annotations")
         is_ours = isinstance(notes, dict) and "io.shipwheel.layer.key" in notes
-        return StatedLayer(location, file, entry["digest"], entry["size"], compression, diff_id, is_ours=is_ours)
+        return StatedLayer(location, file, entry["digest"], entry["size"], compression_of(str(media_type)), diff_id, is_ours=is_ours)
 
     def _config(self, location: str, config: dict[str, Any], layers: int) -> list[str]:
         """Check a config by itself, and return its diff_ids."""

@@ -20,6 +20,7 @@ CHECK_VERSION = "2"
 
 MAX_PATH = 4096
 _MAX_REPORTED = 20
+_NO_NAMES = frozenset(("", ".", ".."))
 
 
 class LayerFacts(msgspec.Struct, frozen=True):
@@ -162,7 +163,7 @@ class _TarChecker:
         path = name.removeprefix("./").rstrip("/")
         if path in ("", ".") and not name.startswith("/"):
             return ""
-        if len(path) > MAX_PATH or "\0" in path or path.startswith("/") or any(part in ("", ".", "..") for part in path.split("/")):
+        if len(path) > MAX_PATH or "\0" in path or path.startswith("/") or not _NO_NAMES.isdisjoint(path.split("/")):
             self.add_problem(f"{path[:200]!r}: the path is malformed or leads outside")
             return ""
         return path
