@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 import warnings
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -600,3 +601,19 @@ def test_the_wheels_of_these_tests_are_valid() -> None:
             assert archive.read("small/large.bin") == LARGE
             assert zlib.crc32(LARGE) == archive.getinfo("small/large.bin").CRC
         assert wheel.content() == wheel.content()
+
+
+def test_contents_that_are_taken_as_they_are_are_not_opened(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = zipfile.ZipFile.open
+
+    def counted(self: zipfile.ZipFile, name: str | zipfile.ZipInfo, *rest: Any, **more: Any) -> Any:
+        opened.append(name if isinstance(name, str) else name.filename)
+        return real(self, name, *rest, **more)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", counted)
+    wheel = SmallWheel(files={"small/__init__.py": "x = 1\n" * 1000})
+    segment = make_segment(WheelSource("small 1.0", wheel.filename, store.add(wheel.content()), store, PATHS), store)
+    assert any(path.endswith("small/__init__.py") for path in segment.files)
+    assert opened
+    assert "small/__init__.py" not in opened

@@ -20,6 +20,8 @@ __all__ = ["LastBlock", "inflate_blocks", "inflate_blocks_slowly"]
 
 _INPUT = 1 << 20
 _OUTPUT = 256 << 10
+_BRIEF = 8 << 10
+"""Deflate data of up to this many bytes takes a tenth of a millisecond."""
 _SYSTEM_LIBRARIES = ("libz.so.1", "libz.1.dylib")
 # zlib.h: constants, and what `data_type` tells after `inflate`.
 _Z_BLOCK, _Z_STREAM_END, _Z_BUF_ERROR = 5, 1, -5
@@ -52,6 +54,8 @@ class _Functions(msgspec.Struct, frozen=True):
 
     start: Callable[[int], int]
     inflate: Callable[[int, int], int]
+    inflate_briefly: Callable[[int, int], int]
+    """The same, while no other Python thread runs: for little data, to give up the interpreter and to get it back takes longer."""
     reset: Callable[[int], int]
     end: Callable[[int], int]
 
@@ -66,16 +70,17 @@ def _inflate_functions() -> _Functions | None:
 
     for name, prefix in ((zlib_ng.__file__, "zng_"), *((name, "") for name in _SYSTEM_LIBRARIES)):
         try:
-            library = ctypes.CDLL(name)
-            inflate, reset, end = (getattr(library, f"{prefix}{verb}") for verb in ("inflate", "inflateReset", "inflateEnd"))
+            library, held = ctypes.CDLL(name), ctypes.PyDLL(name)
+            inflate, end = (getattr(library, f"{prefix}{verb}") for verb in ("inflate", "inflateEnd"))
+            briefly, reset = (getattr(held, f"{prefix}{verb}") for verb in ("inflate", "inflateReset"))
             start = library.zng_inflateInit2 if prefix else library.inflateInit2_
         except (OSError, AttributeError):
             continue
-        inflate.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        inflate.argtypes = briefly.argtypes = [ctypes.c_void_p, ctypes.c_int]
         reset.argtypes = end.argtypes = [ctypes.c_void_p]
         # zlib checks its version and the size of its stream; zlib-ng does not.
         more = () if prefix else (ctypes.c_char_p(b"1"), ctypes.c_int(ctypes.sizeof(_stream_type())))
-        return _Functions(partial(_start, start, more), inflate, reset, end)
+        return _Functions(partial(_start, start, more), inflate, briefly, reset, end)
     return None
 
 
@@ -134,13 +139,18 @@ class _Inflater:
         """Inflate, see `inflate_blocks`."""
         import ctypes
 
-        stream, inflate, address = self._stream, self._functions.inflate, self._address
+        stream, address = self._stream, self._address
+        inflate = self._functions.inflate if len(raw) > _BRIEF else self._functions.inflate_briefly
         self._functions.reset(address)
         self._empty()
         read = start = end = 0
         piece = b""
         stream.avail_in = 0
         while True:
+            if not stream.avail_in and read < len(raw):
+                piece = bytes(raw[read : read + _INPUT])
+                stream.next_in, stream.avail_in = ctypes.cast(ctypes.c_char_p(piece), ctypes.c_void_p), len(piece)
+                read += len(piece)
             code = inflate(address, _Z_BLOCK)
             if code < 0 and code != _Z_BUF_ERROR:
                 raise zlib.error((stream.msg or b"invalid data").decode("ascii", "replace"))
@@ -153,12 +163,8 @@ class _Inflater:
                 self._empty()
             if code == _Z_STREAM_END:
                 break
-            if code == _Z_BUF_ERROR and not stream.avail_in:
-                piece = bytes(raw[read : read + _INPUT])
-                if not piece:
-                    raise zlib.error("the data is cut off")
-                stream.next_in, stream.avail_in = ctypes.cast(ctypes.c_char_p(piece), ctypes.c_void_p), len(piece)
-                read += len(piece)
+            if code == _Z_BUF_ERROR and not stream.avail_in and read == len(raw):
+                raise zlib.error("the data is cut off")
         if stream.avail_in or read != len(raw):
             raise zlib.error("data follows the last block")
         return LastBlock(start, end)

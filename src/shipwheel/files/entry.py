@@ -89,10 +89,13 @@ class Source(Protocol):
         """Yield the entries in the order in which they are written."""
 
 
+_NO_NAMES = frozenset(("", ".", ".."))
+
+
 def checked_path(path: str, label: str) -> str:
     """Return the path without a leading `./` or trailing `/`. Raise ArchiveError if it leads outside the image."""
     cleaned = path.removeprefix("./").rstrip("/")
-    if cleaned.startswith("/") or "\0" in cleaned or any(part in ("", ".", "..") for part in cleaned.split("/")):
+    if cleaned.startswith("/") or "\0" in cleaned or not _NO_NAMES.isdisjoint(cleaned.split("/")):
         raise ArchiveError(
             f"{label}: the path {path!r} is not allowed in an archive", hint="The file is malformed or hostile; do not use it."
         )

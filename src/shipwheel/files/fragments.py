@@ -25,6 +25,7 @@ _LAST_BLOCK = b"\x03\x00"
 """An empty last block with fixed codes."""
 _PIECE = 4 << 20
 _COPIED = 1 << 20
+_WRITTEN = 128 << 10
 
 
 def end_of_member(crc32: int, size: int) -> bytes:
@@ -53,7 +54,7 @@ class Spliced:
         self._content = content
         self._label = label
         # A small file is read once. A large one is read again for `parts`.
-        self._raw = memoryview(content.raw[:]) if len(content.raw) <= _COPIED else content.raw
+        self._raw = bytes(content.raw[:]) if len(content.raw) <= _COPIED else content.raw
         self._last: LastBlock | None = None
 
     def __iter__(self) -> Iterator[bytes]:
@@ -76,31 +77,23 @@ class Spliced:
             raise ArchiveError(f"{self._label}: compressed data does not match its checksum", hint=DAMAGED)
         self._last = last
 
-    def parts(self) -> Iterator[bytes | bytearray | memoryview]:
+    def parts(self) -> Iterator[bytearray]:
         """Yield the fragment in pieces; nothing before the uncompressed bytes were read."""
         return _without_end(self._raw, self._last) if self._last is not None else iter(())
 
 
-def _without_end(raw: Buffer, last: LastBlock) -> Iterator[bytes | bytearray | memoryview]:
+def _without_end(raw: Buffer, last: LastBlock) -> Iterator[bytearray]:
     at, bit = divmod(last.start, 8)
-    end = len(raw) - 1
     unused = 8 * len(raw) - last.end
-    changed = bytearray(raw[at : at + 1])
-    changed[0] &= ~(1 << bit)
-    if at == end:
-        changed[0] &= 0xFF >> unused
-    yield from _pieces(raw, 0, at)
-    yield changed
-    if at < end:
-        yield from _pieces(raw, at + 1, end)
-        yield bytes([raw[end:][0] & 0xFF >> unused])
-    # The header of the empty block takes three bits.
-    yield (b"\0" if unused < 3 else b"") + _EMPTY_BLOCK
-
-
-def _pieces(raw: Buffer, start: int, stop: int) -> Iterator[bytes | bytearray | memoryview]:
-    for at in range(start, stop, _COPIED):
-        yield raw[at : min(at + _COPIED, stop)]
+    for start in range(0, len(raw), _WRITTEN):
+        piece = bytearray(raw[start : start + _WRITTEN])
+        if start <= at < start + len(piece):
+            piece[at - start] &= ~(1 << bit)
+        if start + len(piece) == len(raw):
+            piece[-1] &= 0xFF >> unused
+            # The header of the empty block takes three bits.
+            piece += (b"\0" if unused < 3 else b"") + _EMPTY_BLOCK
+        yield piece
 
 
 def inflate_fragments(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -191,6 +191,7 @@ class BytecodeCompiler:
         self._started: list[_Worker] = []
         self._interpreter: Interpreter | None = None
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._pending: dict[bytes, Future[Deflated | None]] = {}
         for _ in range(self.workers):
             self._idle.put(None)
@@ -261,7 +262,7 @@ class BytecodeCompiler:
             self._idle.put(worker)
 
     def _new_worker(self) -> _Worker:
-        with self._lock:
+        with self._starting:
             if self._interpreter is None:
                 self._interpreter = self.start()
             try:

@@ -10,11 +10,11 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, Literal, cast
 
 import deflate
 import msgspec
@@ -40,18 +40,20 @@ _ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x1, 0x8, 0x800
 
 
 class ZipArchive(msgspec.Struct, frozen=True):
-    """A checked zip file; `zip.filelist` has its members. Their contents are read from `file` when they are needed."""
+    """A checked zip file; `zip.filelist` has its members. Their contents are read from `file` when they are needed.
+
+    `starts` are the offsets of the members' data by name.
+    """
 
     zip: zipfile.ZipFile
     file: OpenFile
     filename: str
+    starts: Mapping[str, int]
 
     def content(self, name: str) -> Content:
         """Return the content of a member without inflating it. Raise ArchiveError if stored bytes do not match their checksum."""
         info = self.zip.getinfo(name)
-        # The last four bytes of the header are the lengths of name and extra field.
-        name_and_extra = struct.unpack("<HH", self.file.read(info.header_offset + _LOCAL.size - 4, 4))
-        raw = FilePart(self.file, info.header_offset + _LOCAL.size + sum(name_and_extra), info.compress_size)
+        raw = FilePart(self.file, self.starts[name], info.compress_size)
         if info.compress_type == zipfile.ZIP_DEFLATED:
             return Deflated(raw, info.file_size, info.CRC)
         crc = 0
@@ -60,6 +62,38 @@ class ZipArchive(msgspec.Struct, frozen=True):
         if crc != info.CRC:
             raise ArchiveError(f"{self.filename}: {name} does not match its checksum", hint=HINT)
         return LazyContent(info.file_size, partial(_open, raw))
+
+
+class _LazyZip(zipfile.ZipFile):
+    """A zip file that opens a member when it is read: installer opens each, and the contents of most are taken as they are."""
+
+    def open(
+        self, name: str | zipfile.ZipInfo, mode: Literal["r", "w"] = "r", pwd: bytes | None = None, *, force_zip64: bool = False
+    ) -> IO[bytes]:
+        """Return the member as a stream."""
+        filename = name if isinstance(name, str) else name.filename
+        return cast(IO[bytes], _Member(filename, partial(super().open, name, mode, pwd, force_zip64=force_zip64)))
+
+
+class _Member:
+    """A member of a zip file as a stream, opened when anything but its name is asked for."""
+
+    def __init__(self, name: str, opener: Callable[[], IO[bytes]]) -> None:
+        self.name = name
+        self._opener = opener
+        self._opened: IO[bytes] | None = None
+
+    def __enter__(self) -> "_Member":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    def __getattr__(self, attribute: str) -> object:
+        if self._opened is None:
+            self._opened = self._opener()
+        return getattr(self._opened, attribute)
 
 
 def _pieces(raw: FilePart) -> Iterator[bytes]:
@@ -84,11 +118,12 @@ def open_zip(path: Path, filename: str) -> Iterator[ZipArchive]:
     """Open the zip file at `path`; `filename` is its name in errors. Raise ArchiveError for a damaged or hostile one."""
     with path.open("rb") as stream:
         with zip_errors(filename):
-            opened = zipfile.ZipFile(cast(BinaryIO, stream))
+            opened = _LazyZip(cast(BinaryIO, stream))
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
                 _check(opened, data, filename)
+                starts = {info.filename: _start(data, info) for info in opened.infolist()}
         with opened:
-            yield ZipArchive(opened, OpenFile(path), filename)
+            yield ZipArchive(opened, OpenFile(path), filename, starts)
 
 
 def _check(opened: zipfile.ZipFile, data: memoryview, filename: str) -> None:
