@@ -23,7 +23,7 @@ from shipwheel.timeline import piece
 
 __all__ = ["NO_SPACE", "BlobWriter", "Store", "default_root", "store_write_error"]
 
-CHUNK = 1 << 20
+CHUNK = 128 << 10
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """The error numbers of a full disk."""

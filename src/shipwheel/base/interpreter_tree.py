@@ -20,6 +20,7 @@ from shipwheel.store_contents import INTERPRETERS
 __all__ = ["tree_checksum", "unpack_interpreter"]
 
 _RECORD, _STATE = "interpreter", "interpreter-state"
+_PIECE = 128 << 10
 _KEPT = 4
 """The number of unused interpreters that stay."""
 
@@ -99,8 +100,11 @@ def _content(path: str, mode: int) -> bytes:
         return os.fsencode(os.readlink(path))  # noqa: PTH115 - for thousands of files
     if not stat.S_ISREG(mode):
         return b""
-    with open(path, "rb") as stream:  # noqa: PTH123 - for thousands of files
-        return hashlib.file_digest(stream, "sha256").digest()
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - for thousands of files
+        seen = hashlib.sha256()
+        while data := stream.read(_PIECE):
+            seen.update(data)
+        return seen.digest()
 
 
 def _while_open(entries: Iterable[FileEntry], store: Store) -> Iterator[FileEntry]:
