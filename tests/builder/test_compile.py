@@ -64,6 +64,7 @@ class FakeWorkshop:
     python: BuilderPython = PYTHON
     identity: str = "trixie"
     origin: str = "Debian trixie"
+    newer_rust: str = "a newer Python"
     asked: list[tuple[str, ...]] = field(default_factory=list)
     now: tuple[str, ...] = ("gcc-14 14.2.0-19",)
 
@@ -302,7 +303,7 @@ def test_a_rust_that_is_too_old_is_named(tmp_path: Path, runs: list[Any], monkey
     monkeypatch.setattr(CrateFetch, "run", lambda _fetch: None)
     with pytest.raises(BuildError) as raised:
         compiled(FakeWorkshop({}), Store(tmp_path), known=("cargo-web",))
-    assert "newest Rust of Debian trixie is too old" in raised.value.hint
+    assert "newest Rust of Debian trixie is too old" in raised.value.hint and "or a newer Python." in raised.value.hint
 
 
 def test_what_runs_its_own_programs_needs_an_emulator(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,6 +266,12 @@ def test_says_why_there_are_no_crates(
     assert "no matching package" in failed.value.output
 
 
+@pytest.mark.parametrize("lock", ["package = [1]", "package = 'leaf'", "metadata = 1", f"a = {'[' * 9999}", "[[package]]\nversion = '1'"])
+def test_says_that_a_lock_file_is_broken(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, lock: str) -> None:
+    with pytest.raises(CratesFailed, match=r"its Cargo\.lock cannot be read"):
+        fetch(tmp_path, Cargo("look"), monkeypatch, lock=lock)
+
+
 def test_takes_the_lock_files_that_are_nearest_to_the_top(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cargo = Cargo()
     names = ("Cargo.toml", "src/a/Cargo.toml", "src/a/Cargo.lock", "src/b/Cargo.toml", "src/b/Cargo.lock")

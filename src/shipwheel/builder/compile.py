@@ -311,7 +311,7 @@ def _hint(name: str, output: str, missing: list[Lack], workshop: AnyWorkshop) ->
     if needs_newer_rust(output):
         return (
             f"The newest Rust of {workshop.origin} is too old for it, or for one of its crates: choose an older version of {name}, "
-            "or a newer Python, whose base is a newer Debian."
+            f"or {workshop.newer_rust}."
         )
     if ran_foreign_program(output):
         return (

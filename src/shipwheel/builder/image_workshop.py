@@ -74,6 +74,11 @@ class ImageWorkshop:
         return f"{_COMPILER} of {self.origin}{emulated}"
 
     @property
+    def newer_rust(self) -> str:
+        """The way to a newer Rust, for people."""
+        return "a base image with a newer Rust"
+
+    @property
     def _is_foreign(self) -> bool:
         return self.target.platform != host_platform()
 

@@ -4,12 +4,13 @@ import hashlib
 import json
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from shipwheel.decoding import InvalidDocument, convert
 from shipwheel.digest import Digest, as_sha256, sha256_digest
 from shipwheel.store import Store
 from shipwheel.wheels.sdist import unpack_sdist
@@ -48,19 +49,33 @@ class LockedCrate(msgspec.Struct, frozen=True):
         return self.source.startswith(_REGISTRIES)
 
 
+class _Listed(msgspec.Struct):
+    name: str
+    version: str
+    source: str | None = None
+    checksum: str = ""
+
+
+class _CargoLock(msgspec.Struct):
+    package: list[_Listed] = []
+    metadata: dict[str, str] = {}
+
+
 def locked_crates(locks: Sequence[Path]) -> tuple[LockedCrate, ...]:
     """Return the crates of Cargo.lock files that are not in the source itself. Raise ValueError for a broken file."""
-    return tuple(dict.fromkeys(crate for path in locks for crate in _crates(tomllib.loads(path.read_text(encoding="utf-8")))))
+    try:
+        documents = [convert(tomllib.loads(path.read_text(encoding="utf-8")), _CargoLock) for path in locks]
+    except (InvalidDocument, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    return tuple(dict.fromkeys(crate for document in documents for crate in _crates(document)))
 
 
-def _crates(document: Mapping[str, Any]) -> Iterator[LockedCrate]:
-    # The first form of the file has all checksums in a table.
-    sums = document.get("metadata", {})
-    for each in document.get("package", ()):
-        name, version, source = str(each.get("name")), str(each.get("version")), each.get("source")
-        if source is not None:
-            checksum = each.get("checksum") or sums.get(f"checksum {name} {version} ({source})", "")
-            yield LockedCrate(name, version, str(source), str(checksum))
+def _crates(document: _CargoLock) -> Iterator[LockedCrate]:
+    for each in document.package:
+        if each.source is not None:
+            # The first form of the file has all checksums in a table.
+            named = document.metadata.get(f"checksum {each.name} {each.version} ({each.source})", "")
+            yield LockedCrate(each.name, each.version, each.source, each.checksum or named)
 
 
 def unpack_crates(crates: Sequence[LockedCrate], archive_of: Callable[[LockedCrate], Path | None], directory: Path) -> bool:

@@ -89,6 +89,11 @@ class Workshop:
         architecture = self.target.platform.architecture
         return f" for {architecture}, on {self._host.architecture}" if self._host != self.target.platform else ""
 
+    @property
+    def newer_rust(self) -> str:
+        """The way to a newer Rust, for people."""
+        return "a newer Python, whose base is a newer Debian"
+
     def addable(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return those of these Debian packages that it can add to its root, sorted."""
         return tuple(sorted({*names}))
