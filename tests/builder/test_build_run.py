@@ -13,6 +13,7 @@ from support.programs import needs
 
 from shipwheel.builder import build_run as building
 from shipwheel.builder.build_run import BuildRun, rewrite_scripts
+from shipwheel.builder.complaints import Lack, LackKind, lacks_in
 from shipwheel.builder.interpreter import BuilderPython
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.surroundings import Surroundings
@@ -123,6 +124,22 @@ def test_a_build_is_stopped_at_its_bounds(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("shipwheel.locking.bounds._SCAN_EVERY_S", 0.01)
     with pytest.raises(OverBounds, match=words):
         build_run(tmp_path, f"import time\ndef build_wheel(*_):\n    {body}\n", bounds).build()
+
+
+HIDING = """
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    open("/build/home/.compiler", "w").write("a.c:1:10: fatal error: none/such.h: No such file or directory")
+    raise RuntimeError("a.c does not compile")
+"""
+
+
+@needs("bwrap")
+def test_says_what_a_backend_hides_of_a_compiler_that_fails(tmp_path: Path) -> None:
+    run = build_run(tmp_path, HIDING)
+    with pytest.raises(HookFailed) as failed:
+        run.build()
+    assert lacks_in(failed.value.output) == (Lack(LackKind.HEADER, "none/such.h"),)
+    assert "RuntimeError: a.c does not compile" in failed.value.output
 
 
 LEAVING = """

@@ -25,6 +25,8 @@ from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_l
         ("The headers or library files could not be found for jpeg,", LackKind.NAMED, "jpeg"),
         ("The headers or library files could not be found for zlib,", LackKind.NAMED, "zlib"),
         ("error: xmlsec1 is not installed or not in path.", LackKind.MODULE, "xmlsec1"),
+        ("error: command 'swig' failed: No such file or directory", LackKind.PROGRAM, "swig"),
+        ("unable to execute 'swig': No such file or directory", LackKind.PROGRAM, "swig"),
         ("make: swig: command not found", LackKind.PROGRAM, "swig"),
         ("The system library `openssl` required by crate `openssl-sys` was not found.", LackKind.MODULE, "openssl"),
         ("failed to execute command: os error 2\n  is `cmake` not installed?", LackKind.PROGRAM, "cmake"),

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.builder.complaints import lacks_in
 from shipwheel.builder.crates import CRATES_INSIDE, use_crates
-from shipwheel.builder.portable_compilers import write_portable_compilers
+from shipwheel.builder.portable_compilers import last_complaint, write_portable_compilers
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import run_in_sandbox
 from shipwheel.builder.surroundings import INSIDE, PORTABLE, Surroundings
@@ -139,7 +140,10 @@ class BuildRun(msgspec.Struct, frozen=True):
         command = ["env", *added, self._inside(python), _HOOK, hook, _EXCHANGE]
         finished = self.run(command, self._inside(cwd or str(self.place / "source" / self.below)), more)
         if finished.code != 0:
-            raise HookFailed(f"its backend failed in {hook}", f"{finished.stdout}\n{finished.stderr}")
+            output = f"{finished.stdout}\n{finished.stderr}"
+            if not lacks_in(output) and (said := last_complaint(self.place)):
+                output += f"\nThe last compiler that failed, which may have been meant to:\n{said}"
+            raise HookFailed(f"its backend failed in {hook}", output)
 
     def _inside(self, text: str) -> str:
         return text.replace(str(self.place), INSIDE)

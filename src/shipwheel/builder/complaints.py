@@ -50,6 +50,7 @@ _FORMS = (
     (LackKind.PROGRAM, rf"({_NAME}[_-]config)(?:\.exe)? (?:executable )?(?:is )?(?:not found|required)"),
     (LackKind.PROGRAM, rf"(?:No such file or directory|not found): '({_NAME})'"),
     (LackKind.PROGRAM, rf"(?:^|: )({_NAME}): (?:command )?not found"),
+    (LackKind.PROGRAM, rf"(?:command|unable to execute) '({_NAME})'(?: failed)?: No such file or directory$"),
     (LackKind.PROGRAM, rf"Could not run ({_NAME})"),
     # Of crates that compile C, or start a program while they are compiled.
     (LackKind.MODULE, rf"The system library `({_NAME})` required by crate"),
