@@ -4,6 +4,8 @@ import pytest
 
 from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_lines, needs_newer_rust, ran_foreign_program
 
+CMAKE = "CMake Error at /usr/share/cmake-3.31/Modules/FindPackageHandleStandardArgs.cmake:233 (message):\n"
+
 
 @pytest.mark.parametrize(
     ("line", "kind", "name"),
@@ -27,6 +29,8 @@ from shipwheel.builder.complaints import Lack, LackKind, lacks_in, last_useful_l
         ("error: xmlsec1 is not installed or not in path.", LackKind.MODULE, "xmlsec1"),
         ("error: command 'swig' failed: No such file or directory", LackKind.PROGRAM, "swig"),
         ("unable to execute 'swig': No such file or directory", LackKind.PROGRAM, "swig"),
+        (f"{CMAKE}  Could NOT find ZLIB (missing: ZLIB_LIBRARY ZLIB_INCLUDE_DIR)", LackKind.NAMED, "zlib"),
+        (f'{CMAKE}  package configuration file "Eigen3" with any\n\n    Eigen3Config.cmake\n', LackKind.CMAKE, "Eigen3Config.cmake"),
         ("make: swig: command not found", LackKind.PROGRAM, "swig"),
         ("The system library `openssl` required by crate `openssl-sys` was not found.", LackKind.MODULE, "openssl"),
         ("failed to execute command: os error 2\n  is `cmake` not installed?", LackKind.PROGRAM, "cmake"),
@@ -39,7 +43,14 @@ def test_finds_what_is_missing(line: str, kind: LackKind, name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "gcc -c a.c -lfoo", "ModuleNotFoundError: No module named 'numpy'", "No such file or directory: '/build/source/README.md'"],
+    [
+        "-- Could NOT find ZLIB (missing: ZLIB_LIBRARY)",
+        f"{CMAKE}  Could NOT find Python (missing: Development.Module)",
+        "",
+        "gcc -c a.c -lfoo",
+        "ModuleNotFoundError: No module named 'numpy'",
+        "No such file or directory: '/build/source/README.md'",
+    ],
 )
 def test_finds_nothing_else(text: str) -> None:
     assert lacks_in(text) == ()

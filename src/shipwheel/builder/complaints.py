@@ -19,7 +19,9 @@ class LackKind(Enum):
     LIBRARY = auto()
     """A library that the linker is told to take, without `lib` and `.so`: `sasl2`."""
     NAMED = auto()
-    """A library by the name that people give it, which is that of its file, its module of pkg-config or its header: `zlib`, `jpeg`."""
+    """A library or program by the name that people give it: that of its file, module of pkg-config or header, in lower case: `zlib`."""
+    CMAKE = auto()
+    """A file by which CMake finds a package: `Eigen3Config.cmake`."""
     MODULE = auto()
     """A module of pkg-config: `libffi`."""
     PROGRAM = auto()
@@ -41,6 +43,8 @@ _FORMS = (
     (LackKind.LIBRARY, r"cannot find -l([\w+.-]+?)(?::|$|\s)"),
     (LackKind.NAMED, rf"(?i:headers or library files could not be found for) ({_NAME})"),
     (LackKind.NAMED, rf"\b(?:lib)?({_NAME})(?: and (?:lib)?({_NAME}))? (?:development|-dev) packages? (?:are|is|must)"),
+    (LackKind.NAMED, rf"CMake Error at .*:\n\s+Could NOT find (?!Python)({_NAME}) \(missing"),
+    (LackKind.CMAKE, rf"^    ({_NAME}(?:C|-c)onfig\.cmake)$"),
     (LackKind.MODULE, rf"({_NAME}) is not installed or not in path"),
     (LackKind.MODULE, rf"Package '?({_NAME})'?(?:, required by '[^']+',)? (?:was )?not found"),
     (LackKind.MODULE, rf"No package '({_NAME})' found"),
@@ -76,7 +80,8 @@ def lacks_in(output: str) -> tuple[Lack, ...]:
     """Return what a failed build misses by its output, in the order in which it is named."""
     found: list[tuple[int, Lack]] = []
     for kind, pattern in _PATTERNS:
-        found += [(match.start(), Lack(kind, name)) for match in pattern.finditer(output) for name in filter(None, match.groups())]
+        named = ((match.start(), name) for match in pattern.finditer(output) for name in filter(None, match.groups()))
+        found += [(place, Lack(kind, name.lower() if kind is LackKind.NAMED else name)) for place, name in named]
     return tuple(dict.fromkeys(lack for _, lack in sorted(found, key=lambda each: each[0])))
 
 

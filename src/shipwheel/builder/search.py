@@ -48,7 +48,9 @@ def _pattern(lack: Lack, multiarch: str) -> bytes:
             return rb"usr/lib/(?:%b/)?lib%b\.(?:so|a)" % (machine, name)
         case LackKind.NAMED:
             places = (rb"lib/(?:%b/)?lib%b\.(?:so|a)", rb"(?:lib/%b|lib|share)/pkgconfig/(?:lib)?%b\.pc")
-            return rb"usr/(?:%b|include/%b\.h)" % (b"|".join(place % (machine, name) for place in places), name)
+            return rb"usr/(?:%b|include/%b\.h|bin/%b)" % (b"|".join(place % (machine, name) for place in places), name, name)
+        case LackKind.CMAKE:
+            return rb"usr/(?:lib/%b/cmake|lib/cmake|share)/(?:[^\s]+/)?%b" % (machine, name)
         case LackKind.MODULE:
             return rb"usr/(?:lib/%b|lib|share)/pkgconfig/%b\.pc" % (machine, name)
     return rb"usr/bin/%b" % name
