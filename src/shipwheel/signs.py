@@ -231,7 +231,11 @@ _NEWS = lazy_pattern(r"(?:^|[\[\s|\"=])(?:INFO|DEBUG|TRACE|SUCCESS|info|debug)(?
 _ESCAPES = lazy_pattern(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x08\x0b-\x1f\x7f]")
 """Control sequences of terminals (ECMA-48, 5.4), and control characters."""
 
-_MISSING_FILE = lazy_pattern(r"FileNotFoundError: (?:\[Errno 2\] )?No such file or directory: '([^']+)'")
+_MISSING_FILE = lazy_pattern(
+    r"FileNotFoundError: (?:\[Errno 2\] )?No such file or directory: '([^']+)'"
+    r"|\[Errno 2\] No such file or directory: '([^']*[./][^']*)'"
+)
+"""A program's own words about the error may come before it. A bare name there may be that of a program."""
 _NO_TEXT = lazy_pattern(r"TypeError: .*NoneType|AttributeError: 'NoneType'|ValueError: invalid literal for int\(\) with base 10: ''")
 _READ_VARIABLE = lazy_pattern(rf"(?:getenv|environ\.get)\(['\"]({_NAME})['\"]\)")
 _NO_PERMISSION = lazy_pattern(r"PermissionError: \[Errno 13\] Permission denied$")
@@ -326,8 +330,9 @@ def _missing_file(line: str, before: list[str]) -> Sign | None:
     if (match := _MISSING_FILE.search(line)) is None:
         return None
     started = any("subprocess.py" in each or "_execute_child" in each or "/subprocess" in each for each in before[-_CONTEXT:])
-    kind = SignKind.PROGRAM if started and not match[1].startswith("/app") else SignKind.FILE
-    return Sign(kind, match[1], line.strip())
+    path = match[1] or match[2]
+    kind = SignKind.PROGRAM if started and not path.startswith("/app") else SignKind.FILE
+    return Sign(kind, path, line.strip())
 
 
 def _environ_key(line: str, before: list[str]) -> Sign | None:
