@@ -2,7 +2,11 @@
 
 import re
 
-__all__ = ["is_outgrown"]
+import msgspec
+
+from shipwheel.lazy_pattern import lazy_pattern
+
+__all__ = ["AbsentName", "absent_name", "is_outgrown"]
 
 _OUTGROWN = (
     r"ImportError: cannot import name",
@@ -22,3 +26,20 @@ _OUTGROWN = (
 def is_outgrown(log: str) -> bool:
     """Return whether a program failed inside a package, or by what newer versions no longer have: it is older than they are."""
     return any(re.search(pattern, log) is not None for pattern in _OUTGROWN)
+
+
+_ABSENT_NAME = lazy_pattern(r"ImportError: cannot import name '(\w+)' from '([\w.]+)' \(\S*/lib/python(3\.\d+)/site-packages/")
+
+
+class AbsentName(msgspec.Struct, frozen=True):
+    """A name that a program imports from an installed package, and that the package has not; `python` is the version, such as 3.11."""
+
+    name: str
+    module: str
+    python: str
+
+
+def absent_name(log: str) -> AbsentName | None:
+    """Return the name that the last traceback in a log could not import from an installed package; None if its error is another."""
+    found = _ABSENT_NAME.search(log, max(0, log.rfind("Traceback (most recent call last)")))
+    return AbsentName(found[1], found[2], found[3]) if found is not None else None

@@ -619,6 +619,13 @@ def test_a_program_that_is_older_than_its_packages_has_a_next_step() -> None:
     assert "--as-of" not in find(ended(1, OLDER + NO_MODULE), SERVER)[0].hint
 
 
+def test_a_name_that_a_package_has_not_is_said_with_the_package() -> None:
+    log = OLDER + "ImportError: cannot import name 'Console' from 'rcon' (/opt/venv/lib/python3.11/site-packages/rcon/__init__.py)\n"
+    (finding,) = find(ended(1, log), SERVER)
+    assert finding.hint.startswith("The rcon in the image has no Console: the program is written for another version of that package, or")
+    assert "--as-of" in finding.hint
+
+
 def test_a_module_of_a_package_that_may_be_there_can_be_one_that_its_version_lacks() -> None:
     log = "ModuleNotFoundError: No module named 'chains.memory.buffer'\n"
     (hint,) = (each.hint for each in find(ended(1, log), SERVER) if each.kind is K.MODULE)

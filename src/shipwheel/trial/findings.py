@@ -8,7 +8,7 @@ from shipwheel.companions import companion_hint, companion_name
 from shipwheel.known_packages import shown_requirement
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
-from shipwheel.outgrown import is_outgrown
+from shipwheel.outgrown import absent_name, is_outgrown
 from shipwheel.signs import Sign, SignKind, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
@@ -71,19 +71,24 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
     if unexplained and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks):
         found += unset
         if is_outgrown(seen.log) and not any(finding.blocks and finding.kind in OUTSIDE for finding in found):
-            found = [*map(_aged, found)]
+            found = [_aged(finding, seen.log) for finding in found]
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in (for_production(each, seen.log) for each in found):
         unique.setdefault((finding.kind, finding.subject), finding)
     return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
 
 
-def _aged(finding: Finding) -> Finding:
+def _aged(finding: Finding, log: str) -> Finding:
     """Return a failure without another cause with the next step for a program that is older than its packages."""
     hint = (
         "It may be older than its packages or its Python: `shipwheel init` tries those of its last change."
         " By hand, --as-of YYYY-MM-DD takes the packages of a day, and --python another Python."
     )
+    if (absent := absent_name(log)) is not None:
+        hint = (
+            f"The {absent.module} in the image has no {absent.name}: the program is written for another version of that package, or for"
+            f" another package with a module of this name. If you know which, name it in `dependencies`. {hint}"
+        )
     return msgspec.structs.replace(finding, hint=hint) if finding.kind in _SYMPTOMS and finding.blocks and not finding.hint else finding
 
 

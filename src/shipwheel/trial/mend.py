@@ -11,9 +11,10 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.known_packages import GENERATED_SUFFIXES, extends_django, requirement_of_module
-from shipwheel.outgrown import is_outgrown
+from shipwheel.outgrown import absent_name, is_outgrown
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
+from shipwheel.versions import minor_number
 
 __all__ = [
     "Advisor",
@@ -130,15 +131,20 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
             yield Change(setting, _reason(finding), tentative=guessed or finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
     if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
-        yield from _older(advisor)
+        yield from _older(trial.seen.log, advisor)
 
 
-def _older(advisor: Advisor) -> Iterator[Change]:
-    """Yield what brings older packages: those of the project's last change, then those of an older Python."""
+def _older(log: str, advisor: Advisor) -> Iterator[Change]:
+    """Yield what brings older packages: those of the project's last change, then those of an older Python.
+
+    A newer Python may have what the program wants of the standard library. It brings no older packages.
+    """
     if day := advisor.day():
         yield Change(Setting("as-of", day), f"The project was last changed on {day}, and newer packages do not fit it", tentative=True)
+    absent = absent_name(log)
     for version in advisor.other_pythons():
-        yield Change(Setting("python", version), f"The project comes further with Python {version}", tentative=True)
+        if absent is None or minor_number(version) < minor_number(absent.python):
+            yield Change(Setting("python", version), f"The project comes further with Python {version}", tentative=True)
 
 
 def _reason(finding: Finding) -> str:
