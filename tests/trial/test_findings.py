@@ -13,7 +13,7 @@ from shipwheel.outgrown import is_outgrown
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.findings import find, verdict_of, with_lost_writes
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
-from shipwheel.trial.source_facts import HostRule, SourceFacts
+from shipwheel.trial.source_facts import HostRule, Refusal, SourceFacts
 
 SERVER = ExecutionConfig(exposed_ports=(ExposedPort(8000, "tcp"),), working_dir="/app", volumes=(ContainerPath("/data"),))
 PROGRAM = ExecutionConfig(working_dir="/app")
@@ -617,6 +617,17 @@ def test_a_program_that_is_older_than_its_packages_has_a_next_step() -> None:
     assert find(ended(1, "ValueError: no\n"), SERVER)[0].hint == ""
     assert find(ended(1, "AttributeError: 'NoneType' object has no attribute 'split'\n"), SERVER)[0].hint == ""
     assert "--as-of" not in find(ended(1, OLDER + NO_MODULE), SERVER)[0].hint
+
+
+def test_what_a_program_says_is_found_in_its_source_with_what_it_looks_for() -> None:
+    refusal = Refusal("The configuration file could not be found.", "bot/config.py, line 12", ("BOT_CONFIG", "bot.yml"))
+    source = SourceFacts(refusals=(refusal,), examples=(("bot.yml", "bot.example.yml"),))
+    log = "Traceback (most recent call last):\n  File '/app/x.py'\nbot.ConfigError: The configuration file could not be found.\n"
+    (finding,) = find(ended(1, log), SERVER, source)
+    assert "bot/config.py, line 12 says so, where the code looks for BOT_CONFIG, bot.yml: " in finding.hint
+    assert "bot.example.yml is an example" in finding.hint
+    (other,) = find(ended(1, "bot.ConfigError: other\n"), SERVER, source)
+    assert not other.hint
 
 
 def test_a_name_that_a_package_has_not_is_said_with_the_package() -> None:

@@ -33,6 +33,7 @@ _DEVELOPMENT = lazy_pattern(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]
 
 def source_facts(built: "Built") -> "SourceFacts":
     """Return the facts of a project that was built, from the modules that were read to find its command, and from its wheel."""
+    from shipwheel.cli.refusals import find_refusals
     from shipwheel.project.entrypoint.config_addresses import find_config_addresses
     from shipwheel.trial.source_facts import SourceFacts
 
@@ -47,7 +48,8 @@ def source_facts(built: "Built") -> "SourceFacts":
     unpackaged = tuple(file for wheel in built.wheels for file in wheel.unpackaged)
     prefixes = tuple(prefix for module in production for prefix in module.prefixes)
     hosts = tuple(rule for module in production for rule in _rules(module))
-    variables = tuple(found for module in production for found in _variables(project, module))
+    texts = [(module.file, _text(project, module)) for module in production]
+    variables = tuple(found for file, text in texts for found in _variables(file, text))
     return SourceFacts(
         hosts,
         binds,
@@ -63,6 +65,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         project.scanner.scan_deployment().companions if project.scanner is not None else (),
         _dialogue(project),
         _beside(project),
+        tuple(found for file, text in texts for found in find_refusals(file, text)),
     )
 
 
@@ -86,14 +89,18 @@ def _dialogue(project: "Project") -> str:
     return "" if ports or project.dependencies.isdisjoint(_MCP) else "a server of the Model Context Protocol"
 
 
-def _variables(project: "Project", module: "Module") -> "Iterator[tuple[str, str, str]]":
-    """Yield (name, variable, place) of what a file assigns from the environment, without a default or with an empty one."""
+def _text(project: "Project", module: "Module") -> str:
+    """Return the text of a source file; empty if it can no longer be read."""
     try:
-        text = project.files.read_start(project.root / module.file, _MAX_SOURCE).decode("utf-8", "replace").replace("\r\n", "\n")
+        return project.files.read_start(project.root / module.file, _MAX_SOURCE).decode("utf-8", "replace").replace("\r\n", "\n")
     except OSError:
-        return
+        return ""
+
+
+def _variables(file: str, text: str) -> "Iterator[tuple[str, str, str]]":
+    """Yield (name, variable, place) of what a file assigns from the environment, without a default or with an empty one."""
     for match in _READ_VARIABLE.finditer(text):
-        yield match["name"], match["variable"], f"{module.file}, line {text.count(chr(10), 0, match.start('name')) + 1}"
+        yield match["name"], match["variable"], f"{file}, line {text.count(chr(10), 0, match.start('name')) + 1}"
 
 
 def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple[str, str]]":

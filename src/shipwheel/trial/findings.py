@@ -14,7 +14,16 @@ from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verd
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.source_facts import HostRule, SourceFacts
-from shipwheel.trial.source_findings import asks_for_input, at_end_of_input, for_production, prefixed, unmade, unset_variables, with_origin
+from shipwheel.trial.source_findings import (
+    asks_for_input,
+    at_end_of_input,
+    for_production,
+    looked_for,
+    prefixed,
+    unmade,
+    unset_variables,
+    with_origin,
+)
 from shipwheel.trial.unimportable import unimportable
 
 __all__ = [
@@ -72,6 +81,7 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
         found += unset
         if is_outgrown(seen.log) and not any(finding.blocks and finding.kind in OUTSIDE for finding in found):
             found = [_aged(finding, seen.log) for finding in found]
+        found = [looked_for(each, seen.log, source) if each.kind in _SYMPTOMS and each.blocks else each for each in found]
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in (for_production(each, seen.log) for each in found):
         unique.setdefault((finding.kind, finding.subject), finding)

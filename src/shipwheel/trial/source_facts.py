@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ["HostRule", "SourceFacts"]
+__all__ = ["HostRule", "Refusal", "SourceFacts"]
 
 
 class HostRule(msgspec.Struct, frozen=True):
@@ -16,6 +16,14 @@ class HostRule(msgspec.Struct, frozen=True):
     name: str
     hosts: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A sentence with which the code refuses to go on, its file and line, and the files and variables that the code there looks for."""
+
+    sentence: str
+    place: str
+    read: tuple[str, ...]
 
 
 class SourceFacts(msgspec.Struct, frozen=True):
@@ -49,6 +57,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     companions: tuple[str, ...] = ()
     dialogue: str = ""
     beside: frozenset[str] = frozenset()
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

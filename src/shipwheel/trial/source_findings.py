@@ -13,7 +13,7 @@ from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["asks_for_input", "at_end_of_input", "for_production", "prefixed", "unmade", "unset_variables", "with_origin"]
+__all__ = ["asks_for_input", "at_end_of_input", "for_production", "looked_for", "prefixed", "unmade", "unset_variables", "with_origin"]
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
@@ -23,6 +23,8 @@ _OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
 """Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""
 _PRODUCTION = lazy_pattern(r"[`'\"‘“](production|prod)[`'\"’”]")
 _NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
+_LAST_LINES = 8
+"""Lines at the end of a log in which a program says why it ends."""
 
 
 def prefixed(sign: Sign, source: SourceFacts) -> Sign:
@@ -107,6 +109,20 @@ def for_production(finding: Finding, log: str) -> Finding:
         return finding
     hint = f'Set env = {{{finding.subject} = "{offered[1]}"}} in the settings: an image is for production.'
     return msgspec.structs.replace(finding, hint=hint, setting=Setting("env", {finding.subject: offered[1]}))
+
+
+def looked_for(finding: Finding, log: str, source: SourceFacts) -> Finding:
+    """Return a failure that the project's code words itself with the files and variables that the code has looked for."""
+    said = (*plain_lines(log)[-_LAST_LINES:], finding.evidence)
+    refusal = next((each for each in source.refusals if any(each.sentence in line for line in said)), None)
+    if refusal is None:
+        return finding
+    hint = f"{refusal.place} says so, where the code looks for {', '.join(refusal.read)}: give it what it wants."
+    examples = (example for path, example in source.examples if any(f"/{name}".endswith(f"/{path}") for name in refusal.read))
+    if example := next(examples, ""):
+        hint += f" {example} is an example of the file."
+    hint += " A file can be mounted, a variable set where the container runs: -e NAME=VALUE."
+    return msgspec.structs.replace(finding, hint=f"{hint} {finding.hint}".rstrip())
 
 
 def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:
