@@ -104,7 +104,10 @@ _PROGRAMS = "(?i:ffmpeg|ffprobe|pandoc|tesseract|graphviz|imagemagick|poppler|wk
 """Programs that libraries name in sentences of their own."""
 
 _REQUIREMENT = r"[A-Za-z][\w.-]*+(?:\[[\w,.-]++\])?(?:==[\w.]*\w)?"
-
+_FILE_PATH = r"(?:/[\w./-]+\w|[\w./-]*\w\.[A-Za-z]\w*)"
+_OPENED = r"[(\[\"'`]?"
+_ABSENT = r"(?:(?:was |is |could )?not (?:be )?found|(?:does not|doesn't) exist|is missing|cannot be (?:found|opened|read))"
+_CANNOT = r"(?:[Cc]annot|[Cc]an't|[Cc]ould(?: not|n't)|[Ff]ailed to|[Uu]nable to)"
 _QUOTED_PATH = r"(?:'(/[^']++)'|\"(/[^\"]++)\"|‘(/[^’]++)’)"
 
 _RULES: tuple[tuple[SignKind, str], ...] = (
@@ -127,7 +130,9 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.PROGRAM, r"([\w.+-]++) is not installed or it(?:'s| is) not in your PATH"),
     (SignKind.FILE, r"Template(?:NotFound|DoesNotExist): ['\"]?([\w./-]++)"),
     (SignKind.FILE, r"(?:[Dd]irectory|[Ff]ile):? (?:['\"]([\w./-]++)['\"]|(/[\w./-]++)) (?:does not|doesn't) exist"),
-    (SignKind.FILE, r"[Ff]ile:? (?:['\"]([\w./-]*\.[\w-]++)['\"]|(/[\w./-]++)) (?:is |was )?not found"),
+    (SignKind.FILE, rf"(?i:file):? {_OPENED}({_FILE_PATH})[)\]\"'`]?,? {_ABSENT}"),
+    (SignKind.FILE, rf"(?i:file) {_ABSENT}(?: at| in)?:? {_OPENED}({_FILE_PATH})"),
+    (SignKind.FILE, rf"{_CANNOT} (?:find|open|read|load) (?:\w+ ){{0,3}}?(?i:file|config(?:uration)?):? {_OPENED}({_FILE_PATH})"),
     (SignKind.FILE, r"FileNotFoundError: [^'\"\[]*['\"]([\w./-]++)['\"] (?:was |is )?(?:not found|does not exist)"),
     (SignKind.WRITE, rf"(?:{_UNWRITABLE}|EROFS|EACCES)[^'\"‘]*: {_QUOTED_PATH}"),
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
@@ -249,20 +254,13 @@ _OF_SETTINGS = lazy_pattern(r"pydantic(?:_settings/|/(?:v1/)?env_settings\.py)")
 _ANY_KEY_ERROR = lazy_pattern(r"KeyError: '(\w+)'$")
 _SANIC_KEY = lazy_pattern(rf"AttributeError: Config has no '({_NAME})'")
 _MODEL = lazy_pattern(r"validation errors? for (\w+)")
-_JARGON = frozenset(
-    """
-    DEBUG INFO WARNING ERROR CRITICAL HTTP HTTPS GET POST JSON URL SQL API TLS SSL ID UUID TERM
-    """.split()  # noqa: SIM905
-)
+_JARGON = frozenset("DEBUG INFO WARNING ERROR CRITICAL HTTP HTTPS GET POST JSON URL SQL API TLS SSL ID UUID TERM".split())  # noqa: SIM905
 _NEAR = 3
 """Lines of a traceback that show the expression that failed."""
-
 _CONTEXT = 12
 """Lines of a traceback that are read for what an error came from."""
-
 _MAX_FIELDS = 300
 """Lines between the head of pydantic's list of errors and one of them."""
-
 _MAX_LINE = 2000
 
 
