@@ -28,18 +28,17 @@ def is_outgrown(log: str) -> bool:
     return any(re.search(pattern, log) is not None for pattern in _OUTGROWN)
 
 
-_ABSENT_NAME = lazy_pattern(r"ImportError: cannot import name '(\w+)' from '([\w.]+)' \(\S*/lib/python(3\.\d+)/site-packages/")
+_ABSENT_NAME = lazy_pattern(r"ImportError: cannot import name '(\w+)' from '([\w.]+)' \(\S*/site-packages/")
 
 
 class AbsentName(msgspec.Struct, frozen=True):
-    """A name that a program imports from an installed package, and that the package has not; `python` is the version, such as 3.11."""
+    """A name that a program imports from an installed package, and that the package has not."""
 
     name: str
     module: str
-    python: str
 
 
 def absent_name(log: str) -> AbsentName | None:
     """Return the name that the last traceback in a log could not import from an installed package; None if its error is another."""
     found = _ABSENT_NAME.search(log, max(0, log.rfind("Traceback (most recent call last)")))
-    return AbsentName(found[1], found[2], found[3]) if found is not None else None
+    return AbsentName(found[1], found[2]) if found is not None else None

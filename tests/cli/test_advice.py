@@ -64,5 +64,16 @@ def test_the_day_has_packages_for_a_python_that_there_is(tmp_path: Path, monkeyp
     assert ProjectAdvisor(built, unused, unused, unused, unused).day() == day
 
 
+@pytest.mark.parametrize(("changed", "pythons"), [("2023-10-13", ("3.9",)), ("2025-01-01", ("3.9", "3.13"))])
+def test_no_python_is_tried_that_came_after_the_last_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, pythons: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(last_change, "last_commit", lambda _root: date.fromisoformat(changed))
+    project = SimpleNamespace(root=tmp_path, python="3.11", other_pythons=("3.9", "3.13", "3.14"))
+    built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project))
+    unused: Any = None
+    assert ProjectAdvisor(built, unused, unused, unused, unused).other_pythons() == pythons
+
+
 def _platform() -> SimpleNamespace:
     return SimpleNamespace(resolved=SimpleNamespace(selection=SimpleNamespace(distributions=())))

@@ -133,13 +133,6 @@ def test_an_older_python_stays_if_what_it_uncovers_can_be_added(helps: bool) -> 
     assert [change.setting for change, _ in found.rejected] == ([] if helps else wanted[:1])
 
 
-def test_no_newer_python_is_tried_for_a_name_that_a_package_has_not() -> None:
-    log = "ImportError: cannot import name 'Console' from 'rcon' (/opt/venv/lib/python3.11/site-packages/rcon/__init__.py)"
-    project = Project(lambda settings, env: fails(log), FakeAdvisor(date="2023-10-13", pythons=("3.9", "3.13")))
-    found = improve(project, Settings(), project.lines.append)
-    assert [change.setting for change, _ in found.rejected] == [Setting("as-of", "2023-10-13"), Setting("python", "3.9")]
-
-
 def test_older_packages_are_not_tried_if_a_variable_explains_the_failure() -> None:
     log = "ImportError: cannot import name 'x'", "BOT_TOKEN is not set"
     project = Project(lambda settings, env: SERVES if env else fails(*log), FakeAdvisor(date="2020-01-01", pythons=("3.9",)))

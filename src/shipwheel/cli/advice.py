@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from shipwheel.errors import ShipwheelError
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.versions import minor_number, minor_version
 
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
@@ -190,8 +191,18 @@ class ProjectAdvisor:
         )
 
     def other_pythons(self) -> tuple[str, ...]:
-        """See `Advisor.other_pythons`."""
-        return self._built.resolution.project.other_pythons
+        """See `Advisor.other_pythons`. A Python that came out after the project's last change is none that it was written for."""
+        from shipwheel.project.last_change import last_change
+        from shipwheel.suites import python_released
+
+        project = self._built.resolution.project
+        others = project.other_pythons
+        day = last_change(project.root)
+        if day is None:
+            return others
+        return tuple(
+            each for each in others if minor_number(each) < minor_number(project.python) or python_released(minor_version(each)) <= day
+        )
 
     def day(self) -> str:
         """See `Advisor.day`: no day on which few packages had files for the oldest Python that there is."""

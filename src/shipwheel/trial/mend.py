@@ -11,10 +11,9 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.known_packages import GENERATED_SUFFIXES, extends_django, requirement_of_module
-from shipwheel.outgrown import absent_name, is_outgrown
+from shipwheel.outgrown import is_outgrown
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
-from shipwheel.versions import minor_number
 
 __all__ = [
     "Advisor",
@@ -99,7 +98,7 @@ class Advisor(Protocol):
         """Return the pattern that includes a file which the project has and the image lacks; empty for any other path."""
 
     def other_pythons(self) -> tuple[str, ...]:
-        """Return the Python versions that the project allows beside the one that was chosen, the best first."""
+        """Return the Python versions that the project may have been written for beside the one that was chosen, the best first."""
 
     def day(self) -> str:
         """Return the day (YYYY-MM-DD) of the project's last change, empty if it is not known or was not long ago."""
@@ -131,20 +130,15 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
             yield Change(setting, _reason(finding), tentative=guessed or finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
     if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
-        yield from _older(trial.seen.log, advisor)
+        yield from _older(advisor)
 
 
-def _older(log: str, advisor: Advisor) -> Iterator[Change]:
-    """Yield what brings older packages: those of the project's last change, then those of an older Python.
-
-    A newer Python may have what the program wants of the standard library. It brings no older packages.
-    """
+def _older(advisor: Advisor) -> Iterator[Change]:
+    """Yield what brings older packages: those of the project's last change, then those of an older Python."""
     if day := advisor.day():
         yield Change(Setting("as-of", day), f"The project was last changed on {day}, and newer packages do not fit it", tentative=True)
-    absent = absent_name(log)
     for version in advisor.other_pythons():
-        if absent is None or minor_number(version) < minor_number(absent.python):
-            yield Change(Setting("python", version), f"The project comes further with Python {version}", tentative=True)
+        yield Change(Setting("python", version), f"The project comes further with Python {version}", tentative=True)
 
 
 def _reason(finding: Finding) -> str:
