@@ -55,7 +55,7 @@ from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_script, list_programs
 from shipwheel.project.entrypoint.servers import GUNICORN_SETTINGS
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
-from shipwheel.project.entrypoint.web import find_served_web_application, find_web_application
+from shipwheel.project.entrypoint.web import find_served_web_application, find_surrounding_program, find_web_application
 from shipwheel.project.entrypoint.workers import find_worker
 from shipwheel.project.entrypoint.working_directory import in_named_directory, with_working_directory
 
@@ -84,6 +84,7 @@ _FINDERS: tuple[Finder, ...] = (
     declared_finder(DeploymentFile.PLATFORM),  # fly.toml, render.yaml, app.yaml, railway.toml,
     declared_finder(DeploymentFile.SYSTEMD),  # or a systemd unit
     find_reflex,  # no command: a Reflex app wants node
+    _unless_declared(find_surrounding_program),  # a program that runs a web application beside its own work
     find_served_web_application,  # a web application whose server is among the dependencies
     find_pastedeploy,  # PasteDeploy's production.ini: the console scripts beside it make its tables
     *map(own_program_finder, _DEPLOYED),  # a file of the project that one of these runs, if that is no application without a server

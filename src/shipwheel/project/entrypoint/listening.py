@@ -33,6 +33,7 @@ _DEFAULT_PORTS = {"uvicorn.run": 8000, "bottle.run": 8080}
 _APPLICATION_PORTS = {"flask": 5000, "apiflask": 5000, "flask-openapi3": 5000, "quart": 5000, "bottle": 8080, "dash": 8050}
 """Frameworks whose applications have a method `run` like that."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOSTS = LOOPBACK | {"0.0.0.0", "::"}  # noqa: S104
 _MAX_TEXT_DEPTH = 6
 _MAX_NUMBER_DEPTH = 4
 
@@ -138,10 +139,16 @@ def _ports(call: ast.Call, constants: _Constants) -> Iterator[int]:
         yield from _numbers(pair.elts[1], constants)
     if name in _ADDRESS_FIRST and first is not None:
         yield from _numbers(ast.Constant(_text(first, constants).rpartition(":")[2]), constants)
-    if name in _HOST_FIRST and len(call.args) > 1:
+    if (name in _HOST_FIRST or _is_run_on_address(call, constants)) and len(call.args) > 1:
         yield from _numbers(call.args[1], constants)
     if name in _HANDLER_FIRST and len(call.args) > 2:
         yield from _numbers(call.args[2], constants)
+
+
+def _is_run_on_address(call: ast.Call, constants: _Constants) -> bool:
+    """Return whether a call gives a host and a port to a method `run`, as Flask's takes it: app.run("0.0.0.0", 80)."""
+    is_run = isinstance(call.func, ast.Attribute) and call.func.attr == "run" and len(call.args) > 1
+    return is_run and _text(call.args[0], constants) in _HOSTS
 
 
 def _option_ports(call: ast.Call, constants: _Constants) -> Iterator[int]:
@@ -162,7 +169,7 @@ def _hosts(call: ast.Call) -> Iterator[ast.expr]:
         yield from (keyword.value for keyword in call.keywords if keyword.arg in ("host", "address", "server_name"))
     if name in _PAIR_FIRST and call.args and isinstance(call.args[0], ast.Tuple) and call.args[0].elts:
         yield call.args[0].elts[0]
-    if call.args and (name in _HOST_FIRST or name in _ADDRESS_FIRST):
+    if call.args and (name in _HOST_FIRST or name in _ADDRESS_FIRST or _is_run_on_address(call, {})):
         yield call.args[0]
     if name in _HANDLER_FIRST and len(call.args) > 2:
         yield call.args[1]

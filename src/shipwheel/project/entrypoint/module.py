@@ -20,6 +20,7 @@ from shipwheel.project.entrypoint.applications import (
     runs_when_imported,
     with_subclasses,
 )
+from shipwheel.project.entrypoint.background import find_background, started_beside
 from shipwheel.project.entrypoint.frameworks import Framework
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
 from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback, names_address
@@ -85,6 +86,10 @@ class Module(ModulePath, frozen=True):
     """True if it starts a server on an address that it names."""
     listen_options: tuple[ListenOptions, ...] = ()
     """Command-line options whose default is the loopback interface."""
+    background: tuple[str, ...] = ()
+    """The objects that it runs in threads or processes, by their dotted names: those of its own have no dot."""
+    started_beside: int = 0
+    """The line where it starts a thread or process only when it is run as a program."""
     is_spoken_to: bool = False
     """True if it starts a server only where an option or a variable says so, and else speaks over its standard input."""
     bind: str = ""
@@ -149,6 +154,8 @@ def _scan(source: SourceFile) -> Module:
         loopback_only=listens_on_loopback(source, found),
         serves=names_address(source),
         listen_options=find_listen_options(source),
+        background=find_background(source),
+        started_beside=started_beside(source),
         is_spoken_to=is_spoken_to(source),
         bind=bind,
         bind_line=bind_line,

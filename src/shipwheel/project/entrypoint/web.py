@@ -18,10 +18,12 @@ from shipwheel.project.entrypoint.file_servers import launch_aiohttp
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file, with_rivals
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.reached import reached_modules
 from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.entrypoint.servers import choose_server
 
-__all__ = ["find_other_applications", "find_served_web_application", "find_web_application"]
+__all__ = ["find_other_applications", "find_served_web_application", "find_surrounding_program", "find_web_application"]
 
 _DEFAULT_PORT = "8000"
 _WEBPY_PORT = "8080"
@@ -38,6 +40,36 @@ def find_served_web_application(evidence: Evidence, scan: Scan) -> Launch | None
     return launch if launch is not None and not launch.extra_requirements else None
 
 
+def find_surrounding_program(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return the program that runs the project's only web application in a thread or process beside its own work.
+
+    One that listens on the loopback interface only is left to a server: nothing would reach it.
+    """
+    apps = _ranked_applications(evidence, scan)
+    running = {module.name: module for module in scan.modules for app in apps[:1] if _runs_beside(module, app)}
+    if not running or len({(app.module.file, app.variable) for app in apps}) > 1:
+        return None
+    by_name = {module.name: module for module in scan.modules}
+    reached = {module.name: {it.name for it in reached_modules(module.name, by_name)} for module in scan.modules}
+    programs = [name for name, found in reached.items() if found & running.keys()]
+    tops = [name for name in programs if not any(name in reached[other] for other in programs if other != name)]
+    starter = next(iter(running.values()))
+    usual = [name for name in USUAL_FILES for top in tops if by_name[top].file == name]
+    chosen = usual[0] if usual else by_name[tops[0]].file if len(tops) == 1 else ""
+    program = next((module for module in scan.modules if module.file == chosen), None)
+    if program is None or starter.loopback_only:
+        return None
+    reason = f"{program.file} runs the {apps[0].framework.label} application of {apps[0].module.file} beside its own work."
+    return launch_file(evidence, program, (f"{port}/tcp" for port in starter.ports[:1]), reason)
+
+
+def _runs_beside(module: Module, app: Application) -> bool:
+    """Return whether a module runs an application, its own or one that it imports, in a thread or process."""
+    if module.file == app.module.file:
+        return app.variable in module.background
+    return any(f".{app.module.name}.{app.variable}".endswith(f".{name.lstrip('.')}") and "." in name for name in module.background)
+
+
 def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the project's web application, Django's included. Raises ProjectError if no production server can serve it."""
     apps = _ranked_applications(evidence, scan)
@@ -48,6 +80,12 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
     module = next((module for module in scan.modules if module.file == best.module.file), None)
     if launch is None or module is None:
         return launch
+    if module.started_beside and launch.command[0] != "python":
+        note = (
+            f"{module.file}, line {module.started_beside}: what is started there if the file is run as a program does not run in the image,"
+            f' which serves the application alone. If it belongs to the app: command = ["python", "{module.file}"].'
+        )
+        launch = replace(launch, notes=(*launch.notes, note))
     equal = {app.module.file for app in apps if app.rank[:_DECISIVE] == best.rank[:_DECISIVE]}
     return with_rivals(launch, module, (each for each in scan.modules if each.file in equal), scan.modules)
 
