@@ -1,6 +1,7 @@
 """The observer in namespaces of its own: what it sees of programs of all kinds, on every Python of the machine."""
 
 import ast
+import signal
 import socket
 import subprocess
 import sys
@@ -284,6 +285,26 @@ def test_waits_longer_for_a_server_that_computes_while_it_starts(tmp_path: Path)
     code = "import time\nsince = time.process_time()\nwhile time.process_time() - since < 2: pass\nserve().serve_forever()"
     seen = observe_code(code, tmp_path, timeout=0.5, starting=60)
     assert (places(seen), seen.answer is not None) == ([("tcp", "0.0.0.0", 8000)], True)
+
+
+def test_a_program_that_could_run_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        monkeypatch.setattr(observer, "processor_time", lambda _pids: 0.0)
+        monkeypatch.setattr(observer, "processes", lambda: [process.pid])
+        watch = observer.Watch(process, {"hosts": [], "ports": []})
+        while not watch.worked:
+            watch.look()
+        process.send_signal(signal.SIGSTOP)
+        while observer.status_of(process.pid)["State"][0] != "T":
+            pass
+        watch.look()
+        stopped = watch.worked
+        watch.look()
+        assert watch.worked == stopped
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_gives_up_a_server_that_waits(tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ class Watch:
         self.count = 0
         self.worked = 0.0
         self.used = 0.0
+        self.eager = False
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""
@@ -219,8 +220,11 @@ class Watch:
         self.zombies = sum(state.get("State", "").startswith("Z") for state in states)
         self.memory = max(self.memory, sum(int(state.get("VmRSS", "0 kB").split()[0]) << 10 for state in states))
         used = processor_time(pids)
-        if not 0 <= used - self.used < WORK_S:
+        # On a busy machine, a program that would compute or read gets little time for it: it can run, or waits for the disk.
+        eager = any(state.get("State", "S").startswith(("R", "D")) for state in states)
+        if not 0 <= used - self.used < WORK_S or (eager and self.eager):
             self.worked, self.used = self.elapsed(), used
+        self.eager = eager
         own = sockets_of(pids)
         self.sockets = {found: self.sockets.get(found, self.elapsed()) for found in listeners(own, self.options["ports"])}
         self.unix = unix_listeners(own)
