@@ -48,6 +48,8 @@ class Project(msgspec.Struct, frozen=True):
     """The Python in whose place `python` was taken since it did not work; empty if none was."""
     dependencies: frozenset[str] = frozenset()
     """Normalized names of the direct dependencies, with those of the chosen extras and groups."""
+    unlisted: tuple[str, ...] = ()
+    """The requirements that no list of its own states. Those of the setting `dependencies` would take their place."""
     dynamic: bool = False
     """True if only building the project tells all its dependencies."""
     scripts: Mapping[str, str] = msgspec.field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The Python version of the image: the user's, the one that the project requires, or the best that Debian has."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import msgspec
 from shipwheel.errors import ProjectError
 from shipwheel.project.conda import CONDA_FILES
 from shipwheel.project.deployment.installs import Installs
+from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.metadata import Metadata
 from shipwheel.project.old_names import OldName
 from shipwheel.settings import Settings
@@ -17,7 +18,7 @@ from shipwheel.suites import SUITES, SUITES_BY_PREFERENCE
 from shipwheel.user_files import UserFiles
 from shipwheel.versions import minor_number, minor_version
 
-__all__ = ["PythonChoice", "allowed_pythons", "choose_python", "satisfies_python"]
+__all__ = ["PythonChoice", "PythonFloor", "allowed_pythons", "choose_python", "python_floor", "satisfies_python"]
 
 _BY_PYTHON = {suite.python: suite for suite in SUITES_BY_PREFERENCE}
 _BY_CODENAME = {suite.codename: suite for suite in SUITES_BY_PREFERENCE}
@@ -51,6 +52,13 @@ class PythonChoice(msgspec.Struct, frozen=True):
     is_named: bool = False
 
 
+class PythonFloor(msgspec.Struct, frozen=True):
+    """The oldest Python on which a project's code runs: Python 3.`minor`, by the syntax or the import at `place` ("app.py, line 7")."""
+
+    minor: int
+    place: str
+
+
 def choose_python(
     files: UserFiles,
     root: Path,
@@ -59,14 +67,40 @@ def choose_python(
     installs: Installs = _NOTHING_INSTALLED,
     last_change: date | None = None,
     old_name: OldName | None = None,
+    floor: PythonFloor | None = None,
 ) -> PythonChoice:
     """Choose by the settings, else by a version file, else by the Dockerfile's image, else the best of Debian's that the project allows.
 
     `last_change` is the day of a project that was left alone since: it never ran on a Python that came out later. The same holds for a
-    project with an `old_name`.
+    project with an `old_name`. Code with a `floor` does not run on an older one, unless that is named.
 
     Raises ProjectError if the project does not allow the named version, or no version at all.
     """
+    choice = _chosen(files, root, settings, metadata, installs, last_change, old_name)
+    return choice if floor is None else _above(choice, floor, metadata)
+
+
+def _above(choice: PythonChoice, floor: PythonFloor, metadata: Metadata) -> PythonChoice:
+    """Return the choice without the versions that are older than what the code needs, if others are left."""
+    fitting = tuple(version for version in (choice.version, *choice.others) if minor_number(version) >= floor.minor)
+    if choice.is_named or not fitting or len(fitting) == 1 + len(choice.others):
+        return choice
+    version, *others = fitting
+    if version == choice.version:
+        return msgspec.structs.replace(choice, others=tuple(others))
+    allowed = [text for text in metadata.requires_python if text.strip()]
+    return PythonChoice(version, f"{floor.place} needs it", _matching(version, allowed, metadata.origin), tuple(others))
+
+
+def _chosen(
+    files: UserFiles,
+    root: Path,
+    settings: Settings,
+    metadata: Metadata,
+    installs: Installs,
+    last_change: date | None,
+    old_name: OldName | None,
+) -> PythonChoice:
     allowed = [text for text in metadata.requires_python if text.strip()]
     if settings.python:
         return _named(settings.python, "the setting python", allowed, metadata.origin)
@@ -91,6 +125,13 @@ def choose_python(
         if settings.as_of is None and day < _BY_PYTHON[known[0]].python_released:
             return _of_its_time(day, reason, allowed, metadata.origin)
     return _best(known, allowed, metadata.origin)
+
+
+def python_floor(modules: Iterable[Module]) -> PythonFloor | None:
+    """Return the oldest Python on which all modules of a project run; None if nothing in them is new."""
+    found = max(modules, key=lambda module: module.oldest_python[0], default=None)
+    minor, line = found.oldest_python if found is not None else (0, 0)
+    return PythonFloor(minor, f"{found.file}, line {line},") if found is not None and minor else None
 
 
 def allowed_pythons(specifiers: Sequence[str], origin: str = "requires-python") -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from shipwheel.project.conda import CONDA_FILES, CondaEnvironment, read_conda
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
+from shipwheel.project.entrypoint.python_2 import refuse_python_2
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.entrypoint.shell_users import shell_call
 from shipwheel.project.git_history import old_last_commit
@@ -30,7 +31,7 @@ from shipwheel.project.pins import Pins, pins_beside
 from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.pixi import read_pixi
 from shipwheel.project.project import Project
-from shipwheel.project.python_version import choose_python
+from shipwheel.project.python_version import choose_python, python_floor
 from shipwheel.project.requirements import Requirements, read_requirements
 from shipwheel.project.requirements_files import find_requirements, other_lists
 from shipwheel.settings import Settings, load_settings, settings_from
@@ -112,8 +113,8 @@ def with_python(project: Project, version: str, *, launch: bool = True) -> Proje
     found = read_project(path, settings, launch=False, files=project.files, scanner=project.scanner)
     found = with_launch(found) if launch else found
     reason = f"the requirements have no solution for {project.python}"
-    notes = (*project.notes, *found.notes)
-    return replace(found, settings=project.settings, python_reason=reason, unsuitable_python=project.python, notes=notes)
+    found = replace(found, notes=(*project.notes, *found.notes), unlisted=project.unlisted)
+    return replace(found, settings=project.settings, python_reason=reason, unsuitable_python=project.python)
 
 
 def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
@@ -310,7 +311,8 @@ class _Reader:
         requirements = _stated(metadata, settings, inputs.requirements, kind)
         found = old_names(self._scanner.scan_modules(), requirements)
         outgrown = tuple(each for each in found if inputs.other_lock is None or not each.package)
-        python = choose_python(self._files, root, settings, metadata, self._deployment.installs, last_change, next(iter(outgrown), None))
+        old, floor = next(iter(outgrown), None), python_floor(self._scanner.scan_modules())
+        python = choose_python(self._files, root, settings, metadata, self._deployment.installs, last_change, old, floor)
         name = normalized(settings.name or metadata.name or _plain_name(root.resolve().name))
         settings, notes = installs_beside(settings, self._deployment, name, requirements, python.version)
         return Project(
@@ -357,7 +359,7 @@ class _Reader:
         found = ", ".join(names[:_MAX_REPORTED]) or "an empty directory"
         more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
         message = f"{root} is not a project. Looked for: {_LOOKED_FOR}. Found: {found}{more}"
-        imports = outside_imports(root, Scanner(root, files=self._files).scan_modules())
+        imports = outside_imports(root, modules := Scanner(root, files=self._files).scan_modules())
         conda = read_conda(self._files, root, (name for name, _ in imports)) if scripts or imports else None
         if conda is not None:
             metadata = Metadata(
@@ -369,11 +371,9 @@ class _Reader:
             raise ProjectError(message, hint=elsewhere or _of_notebooks(names) or "Give the directory that holds one of these files.")
         if (common := common_requirements(name for name, _ in imports)) is not None:
             project = self._requiring(common, Metadata(origin="the imports of the code"))
-            listed = ", ".join(common)
-            note = (
-                f"No file lists the packages that the code needs. It gets those that it imports: {listed}. List them in a requirements.txt."
-            )
-            return replace(project, notes=(*project.notes, note))
+            note = "No file lists the packages that the code needs. It gets those that it imports: {}. List them in a requirements.txt."
+            return replace(project, notes=(*project.notes, note.format(", ".join(common))))
+        refuse_python_2(None, {}, modules)
         propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
         if lists:
             propose = f"Name the right one of {', '.join(path.name for path in lists)} in the setting `requirements`. {propose}"
@@ -392,7 +392,7 @@ class _Reader:
         """Read an app whose requirements come from no list of its own."""
         settings = replace(self._settings, dependencies=(*self._settings.dependencies, *requirements))
         reader = _Reader(self._root, settings, self._files, self._deployment, self._scanner)
-        return reader._project(metadata, "app", listed=())
+        return replace(reader._project(metadata, "app", listed=()), unlisted=settings.dependencies)
 
     def _has_inline(self, script: Path) -> bool:
         try:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS, Framework, FrameworkKind, framework_of
-from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name
+from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name, is_main_guard
 
 __all__ = [
     "FLASKS",
@@ -110,11 +110,29 @@ def find_applications(source: SourceFile, factories: Iterable[Factory]) -> tuple
 
 
 def runs_when_imported(app: Application, source: SourceFile) -> bool:
-    """Return whether the file serves an application at its top level, so that no other server can import it."""
-    if app.is_factory or app.framework.kind not in (FrameworkKind.WSGI, FrameworkKind.ASGI, FrameworkKind.DASH):
+    """Return whether the file serves an application at its top level, or takes its own arguments there: no other server can import it."""
+    if app.is_factory or app.framework.kind is FrameworkKind.WORKER:
+        return False
+    if _takes_arguments(source):
+        return True
+    if app.framework.kind not in (FrameworkKind.WSGI, FrameworkKind.ASGI, FrameworkKind.DASH):
         return False
     own = {f"{app.variable}.run_server", *(() if app.framework.distribution in FLASKS else (f"{app.variable}.run",))}
     return any(name in own or (name in _SERVES and _names(call, app.variable)) for name, call in _top_level_calls(source).items())
+
+
+def _takes_arguments(source: SourceFile) -> bool:
+    """Return whether the file reads words of its command line when it is imported: a server that imports it has others."""
+    for statement in source.tree.body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or is_main_guard(statement):
+            continue
+        for node in ast.walk(statement):
+            match node:
+                case ast.Subscript(slice=ast.Constant(value=0)):
+                    continue
+                case ast.Subscript(value=value) if full_name(value, source.aliases) == "sys.argv":
+                    return True
+    return False
 
 
 def calls_run(app: Application, source: SourceFile) -> bool:

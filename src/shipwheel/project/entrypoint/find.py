@@ -51,6 +51,7 @@ from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.processes import with_processes
 from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.protocol_servers import chooses_transport
+from shipwheel.project.entrypoint.python_2 import refuse_python_2
 from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_script, list_programs
 from shipwheel.project.entrypoint.servers import GUNICORN_SETTINGS
@@ -125,6 +126,8 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
         scan = _with_transport(Scan(scanner.scan_modules(), deployment), evidence)
     else:
         scan = Scan((), deployment)
+    if not evidence.settings.command:
+        refuse_python_2(launch, evidence.scripts, scan.modules)
     if launch is None:
         raise _no_command(evidence, scan)
     if evidence.settings.command:

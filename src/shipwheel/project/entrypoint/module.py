@@ -22,6 +22,7 @@ from shipwheel.project.entrypoint.applications import (
 )
 from shipwheel.project.entrypoint.background import find_background, started_beside
 from shipwheel.project.entrypoint.frameworks import Framework
+from shipwheel.project.entrypoint.language import OldLanguage, find_python_2, oldest_python, python_2_import
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
 from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback, names_address
 from shipwheel.project.entrypoint.protocol_servers import is_spoken_to
@@ -113,6 +114,10 @@ class Module(ModulePath, frozen=True):
     """(absolute dotted name, line) of what it imports whenever it is imported itself: at the top level, in no `try` and no `if`."""
     required_calls: tuple[tuple[str, int], ...] = ()
     """(absolute dotted name, line) of what it calls of such imports, whatever versions are there."""
+    python_2: OldLanguage | None = None
+    """Something that only Python 2 has. A file that cannot be parsed for that shows nothing else."""
+    oldest_python: tuple[int, int] = (0, 0)
+    """The minor number of the oldest Python 3 that it runs on, and the line that needs it; (0, 0) if nothing does."""
 
     def over_input(self) -> "Module":
         """Return what it shows where it speaks over its standard input, if it does so by default."""
@@ -120,13 +125,14 @@ class Module(ModulePath, frozen=True):
 
 
 def read_module(path: ModulePath, data: bytes) -> Module | None:
-    """Return what a source file shows; None if this interpreter cannot parse it."""
+    """Return what a source file shows; None if neither this interpreter nor Python 2 can parse it."""
     if path.file.removeprefix("src/").count("/") > _MAX_UNHINTED_DEPTH and not _HINTS.search(data):
         return Module(path.file, path.name, path.import_root)
     try:
         return _scan(with_subclasses(parse_source(path, data)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+        old = find_python_2(data)
+        return Module(path.file, path.name, path.import_root, python_2=old) if old is not None else None
 
 
 def _scan(source: SourceFile) -> Module:
@@ -136,6 +142,7 @@ def _scan(source: SourceFile) -> Module:
     applications = tuple(app for app in found if not runs_when_imported(app, source))
     imported = (*imported_names(tree), *_taken_names(source))
     bind, bind_line = find_bind(source)
+    required = tuple(required_imports(path, tree))
     exports = (Factory(name, None, origin) for name, origin in imported) if path.file.endswith("__init__.py") else ()
     return Module(
         path.file,
@@ -167,8 +174,10 @@ def _scan(source: SourceFile) -> Module:
         names=frozenset(_top_level_names(tree)),
         imported=imported,
         table_commands=tuple(find_table_commands(source)),
-        required=tuple(required_imports(path, tree)),
+        required=required,
         required_calls=tuple(dict.fromkeys(required_calls(source))),
+        python_2=python_2_import(required),
+        oldest_python=oldest_python(tree, source.nodes, required),
     )
 
 

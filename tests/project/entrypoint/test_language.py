@@ -1,0 +1,120 @@
+"""The Pythons that a project's code can run on: what only Python 2 has is refused, and what only newer Pythons have decides the version."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from support.project_tree import written
+
+from shipwheel.errors import ProjectError
+from shipwheel.project.entrypoint.language import find_python_2, oldest_python
+from shipwheel.project.entrypoint.syntax import ModulePath, parse_source, required_imports
+from shipwheel.project.read import read_project
+
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+
+
+def _oldest(text: str) -> tuple[int, int]:
+    path = ModulePath("main.py", "main")
+    source = parse_source(path, text.encode())
+    return oldest_python(source.tree, source.nodes, tuple(required_imports(path, source.tree)))
+
+
+@pytest.mark.parametrize(
+    ("text", "minor"),
+    [
+        ("x = 1\nmatch x:\n    case 1: pass\n", 10),
+        ("class A:\n    charset: str | None = None\n", 10),
+        ("def get(x: list[int] | str): ...\n", 10),
+        ("class A:\n    def get(self) -> None | B: ...\n", 10),
+        ("from __future__ import annotations\ndef get(x: int | None): ...\n", 0),
+        ("def get(x: 'int | None'): ...\n", 0),
+        ("def get(x: Flag.A | Flag.B): ...\n", 0),
+        ("def main():\n    x: int | None = None\n", 0),
+        ("try:\n    pass\nexcept* ValueError:\n    pass\n", 11),
+        ("import tomllib\n", 11),
+        ("try:\n    import tomllib\nexcept ImportError:\n    import tomli\n", 0),
+        ("from enum import StrEnum\nfrom typing import override\n", 12),
+        ("from typing import Optional\n", 0),
+    ],
+)
+def test_knows_the_oldest_python_with_what_a_file_uses(text: str, minor: int) -> None:
+    assert _oldest(text)[0] == minor
+
+
+def test_knows_the_oldest_python_with_type_parameters() -> None:
+    tree = ast.parse("x = 1\nclass A: ...\n")
+    # An interpreter before 3.12 parses no such class.
+    vars(tree.body[1])["type_params"] = [ast.Name("T")]
+    assert oldest_python(tree, tuple(ast.walk(tree)), ()) == (12, 2)
+
+
+def test_code_with_newer_syntax_excludes_older_pythons(tmp_path: Path) -> None:
+    files = {"requirements.txt": "flask\n", "main.py": FLASK}
+    assert "3.9" in read_project(written(tmp_path / "old", files)).other_pythons
+    project = read_project(written(tmp_path / "new", {**files, "shop.py": "class A:\n    name: str | None = None\n"}))
+    assert (project.python, "3.9" in project.other_pythons) == ("3.13", False)
+
+
+def test_the_python_that_a_project_requires_stays(tmp_path: Path) -> None:
+    files = {"requirements.txt": "flask\n", "main.py": f"{FLASK}match 1:\n    case _: pass\n", "runtime.txt": "python-3.9.1\n"}
+    assert read_project(written(tmp_path, files)).python == "3.9"
+
+
+@pytest.mark.parametrize(
+    ("statement", "line"),
+    [
+        ('print "started"', 2),
+        ("print count", 2),
+        ('print "%d" % count', 2),
+        ("try:\n    pass\nexcept ValueError, error:\n    pass", 4),
+        ("try:\n    pass\nexcept ValueError, models.Missing:\n    pass", 4),
+        ('raise ValueError, "no"', 2),
+        ('print("started")', 0),
+        ("x = (", 0),
+    ],
+)
+def test_knows_statements_of_python_2(statement: str, line: int) -> None:
+    found = find_python_2(f"import os\n{statement}\n".encode())
+    assert (found.line if found is not None else 0) == line
+
+
+@pytest.mark.parametrize(
+    ("files", "place"),
+    [
+        ({"Procfile": "web: gunicorn shop:app\n", "shop/__init__.py": f"{FLASK}from shop.a import x\n", "shop/a.py": "import urllib2\n"},
+         "shop/a.py, line 1, imports urllib2"),
+        ({"main.py": f"import urllib2\n{FLASK}"}, "main.py, line 1, imports urllib2"),
+        ({"server.py": 'import cherrypy\nprint "on"\n', "models.py": "def main(): ...\nif __name__ == '__main__':\n    main()\n"},
+         'server.py, line 2, has `print "on"`'),
+    ],
+    ids=["behind the command", "an application", "a program"],
+)  # fmt: skip
+@pytest.mark.parametrize("more", [{"requirements.txt": "flask\n"}, {}], ids=["with a list", "without"])
+def test_refuses_a_project_for_python_2(tmp_path: Path, files: dict[str, str], place: str, more: dict[str, str]) -> None:
+    with pytest.raises(ProjectError) as caught:
+        read_project(written(tmp_path, {**files, **more}))
+    assert place in caught.value.message
+    assert "Python 2" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"main.py": FLASK, "tools/old.py": 'print "x"\n'},
+        {"main.py": f"try:\n    import urllib2\nexcept ImportError:\n    import urllib.request as urllib2\n{FLASK}"},
+        {"main.py": f"import Queue\n{FLASK}", "Queue.py": ""},
+    ],
+    ids=["beside", "with a fallback", "a module of its own"],
+)
+def test_serves_a_project_with_a_remainder_of_python_2(tmp_path: Path, files: dict[str, str]) -> None:
+    project = read_project(written(tmp_path, {**files, "requirements.txt": "flask\n"}))
+    assert project.launch is not None and "main:app" in project.launch.command
+
+
+@pytest.mark.parametrize(("line", "is_served"), [("PORT = sys.argv[1] if len(sys.argv) > 1 else 80", False), ("NAME = sys.argv[0]", True)])
+def test_a_file_that_takes_its_own_arguments_runs_itself(tmp_path: Path, line: str, is_served: bool) -> None:
+    main = f"import sys\n{FLASK}{line}\nif __name__ == '__main__':\n    app.run(host='0.0.0.0', port=8080)\n"
+    project = read_project(written(tmp_path, {"main.py": main, "requirements.txt": "flask\n"}))
+    assert project.launch is not None
+    assert ("main:app" in project.launch.command, project.launch.command == ("python", "main.py")) == (is_served, not is_served)
