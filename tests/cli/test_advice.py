@@ -10,8 +10,8 @@ from support.project_tree import written
 
 from shipwheel.cli.advice import ProjectAdvisor
 from shipwheel.project import last_change
-from shipwheel.project.read import read_project, with_dependencies
-from shipwheel.settings import Settings
+from shipwheel.project.read import read_project, with_dependencies, with_python
+from shipwheel.settings import Settings, added
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,24 @@ def test_no_python_is_tried_that_came_after_the_last_change(
 
 def _platform() -> SimpleNamespace:
     return SimpleNamespace(resolved=SimpleNamespace(selection=SimpleNamespace(distributions=())))
+
+
+def test_what_nothing_lists_stays_beside_a_package_that_is_added(tmp_path: Path) -> None:
+    project = read_project(written(tmp_path, {"main.py": "import requests\nfrom flask import Flask\napp = Flask(__name__)\n"}), Settings())
+    other = with_python(project, "3.11")
+    for each in (project, other):
+        built: Any = SimpleNamespace(resolution=SimpleNamespace(project=each))
+        unused: Any = None
+        found = ProjectAdvisor(built, unused, unused, unused, unused).unlisted()
+        assert found == ("flask", "requests")
+        settings = added(Settings(), "dependencies", (*found, "pillow"))
+        assert {"flask", "requests", "pillow"} <= read_project(tmp_path, settings).dependencies
+
+
+def test_a_list_stays_beside_a_package_that_is_added(tmp_path: Path) -> None:
+    project = read_project(
+        written(tmp_path, {"requirements.txt": "flask\n", "main.py": "from flask import Flask\n"}), Settings(), launch=False
+    )
+    built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project))
+    unused: Any = None
+    assert ProjectAdvisor(built, unused, unused, unused, unused).unlisted() == ()

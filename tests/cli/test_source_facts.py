@@ -69,6 +69,16 @@ def test_finds_variables_without_a_default_and_modules_below(tmp_path: Path, end
     assert dict(facts.modules) == {"shop": "/app/src", "tools": "/app/src"}
 
 
+@pytest.mark.parametrize(
+    ("start", "modules"), [("shop", {}), ("python start.py", {"start": "/app", "tools": "/app", "helpers": "/app/lib"})]
+)
+def test_finds_modules_beside_a_wheel_if_the_image_has_them(tmp_path: Path, start: str, modules: dict[str, str]) -> None:
+    files = {"shop/__init__.py": "", "shop/cli.py": "def main(): ...\n", "tools.py": "", "lib/helpers.py": "", "start.py": "import tools\n"}
+    facts = _facts(tmp_path, {"pyproject.toml": PACKAGE, "Procfile": f"web: {start}\n", **files})
+    assert dict(facts.modules) == modules
+    assert ("tools.py" in facts.beside) == (not modules)
+
+
 @pytest.mark.parametrize(("ports", "said"), [("", True), ("\nEXPOSE 9000", False)])
 def test_knows_what_may_be_spoken_to_over_its_input(tmp_path: Path, ports: str, said: bool) -> None:
     dockerfile = f'FROM python\nCOPY . /x{ports}\nCMD ["python", "main.py"]\n'

@@ -24,6 +24,7 @@ class FakeAdvisor:
     patterns: Mapping[str, str] = field(default_factory=dict)
     served: tuple[str, ...] = ()
     others: tuple[tuple[str, ...], ...] = ()
+    without_list: tuple[str, ...] = ()
 
     def application(self) -> tuple[str, ...]:
         return self.served
@@ -42,6 +43,9 @@ class FakeAdvisor:
 
     def has_package(self, requirement: str) -> bool:
         return requirement in self.packages
+
+    def unlisted(self) -> tuple[str, ...]:
+        return self.without_list
 
     def library_package(self, name: str) -> str | None:
         return self.debian.get(name)

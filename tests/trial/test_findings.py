@@ -480,6 +480,14 @@ def test_a_path_from_the_working_directory_that_only_the_project_has_asks_for_th
     assert (finding.subject, finding.setting) == ("menu/static", Setting("install", "source"))
 
 
+def test_a_module_that_only_the_project_has_asks_for_the_source() -> None:
+    seen = ended(1, "ModuleNotFoundError: No module named 'resources'\n")
+    finding = next(each for each in find(seen, SERVER, SourceFacts(beside=frozenset({"resources.py"}))) if each.kind is K.MODULE)
+    assert finding.setting == Setting("install", "source")
+    other = next(each for each in find(seen, SERVER, SourceFacts(beside=frozenset({"other.py"}))) if each.kind is K.MODULE)
+    assert other.setting is None
+
+
 UNSET = """Traceback (most recent call last):
   File "/opt/venv/lib/python3.13/site-packages/uvicorn/server.py", line 1, in run
     URL = self.load()

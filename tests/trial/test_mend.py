@@ -43,6 +43,13 @@ def test_a_file_that_the_projects_wheel_lacks_asks_for_its_source() -> None:
     assert settings_of(findings, FakeAdvisor()) == [Setting("install", "source")]
 
 
+def test_a_package_is_added_to_what_nothing_lists() -> None:
+    advisor = FakeAdvisor(without_list=("django", "channels"))
+    finding = blocking(FindingKind.PACKAGE, "Pillow")
+    assert settings_of([finding], advisor) == [Setting("dependencies", ("django", "channels", "Pillow"))]
+    assert settings_of([finding], FakeAdvisor()) == [Setting("dependencies", ("Pillow",))]
+
+
 def test_a_file_that_git_ignores_is_included() -> None:
     advisor = FakeAdvisor(patterns={"/app/models/plums.bin": "/models/"})
     findings = [blocking(FindingKind.FILE, "/app/models/plums.bin"), blocking(FindingKind.FILE, "/app/other")]

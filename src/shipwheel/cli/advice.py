@@ -93,6 +93,10 @@ class ProjectAdvisor:
         version = locked.get(normalized(wanted.name))
         return version is not None and wanted.specifier.contains(version, prereleases=True)
 
+    def unlisted(self) -> tuple[str, ...]:
+        """See `Advisor.unlisted`."""
+        return self._built.resolution.project.unlisted
+
     def library_package(self, name: str) -> str | None:
         """See `Advisor.library_package`."""
         index = self._package_index()

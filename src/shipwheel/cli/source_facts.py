@@ -1,5 +1,6 @@
 """Facts of a project's source for a trial of its image."""
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -60,7 +61,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         tuple(find_examples(project.root)),
         tuple(_made(project)),
         variables,
-        tuple(_modules(project, production)) if project.kind == "app" else (),
+        tuple(_modules(project, production)),
         _guess(project),
         project.scanner.scan_deployment().companions if project.scanner is not None else (),
         _dialogue(project),
@@ -104,17 +105,22 @@ def _variables(file: str, text: str) -> "Iterator[tuple[str, str, str]]":
 
 
 def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple[str, str]]":
-    """Yield the names of packages and files in directories of the project, with the directory's path in the image, shallow ones first."""
+    """Yield the names of packages and files of the project that are not on the import path, with their directory in the image.
+
+    Shallow ones come first. An app's own directory is on the path; that of a package is beside its wheel, if it is in the image at all.
+    """
     from shipwheel.known_packages import PACKAGE_OF_MODULE
 
+    is_app = project.kind == "app"
+    if not is_app and (project.launch is None or not project.launch.needs_source):
+        return
     for module in sorted(modules, key=lambda module: module.file.count("/")):
         folder, _, file = module.file.rpartition("/")
-        if folder:
-            is_package = file == "__init__.py"
-            above = folder.rpartition("/")[0] if is_package else folder
-            name = folder.rpartition("/")[2] if is_package else file.removesuffix(".py")
-            if above and name not in PACKAGE_OF_MODULE:
-                yield name, f"{project.settings.workdir.rstrip('/')}/{above}"
+        is_package = bool(folder) and file == "__init__.py"
+        above = folder.rpartition("/")[0] if is_package else folder
+        name = folder.rpartition("/")[2] if is_package else file.removesuffix(".py")
+        if (above if is_app else module.top_level not in project.packaged) and name not in PACKAGE_OF_MODULE:
+            yield name, posixpath.join(project.settings.workdir, above).rstrip("/")
 
 
 def _made(project: "Project") -> "Iterator[tuple[str, str]]":

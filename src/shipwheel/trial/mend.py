@@ -85,6 +85,9 @@ class Advisor(Protocol):
     def has_package(self, requirement: str) -> bool:
         """Return whether the image has the Python package of a requirement, in any version that it allows."""
 
+    def unlisted(self) -> tuple[str, ...]:
+        """Return the requirements that the project has only as long as the setting `dependencies` names none."""
+
     def library_package(self, name: str) -> str | None:
         """Return the Debian package with a shared library."""
 
@@ -126,6 +129,8 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
         if finding.kind is FindingKind.USAGE:
             # Fire prints its list of commands only if it is asked for nothing.
             setting = setting or _sub_command(trial.seen.log, advisor)
+        if setting is not None and setting.key == "dependencies":
+            setting = Setting("dependencies", tuple(dict.fromkeys((*advisor.unlisted(), *setting.value))))
         if setting is not None:
             guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
             yield Change(setting, _reason(finding), tentative=guessed or finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))

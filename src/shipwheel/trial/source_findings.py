@@ -44,6 +44,10 @@ def _in_folder(finding: Finding, source: SourceFacts) -> Finding:
     """Return the finding of a module that the project has in a directory which is not on the import path, or as an example."""
     top = finding.subject.partition(".")[0]
     folder = next((folder for name, folder in source.modules if name == top), "")
+    if not folder and not source.beside.isdisjoint((f"{top}.py", f"{top}/__init__.py")):
+        message = f"the Python module {finding.subject} is missing: the project has it, and the image has its wheel alone"
+        hint = 'Set install = "source", which takes the directory as it is, or name it in the metadata.'
+        return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))
     if not folder:
         example = example_of_module(finding.subject, source.examples)
         hint = f"Make it from {example} before the build. It is part of the image: let it read secrets from the environment."
