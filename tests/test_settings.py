@@ -274,6 +274,8 @@ def test_reads_state_as_files_and_directories() -> None:
         ("", "before-start", ("a", "b c"), (("a", "b c"),)),
         ('before-start = [["x"]]', "before-start", ("a", "b"), (("x",), ("a", "b"))),
         ('env = { A = "mine" }', "env", {"A": "ours", "B": "new"}, {"A": "mine", "B": "new"}),
+        ('env = { PYTHONPATH = "/app/a" }', "env", {"PYTHONPATH": "/app/b"}, {"PYTHONPATH": "/app/a:/app/b"}),
+        ('env = { PYTHONPATH = "/app/b:/app/a" }', "env", {"PYTHONPATH": "/app/a"}, {"PYTHONPATH": "/app/b:/app/a"}),
         ("", "command", ("a", "b"), ("a", "b")),
         ('command = "old"', "command", ("a", "b"), ("a", "b")),
         ("", "python", "3.11", "3.11"),

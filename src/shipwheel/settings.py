@@ -219,10 +219,13 @@ def _merge(settings: Settings, table: object, origin: str, *, by_flag: bool) -> 
     return msgspec.structs.replace(settings, **values)
 
 
+_IMPORT_PATH = "PYTHONPATH"
+
+
 def added(settings: Settings, key: str, value: Any) -> Settings:
     """Return the settings with a value added: appended to a list, merged into a table, or in place of a value that is not set.
 
-    A value that a person set stays. Raise UsageError for a wrong value.
+    A value that a person set stays; PYTHONPATH is a list itself. Raise UsageError for a wrong value.
     """
     name = key.replace("-", "_")
     before = getattr(settings, name)
@@ -233,6 +236,8 @@ def added(settings: Settings, key: str, value: Any) -> Settings:
         new = [item for item in one if item not in before]
         return _merge(settings, {key: [*before, *new]}, "the finding", by_flag=False) if new else settings
     if isinstance(before, Mapping):
+        if (path := before.get(_IMPORT_PATH)) and (more := value.get(_IMPORT_PATH)) and more not in path.split(":"):
+            before = {**before, _IMPORT_PATH: f"{path}:{more}"}
         return _merge(settings, {key: {**value, **before}}, "the finding", by_flag=False)
     return settings if before is not None else _merge(settings, {key: value}, "the finding", by_flag=False)
 

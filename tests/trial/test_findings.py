@@ -480,6 +480,15 @@ def test_a_path_from_the_working_directory_that_only_the_project_has_asks_for_th
     assert (finding.subject, finding.setting) == ("menu/static", Setting("install", "source"))
 
 
+def test_of_several_modules_the_one_beside_the_importing_file_is_meant() -> None:
+    places = SourceFacts(modules=(("auth", "/app/api/hooks"), ("auth", "/app/api/rules")))
+    error = "ModuleNotFoundError: No module named 'auth'\n"
+    for frame, folder in (("/app/api/rules/__init__.py", "/app/api/rules"), ("/app/main.py", "/app/api/hooks")):
+        log = f'Traceback (most recent call last):\n  File "/app/x.py", line 1, in <module>\n  File "{frame}", line 1, in <module>\n{error}'
+        finding = next(each for each in find(ended(1, log), SERVER, places) if each.kind is K.MODULE)
+        assert finding.setting == Setting("env", {"PYTHONPATH": folder})
+
+
 def test_a_module_that_only_the_project_has_asks_for_the_source() -> None:
     seen = ended(1, "ModuleNotFoundError: No module named 'resources'\n")
     finding = next(each for each in find(seen, SERVER, SourceFacts(beside=frozenset({"resources.py"}))) if each.kind is K.MODULE)

@@ -33,17 +33,22 @@ def prefixed(sign: Sign, source: SourceFacts) -> Sign:
     return msgspec.structs.replace(sign, subject=f"{prefix.upper()}{sign.subject}")
 
 
-def with_origin(finding: Finding, source: SourceFacts) -> Finding:
+def with_origin(finding: Finding, source: SourceFacts, log: str = "") -> Finding:
     """Return the finding with what the project has of a missing file or module, and the setting that brings it."""
     if finding.kind is FindingKind.MODULE:
-        return _in_folder(finding, source)
+        return _in_folder(finding, source, log)
     return _with_file(finding, source) if finding.kind is FindingKind.FILE else finding
 
 
-def _in_folder(finding: Finding, source: SourceFacts) -> Finding:
-    """Return the finding of a module that the project has in a directory which is not on the import path, or as an example."""
+def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:
+    """Return the finding of a module that the project has in a directory which is not on the import path, or as an example.
+
+    Of several directories, the one of the file that imports it is meant.
+    """
     top = finding.subject.partition(".")[0]
-    folder = next((folder for name, folder in source.modules if name == top), "")
+    folders = [folder for name, folder in source.modules if name == top]
+    importing = [posixpath.dirname(frame["path"]) for frame in map(_FRAME.match, plain_lines(log)) if frame is not None][-1:]
+    folder = next((each for each in (*importing, *folders) if each in folders), "")
     if not folder and not source.beside.isdisjoint((f"{top}.py", f"{top}/__init__.py")):
         message = f"the Python module {finding.subject} is missing: the project has it, and the image has its wheel alone"
         hint = 'Set install = "source", which takes the directory as it is, or name it in the metadata.'
