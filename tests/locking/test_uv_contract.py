@@ -24,6 +24,18 @@ NEXT = f"{sys.version_info.major}.{sys.version_info.minor + 1}"
 UPLOADED = "2024-01-01T00:00:00Z"
 
 
+HALFWAY = """
+import pathlib
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    made = pathlib.Path(folder, "halfway-1.0.dist-info")
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\\nName: halfway\\nVersion: 1.0\\n")
+    return made.name
+def build_wheel(*_):
+    raise SystemExit("a compiler is missing")
+"""
+
+
 @pytest.fixture(scope="module")
 def index() -> Iterator[PackageIndex]:
     with PackageIndex() as served:
@@ -38,6 +50,8 @@ def index() -> Iterator[PackageIndex]:
         add(served, "windows", "1.0", tag="py3-none-win_amd64")
         add(served, "future", "1.0", requires_python=f">={NEXT}")
         served.add("broken-1.0.tar.gz", sdist("broken", "raise SystemExit('timed out; 401 Unauthorized; No interpreter found')\n"))
+        served.add("needs_broken-1.0.tar.gz", sdist("needs_broken", "", "halfway==1.0"))
+        served.add("halfway-1.0.tar.gz", sdist("halfway", HALFWAY))
         yield served
 
 
@@ -55,10 +69,10 @@ def add(index: PackageIndex, name: str, version: str, *requires: str, tag: str =
     index.add(wheel.filename, wheel.content(), uploaded=UPLOADED)
 
 
-def sdist(name: str, backend: str) -> bytes:
+def sdist(name: str, backend: str, *requires: str) -> bytes:
     files = {
         "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "pyproject.toml": f'[build-system]\nrequires = {[*requires]}\nbuild-backend = "backend"\nbackend-path = ["."]\n',
         "backend.py": backend,
     }
     out = io.BytesIO()
@@ -143,6 +157,12 @@ def test_tells_that_a_build_failed_whatever_the_backend_prints(tmp_path: Path) -
     assert found.summary == "Failed to build `broken==1.0`"
     assert found.built == "broken"
     assert "401 Unauthorized" in found.text
+
+
+def test_tells_that_a_build_requirement_cannot_be_built(tmp_path: Path) -> None:
+    found = failure(tmp_path, "needs-broken")
+    assert (found.kind, found.unreachable, found.built) == (FailureKind.BUILD, False, "needs-broken")
+    assert found.summary == "Failed to download and build `needs-broken==1.0`"
 
 
 def test_tells_that_a_repository_cannot_be_read(tmp_path: Path) -> None:

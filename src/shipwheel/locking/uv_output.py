@@ -58,13 +58,14 @@ _UPLOAD_TIME = "is missing an upload date"
 _CREDENTIALS = lazy_pattern(r"401 Unauthorized|403 Forbidden|authentication credentials")
 _PYTHON = lazy_pattern(r"[Rr]equires-[Pp]ython|Python version|Python>|Python requirement")
 _UNREACHABLE = lazy_pattern(
-    r"Failed to (fetch|unzip|download|extract|read)|error sending request|Request failed|tcp connect|dns error|timed out|HTTP status"
+    r"Failed to (fetch|unzip|download(?! and build)|extract|read)|"
+    r"error sending request|Request failed|tcp connect|dns error|timed out|HTTP status"
 )
 _NOT_AN_INDEX = lazy_pattern(r"unexpected (JSON|HTML|content type|response)|[Uu]nsupported `?[Cc]ontent.[Tt]ype|Couldn't parse")
 _URL = lazy_pattern(r"(?:for url \(|Failed to fetch: |from )`?(https?://[^\s`)]+)")
-_BUILT = lazy_pattern(rf"Failed to build `({_NAME})(?:==| @ )")
+_BUILT = lazy_pattern(rf"Failed to (?:download and )?build `({_NAME})(?:==| @ )")
 _MISSING_MODULE = lazy_pattern(r"^ *ModuleNotFoundError: No module named '([\w.]+)'$", re.MULTILINE)
-_BUILD = lazy_pattern(r"[Bb]uild backend|Failed to build")
+_BUILD = lazy_pattern(r"[Bb]uild backend|Failed to (?:download and )?build")
 _RUST = lazy_pattern(r"Rust compiler\b|[Rr]ust not found|No such file or directory: '(?:cargo|rustc)'|cargo metadata`? (?:returned|failed)")
 _GIT = lazy_pattern(r"Git operation failed")
 
