@@ -480,6 +480,14 @@ def test_a_path_from_the_working_directory_that_only_the_project_has_asks_for_th
     assert (finding.subject, finding.setting) == ("menu/static", Setting("install", "source"))
 
 
+@pytest.mark.parametrize(("packaged", "wanted"), [(frozenset({"shop"}), ["SHOP_URL"]), (frozenset(), [])])
+def test_a_package_of_the_project_names_the_variable_that_its_line_uses(packaged: frozenset[str], wanted: list[str]) -> None:
+    frame = '  File "/opt/venv/lib/python3.13/site-packages/shop/data.py", line 22, in connect\n    engine = create_engine(URL)\n'
+    seen = ended(1, f"Traceback (most recent call last):\n{frame}AttributeError: 'NoneType' object has no attribute 'x'\n")
+    facts = SourceFacts(variables=(("URL", "SHOP_URL", "shop/data.py, line 3"),), packaged=packaged)
+    assert [each.subject for each in find(seen, SERVER, facts) if each.kind is K.VARIABLE] == wanted
+
+
 def test_of_several_modules_the_one_beside_the_importing_file_is_meant() -> None:
     places = SourceFacts(modules=(("auth", "/app/api/hooks"), ("auth", "/app/api/rules")))
     error = "ModuleNotFoundError: No module named 'auth'\n"

@@ -67,6 +67,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         _dialogue(project),
         _beside(project),
         tuple(found for file, text in texts for found in find_refusals(file, text)),
+        project.packaged,
     )
 
 

@@ -40,6 +40,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `guess` is the sentence that says why this script is the command, if nothing names it but its own name or place; empty otherwise.
     `dialogue` says what the project is if it may be spoken to over its standard input, "a server of …"; empty otherwise.
     `companions` are servers that the project's deployment starts beside it.
+    `packaged` are the import names of what the project's own wheel has.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -58,6 +59,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     dialogue: str = ""
     beside: frozenset[str] = frozenset()
     refusals: tuple[Refusal, ...] = ()
+    packaged: frozenset[str] = frozenset()
 
     @property
     def host_names(self) -> tuple[str, ...]:

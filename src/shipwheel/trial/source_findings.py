@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import msgspec
 
@@ -140,7 +140,7 @@ def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str
     They are those that the project's lines in it use; if there are none, those whose words its error has: "needs an openai API key".
     """
     last = log[log.rfind("Traceback (most recent call last)") :] if "Traceback (most recent call last)" in log else ""
-    used = [(variable, place, line) for line in _own_lines(last) for variable, place in _used(line, source)]
+    used = [(variable, place, line) for line in _own_lines(last, source.packaged) for variable, place in _used(line, source)]
     error = next((line for line in plain_lines(last)[1:] if line.strip() and not line[0].isspace()), "")
     for variable, place, line in used or [(*found, error) for found in _spelled_out(error, source)]:
         if not environment.get(variable):
@@ -162,13 +162,14 @@ def _spelled_out(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
     yield from ((name, place) for _, name, place in source.variables if "_" in name and words.issuperset(name.lower().split("_")))
 
 
-def _own_lines(traceback: str) -> Iterator[str]:
-    """Yield the lines of the project's code that a traceback shows, the innermost first."""
+def _own_lines(traceback: str, packaged: Container[str]) -> Iterator[str]:
+    """Yield the lines of the project's code that a traceback shows, the innermost first. `packaged` is what its wheel has."""
     shown: list[str] = []
     is_own = False
     for line in plain_lines(traceback):
         if (frame := _FRAME.match(line)) is not None:
-            is_own = _OF_OTHERS.search(frame["path"]) is None
+            installed = frame["path"].rpartition("/site-packages/")[2].partition("/")[0].removesuffix(".py")
+            is_own = _OF_OTHERS.search(frame["path"]) is None or installed in packaged
         elif is_own and line.startswith("    ") and line.strip(" ~^"):
             shown.append(line.strip())
     yield from reversed(shown)
