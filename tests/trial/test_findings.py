@@ -11,7 +11,7 @@ from shipwheel.container_path import ContainerPath
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.outgrown import is_outgrown
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
-from shipwheel.trial.findings import find, verdict_of, with_lost_writes
+from shipwheel.trial.findings import find, verdict_of, with_lost_writes, with_refused_writes
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
 from shipwheel.trial.source_facts import HostRule, Refusal, SourceFacts
 
@@ -653,6 +653,19 @@ def test_what_a_program_says_is_found_in_its_source_with_what_it_looks_for() -> 
     assert "bot.example.yml is an example" in finding.hint
     (other,) = find(ended(1, "bot.ConfigError: other\n"), SERVER, source)
     assert not other.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "state"),
+    [("/app/twistd.pid", "twistd.pid"), ("/app/logs", "logs/"), ("/app/data/.cache", "data/.cache/"), ("/var/x.pid", ""), ("", "")],
+)
+def test_a_path_that_an_error_names_below_the_working_directory_is_state(path: str, state: str) -> None:
+    refused = Finding(K.NOT_WRITABLE, "it cannot write", subject=path, blocks=True)
+    (found,) = with_refused_writes((refused,), SERVER)
+    assert found.setting == (Setting("state", (state,)) if state else None)
+    other = Finding(K.MODULE, "x", setting=Setting("env", {"PYTHONPATH": "/app/x"}), subject="/app/y")
+    written = Finding(K.LOST_WRITES, "it writes", setting=Setting("state", (state,)))
+    assert with_refused_writes((other, written, refused), SERVER) == (other, written, refused)
 
 
 def test_a_name_that_a_package_has_not_is_said_with_the_package() -> None:

@@ -11,7 +11,7 @@ from shipwheel.errors import LockError, MissingImports, NoRequirements, Unbuilda
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings import Settings
 from shipwheel.trial.finding import Setting
-from shipwheel.trial.findings import find, verdict_of
+from shipwheel.trial.findings import find, verdict_of, with_refused_writes
 from shipwheel.trial.improve import Round, improve
 from shipwheel.trial.mend import Change
 from shipwheel.trial.observation import Answer, Observation, Socket
@@ -46,7 +46,7 @@ class Project:
         if self.unbuildable(settings):
             raise LockError("no version of it fits\nat all")
         seen = self.run(settings, env)
-        findings = find(seen, SERVER)
+        findings = with_refused_writes(find(seen, SERVER), SERVER)
         return Round(Trial(verdict_of(seen, findings), findings, seen), self.advisor)
 
 
@@ -131,6 +131,17 @@ def test_an_older_python_stays_if_what_it_uncovers_can_be_added(helps: bool) -> 
     wanted = [Setting("python", "3.11"), Setting("dependencies", ("pyyaml",))]
     assert [change.setting for change in found.changes] == (wanted if helps else [])
     assert [change.setting for change, _ in found.rejected] == ([] if helps else wanted[:1])
+
+
+def test_paths_that_cannot_be_written_become_state_one_after_the_other() -> None:
+    def run(settings: Settings, _env: Mapping[str, str]) -> Observation:
+        refused = next((path for path in ("run.pid", "logs") if not any(path in each for each in settings.state)), "")
+        return fails(f"OSError: [Errno 30] Read-only file system: '/app/{refused}'") if refused else SERVES
+
+    project = Project(run, FakeAdvisor())
+    found = improve(project, Settings(), project.lines.append)
+    assert [change.setting for change in found.changes] == [Setting("state", ("run.pid",)), Setting("state", ("logs/",))]
+    assert found.trial.verdict.is_good
 
 
 def test_older_packages_are_not_tried_if_a_variable_explains_the_failure() -> None:

@@ -71,7 +71,7 @@ def _read(node: ast.AST, named: Mapping[str, str]) -> Iterator[str]:
             yield name
         case ast.Compare(left=ast.Constant(value=str() as name), comparators=[ast.Attribute(attr="environ")]):
             yield name
-        case ast.Constant(value=value) if _is_file(value):
+        case ast.Constant(value=str() as value) if _is_file(value):
             yield value
         case ast.Name(id=name) if name in named:
             yield named[name]

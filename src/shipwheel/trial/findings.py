@@ -1,6 +1,6 @@
 """Read an observation into findings: what keeps the image from serving, and what else its owner should know. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -33,6 +33,7 @@ __all__ = [
     "last_line",
     "verdict_of",
     "with_lost_writes",
+    "with_refused_writes",
 ]
 
 _STATE_HINT = "Name it in the setting `state`, which moves it to a volume."
@@ -365,6 +366,22 @@ def with_lost_writes(findings: Sequence[Finding], second: Observation, config: E
     directories = fresh_directories(paths)
     loose = [path for path in paths if not path.endswith("/") and not path.startswith(directories or ("\0",))]
     return (*findings, *(_lost_write(path, config.working_dir) for path in (*directories, *loose)[:_MAX_LOST]))
+
+
+def with_refused_writes(findings: Sequence[Finding], config: ExecutionConfig) -> tuple[Finding, ...]:
+    """Add the setting to the findings of paths that cannot be written and that nothing else brings, from the paths in their errors."""
+    known = [finding.setting for finding in findings]
+    return tuple(_with_state(finding, config.working_dir, known) for finding in findings)
+
+
+def _with_state(finding: Finding, workdir: str, known: Container[Setting | None]) -> Finding:
+    inside = f"{workdir.rstrip('/')}/"
+    if finding.kind is not FindingKind.NOT_WRITABLE or finding.setting is not None or not finding.subject.startswith(inside):
+        return finding
+    path = finding.subject.removeprefix(inside).rstrip("/")
+    is_file = "." in path.rpartition("/")[2].lstrip(".")
+    setting = Setting("state", (path if is_file else f"{path}/",))
+    return finding if inside == "/" or not path or setting in known else msgspec.structs.replace(finding, setting=setting)
 
 
 def _lost_write(path: str, workdir: str) -> Finding:

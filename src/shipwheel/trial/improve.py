@@ -174,8 +174,9 @@ def _progress(trial: Trial) -> tuple[bool, ...]:
 
 
 def _is_satisfied(change: Change, trial: Trial) -> bool:
-    """Return whether a program got a package that it asked for, whatever it lacks next."""
-    return change.setting.key == "dependencies" and all(finding.subject not in change.setting.value for finding in trial.findings)
+    """Return whether a program got a package that it asked for, or can write to a path, whatever it lacks next."""
+    got = change.setting.key in ("dependencies", "state")
+    return got and all(finding.subject not in change.setting.value and finding.setting != change.setting for finding in trial.findings)
 
 
 _Refused = list[tuple[Change, str]]

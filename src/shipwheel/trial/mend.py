@@ -133,7 +133,7 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             setting = Setting("dependencies", tuple(dict.fromkeys((*advisor.unlisted(), *setting.value))))
         if setting is not None:
             guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
-            yield Change(setting, _reason(finding), tentative=guessed or finding.kind in (FindingKind.USAGE, FindingKind.PACKAGE))
+            yield Change(setting, _reason(finding), tentative=guessed or finding.kind in _GUESSES)
     if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
         yield from _older(advisor)
 
@@ -239,6 +239,9 @@ def _table(_finding: Finding, advisor: Advisor) -> Setting | None:
     steps = advisor.table_steps()
     return None if not steps else Setting("before-start", steps[0])
 
+
+_GUESSES = frozenset({FindingKind.USAGE, FindingKind.PACKAGE, FindingKind.NOT_WRITABLE})
+"""Findings whose setting a program may not come further with: an error names a path, and not whether that is a file."""
 
 _OTHER_COMMANDS = {
     FindingKind.NO_PAGE: "The command that was found answers 404 to every page",

@@ -9,7 +9,7 @@ from shipwheel.engine.interface import Engine
 from shipwheel.errors import EngineError, TrialError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.trial.finding import Finding, FindingKind, Verdict
-from shipwheel.trial.findings import find, verdict_of, with_lost_writes
+from shipwheel.trial.findings import find, verdict_of, with_lost_writes, with_refused_writes
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.observe import Conditions, Subject, observe
 
@@ -77,6 +77,7 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
     if writable is not None and _progress(writable, subject) > _progress(seen, subject):
         findings = with_lost_writes(findings, writable, subject.config)
         verdict = verdict_of(seen, findings)
+    findings = with_refused_writes(findings, subject.config)
     trial = Trial(verdict, findings, seen, writable, engine.name, time.monotonic() - started)
     reporter(StageFinished(STAGE, verdict.value if is_brief else trial.headline, notable=True))
     return trial
