@@ -49,6 +49,11 @@ def test_other_applications_are_served_by_a_server(tmp_path: Path, files: dict[s
     assert launched(tmp_path, files, "flask discord-py gunicorn").command[0] == "gunicorn"
 
 
+def test_a_program_with_a_runner_of_its_own_is_run_by_it(tmp_path: Path) -> None:
+    files = {"main.py": BOT.replace("import discord", "import streamlit").replace("client", "streamlit"), "awake.py": AWAKE}
+    assert launched(tmp_path, files, "flask streamlit").command[:3] == ("streamlit", "run", "main.py")
+
+
 def test_a_deployment_file_decides(tmp_path: Path) -> None:
     files = {"main.py": BOT, "awake.py": AWAKE, "Procfile": "web: gunicorn awake:app\n"}
     assert launched(tmp_path, files, "flask discord-py gunicorn").command[0] == "gunicorn"

@@ -14,7 +14,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.django import find_django
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.file_servers import launch_aiohttp
+from shipwheel.project.entrypoint.file_servers import find_file_server, launch_aiohttp
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file, with_rivals
 from shipwheel.project.entrypoint.module import Module
@@ -59,6 +59,8 @@ def find_surrounding_program(evidence: Evidence, scan: Scan) -> Launch | None:
     program = next((module for module in scan.modules if module.file == chosen), None)
     if program is None or starter.loopback_only:
         return None
+    if (served := find_file_server(evidence, scan)) is not None and program.file in served.command:
+        return served
     reason = f"{program.file} runs the {apps[0].framework.label} application of {apps[0].module.file} beside its own work."
     return launch_file(evidence, program, (f"{port}/tcp" for port in starter.ports[:1]), reason)
 
