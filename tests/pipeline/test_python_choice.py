@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from support.project_tree import written
 
 from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError
@@ -12,7 +14,7 @@ from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, Missing
 from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
 from shipwheel.locking.uv import UvFailed
-from shipwheel.pipeline import python_choice
+from shipwheel.pipeline import alternatives, python_choice
 from shipwheel.pipeline.python_choice import try_pythons, with_suitable_python
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
@@ -155,3 +157,13 @@ def test_a_python_that_cannot_be_fetched_is_no_way_out(project: Project, tmp_pat
     with pytest.raises(NoCompatibleFile) as raised:
         with_suitable_python(project, Request(project.root, project.settings, Store(tmp_path / "store")), attempt)
     assert asked[-1] == "3.8" and raised.value is informed
+
+
+def test_alternatives_are_no_python_that_the_code_does_not_run_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alternatives, "_standalone_pythons", lambda *_: iter(()))
+    files = {"requirements.txt": "flask\n", "main.py": "class A:\n    name: str | None = None\n"}
+    project = read_project(written(tmp_path, files), Settings(), launch=False)
+    target = Target(Platform.parse("linux/amd64"), "3.13.5", (2, 41))
+    found = {python.target.minor for python in alternatives._other_pythons(project, [target])}
+    assert "3.11" in found and "3.9" not in found
+    assert "3.9" in {python.target.minor for python in alternatives._other_pythons(replace(project, oldest_python=0), [target])}

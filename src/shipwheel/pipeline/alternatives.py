@@ -71,7 +71,8 @@ def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPyt
         for suite in SUITES
         if suite.python != target.minor and suite.python in allowed
     ]
-    return [*found, *_standalone_pythons(project, targets)]
+    every = (*found, *_standalone_pythons(project, targets))
+    return [python for python in every if minor_number(python.target.python) >= project.oldest_python]
 
 
 def _standalone_pythons(project: Project, targets: Sequence[Target]) -> Iterator[OtherPython]:

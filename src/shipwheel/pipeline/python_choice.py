@@ -101,7 +101,7 @@ def may_fall_back_to(project: Project, python: str) -> bool:
 
 
 def older_pythons(project: Project, platforms: Sequence[Platform]) -> Iterator[str]:
-    """Yield the Python versions below the project's own that it may have: Debian's, newest first, then a standalone one below all of these.
+    """Yield the older Python versions that may run the project's code: Debian's, newest first, then a standalone one below all of these.
 
     The standalone builds are listed only if a version of them is asked for.
     """
@@ -111,7 +111,8 @@ def older_pythons(project: Project, platforms: Sequence[Platform]) -> Iterator[s
         yield oldest
     from shipwheel.base.standalone_builds import newest_versions
 
-    below = (version for version in newest_versions(project, platforms) if minor_number(version) < minor_number(oldest))
+    found = newest_versions(project, platforms)
+    below = (version for version in found if project.oldest_python <= minor_number(version) < minor_number(oldest))
     yield from sorted(below, key=minor_number)[-1:]
 
 

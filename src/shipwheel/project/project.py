@@ -48,6 +48,8 @@ class Project(msgspec.Struct, frozen=True):
     """The Python in whose place `python` was taken since it did not work; empty if none was."""
     dependencies: frozenset[str] = frozenset()
     """Normalized names of the direct dependencies, with those of the chosen extras and groups."""
+    oldest_python: int = 0
+    """The minor number of the oldest Python 3 that runs the code, as far as its syntax and imports tell; 0 if they do not."""
     unlisted: tuple[str, ...] = ()
     """The requirements that no list of its own states. Those of the setting `dependencies` would take their place."""
     dynamic: bool = False

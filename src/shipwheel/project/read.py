@@ -112,9 +112,8 @@ def with_python(project: Project, version: str, *, launch: bool = True) -> Proje
     settings = msgspec.structs.replace(project.settings, python=version)
     found = read_project(path, settings, launch=False, files=project.files, scanner=project.scanner)
     found = with_launch(found) if launch else found
-    reason = f"the requirements have no solution for {project.python}"
-    found = replace(found, notes=(*project.notes, *found.notes), unlisted=project.unlisted)
-    return replace(found, settings=project.settings, python_reason=reason, unsuitable_python=project.python)
+    found = replace(found, notes=(*project.notes, *found.notes), unlisted=project.unlisted, unsuitable_python=project.python)
+    return replace(found, settings=project.settings, python_reason=f"the requirements have no solution for {project.python}")
 
 
 def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
@@ -328,6 +327,7 @@ class _Reader:
             old_names=outgrown,
             still_wsgi=still_wsgi(requirements, settings.as_of or last_change),
             other_pythons=python.others,
+            oldest_python=floor.minor if floor is not None else 0,
             python_is_named=python.is_named,
             dependencies=dependency_names((*requirements, *settings.dependencies), minor_version(python.version)),
             dynamic=metadata.dynamic and not (listed is not None and kind == "app"),
