@@ -649,7 +649,7 @@ def test_what_a_program_says_is_found_in_its_source_with_what_it_looks_for() -> 
     source = SourceFacts(refusals=(refusal,), examples=(("bot.yml", "bot.example.yml"),))
     log = "Traceback (most recent call last):\n  File '/app/x.py'\nbot.ConfigError: The configuration file could not be found.\n"
     (finding,) = find(ended(1, log), SERVER, source)
-    assert "bot/config.py, line 12 says so, where the code looks for BOT_CONFIG, bot.yml: " in finding.hint
+    assert "bot/config.py, line 12, says so, where the code looks for BOT_CONFIG, bot.yml: " in finding.hint
     assert "bot.example.yml is an example" in finding.hint
     (other,) = find(ended(1, "bot.ConfigError: other\n"), SERVER, source)
     assert not other.hint

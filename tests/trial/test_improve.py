@@ -141,6 +141,7 @@ def test_paths_that_cannot_be_written_become_state_one_after_the_other() -> None
     project = Project(run, FakeAdvisor())
     found = improve(project, Settings(), project.lines.append)
     assert [change.setting for change in found.changes] == [Setting("state", ("run.pid",)), Setting("state", ("logs/",))]
+    assert "  try state: It cannot write to /app/run.pid" in project.lines
     assert found.trial.verdict.is_good
 
 

@@ -190,7 +190,7 @@ def _apply(
     uncovered: list[Change] = []
     try:
         for change in changes:
-            report(f"  set {change.setting.key}: {change.reason}")
+            report(f"  {'try' if change.tentative else 'set'} {change.setting.key}: {change.reason}")
             together = added(together, change.setting.key, change.setting.value)
         first = after = attempt(together, env)
         if len(changes) == 1 and changes[0].tentative:

@@ -126,7 +126,7 @@ def looked_for(finding: Finding, log: str, source: SourceFacts) -> Finding:
     refusal = next((each for each in source.refusals if any(each.sentence in line for line in said)), None)
     if refusal is None:
         return finding
-    hint = f"{refusal.place} says so, where the code looks for {', '.join(refusal.read)}: give it what it wants."
+    hint = f"{refusal.place}, says so, where the code looks for {', '.join(refusal.read)}: give it what it wants."
     examples = (example for path, example in source.examples if any(f"/{name}".endswith(f"/{path}") for name in refusal.read))
     if example := next(examples, ""):
         hint += f" {example} is an example of the file."
