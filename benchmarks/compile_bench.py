@@ -28,7 +28,7 @@ from tools import pip_wheel
 
 from shipwheel.builder.compile import SourceToCompile, compile_wheel
 from shipwheel.builder.interpreter import suite_python
-from shipwheel.builder.program_root import unpack_programs
+from shipwheel.builder.program_root import find_programs, unpack_programs
 from shipwheel.builder.workshop import Workshop
 from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.package import DebianPackage
@@ -199,7 +199,7 @@ def _write_image(root: Path, stream: IO[bytes]) -> None:
     store = Store(root / "store")
     archive = ArchiveSession(None, store, silent)
     names = (*_TOOLS, *(name for needed in SOURCES.values() for name in needed))
-    unpacked = unpack_programs(SUITE, FOREIGN, names, archive.package_index(SUITE, FOREIGN), _fetcher(archive, store), store)
+    unpacked = unpack_programs(find_programs(SUITE, FOREIGN, names, archive, store), _fetcher(archive, store), store)
     with tarfile.open(fileobj=stream, mode="w|") as tar:
         for name in _MERGED:
             link = tarfile.TarInfo(name)

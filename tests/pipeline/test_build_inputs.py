@@ -225,6 +225,6 @@ def test_an_archive_of_images_is_no_bundle_for_a_build(world: World, tmp_path: P
 
 
 def test_names_what_an_edit_would_need() -> None:
-    """test_assets.py has node's packages."""
-    assert [*lacking((), {"twig 1.0": None, "leaf 1.0": digest_of(b"")})] == ["no crates from git: twig 1.0"]
+    lacks = [*lacking(("npm run b", "npm run b"), {"twig 1.0": None, "leaf 1.0": digest_of(b"")})]
+    assert lacks == ["no packages of node for `npm run b`", "no crates from git: twig 1.0"]
     assert not [*lacking((), {})]

@@ -17,7 +17,10 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
 from shipwheel.locking.process import Finished
 
-__all__ = ["AssetBuild", "AssetFailed", "PackageManager", "package_manager"]
+__all__ = ["LOCK_FILES", "AssetBuild", "AssetFailed", "PackageManager", "package_manager"]
+
+LOCK_FILES = ("pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json")
+"""The first of them that is there decides."""
 
 _INSIDE = "/build"
 _PNPM_BY_LOCK = {"5": "7", "6": "8", "7": "9", "9": "10"}
@@ -53,9 +56,7 @@ class PackageManager(msgspec.Struct, frozen=True):
 def package_manager(directory: Path) -> PackageManager:
     """Return the package manager of a directory by its lock file, and by package.json. Raise BuildError if that cannot be read."""
     stated = _stated(directory / "package.json")
-    lock = next(
-        (name for name in ("pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json") if (directory / name).is_file()), ""
-    )
+    lock = next((name for name in LOCK_FILES if (directory / name).is_file()), "")
     if lock == "pnpm-lock.yaml":
         version = stated.get("pnpm") or _pnpm_version(directory / lock)
         return PackageManager(f"pnpm@{version}", ("pnpm", "install", "--frozen-lockfile", "--ignore-scripts"), ("pnpm", "rebuild"))
@@ -112,7 +113,8 @@ class AssetBuild(msgspec.Struct, frozen=True):
     """A build in `place`, a directory for it alone whose `source` has the project.
 
     `root` has node and npm, and `environment` is that of its programs, with their PATH. `cache` is npm's cache, which only the fetch step
-    sees. `below` is the directory with package.json. Setting `stop` ends the build, and each of its programs has `bounds`.
+    sees. `below` is the directory with package.json. Setting `stop` ends the build, and each of its programs has `bounds`. With
+    `prefers_cache`, no server is asked about packages that the cache has.
     """
 
     place: Path
@@ -123,38 +125,48 @@ class AssetBuild(msgspec.Struct, frozen=True):
     stated: Mapping[str, str]
     stop: threading.Event
     bounds: Bounds = msgspec.field(default_factory=Bounds)
+    prefers_cache: bool = False
 
     def run(self, command: Sequence[str]) -> None:
         """Fetch the packages, let them prepare themselves, and run the command. Raise AssetFailed, BuildError."""
+        output = [self.fetch()]
+        manager = self._manager
+        # A script that wants a network fails here; most builds do without what it would bring.
+        output.append(_text(self._run(manager.rebuild, manager)))
+        finished = self._run(command, manager)
+        if finished.code != 0:
+            raise AssetFailed(" ".join(command), finished.code, "\n".join((*output, _text(finished))))
+
+    def fetch(self, *, network: bool = True) -> str:
+        """Fetch the packages, and return what that printed. Without a network, the cache must have them. Raise AssetFailed, BuildError."""
         for name in ("home", "tmp", "tools"):
             (self.place / name).mkdir()
         uid, gid = sandbox_user()
         (self.place / "passwd").write_text(f"build:x:{uid}:{gid}::{_INSIDE}/home:/bin/sh\n")
         self.cache.mkdir(parents=True, exist_ok=True)
-        manager, output = package_manager(self.place / "source" / self.below), []
-        if manager.tool:
-            tool = ("npm", "install", "--prefix", f"{_INSIDE}/tools", "--ignore-scripts", "--no-package-lock", "--no-save", manager.tool)
-            output.append(self._checked(tool, manager, network=True))
-        output.append(self._checked(manager.fetch, manager, network=True))
-        # A script that wants a network fails here; most builds do without what it would bring.
-        output.append(_text(self._run(manager.rebuild, manager, network=False)))
-        finished = self._run(command, manager, network=False)
-        if finished.code != 0:
-            raise AssetFailed(" ".join(command), finished.code, "\n".join((*output, _text(finished))))
+        manager, output = self._manager, []
+        tool = ("npm", "install", "--prefix", f"{_INSIDE}/tools", "--ignore-scripts", "--no-package-lock", "--no-save", manager.tool)
+        for command in (*([tool] if manager.tool else []), manager.fetch):
+            finished = self._run(command, manager, fetches=True, network=network)
+            if finished.code != 0:
+                raise AssetFailed(" ".join(command), finished.code, _text(finished))
+            output.append(_text(finished))
+        return "\n".join(output)
 
-    def _checked(self, command: Sequence[str], manager: PackageManager, *, network: bool) -> str:
-        finished = self._run(command, manager, network=network)
-        if finished.code != 0:
-            raise AssetFailed(" ".join(command), finished.code, _text(finished))
-        return _text(finished)
+    @property
+    def _manager(self) -> PackageManager:
+        return package_manager(self.place / "source" / self.below)
 
-    def _run(self, command: Sequence[str], manager: PackageManager, *, network: bool) -> Finished:
+    def _run(self, command: Sequence[str], manager: PackageManager, *, fetches: bool = False, network: bool = False) -> Finished:
         own = {f"{_INSIDE}/{name}": (self.place / name, True) for name in ("source", "home", "tools")}
         binds = {**own, "/etc/passwd": (self.place / "passwd", False)}
         variables = {**self._variables(), **manager.env, **self.stated}
-        if network:
+        if fetches:
             binds |= {f"{_INSIDE}/cache": (self.cache, True), **_user_configuration()}
             variables |= _user_variables()
+            variables |= (
+                {"npm_config_offline": "true"} if not network else {"npm_config_prefer_offline": "true"} if self.prefers_cache else {}
+            )
         directory = f"{_INSIDE}/source/{self.below}".rstrip("/.")
         run = SandboxRun(command, self.root, binds, directory, variables, network, self.place / "tmp")
         try:
@@ -178,6 +190,7 @@ class AssetBuild(msgspec.Struct, frozen=True):
             "npm_config_cache": f"{_INSIDE}/cache/npm",
             "npm_config_store_dir": f"{_INSIDE}/cache/pnpm",
             "YARN_CACHE_FOLDER": f"{_INSIDE}/cache/yarn",
+            "YARN_GLOBAL_FOLDER": f"{_INSIDE}/cache/yarn-global",
             **{f"npm_config_{name}": "false" for name in _OFF},
         }
 

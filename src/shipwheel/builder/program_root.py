@@ -5,8 +5,9 @@ from pathlib import Path
 
 from shipwheel.builder.packages import BuilderIndex
 from shipwheel.debian.package import DebianPackage, DebSource
-from shipwheel.debian.package_index import DebianPackageIndex
+from shipwheel.debian.session import ArchiveSession
 from shipwheel.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.errors import FetchError
 from shipwheel.files.entry import FileEntry, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.platform import Platform
@@ -14,7 +15,10 @@ from shipwheel.store import Store, store_write_error
 from shipwheel.store_contents import BUILDERS
 from shipwheel.suites import Suite
 
-__all__ = ["SHELL_PACKAGES", "unpack_programs"]
+__all__ = ["PROGRAMS_RECORD", "SHELL_PACKAGES", "find_programs", "programs_key", "unpack_programs"]
+
+PROGRAMS_RECORD = "programs"
+"""The kind of the store's records of roots' packages."""
 
 SHELL_PACKAGES = ("coreutils", "dash", "grep", "sed")
 """Programs that every Debian system has, and a composed image does not."""
@@ -26,19 +30,34 @@ _LINKS = {"sh": "dash", "awk": "gawk"}
 _LEFT_OUT = ("var/", "etc/", "usr/share/doc/", "usr/share/man/", "usr/share/locale/")
 
 
-def unpack_programs(
-    suite: Suite,
-    platform: Platform,
-    names: Iterable[str],
-    index: DebianPackageIndex,
-    fetch: Callable[[Sequence[DebianPackage]], None],
-    store: Store,
-) -> CachedDirectory:
-    """Return a directory with the packages of these `names` for a platform. `fetch` brings packages into the store.
+def programs_key(suite: Suite, platform: Platform, names: Iterable[str]) -> str:
+    """Return the key of the record of a root's packages."""
+    return key_of("programs' packages", suite.codename, str(platform), *sorted(names))
 
-    `index` is the platform's. Raise any error of a download or of the store.
+
+def find_programs(
+    suite: Suite, platform: Platform, names: Iterable[str], archive: ArchiveSession, store: Store
+) -> tuple[DebianPackage, ...]:
+    """Return the packages of these `names` with all that they depend on. A name that the suite lacks adds nothing.
+
+    Where the archive cannot be reached, a record names them. Raise FetchError if there is none.
     """
-    packages = BuilderIndex(suite, platform, platform, index, index).closed(names)
+    named = tuple(names)
+    try:
+        index = archive.package_index(suite, platform)
+    except FetchError:
+        recorded = store.get_as(PROGRAMS_RECORD, programs_key(suite, platform, named), tuple[DebianPackage, ...])
+        if recorded is None:
+            raise
+        return recorded
+    return BuilderIndex(suite, platform, platform, index, index).closed(named)
+
+
+def unpack_programs(packages: Sequence[DebianPackage], fetch: Callable[[Sequence[DebianPackage]], None], store: Store) -> CachedDirectory:
+    """Return a directory with the files of packages. `fetch` brings packages into the store.
+
+    Raise any error of a download or of the store.
+    """
     sources = [DebSource(package, store) for package in packages]
     cache, name = DirectoryCache(store.root / BUILDERS), key_of("programs", _VERSION, *(source.key for source in sources))
 

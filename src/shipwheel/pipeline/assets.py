@@ -3,6 +3,7 @@
 import posixpath
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.build_settings import AssetSettings, BuildSettings
+from shipwheel.digest import Digest
 from shipwheel.directory_cache import CachedDirectory
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
@@ -30,9 +32,9 @@ from shipwheel.store import Store
 from shipwheel.suites import without_python
 
 if TYPE_CHECKING:
-    from shipwheel.builder.asset_build import AssetFailed
+    from shipwheel.builder.asset_build import AssetBuild, AssetFailed
 
-__all__ = ["AssetsSource"]
+__all__ = ["AssetsSource", "KeptPrograms"]
 
 _VERSION = "2"
 """Part of every key: raise it whenever the same source gives other files."""
@@ -44,6 +46,17 @@ _READS_PYTHON = lazy_pattern(
 """A front end's configuration that names Python files or all files, or Tailwind, unless from before 4: it finds classes in every file."""
 _CONFIGURATION = (".npmrc", ".yarnrc", ".yarnrc.yml")
 """Files that may have the tokens of a registry, or the names of variables with them."""
+
+
+class KeptPrograms(msgspec.Struct, frozen=True):
+    """Blobs, and records by kind and key, with which programs of others run on a machine without a network.
+
+    They are not `whole` if something that the programs need is not among them.
+    """
+
+    blobs: frozenset[Digest]
+    records: Mapping[tuple[str, str], bytes]
+    whole: bool = True
 
 
 class AssetsSource(msgspec.Struct, frozen=True, dict=True):
@@ -129,32 +142,88 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
             self.reporter(StageFinished(shown, f"`{shown}`"))
             yield from CopiedSource(self.label, tree, "", "").entries()
 
-    def _build(self, place: Path) -> None:
-        from shipwheel.builder.asset_build import AssetBuild, AssetFailed
+    def keep(self) -> KeptPrograms:
+        """Fetch node and the packages of node, and return what another machine needs of them.
+
+        Raise BuildError, and any error of a download.
+        """
+        from shipwheel.builder.asset_build import AssetFailed
+        from shipwheel.builder.kept_packages import NODE_RECORD, keep_files, packages_key
+        from shipwheel.builder.sandboxes import find_sandbox
+
+        if find_sandbox() is None:
+            return KeptPrograms(frozenset(), {}, whole=False)
+        blobs, records = self._keep_node()
+        with scratch_directory(ignore_cleanup_errors=True) as folder:
+            try:
+                with self._asset_build(folder / "first", folder / "cache") as build:
+                    build.fetch()
+            except AssetFailed as error:
+                raise self._failed(error) from None
+            files = keep_files(folder / "cache", self.store)
+            try:
+                # The proof that nothing else is needed: a package from git is in no cache.
+                with self._asset_build(folder / "second", folder / "cache") as build:
+                    build.fetch(network=False)
+            except AssetFailed:
+                return KeptPrograms(blobs, records, whole=False)
+            records[NODE_RECORD, packages_key(folder / "first" / "source" / self.settings.in_)] = msgspec.json.encode(files)
+        return KeptPrograms(blobs | {file.digest for file in files}, records)
+
+    def _keep_node(self) -> tuple[frozenset[Digest], dict[tuple[str, str], bytes]]:
+        from shipwheel.base.image_source import IMAGE_RECORD, image_record_key
+        from shipwheel.builder.node_root import node_packages, node_programs, open_node_image
+        from shipwheel.builder.program_root import PROGRAMS_RECORD, programs_key
+
+        suite, host, names = without_python(), host_platform(), self.settings.packages
+        if not self.settings.image:
+            packages = node_packages(suite, host, names, self.downloads.archive, self.store)
+            self.downloads.packages(packages)
+            key = programs_key(suite, host, node_programs(names))
+            return frozenset(package.digest for package in packages), {(PROGRAMS_RECORD, key): msgspec.json.encode(packages)}
+        image, digest = open_node_image(self.settings.image, host, self.store, self.reporter)
+        key = image_record_key(digest, host)
+        record = self.store.get(IMAGE_RECORD, key)
+        return frozenset(layer.descriptor.digest for layer in image.layers), {(IMAGE_RECORD, key): record} if record is not None else {}
+
+    @contextmanager
+    def _asset_build(self, place: Path, cache: Path | None = None) -> "Iterator[AssetBuild]":
+        """Yield the build in `place`, a new directory, into which the source is copied. With `cache`, npm's cache is there."""
+        from shipwheel.builder.asset_build import AssetBuild
+        from shipwheel.builder.kept_packages import find_files
         from shipwheel.builder.node_root import npm_cache
 
+        stated, bounds, source = self.settings, self.project.settings.build or BuildSettings(), place / "source" / self.settings.in_
         _write(self._tree, place / "source")
-        self._check_source(place / "source" / self.settings.in_)
-        stated, bounds = self.settings, self.project.settings.build or BuildSettings()
-        root, environment = self._node()
-        cache = npm_cache(self.store, self.project.root)
-        limits = Bounds.of(bounds.max_minutes, bounds.max_gigabytes)
-        below = "" if stated.in_ == "." else stated.in_
+        self._check_source(source)
+        limits, below = Bounds.of(bounds.max_minutes, bounds.max_gigabytes), "" if stated.in_ == "." else stated.in_
+        with ExitStack() as used:
+            root, environment = self._node()
+            used.callback(root.close)
+            kept = find_files(self.store, source) if cache is None else ()
+            if cache is None:
+                cached = npm_cache(self.store, self.project.root, kept)
+                used.callback(cached.close)
+                cache = cached.path
+            yield AssetBuild(place, root.path, environment, cache, below, stated.env, self.store.closed, limits, bool(kept))
+
+    def _build(self, place: Path) -> None:
+        from shipwheel.builder.asset_build import AssetFailed
+
         try:
-            AssetBuild(place, root.path, environment, cache.path, below, stated.env, self.store.closed, limits).run(stated.run)
+            with self._asset_build(place) as build:
+                build.run(self.settings.run)
         except AssetFailed as error:
             raise self._failed(error) from None
-        finally:
-            cache.close()
-            root.close()
 
     def _node(self) -> tuple[CachedDirectory, Mapping[str, str]]:
         """Return a root with node, and the environment of its programs."""
-        from shipwheel.builder.node_root import unpack_node, unpack_node_image
+        from shipwheel.builder.node_root import node_packages, unpack_node, unpack_node_image
 
         packages, host = self.settings.packages, host_platform()
         if not self.settings.image:
-            return unpack_node(without_python(), host, packages, self.downloads.archive, self.downloads.packages, self.store)
+            found = node_packages(without_python(), host, packages, self.downloads.archive, self.store)
+            return unpack_node(found, self.downloads.packages, self.store)
         if packages:
             hint = "Use an image that has these programs, or Debian's node, without `image`."
             raise BuildError(f"packages ({', '.join(packages)}) cannot be added to the image {self.settings.image}", hint=hint)

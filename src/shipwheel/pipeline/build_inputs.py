@@ -11,7 +11,7 @@ from shipwheel.events import Warned
 from shipwheel.files.segment import SEGMENT_RECORD
 from shipwheel.oci.image import RemoteLayer
 from shipwheel.oci.layer import LAYER_RECORD, Layer, find_layer
-from shipwheel.pipeline.assets import AssetsSource
+from shipwheel.pipeline.assets import AssetsSource, KeptPrograms
 from shipwheel.pipeline.build import build, complete, make_app_layers, plan_app_layers, retry_damaged, with_context
 from shipwheel.pipeline.context import BuildContext
 from shipwheel.pipeline.resolve import Resolution
@@ -63,23 +63,41 @@ def _collect(context: BuildContext, resolution: Resolution, _: Request) -> Build
     blobs |= {wheel.digest for wheels in kept.wheels.values() for wheel in wheels}
     blobs |= {package.digest for builder in kept.builders.values() for package in (*builder.core, *builder.added)}
     blobs |= {archive for archive in kept.crates.values() if archive is not None}
-    for lack in lacking(platforms, kept.crates):
+    front_ends = [(" ".join(source.settings.run), source.keep()) for source in context.local.current.assets]
+    programs = [*(front_end for _, front_end in front_ends), *_shells(context, platforms)]
+    blobs |= {digest for each in programs for digest in each.blobs}
+    for lack in lacking((command for command, front_end in front_ends if not front_end.whole), kept.crates):
         context.reporter(Warned(f"{lack}: the bundle has what was made of the source as it is now", _LACK_HINT))
     names = {(BUILT_RECORD, wheel.key) for wheel in built} | {(IMAGE_RECORD, key) for key in _base_images(platforms)}
     names |= {(LAYER_RECORD, layer.key) for layer in made} | {(SEGMENT_RECORD, key) for layer in made for key in layer.segments}
     records = {StoreRecord(*name, data.decode()) for name in names if (data := context.store.get(*name)) is not None}
     records |= {StoreRecord(KEPT_RECORD, key, msgspec.json.encode(wheels).decode()) for key, wheels in kept.wheels.items()}
     records |= {StoreRecord(BUILDER_RECORD, key, msgspec.json.encode(builder).decode()) for key, builder in kept.builders.items()}
+    records |= {StoreRecord(*name, data.decode()) for each in programs for name, data in each.records.items()}
     return BuildInputs(resolution.project.name, frozenset(blobs), frozenset(records))
 
 
-def lacking(platforms: Iterable[Closed], crates: Mapping[str, Digest | None]) -> Iterator[str]:
-    """Yield what a build of an edited source would miss: packages of node, and crates without an archive."""
-    sources = [source for platform in platforms for layer in platform.layers for source in layer.sources]
-    front_ends = {" ".join(source.settings.run) for source in sources if isinstance(source, AssetsSource)}
-    yield from (f"no packages of node for `{command}`" for command in sorted(front_ends))
+def lacking(front_ends: Iterable[str], crates: Mapping[str, Digest | None]) -> Iterator[str]:
+    """Yield what a build of an edited source would miss: packages for the commands of `front_ends`, and crates without an archive."""
+    yield from (f"no packages of node for `{command}`" for command in sorted({*front_ends}))
     if of_git := sorted(name for name, archive in crates.items() if archive is None):
         yield f"no crates from git: {', '.join(of_git)}"
+
+
+def _shells(context: BuildContext, platforms: Iterable[Closed]) -> Iterator[KeptPrograms]:
+    """Fetch and yield what is put beside images without a shell while steps run that may start one."""
+    if not context.project.steps:
+        return
+    from shipwheel.builder.program_root import PROGRAMS_RECORD, SHELL_PACKAGES, find_programs, programs_key
+    from shipwheel.pipeline.steps import wants_shell
+
+    for base, target in ((each.resolved.base, each.resolved.target.platform) for each in platforms):
+        if base.suite is None or base.image is not None or not wants_shell(context.project):
+            continue
+        packages = find_programs(base.suite, target, SHELL_PACKAGES, context.downloads.archive, context.store)
+        context.downloads.packages(packages)
+        record = {(PROGRAMS_RECORD, programs_key(base.suite, target, SHELL_PACKAGES)): msgspec.json.encode(packages)}
+        yield KeptPrograms(frozenset(package.digest for package in packages), record)
 
 
 def _fetched(context: BuildContext, platforms: Iterable[Closed]) -> Iterator[Digest]:

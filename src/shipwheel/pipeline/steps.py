@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from shipwheel.build_settings import BuildSettings, StepSettings
-from shipwheel.builder.program_root import SHELL_PACKAGES, unpack_programs
+from shipwheel.builder.program_root import SHELL_PACKAGES, find_programs, unpack_programs
 from shipwheel.builder.roots import AnyRoot, in_sandbox
 from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
 from shipwheel.builder.step_run import ImageRoot, WrittenFile
@@ -38,7 +38,7 @@ from shipwheel.project.secret_files import MAX_READ_BYTES, secret_rules, token_e
 from shipwheel.project.secret_tokens import FoundToken
 from shipwheel.scratch import scratch_directory
 
-__all__ = ["plan_steps", "run_steps"]
+__all__ = ["plan_steps", "run_steps", "wants_shell"]
 
 _VERSION = "1"
 """Part of every key: raise it whenever the same steps write other files."""
@@ -144,18 +144,14 @@ def _shell(context: BuildContext, platform: Closed, root: Path) -> Iterator[Path
     None if nothing does, the image has a shell, its base is of no Debian suite, or the archive cannot be reached: then the step says what
     it misses.
     """
-    project, suite, target = context.project, platform.resolved.base.suite, platform.resolved.target.platform
-    modules = project.scanner.scan_modules() if project.scanner is not None else ()
+    suite, target, downloads = platform.resolved.base.suite, platform.resolved.target.platform, context.downloads
     has_shell = any(os.path.lexists(root / path) for path in ("usr/bin/sh", "bin/sh"))
-    named = any(step.run[0].rpartition("/")[2] in _SHELLS for step in project.steps)
-    wants = named or any(call.startswith(_STARTS_PROGRAMS) for module in modules for call in module.calls)
-    if suite is None or has_shell or not wants:
+    if suite is None or has_shell or not wants_shell(context.project):
         yield None
         return
-    downloads = context.downloads
     try:
-        index = downloads.archive.package_index(suite, target)
-        tools = unpack_programs(suite, target, SHELL_PACKAGES, index, downloads.packages, context.store)
+        packages = find_programs(suite, target, SHELL_PACKAGES, downloads.archive, context.store)
+        tools = unpack_programs(packages, downloads.packages, context.store)
     except FetchError:
         yield None
         return
@@ -163,6 +159,13 @@ def _shell(context: BuildContext, platform: Closed, root: Path) -> Iterator[Path
         yield tools.path
     finally:
         tools.close()
+
+
+def wants_shell(project: Project) -> bool:
+    """Return whether steps may start a shell."""
+    modules = project.scanner.scan_modules() if project.scanner is not None else ()
+    named = any(step.run[0].rpartition("/")[2] in _SHELLS for step in project.steps)
+    return named or any(call.startswith(_STARTS_PROGRAMS) for module in modules for call in module.calls)
 
 
 def _run(context: BuildContext, platform: Closed, run: AnyRoot, step: StepSettings) -> None:
