@@ -1,9 +1,12 @@
 """Libraries that Python modules open by name."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import shipwheel
 from shipwheel.files.ctypes_libraries import ctypes_libraries, library_stem
 
 SITE = "opt/venv/lib/python3.11/site-packages"
@@ -15,10 +18,16 @@ SITE = "opt/venv/lib/python3.11/site-packages"
         ("lib = ctypes.CDLL(find_library('magic'))", ("magic",)),
         ('ctypes.util.find_library( "usb-1.0" )', ("usb-1.0",)),
         ("ffi.dlopen('libpango-1.0.so.0')", ("libpango-1.0.so.0",)),
-        ("for name in ['libmagic.so.1', 'libmagic.dylib', 'magic1.dll']:", ("libmagic.so.1",)),
+        ("import ctypes\nfor name in ['libmagic.so.1', 'libmagic.dylib', 'magic1.dll']: pass", ("libmagic.so.1",)),
+        ("from ctypes.util import find_library\nNAMES = {'libmagic.so.1': 1}", ("libmagic.so.1",)),
+        ("NAMES = ('libmagic.so.1', 'libz.so.1')\nprint(frozenset(NAMES))", ()),
+        ("KNOWN = frozenset({'libmagic.so.1'})", ()),
+        ("from .loader import load\nlib = load('libmagic.so.1')", ("libmagic.so.1",)),
+        ('def a():\n    """See find_library(\'magic\') and "libmagic.so.1"."""\n    import ctypes', ()),
         ("find_library(name) or 'libgdal.so'", ()),
         ("# see libfoo.so.1 and find_library", ()),
-        ("'liba.so.1', \"libb.so.2.3\", find_library('c')", ("c", "liba.so.1", "libb.so.2.3")),
+        ("import cffi\n'liba.so.1', \"libb.so.2.3\", find_library('c')", ("c", "liba.so.1", "libb.so.2.3")),
+        ("type of a newer Python = 'liba.so.1', find_library('c')", ("c", "liba.so.1")),
     ],
 )
 def test_finds_the_usual_forms(source: str, found: tuple[str, ...]) -> None:
@@ -43,6 +52,12 @@ def test_stems_of_unusual_names() -> None:
         "libx11",
         "lib",
     )
+
+
+def test_this_package_has_names_in_tables_and_opens_few() -> None:
+    folder = Path(shipwheel.__file__).parent
+    found = {path.name: ctypes_libraries(path.relative_to(folder).as_posix(), path.read_bytes()) for path in folder.rglob("*.py")}
+    assert {name: libraries for name, libraries in found.items() if libraries} == {"deflate_blocks.py": ("libz.so.1",)}
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"find_library(", b"'libx.so.", b".so.1'"]))

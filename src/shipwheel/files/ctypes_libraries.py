@@ -1,23 +1,75 @@
 """Libraries that Python modules open by name (ctypes, cffi). No ELF file names them, so the sources are searched for the usual forms."""
 
 import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from shipwheel.lazy_pattern import lazy_pattern
 
+if TYPE_CHECKING:
+    import ast
+
 __all__ = ["ctypes_libraries", "library_stem"]
 
-_CALLS = lazy_pattern(rb"""find_library\(\s*["']([\w.+-]+)["']|["'](lib[\w.+-]*?\.so\.[\d.]*\d)["']""")
+_SONAME = lazy_pattern(r"lib[\w.+-]*?\.so\.[\d.]*\d", re.ASCII)
+_SHORT = lazy_pattern(r"[\w.+-]+", re.ASCII)
+_FORMS = lazy_pattern(rb"""find_library\(\s*["']([\w.+-]+)["']|["'](lib[\w.+-]*?\.so\.[\d.]*\d)["']""")
+"""Both in a source that cannot be parsed."""
 # Much faster to find than the calls, and most modules contain neither.
 _HINTS = (b"find_library(", b".so.")
+_OPENERS = frozenset({"CDLL", "LoadLibrary", "PyDLL", "dlopen"})
+_OPENING_MODULES = frozenset({"cffi", "ctypes"})
 _OPTIONAL = lazy_pattern(r"(^|/)(tests?|testing|_?plugins?|contrib|examples?|experimental|benchmarks?|tools|scripts|docs?)/")
 """Directories with modules that not every user of a package imports."""
 
 
 def ctypes_libraries(path: str, source: bytes | bytearray) -> tuple[str, ...]:
-    """Return the libraries that a module opens: `magic` for `find_library("magic")`, and sonames such as `libmagic.so.1` as they are."""
+    """Return the libraries that a module opens: `magic` if find_library is called with it, and sonames such as `libmagic.so.1` as they are.
+
+    A soname counts in a module that opens libraries, or as an argument of a call; elsewhere it is only a word, as in a table.
+    """
     if not any(hint in source for hint in _HINTS) or _OPTIONAL.search(path):
         return ()
-    return tuple(sorted({(short or soname).decode("ascii", "replace") for short, soname in _CALLS.findall(source)}))
+    import ast
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            nodes = [*ast.walk(ast.parse(bytes(source)))]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # It may be of a newer Python than this one.
+        return tuple(sorted({(short or soname).decode() for short, soname in _FORMS.findall(source)}))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    searched = {text for call in calls if _called(call) == "find_library" for text in _texts(call.args) if _SHORT.fullmatch(text)}
+    opens = any(map(_opens, nodes))
+    words = nodes if opens else [argument for call in calls for argument in call.args]
+    return tuple(sorted(searched | {text for text in _texts(words) if _SONAME.fullmatch(text)}))
+
+
+def _opens(node: "ast.AST") -> bool:
+    """Return whether a module with this node opens libraries."""
+    import ast
+
+    if isinstance(node, ast.Call):
+        return _called(node) in _OPENERS
+    if isinstance(node, ast.ImportFrom):
+        return not node.level and (node.module or "").partition(".")[0] in _OPENING_MODULES
+    return isinstance(node, ast.Import) and any(alias.name.partition(".")[0] in _OPENING_MODULES for alias in node.names)
+
+
+def _called(call: "ast.Call") -> str:
+    """Return the last part of the name of what is called."""
+    import ast
+
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+
+
+def _texts(nodes: "list[ast.AST] | list[ast.expr]") -> Iterator[str]:
+    import ast
+
+    return (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def library_stem(name: str) -> str:
