@@ -1,6 +1,7 @@
 """The container of a process in development, and the saved files that matter to it."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from shipwheel.container_path import ContainerPath
 from shipwheel.dev.changes import Watched
 from shipwheel.dev.container import DevProcess, debugged, environment, import_roots, processes, source_mounts, under_reloader
 from shipwheel.dev.developer import Developer
+from shipwheel.dev.seen_files import SeenFiles
 from shipwheel.errors import UsageError
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.project.project import Project
@@ -101,6 +103,35 @@ def test_knows_which_saved_files_matter(app: Project) -> None:
     saved = watched.saved([*(str(app.root / name) for name in names), "/elsewhere/a.py"])
     assert (saved.rebuilding, saved.restarting) == (("requirements.txt",), ("app.py", "templates/a.html"))
     assert not watched.saved([str(app.root / "db.sqlite3")])
+
+
+def test_what_a_starting_program_writes_is_not_saved(app: Project) -> None:
+    watched = Watched.of(app)
+    files, main, made = SeenFiles(watched), app.root / "app.py", app.root / "settings.yaml"
+
+    def look(path: Path, *, starting: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        seen = files.look(watched.saved([str(path)]), answered=math.inf if starting else 0)
+        return seen.saved.restarting, seen.own
+
+    made.write_text("")
+    assert look(made, starting=True) == ((), ("settings.yaml",))
+    made.write_text("a: 1")
+    assert look(made, starting=True) == ((), ("settings.yaml",)), "in two steps"
+    main.write_text("edited")
+    assert look(main, starting=True) == (("app.py",), ()), "a person's"
+    assert look(main, starting=True) == ((), ()), "written again as it was"
+    made.write_text("a: 2")
+    assert look(made, starting=False) == (("settings.yaml",), ()), "edited later"
+    (app.root / "new.py").write_text("")
+    assert look(app.root / "new.py", starting=False) == (("new.py",), ())
+    main.unlink()
+    assert look(main, starting=False) == (("app.py",), ())
+    assert look(app.root / "gone.py", starting=False) == ((), ())
+    late = app.root / "late.yaml"
+    late.write_text("")
+    assert files.look(watched.saved([str(late)]), answered=late.stat().st_mtime).own == ("late.yaml",), (
+        "reported after the program answered"
+    )
 
 
 def test_the_lock_that_a_build_writes_is_no_change(app: Project) -> None:

@@ -1,11 +1,12 @@
 """The process in front of a command in development, run as it is in a container."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,13 @@ def running(program: str, grace: float = 5.0) -> Iterator["subprocess.Popen[str]
     options = {"command": [sys.executable, "-c", program], "grace": grace, "stop": "SIGTERM"}
     argv = [sys.executable, "-I", "-S", "-c", Path(reloader.__file__).read_text(), json.dumps(options)]
     with ended(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as process:
-        yield process
+        try:
+            yield process
+        finally:
+            # Its commands have sessions of their own. There is no such file of one that has ended and was waited for.
+            with suppress(FileNotFoundError):
+                for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+                    os.kill(int(child), signal.SIGKILL)
 
 
 def started(process: "subprocess.Popen[str]") -> int:
@@ -57,6 +64,21 @@ def test_outlives_a_command_that_fails() -> None:
         assert "ended with status 3; saving a file starts it again" in process.stderr.readline()
         process.send_signal(reloader.RESTART)
         started(process)
+
+
+def test_starts_what_has_ended_and_nothing_else() -> None:
+    with running(FAILS) as process:
+        started(process)
+        assert process.stderr is not None
+        assert "ended with status 3" in process.stderr.readline()
+        process.send_signal(reloader.START)
+        started(process)
+    with running(SERVES) as process:
+        first = started(process)
+        process.send_signal(reloader.START)
+        assert Path(f"/proc/{first}").exists()
+        process.send_signal(reloader.RESTART)
+        assert started(process) != first, "the next line is that of the restart"
 
 
 def test_outlives_a_command_that_cannot_start() -> None:

@@ -1,10 +1,12 @@
 """The loop of `shipwheel dev`: run the processes, pass their output on, and start them again when files are saved."""
 
+import math
 import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -13,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 from shipwheel.cli.ready import answer_line
 from shipwheel.cli.terminal import Terminal
 from shipwheel.dev.changes import Saved, Watched
+from shipwheel.dev.seen_files import SeenFiles
 from shipwheel.engine.ready import answering_ports, reachable_ports
 from shipwheel.errors import EngineError, ShipwheelError
 
@@ -42,6 +45,7 @@ class DevSession:
         self._containers = ExitStack()
         self._running: tuple[_Running, ...] = ()
         self._watched: Watched
+        self._files: SeenFiles
 
     def run(self, image: "DevImage") -> int:
         """Run until a signal comes; then stop the containers, and return 0. Raise EngineError if one ends by itself."""
@@ -74,13 +78,23 @@ class DevSession:
             yield_on_timeout=True,
             raise_interrupt=True,
         ):
-            if saved := self._watched.saved(path for _, path in changes):
+            if saved := self._saved(path for _, path in changes):
                 yield saved
             for running in self._running:
                 running.check()
 
+    def _saved(self, paths: Iterable[str]) -> Saved:
+        """Return what was saved. New files that a starting program wrote are not: they start only one again that has ended."""
+        seen = self._files.look(self._watched.saved(paths), max((running.answered for running in self._running), default=math.inf))
+        if seen.own and not seen.saved:
+            for running in self._running:
+                running.start_if_ended()
+            self._terminal.note(f"new while the program starts, so not taken as saved: {_listed(seen.own)}")
+        return seen.saved
+
     def _start(self, image: "DevImage") -> None:
         bench, engine = self._bench, self._bench.engine
+        self._files = SeenFiles(Watched.of(image.project))
         processes = bench.processes(image)
         width = max(len(process.name) for process in processes) if len(processes) > 1 else 0
         found = []
@@ -131,6 +145,8 @@ class _Running:
         self._container = container
         self._terminal = terminal
         self._ended = threading.Event()
+        self.answered = math.inf
+        """When it first answered on its ports, in seconds since 1970."""
         words = shlex.split(container.commands.logs)
         self._printer = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
         assert self._printer.stdout is not None  # noqa: S101 - it is a pipe
@@ -155,6 +171,11 @@ class _Running:
         if not self.reloads:
             self._container.send("SIGURG")
 
+    def start_if_ended(self) -> None:
+        """Start the process in the container again if it has ended."""
+        if not self.reloads:
+            self._container.send("SIGWINCH")
+
     def check(self) -> None:
         """Raise EngineError if the container has ended."""
         code = self._container.state().exit_code
@@ -166,7 +187,10 @@ class _Running:
     def say_when_ready(self, ports: "tuple[Port, ...]") -> None:
         """Say at which addresses the container answers."""
         for port in answering_ports(ports, _READY_TIMEOUT_S, self._ended.is_set):
+            # First, since a person who reads the line may save something.
+            self.answered = min(self.answered, time.time())
             self._terminal.note(answer_line(self._container.spec, port))
+        self.answered = min(self.answered, time.time())
 
     def _pass_on(self, stream: IO[bytes], prefix: str) -> None:
         for line in stream:

@@ -1,6 +1,7 @@
 """The saved files that matter: dependencies and settings build the image again, code and configuration start the processes again."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -50,6 +51,12 @@ class Watched(msgspec.Struct, frozen=True):
         # A build writes these itself, which would be the next change.
         own = {path.name for path in (inputs.lock_path, inputs.main_lock) if path is not None}
         return cls(project.root.resolve(), (_REBUILDING | frozenset(inputs.texts)) - own, tuple(written))
+
+    def names(self) -> Iterator[str]:
+        """Yield the paths of the files that are there, relative to the project."""
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = [name for name in folders if name not in _IGNORED]
+            yield from (name for file in files if (name := self.name(str(Path(folder, file)))))
 
     def saved(self, paths: Iterable[str]) -> Saved:
         """Return what matters of the paths that a watcher reports, absolute and with links resolved."""

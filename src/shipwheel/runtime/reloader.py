@@ -1,4 +1,4 @@
-"""Run a command, and start it again on SIGURG: what `shipwheel dev` puts in front of a container's command.
+"""Run a command, and start it again on SIGURG, or on SIGWINCH if it has ended: what `shipwheel dev` puts in front of a container's command.
 
 Runs inside the container, as an argument of the image's own Python, with the standard library alone. Each command has a session of its own,
 so that processes which it leaves behind end with it.
@@ -15,6 +15,8 @@ __all__ = ["Reloader", "log", "main", "send"]
 
 RESTART = signal.SIGURG
 """Ignored by a process that has not got so far as to block it, which then starts the command with what was saved anyway."""
+START = signal.SIGWINCH
+"""The same for a command that has ended."""
 STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}
 
 
@@ -33,7 +35,7 @@ class Reloader:
         self.command = command
         self.grace = grace
         self.stop_signal = stop_signal
-        self.signals = STOPPING | {RESTART, signal.SIGCHLD, stop_signal}
+        self.signals = STOPPING | {RESTART, START, signal.SIGCHLD, stop_signal}
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
@@ -44,6 +46,9 @@ class Reloader:
             number = signal.sigwait(self.signals)
             if number == signal.SIGCHLD:
                 self.reap()
+            elif number == START:
+                if self.process is None:
+                    self.start()
             elif number == RESTART:
                 self.end(self.stop_signal, self.grace)
                 self.start()
