@@ -1,6 +1,7 @@
 """Commands as forks: what a new process would do, without its imports."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,30 @@ def test_a_fork_has_the_directory_and_the_variables_that_it_was_given(shared_wor
         done = shared_world.run("lock", ".", cwd=folder, env={"SHIPWHEEL_CACHE": str(folder / "store")})
         assert done.code == 0, done.err
         assert (folder / "pylock.toml").exists() and (folder / "store").is_dir()
+
+
+def test_a_fork_has_every_module_that_a_build_imports(shared_world: World) -> None:
+    """Those that are missing belong into the list of forks.py: each fork would import them."""
+    _, _, _, keyring, pythons, *_ = shared_world.command()
+    build = ["build", str(shared_world.app("small\n")), "--output", "shop.oci"]
+    run = f"from shipwheel.testing import offline_command as it; it.prepare({keyring!r}, {pythons!r}, 0); it.run({build!r})"
+    built, forked = (
+        set(
+            subprocess.run(
+                [sys.executable, "-c", f"import atexit, sys; atexit.register(lambda: print('modules:', *sys.modules)); {code}"],
+                cwd=shared_world.root,
+                env=shared_world.environment(),
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            .stdout.partition("modules:")[2]
+            .split()
+        )
+        for code in (run, "from shipwheel.testing import forks; forks._import_all()")
+    )
+    assert len(built) > 300
+    assert {name for name in built - forked if not name.startswith("_sysconfigdata_")} == set()
 
 
 @pytest.mark.parametrize("variable", ["PYTHONHASHSEED", "LC_ALL", "TZ"])

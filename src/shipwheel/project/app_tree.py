@@ -11,7 +11,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules
 from shipwheel.project.secret_tokens import FoundToken
 from shipwheel.timeline import TIMELINE_START
 
-__all__ = ["AppFile", "AppTree", "is_storable", "list_app", "list_copies"]
+__all__ = ["AppFile", "AppTree", "excluded_by_default", "is_storable", "list_app", "list_copies"]
 
 _NEVER_INCLUDED = frozenset(
     """
@@ -126,6 +126,12 @@ def list_copies(root: Path, copies: Mapping[str, str], *, secret_rules: SecretRu
     return walk.tree()
 
 
+@cache
+def excluded_by_default() -> PathSpec[Any]:
+    """Return the patterns of what is left out unless an ignore file or a setting takes it back."""
+    return GitIgnoreSpec.from_lines(_EXCLUDED_BY_DEFAULT)
+
+
 def _pattern(path: str) -> str:
     """Return the pattern that matches a path, and what is below it, alone."""
     return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path)
@@ -153,7 +159,7 @@ class _Walk:
     def __init__(self, root: Path, include: tuple[str, ...], exclude: tuple[str, ...], secret_rules: SecretRules) -> None:
         self._root = root
         self._real = os.path.realpath(root)
-        self._default = _Rules("", GitIgnoreSpec.from_lines(_EXCLUDED_BY_DEFAULT))
+        self._default = _Rules("", excluded_by_default())
         self._exclude = _Rules("", gitignore_spec(exclude, "exclude"))
         self._include = _Rules("", gitignore_spec(include, "include")) if include else None
         self._docker = _docker_rules(root / ".dockerignore")

@@ -25,6 +25,8 @@ from typing import NoReturn
 
 import shipwheel
 from shipwheel.download.http import trusted_authorities
+from shipwheel.lazy_pattern import LazyPattern
+from shipwheel.project.app_tree import excluded_by_default
 from shipwheel.testing import offline_command
 
 __all__ = ["CODE_UNDER_TEST", "Command", "can_run", "run", "without_start_variables"]
@@ -32,9 +34,12 @@ __all__ = ["CODE_UNDER_TEST", "Command", "can_run", "run", "without_start_variab
 CODE_UNDER_TEST = {"PYTHONPATH": str(Path(shipwheel.__file__).parents[1])}
 """The variable by which a process imports this shipwheel."""
 
-_OTHERS: tuple[str, ...] = ("_strptime", "encodings.idna", "encodings.utf_8_sig", "httpcore", "httpx", "packaging.pylock", "pysequoia")
-_OTHERS += ("packaging.requirements", "rich.live", "tomlkit", "yaml", "zstandard")
-"""Modules that shipwheel imports inside functions."""
+_OTHERS = """
+    _strptime email.policy encodings.ascii encodings.cp437 encodings.idna encodings.utf_8_sig httpcore httpx importlib.readers installer
+    installer.destinations installer.scripts installer.sources packaging.pylock packaging.requirements pysequoia rich.live tomli_w tomlkit
+    uv yaml zlib_ng.zlib_ng zstandard
+    """.split()  # noqa: SIM905
+"""Modules that shipwheel imports inside functions, and that such modules do."""
 
 _MAX_REQUEST = 1 << 20
 _HANG_S = 600
@@ -137,6 +142,10 @@ def _import_all() -> None:
     for name in _OTHERS:
         import_module(name)
     trusted_authorities()
+    excluded_by_default()
+    for pattern in gc.get_objects():
+        if isinstance(pattern, LazyPattern):
+            pattern.compiled()
     # The forks share the memory until one writes to it, which a collection would do.
     gc.collect()
     gc.freeze()
