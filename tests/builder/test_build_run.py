@@ -112,6 +112,31 @@ def test_a_backend_sees_nothing_of_this_machine(tmp_path: Path) -> None:
     assert str(tmp_path) not in "".join(environment.values()), "nothing that differs from build to build gets into what it makes"
 
 
+KEEPING = """
+import importlib.util, os, pathlib, zipfile
+BYTECODE = importlib.util.cache_from_source("/build/source/setup_values.py")
+def get_requires_for_build_wheel(config_settings=None):
+    assert not os.path.exists(BYTECODE)
+    import setup_values
+    return []
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(folder + "/made-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("made.py", str(os.path.exists(BYTECODE)))
+        for path in sorted(pathlib.Path("/build/source").rglob("*")):
+            archive.write(path, path.name)
+    return "made-1.0-py3-none-any.whl"
+"""
+
+
+@needs("bwrap")
+def test_programs_of_a_build_share_bytecode_that_is_in_no_wheel(tmp_path: Path) -> None:
+    run = build_run(tmp_path, KEEPING)
+    (run.place / "source" / "setup_values.py").write_text("VALUE = 1\n")
+    with zipfile.ZipFile(run.build()) as archive:
+        assert archive.read("made.py") == b"True"
+        assert sorted(archive.namelist()) == ["backend.py", "made.py", "pyproject.toml", "setup_values.py"]
+
+
 @needs("bwrap")
 @pytest.mark.parametrize(
     ("body", "bounds", "words"),

@@ -57,6 +57,8 @@ class Surroundings(msgspec.Struct, frozen=True):
             "SOURCE_DATE_EPOCH": str(source_date_epoch()),
             "PYTHONHASHSEED": "0",
             "PYTHONNOUSERSITE": "1",
+            # A builder's Python and the build's requirements have no bytecode. This keeps it for the other programs of the same build.
+            "PYTHONPYCACHEPREFIX": f"{home}/.pycache",
             "TZ": "UTC",
             "LC_ALL": "C.UTF-8",
             "LANGUAGE": "",
