@@ -1,4 +1,4 @@
-"""Same input, same bytes: one test for each property, and one with all of them at once on a real project."""
+"""Same input, same bytes: in other surroundings, with other stores, and with all of it at once on a real project."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,13 +122,32 @@ def test_a_lock_of_no_day_is_an_error(shared_world: World, day: str) -> None:
     assert f"as-of is '{day}', which is not a day" in done.err
 
 
-def test_folder(shared_world: World, reference: str) -> None:
-    assert built(shared_world, Vary(folder="another place/with spaces/shop")).digest == reference
+OTHERWISE = {
+    "place, time zone, language, hash seed, workers": Vary(
+        folder="another place/with spaces/shop",
+        env={
+            "TZ": "Pacific/Kiritimati",
+            "LC_ALL": "tr_TR.ISO-8859-9",
+            "LANG": "tr_TR.ISO-8859-9",
+            "PYTHONUTF8": "0",
+            "PYTHONHASHSEED": "4711",
+        },
+        workers=7,
+    ),
+    "umask, no language, one worker, times": Vary(
+        folder="masked/shop", umask=0o077, env={"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0"}, workers=1, age=1_000_000_000
+    ),
+}
+"""Builds that differ from the reference in several ways each: one build for each way would take ten seconds more."""
 
 
-def test_umask(shared_world: World, reference: str) -> None:
-    assert built(shared_world, Vary(folder="masked/shop", umask=0o077)).digest == reference
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (shared_world.root / "masked/shop/pkg").iterdir()}
+@pytest.mark.parametrize("vary", OTHERWISE.values(), ids=OTHERWISE)
+def test_surroundings(shared_world: World, reference: str, vary: Vary) -> None:
+    home = shared_world.root / "someone's home"
+    home.mkdir(exist_ok=True)
+    person = {"HOME": str(home), "USER": "someone", "LOGNAME": "someone"}
+    assert built(shared_world, replace(vary, env={**person, **vary.env})).digest == reference
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (shared_world.root / vary.folder / "pkg").iterdir()}
     assert set(modes.values()) == {0o644}, "written by this process, not the build"
 
 
@@ -140,24 +159,6 @@ def test_umask_of_whoever_made_the_files(shared_world: World, reference: str) ->
         os.umask(before)
 
 
-def test_time_zone(shared_world: World, reference: str) -> None:
-    assert built(shared_world, Vary(env={"TZ": "Pacific/Kiritimati"})).digest == reference
-
-
-@pytest.mark.parametrize("locale", ["C", "tr_TR.ISO-8859-9"])
-def test_language(shared_world: World, reference: str, locale: str) -> None:
-    assert built(shared_world, Vary(env={"LC_ALL": locale, "LANG": locale, "PYTHONUTF8": "0"})).digest == reference
-
-
-def test_hash_seed(shared_world: World, reference: str) -> None:
-    assert built(shared_world, Vary(env={"PYTHONHASHSEED": "4711"})).digest == reference
-
-
-@pytest.mark.parametrize("workers", [1, 7])
-def test_workers(shared_world: World, reference: str, workers: int) -> None:
-    assert built(shared_world, Vary(workers=workers)).digest == reference
-
-
 def test_warm_store(shared_world: World, reference: str) -> None:
     assert built(shared_world, Vary(cache="reference")).digest == reference
 
@@ -165,16 +166,6 @@ def test_warm_store(shared_world: World, reference: str) -> None:
 def test_store_that_another_project_warmed(shared_world: World, reference: str) -> None:
     built(shared_world, Vary(folder="first/shop", platforms="linux/arm64", cache="half-warm"))
     assert built(shared_world, Vary(folder="later/shop", cache="half-warm")).digest == reference
-
-
-def test_times_of_the_files(shared_world: World, reference: str) -> None:
-    assert built(shared_world, Vary(folder="old/shop", age=1_000_000_000)).digest == reference
-
-
-def test_home(shared_world: World, reference: str) -> None:
-    home = shared_world.root / "someone's home"
-    home.mkdir()
-    assert built(shared_world, Vary(env={"HOME": str(home), "USER": "someone", "LOGNAME": "someone"})).digest == reference
 
 
 def test_order_of_the_platforms(shared_world: World, reference: str) -> None:
