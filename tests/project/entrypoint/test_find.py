@@ -233,6 +233,13 @@ def test_without_a_command_the_error_names_the_programs_that_could_be_meant(tmp_
     assert "Its programs are a.py, b.py, examples/chat/app.py." in caught.value.hint
 
 
+def test_without_a_command_the_error_runs_a_file_of_a_package_as_a_module(tmp_path: Path) -> None:
+    main = 'from ._main import run\nif __name__ == "__main__":\n    run()\n'
+    with pytest.raises(ProjectError, match="no command to start was found") as caught:
+        launched(tmp_path, {"shop/__init__.py": "", "shop/_main.py": "def run(): ...\n", "shop/a.py": main, "shop/b.py": main})
+    assert 'command = ["python", "-m", "shop.a"]' in caught.value.hint
+
+
 def test_never_runs_the_code(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     evil = f"open({str(mark)!r}, 'w')\n"

@@ -3,6 +3,7 @@
 `_FINDERS` is the order of precedence. Dependencies are compared by their exact normalised names.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -43,7 +44,7 @@ from shipwheel.project.entrypoint.file_servers import (
 from shipwheel.project.entrypoint.flask_steps import with_flask_steps
 from shipwheel.project.entrypoint.front_ends import with_front_ends
 from shipwheel.project.entrypoint.image_settings import with_argument_volumes, with_image_settings
-from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
+from shipwheel.project.entrypoint.launch import Finder, Launch, launch_file, with_server
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.near_misses import find_near_miss
 from shipwheel.project.entrypoint.open_address import with_open_address
@@ -264,7 +265,9 @@ def _no_command(evidence: Evidence, scan: Scan) -> NoCommand:
     several = f" among the console scripts {', '.join(scripts)}" if scripts else ""
     where = "[tool.shipwheel]" if evidence.has_file("pyproject.toml") else "shipwheel.toml"
     programs = list_programs(evidence, scan)
-    example = f'["{scripts[0]}"]' if scripts else f'["python", "{(*programs, "main.py")[0]}"]'
+    first = next((module for module in scan.modules if module.file in programs[:1]), None)
+    words = launch_file(evidence, first, (), "").command if first is not None else ("python", (*programs, "main.py")[0])
+    example = json.dumps([scripts[0]] if scripts else words)
     shown = f" Its programs are {', '.join(programs[:_MAX_PROGRAMS])}{' and more' if programs[_MAX_PROGRAMS:] else ''}." if programs else ""
     if (near := find_near_miss(evidence, scan)) is not None:
         return NoCommand(f"{evidence.root}: no command to start was found: {near.reason}", hint=near.hint)

@@ -181,7 +181,8 @@ def launch_file(evidence: Evidence, module: Module, ports: Iterable[str], reason
     )
     notes = (note,) if module.loopback_only else ()
     folder = module.file.rpartition("/")[0]
-    in_package = bool(folder) and evidence.has_file(f"{folder}/__init__.py") and not module.import_root
+    importable = not module.import_root or module.top_level in evidence.packaged
+    in_package = bool(folder) and evidence.has_file(f"{folder}/__init__.py") and importable
     as_module = in_package and not imports_neighbours(evidence, module)
     words = ("-m", module.name.removesuffix(".__main__")) if as_module else (module.file,)
     return Launch(("python", *words), is_program, ports=ports, needs_source=True, reason=reason, notes=notes)
