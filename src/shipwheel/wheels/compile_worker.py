@@ -18,6 +18,7 @@ INPUT, OUTPUT = sys.stdin.buffer, sys.stdout.buffer
 UNCHECKED_HASH = (1).to_bytes(4, "little")
 MAGIC_NUMBER = _frozen_importlib_external.MAGIC_NUMBER
 CodeType = type((lambda: None).__code__)
+CONTAINERS = frozenset((CodeType, tuple, frozenset, slice))
 
 
 def read_number() -> int:
@@ -39,21 +40,24 @@ def hold_references(code: object) -> list[object]:
     marshal marks an object for reuse only if it has another reference, so its output depends on what else is alive in the process. While
     this list is alive, every object is marked.
     """
-    held: list[object] = []
+    held: list[object] = [code]
     pending: list[object] = [code]
     while pending:
         value = pending.pop()
-        held.append(value)
         if isinstance(value, CodeType):
-            pending += (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars, value.co_consts)
-            pending += (value.co_name, value.co_filename, getattr(value, "co_qualname", None))
-            pending += (getattr(value, "co_linetable", None), getattr(value, "co_exceptiontable", None))
-        elif isinstance(value, frozenset) and sys.version_info < (3, 11) and any(hash_varies(item) for item in value):
-            raise ValueError("the order of a set varies")
-        elif isinstance(value, (tuple, frozenset)):
-            pending += value
+            for names in (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars):
+                held += (names, *names)
+            held += (value.co_consts, value.co_name, value.co_filename, getattr(value, "co_qualname", None))
+            held += (getattr(value, "co_linetable", None), getattr(value, "co_exceptiontable", None))
+            items = value.co_consts
         elif isinstance(value, slice):
-            pending += (value.start, value.stop, value.step)
+            items = (value.start, value.stop, value.step)
+        else:
+            if isinstance(value, frozenset) and sys.version_info < (3, 11) and any(hash_varies(item) for item in value):
+                raise ValueError("the order of a set varies")
+            items = tuple(value)  # type: ignore[arg-type]
+        held += items
+        pending += [item for item in items if type(item) in CONTAINERS]
     return held
 
 
