@@ -45,6 +45,17 @@ def pushed_image(world: World, registry: FakeRegistry) -> str:
     return done.out.strip()
 
 
+def test_manifests_that_are_printed_are_those_that_kubectl_takes(world: World) -> None:
+    app = world.app("small\n", settings=PLATFORM)
+    done = world.run("export", "kubernetes", app)
+    assert done.code == 0, done.err
+    kinds = {document["kind"] for document in yaml.safe_load_all(done.out)}
+    assert "Deployment" in kinds or "StatefulSet" in kinds or "Job" in kinds
+    assert "Kustomization" not in kinds
+    done = world.run("export", "kubernetes", app, "-o", "deploy", "--json")
+    assert "base/kustomization.yaml" in json.loads(done.out)["texts"]
+
+
 def test_a_compose_file_names_every_image_by_its_digest(world: World, registry: FakeRegistry) -> None:
     db = pushed_image(world, registry)
     settings = f"""{PLATFORM}
@@ -184,7 +195,9 @@ def test_manifests_get_the_digests_of_what_they_name(world: World, registry: Fak
     shop = f"{registry.host}/shop@{registry.tags['shop']['1']}"
     expected = text.replace(f"shipwheel://../../{app.name}", shop).replace(f"'{registry.host}/db:1'", db)
     assert (world.root / "out" / "parts" / "pod.yaml").read_text() == expected
-    assert world.run("resolve", "-f", "k8s", "--no-push").out == f"---\n{expected}"
+    done = world.run("resolve", "-f", "k8s", "--no-push")
+    assert done.out == f"---\n{expected}"
+    assert "or --push here" not in done.err, "it has no such option"
 
 
 def test_manifests_of_one_name_are_all_printed_and_never_written_over(world: World) -> None:

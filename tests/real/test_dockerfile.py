@@ -40,7 +40,7 @@ def project(fastapi: Example, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "shipwheel", "export", "bake", str(folder), "-o", str(folder), "--locked"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Dockerfile begins with what shipwheel does and it cannot" in done.stderr
+    assert "the first lines of Dockerfile say what shipwheel does and a Dockerfile cannot" in done.stderr
     return folder
 
 

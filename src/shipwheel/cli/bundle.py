@@ -59,7 +59,7 @@ def command(terminal: Terminal, path: Path, output: Path, for_build: bool, **fla
     images = tuple(dict.fromkeys(collected.images))
     write_bundle(layout, Bundle(stack.name, images, files), output)
     shutil.rmtree(layout)
-    terminal.note(f"{output.stat().st_size / 1e6:.1f} MB with {len(images)} images")
+    terminal.note(f"{output.stat().st_size / 1e6:.1f} MB with {len(images)} image{'' if len(images) == 1 else 's'}")
     terminal.result(
         lambda: {"output": str(output), "images": {it.repository: it.digest for it in images}, "files": [*files]}, [str(output)]
     )

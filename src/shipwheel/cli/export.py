@@ -99,7 +99,9 @@ def _show(exported: _Exported, output: Path | None, images: dict[str, str], term
     if exported.note:
         terminal.note(exported.note)
     texts = exported.files or exported.once
-    lines = written if output is not None else "---\n".join(texts.values()).splitlines()
+    # kubectl takes one stream of manifests, which a kustomization, whose paths are those of files, has no place in.
+    printed = [text for name, text in texts.items() if not name.endswith("kustomization.yaml")]
+    lines = written if output is not None else "---\n".join(printed).splitlines()
     terminal.result(lambda: {"files": written, "texts": texts, "images": images}, lines)
 
 
@@ -148,7 +150,7 @@ def _dockerfile(form: str, path: Path, flags: dict[str, Any], terminal: Terminal
     files = {"Dockerfile": dockerfile(project), "Dockerfile.dockerignore": dockerignore(project)}
     if form == "bake":
         files["docker-bake.hcl"] = bake_file(Reference.parse(find_settings(path).tag or project.name), project.platforms)
-    note = "\n".join(("Dockerfile begins with what shipwheel does and it cannot", *project.notes))
+    note = "\n".join(("the first lines of Dockerfile say what shipwheel does and a Dockerfile cannot", *project.notes))
     return _Exported({**files, **{f"{FOLDER}/{name}": text for name, text in beside.items()}}, note=note)
 
 

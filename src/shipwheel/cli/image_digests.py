@@ -60,5 +60,5 @@ def built_image(path: Path, flags: dict[str, Any], terminal: Terminal, *, push: 
     else:
         name = f"{reference.name}@{built.index.digest}"
         if not push:
-            terminal.note(f"{name} has to be in its registry before the file is used: shipwheel build {path} --push, or --push here")
+            terminal.note(f"{name} has to be in its registry before the file is used: shipwheel build {path} --push")
     return ServiceImage(name, first.execution, first.platform, project.name)
