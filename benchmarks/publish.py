@@ -1,8 +1,8 @@
-"""Write the figures of the newest committed result into both READMEs, and its timeline as a chart.
+"""Write the figures of the newest committed results into both READMEs and the page on compiling, and a timeline as a chart.
 
     python benchmarks/publish.py
 
-The text between the two marks of each README is replaced; a part that the result does not have is left out.
+The text between the two marks of each page is replaced; a part that the result does not have is left out.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 from timeline_chart import chart
 
-__all__ = ["PAGES", "newest", "published"]
+__all__ = ["COMPILING", "PAGES", "compiled", "newest", "published"]
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- measured: `python benchmarks/publish.py` writes this -->", "<!-- end of what was measured -->"
@@ -78,20 +78,47 @@ CHINESE = Words(
 )
 
 PAGES = {"README.md": ENGLISH, "README.zh-CN.md": CHINESE}
+COMPILING = "docs/how-to/compiling.md"
 
 
-def newest() -> Path:
-    """Return the newest result."""
-    return max(HERE.glob("results/[0-9]*-[0-9][0-9].json"), key=lambda path: path.stem)
+def newest(part: str = "") -> Path:
+    """Return the newest result; that of a part which is measured by itself ends with its name."""
+    return max(HERE.glob(f"results/[0-9]*-[0-9][0-9]{part and f'-{part}'}.json"), key=lambda path: path.stem)
 
 
 def published(text: str, result: Result, words: Words, name: str) -> str:
     """Return a README's text with a result's figures. `name` is that of the result, without a suffix."""
+    return _replaced(text, _lines(result, words, name))
+
+
+def compiled(text: str, result: Result, name: str) -> str:
+    """Return the text of the page on compiling with a result's figures."""
+    return _replaced(text, _compiled_lines(result, name))
+
+
+def _replaced(text: str, lines: Iterator[str]) -> str:
     before, _, rest = text.partition(f"{BEGIN}\n")
     _, _, after = rest.partition(f"{END}\n")
     if not after:
-        raise SystemExit(f"a README lacks its marks:\n{BEGIN}\n{END}")
-    return f"{before}{BEGIN}\n\n{chr(10).join(_lines(result, words, name))}\n\n{END}\n{after}"
+        raise SystemExit(f"a page lacks its marks:\n{BEGIN}\n{END}")
+    return f"{before}{BEGIN}\n\n{chr(10).join(lines)}\n\n{END}\n{after}"
+
+
+def _compiled_lines(result: Result, name: str) -> Iterator[str]:
+    yield "| seconds of the clock (of the processor) | amd64 | arm64 | arm64 by pip, emulated | times the processor's |"
+    yield "|---|---:|---:|---:|---:|"
+    for case, found in result["sections"]["compile"].items():
+        own, foreign, peer = (_seconds(found[key]) if key in found else "" for key in ("amd64", "arm64", "pip"))
+        more = "more than " if found["limited"] else ""
+        times = f"{more}{found['pip']['cpu'] / found['arm64']['cpu']:.0f}" if peer else ""
+        yield f"| {case} | {own} | {foreign} | {more if peer else ''}{peer} | {times} |"
+    machine = f"{result['cores']} cores" if result["idle"] else f"{result['cores']} cores with other work, which the clock shows"
+    yield ""
+    yield f"One run of each on {machine}; [how it was measured](../../benchmarks/results/{name}.md). All were imported in their images."
+
+
+def _seconds(cost: Mapping[str, float]) -> str:
+    return f"{cost['s']:.0f} ({cost['cpu']:.0f})" if cost["cpu"] >= 10 else f"{cost['s']:.1f} ({cost['cpu']:.1f})"
 
 
 def _lines(result: Result, words: Words, name: str) -> Iterator[str]:
@@ -128,7 +155,7 @@ def _table(words: Words, title: str, heads: list[str], steps: Mapping[str, Mappi
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write all pages."""
     path = newest()
     result = json.loads(path.read_text())
     if timeline := result.get("timeline"):
@@ -137,6 +164,8 @@ def main() -> None:
     for name, words in PAGES.items():
         page = HERE.parent / name
         page.write_text(published(page.read_text(), result, words, path.stem))
+    page, path = HERE.parent / COMPILING, newest("compile")
+    page.write_text(compiled(page.read_text(), json.loads(path.read_text()), path.stem))
 
 
 if __name__ == "__main__":

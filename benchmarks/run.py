@@ -16,7 +16,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 from app_bench import app_sections, pair_section, timeline_of  # noqa: E402
-from compile_bench import compile_section  # noqa: E402
+from compile_bench import PEER_LIMIT_S, compile_section  # noqa: E402
+from compile_cases import CASES  # noqa: E402
 from dev_bench import dev_section  # noqa: E402
 from large_bench import large_section  # noqa: E402
 from measure import wait_until_idle  # noqa: E402
@@ -86,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--large-runs", type=int, default=1, help="how often everything else is measured [1]")
     parser.add_argument("--shrink", type=float, default=1.0, help="make the data of the made projects smaller, to try the benchmark [1.0]")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; repeatable")
+    parser.add_argument("--case", choices=[case.name for case in CASES], action="append", help="this source alone to compile; repeatable")
+    parser.add_argument(
+        "--peer-limit", type=float, default=PEER_LIMIT_S, help=f"seconds after which an emulated compilation is ended [{PEER_LIMIT_S}]"
+    )
     parser.add_argument("--work", type=Path, default=Path(".work/bench"), help="folder for stores, layouts and logs [.work/bench]")
     parser.add_argument("--wait", type=float, default=10, help="minutes to wait until the machine is idle [10]")
     parser.add_argument(
@@ -101,7 +106,7 @@ def _sections(options: argparse.Namespace, root: Path) -> Iterator[Section]:
         "start": lambda: [startup_section(root / "start", 5 * options.runs)],
         "app": lambda: app_sections(root / "app", options.runs, others, _say),
         "pair": lambda: [pair_section(root / "pair", max(1, options.runs - 1), _say)],
-        "compile": lambda: [compile_section(root / "compile", _say)],
+        "compile": lambda: [compile_section(root / "compile", _say, options.case or (), options.peer_limit)],
         "large": lambda: [large_section(root / "large", others, _say)],
         "scale": lambda: scale_sections(root / "scale", others, options.shrink, _say),
         "dev": lambda: [dev_section(root / "dev", 5 * others, _say)],

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +90,9 @@ def fresh(source: Path, target: Path) -> Path:
     return Path(shutil.copytree(source, target))
 
 
-def warm(project: Path, store: Path, output: Path, *flags: str) -> dict[str, Any]:
-    """Run the build that downloads everything, with this machine's settings. Return its document."""
-    argv = [*SHIPWHEEL, "build", str(project), "--output", str(output), "--json", "--quiet", *flags]
+def warm(project: Path, store: Path, output: Path, *flags: str, before: Sequence[str] = ()) -> dict[str, Any]:
+    """Run the build that downloads everything, with this machine's settings. Return its document. The words `before` start it."""
+    argv = [*before, *SHIPWHEEL, "build", str(project), "--output", str(output), "--json", "--quiet", *flags]
     done = subprocess.run(argv, env={**os.environ, "SHIPWHEEL_CACHE": str(store)}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(argv)}\n{done.stderr}")

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from publish import PAGES, newest, published  # noqa: E402
+from publish import COMPILING, PAGES, compiled, newest, published  # noqa: E402
 from timeline_chart import chart, shortened  # noqa: E402
 
 STEPS = {"cold": 12.34, "no-op": 0.26, "one line edited": 0.5, "one dependency changed": 1.0}
@@ -39,6 +39,13 @@ def test_the_chart_is_that_of_the_committed_timeline() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*-timeline.json"):
         drawn = chart(json.loads(path.read_text()), path.with_suffix(".svg").read_text().partition('aria-label="')[2].partition('"')[0])
         assert path.with_suffix(".svg").read_text() == drawn, "run `python benchmarks/publish.py`"
+
+
+def test_the_page_on_compiling_has_the_figures_of_the_newest_result() -> None:
+    page, path = (ROOT / COMPILING).read_text(encoding="utf-8"), newest("compile")
+    result = json.loads(path.read_text())
+    assert compiled(page, result, path.stem) == page, "run `python benchmarks/publish.py`"
+    assert all(found["imported"] == ["amd64", "arm64"] for found in result["sections"]["compile"].values()), "as the page says"
 
 
 @pytest.mark.parametrize("name", PAGES)
