@@ -68,7 +68,10 @@ def test_the_python_that_a_project_requires_stays(tmp_path: Path) -> None:
         ("print count", 2),
         ('print "%d" % count', 2),
         ("try:\n    pass\nexcept ValueError, error:\n    pass", 4),
-        ("try:\n    pass\nexcept ValueError, models.Missing:\n    pass", 4),
+        ("try:\n    pass\nexcept ValueError, models.Missing:\n    pass", 0),
+        ("try:\n    pass\nexcept ValueError, TypeError:\n    pass", 0),
+        ("x = '''\nprint help\n'''\nprint count", 5),
+        ("x = '''\nprint help\n'''\n", 0),
         ('raise ValueError, "no"', 2),
         ('print("started")', 0),
         ("x = (", 0),
@@ -104,12 +107,20 @@ def test_refuses_a_project_for_python_2(tmp_path: Path, files: dict[str, str], p
         {"main.py": FLASK, "tools/old.py": 'print "x"\n'},
         {"main.py": f"try:\n    import urllib2\nexcept ImportError:\n    import urllib.request as urllib2\n{FLASK}"},
         {"main.py": f"import Queue\n{FLASK}", "Queue.py": ""},
+        {"main.py": "import shop.web\n" + FLASK, "shop/__init__.py": "", "shop/web.py": "from Queue import Queue\n", "shop/Queue.py": ""},
+        {"main.py": f"from sets.models import A\n{FLASK}", "lib/sets/models.py": ""},
     ],
-    ids=["beside", "with a fallback", "a module of its own"],
+    ids=["beside", "with a fallback", "a module of its own", "a module beside", "a directory of its own"],
 )
 def test_serves_a_project_with_a_remainder_of_python_2(tmp_path: Path, files: dict[str, str]) -> None:
     project = read_project(written(tmp_path, {**files, "requirements.txt": "flask\n"}))
     assert project.launch is not None and "main:app" in project.launch.command
+
+
+def test_runs_a_program_with_as_many_old_tools_beside_it(tmp_path: Path) -> None:
+    bot = "import discord\nclient = discord.Client()\nif __name__ == '__main__':\n    client.run('x')\n"
+    project = read_project(written(tmp_path, {"shop.py": bot, "old.py": 'print "x"\n', "requirements.txt": "discord.py\n"}))
+    assert project.launch is not None and project.launch.command == ("python", "shop.py")
 
 
 @pytest.mark.parametrize(("line", "is_served"), [("PORT = sys.argv[1] if len(sys.argv) > 1 else 80", False), ("NAME = sys.argv[0]", True)])

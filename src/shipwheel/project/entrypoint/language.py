@@ -19,11 +19,14 @@ _PYTHON_2_MODULES = frozenset(
 """Modules of Python 2's standard library that Python 3 has under another name, or not at all."""
 _PYTHON_2_SYNTAX = (
     lazy_pattern(rb"^[ \t]*print[ \t]+[\"'][^\n]*$", re.MULTILINE),
-    lazy_pattern(rb"^[ \t]*except[ \t]+[\w.]+[ \t]*,[ \t]*[\w.]+[ \t]*:", re.MULTILINE),
+    # A class after the comma, mostly in capitals or of a module, is another error to catch: Python 3.14 wants no parentheses there.
+    lazy_pattern(rb"^[ \t]*except[ \t]+[\w.]+[ \t]*,[ \t]*[a-z_][a-z_0-9]*[ \t]*:", re.MULTILINE),
     lazy_pattern(rb"^[ \t]*raise[ \t]+[\w.]+[ \t]*,[ \t]*[\"'\w]", re.MULTILINE),
     lazy_pattern(rb"^[ \t]*print[ \t]+(?!=|\(|if\b|in\b|is\b|and\b|or\b|else\b|for\b)[\w.]+[ \t]*(?:%[^\n]*)?$", re.MULTILINE),
 )
 """Statements that no Python 3 parses."""
+_TEXT = lazy_pattern(rb"(\"\"\"|''').*?\1", re.DOTALL)
+"""A text of several lines, any of which may look like a statement."""
 _BUILTIN_TYPES = frozenset({"bool", "bytes", "dict", "float", "frozenset", "int", "list", "object", "set", "str", "tuple", "type"})
 """Types whose `|` only Python 3.10 has, whatever an import does."""
 _SINCE = {
@@ -50,6 +53,7 @@ class OldLanguage(msgspec.Struct, frozen=True):
 
 def find_python_2(data: bytes) -> OldLanguage | None:
     """Return the first statement of Python 2 in a file that no Python 3 can parse; None if it has none."""
+    data = _TEXT.sub(lambda text: b"\n" * text[0].count(b"\n"), data)
     found = (match for pattern in _PYTHON_2_SYNTAX if (match := pattern.search(data)) is not None)
     first = min(found, key=lambda match: match.start(), default=None)
     if first is None:

@@ -9,23 +9,25 @@ from shipwheel.project.entrypoint.scripts import USUAL_FILES
 
 __all__ = ["refuse_python_2"]
 
-_MIN_SHARE = 2
-"""One of so many files is of Python 2 where nothing but the files tells what the project is, unless it has a program's usual name."""
+_MOST = 0.5
+"""The share of files of Python 2 from which they are the project, where nothing but the files tells what it is."""
 
 
 def refuse_python_2(launch: Launch | None, scripts: Mapping[str, str], modules: Sequence[Module]) -> None:
     """Raise ProjectError for a command that imports a file of Python 2, or, without a command that something names, if most files are.
 
-    `scripts` maps a console script to its module:function. A project that has a module of such a name itself may mean that.
+    `scripts` maps a console script to its module:function. A project that has a file or directory of such a name itself may mean that.
     """
-    own = {module.top_level for module in modules}
+    own = {part for module in modules for part in module.file.removesuffix(".py").split("/")}
     old = [module for module in modules if module.python_2 is not None and own.isdisjoint(module.python_2.text.split()[-1:])]
     started = () if launch is None else started_modules(launch, scripts, modules)
     first = next((module for module in started if module in old), None)
     is_named = launch is not None and (launch.declared_at or launch.command[0] != "python")
     if first is None and not is_named and old:
-        usual = next((module for module in old if module.file in USUAL_FILES), None)
-        first = usual or (old[0] if len(old) * _MIN_SHARE >= len(modules) else None)
+        # A program that Python 3 can run may have as many old tools beside it as it has files.
+        share = len(old) / len(modules)
+        usual = [module for module in old if module.file in USUAL_FILES and launch is None]
+        first = next(iter(usual or (old if share > _MOST or (launch is None and share == _MOST) else ())), None)
     if first is None or first.python_2 is None:
         return
     raise ProjectError(
