@@ -121,11 +121,3 @@ def test_runs_a_program_with_as_many_old_tools_beside_it(tmp_path: Path) -> None
     bot = "import discord\nclient = discord.Client()\nif __name__ == '__main__':\n    client.run('x')\n"
     project = read_project(written(tmp_path, {"shop.py": bot, "old.py": 'print "x"\n', "requirements.txt": "discord.py\n"}))
     assert project.launch is not None and project.launch.command == ("python", "shop.py")
-
-
-@pytest.mark.parametrize(("line", "is_served"), [("PORT = sys.argv[1] if len(sys.argv) > 1 else 80", False), ("NAME = sys.argv[0]", True)])
-def test_a_file_that_takes_its_own_arguments_runs_itself(tmp_path: Path, line: str, is_served: bool) -> None:
-    main = f"import sys\n{FLASK}{line}\nif __name__ == '__main__':\n    app.run(host='0.0.0.0', port=8080)\n"
-    project = read_project(written(tmp_path, {"main.py": main, "requirements.txt": "flask\n"}))
-    assert project.launch is not None
-    assert ("main:app" in project.launch.command, project.launch.command == ("python", "main.py")) == (is_served, not is_served)

@@ -370,3 +370,28 @@ def test_flask_ignores_that_a_file_runs_it_while_it_is_imported(tmp_path: Path) 
 def test_no_server_imports_what_serves_while_it_is_imported(tmp_path: Path) -> None:
     launch = launched(tmp_path, {"shop.py": f"{FLASK}import waitress\nwaitress.serve(app)\n"}, "flask waitress gunicorn")
     assert launch.command == ("python", "shop.py")
+
+
+_WITH_ARGUMENTS = "import sys\nfrom flask import Flask\napp = Flask(__name__)\n{}\nif __name__ == '__main__':\n    app.run({})\n"
+_ANYWHERE = "host='0.0.0.0', port=8080"
+
+
+@pytest.mark.parametrize(
+    ("line", "address", "is_served"),
+    [
+        ("PORT = sys.argv[1] if len(sys.argv) > 1 else 80", _ANYWHERE, False),
+        ("if len(sys.argv) > 2:\n    PORT = int(sys.argv[2])", _ANYWHERE, False),
+        ("PORT = sys.argv[1] if len(sys.argv) > 1 else 80", "port=PORT", True),
+        ("NAME = sys.argv[0]", _ANYWHERE, True),
+        ("DEBUG = 'debug' in sys.argv[1:]", _ANYWHERE, True),
+        ("if len(sys.argv) > 1 and sys.argv[1] == 'fill':\n    fill(sys.argv[2])", _ANYWHERE, True),
+    ],
+)
+def test_a_file_that_takes_its_own_arguments_runs_itself(tmp_path: Path, line: str, address: str, is_served: bool) -> None:
+    launch = launched(tmp_path, {"main.py": _WITH_ARGUMENTS.format(line, address)}, "flask gunicorn")
+    assert ("main:app" in launch.command, launch.command == ("python", "main.py")) == (is_served, not is_served)
+
+
+def test_a_file_that_starts_no_server_is_served_whatever_it_takes(tmp_path: Path) -> None:
+    main = "import sys\nfrom fastapi import FastAPI\napp = FastAPI()\nNAME = sys.argv[1] if len(sys.argv) > 1 else 'x'\n"
+    assert "main:app" in launched(tmp_path, {"main.py": main}, "fastapi uvicorn").command

@@ -19,6 +19,7 @@ __all__ = [
     "find_applications",
     "find_factories",
     "runs_when_imported",
+    "takes_arguments",
     "with_subclasses",
 ]
 
@@ -110,29 +111,41 @@ def find_applications(source: SourceFile, factories: Iterable[Factory]) -> tuple
 
 
 def runs_when_imported(app: Application, source: SourceFile) -> bool:
-    """Return whether the file serves an application at its top level, or takes its own arguments there: no other server can import it."""
-    if app.is_factory or app.framework.kind is FrameworkKind.WORKER:
-        return False
-    if _takes_arguments(source):
-        return True
-    if app.framework.kind not in (FrameworkKind.WSGI, FrameworkKind.ASGI, FrameworkKind.DASH):
+    """Return whether the file serves an application at its top level, so that no other server can import it."""
+    if app.is_factory or app.framework.kind not in (FrameworkKind.WSGI, FrameworkKind.ASGI, FrameworkKind.DASH):
         return False
     own = {f"{app.variable}.run_server", *(() if app.framework.distribution in FLASKS else (f"{app.variable}.run",))}
     return any(name in own or (name in _SERVES and _names(call, app.variable)) for name, call in _top_level_calls(source).items())
 
 
-def _takes_arguments(source: SourceFile) -> bool:
-    """Return whether the file reads words of its command line when it is imported: a server that imports it has others."""
+def takes_arguments(source: SourceFile) -> bool:
+    """Return whether the file uses words of its command line when it is imported: a server that imports it has others.
+
+    A word that is only compared does no harm: it is none of those that the file knows.
+    """
+    compared: set[ast.AST] = set()
     for statement in source.tree.body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or is_main_guard(statement):
             continue
         for node in ast.walk(statement):
-            match node:
-                case ast.Subscript(slice=ast.Constant(value=0)):
-                    continue
-                case ast.Subscript(value=value) if full_name(value, source.aliases) == "sys.argv":
-                    return True
+            if isinstance(node, ast.Compare):
+                compared.update((node.left, *node.comparators))
+            elif isinstance(node, ast.If) and any(_compares_arguments(part, source) for part in ast.walk(node.test)):
+                compared.update(part for each in node.body for part in ast.walk(each))
+            elif node not in compared and _is_argument(node, source):
+                return True
     return False
+
+
+def _compares_arguments(node: ast.AST, source: SourceFile) -> bool:
+    return isinstance(node, ast.Compare) and any(_is_argument(each, source) for each in (node.left, *node.comparators))
+
+
+def _is_argument(node: ast.AST, source: SourceFile) -> bool:
+    """Return whether an expression takes words of the command line, other than the program's name."""
+    if not isinstance(node, ast.Subscript) or full_name(node.value, source.aliases) != "sys.argv":
+        return False
+    return not (isinstance(node.slice, ast.Constant) and node.slice.value == 0)
 
 
 def calls_run(app: Application, source: SourceFile) -> bool:

@@ -18,10 +18,11 @@ from shipwheel.project.entrypoint.applications import (
     find_applications,
     find_factories,
     runs_when_imported,
+    takes_arguments,
     with_subclasses,
 )
 from shipwheel.project.entrypoint.background import find_background, started_beside
-from shipwheel.project.entrypoint.frameworks import Framework
+from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.language import OldLanguage, find_python_2, oldest_python, python_2_import
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
 from shipwheel.project.entrypoint.listening import find_bind, find_ports, listens_on_loopback, names_address
@@ -139,7 +140,11 @@ def _scan(source: SourceFile) -> Module:
     path, tree = source.path, source.tree
     factories = find_factories(source)
     found, unresolved = find_applications(source, factories)
-    applications = tuple(app for app in found if not runs_when_imported(app, source))
+    serves, loopback_only = names_address(source), listens_on_loopback(source, found)
+    # What nothing outside would reach is left to a server, whatever its arguments.
+    is_program = serves and not loopback_only and takes_arguments(source)
+    apart = (app for app in found if not runs_when_imported(app, source))
+    applications = tuple(app for app in apart if not is_program or app.is_factory or app.framework.kind is FrameworkKind.WORKER)
     imported = (*imported_names(tree), *_taken_names(source))
     bind, bind_line = find_bind(source)
     required = tuple(required_imports(path, tree))
@@ -158,8 +163,8 @@ def _scan(source: SourceFile) -> Module:
         strings=tuple(dict.fromkeys(_strings(source))),
         true_names=frozenset(_true_names(tree)),
         ports=find_ports(source, found),
-        loopback_only=listens_on_loopback(source, found),
-        serves=names_address(source),
+        loopback_only=loopback_only,
+        serves=serves,
         listen_options=find_listen_options(source),
         background=find_background(source),
         started_beside=started_beside(source),
