@@ -13,6 +13,8 @@ JOBS = (
     "    def run(self):\n        Process(target=self.api).start()\n"
 )
 RUN = "from jobs import Jobs\nif __name__ == '__main__':\n    Jobs().run()\n"
+BENCH = "from main import app\nThread(target=lambda: app.run(host='0.0.0.0', port=80)).start()\nmeasure()\n"
+MAIN = "if __name__ == '__main__':\n    app.run(port=80)\n"
 SCRIPT = "if __name__ == '__main__':\n    Thread(target=work).start()\n    app.run()\n"
 
 
@@ -42,8 +44,21 @@ def test_the_program_around_an_application_is_started(
         {"main.py": BOT, "awake.py": AWAKE, "web.py": PAGE},
         {"one.py": BOT, "other.py": BOT, "awake.py": AWAKE},
         {"app.py": PAGE + "Thread(target=work).start()\n"},
+        {"app.py": PAGE, "desktop.py": "from app import app\nThread(target=lambda: app.run(port=80)).start()\nwebview.start()\n"},
+        {"app.py": PAGE, "main.py": "from app import app\nThread(target=app.run, kwargs={'port': 80}).start()\nloop()\n"},
+        {"main.py": PAGE, "bench.py": BENCH},
+        {"web.py": PAGE + MAIN, "bench.py": BENCH.replace("main", "web")},
     ],
-    ids=["on the loopback interface", "another application", "two programs", "only other work in a thread"],
+    ids=[
+        "on the loopback interface",
+        "another application",
+        "two programs",
+        "only other work in a thread",
+        "a window of the desktop",
+        "a method with a port alone",
+        "a benchmark of the main file",
+        "a benchmark of a program",
+    ],
 )
 def test_other_applications_are_served_by_a_server(tmp_path: Path, files: dict[str, str]) -> None:
     assert launched(tmp_path, files, "flask discord-py gunicorn").command[0] == "gunicorn"

@@ -43,7 +43,8 @@ def find_served_web_application(evidence: Evidence, scan: Scan) -> Launch | None
 def find_surrounding_program(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the program that runs the project's only web application in a thread or process beside its own work.
 
-    One that listens on the loopback interface only is left to a server: nothing would reach it.
+    One that listens on the loopback interface only is left to a server: nothing would reach it. So is one that starts by itself, or is
+    the project's main file, if only a file without a program's usual name runs it so: that may be a benchmark of it.
     """
     apps = _ranked_applications(evidence, scan)
     running = {module.name: module for module in scan.modules for app in apps[:1] if _runs_beside(module, app)}
@@ -57,12 +58,18 @@ def find_surrounding_program(evidence: Evidence, scan: Scan) -> Launch | None:
     usual = [name for name in USUAL_FILES for top in tops if by_name[top].file == name]
     chosen = usual[0] if usual else by_name[tops[0]].file if len(tops) == 1 else ""
     program = next((module for module in scan.modules if module.file == chosen), None)
-    if program is None or starter.loopback_only:
+    if program is None or starter.loopback_only or (program.file not in USUAL_FILES and _is_complete(apps[0], starter, scan)):
         return None
     if (served := find_file_server(evidence, scan)) is not None and program.file in served.command:
         return served
     reason = f"{program.file} runs the {apps[0].framework.label} application of {apps[0].module.file} beside its own work."
     return launch_file(evidence, program, (f"{port}/tcp" for port in starter.ports[:1]), reason)
+
+
+def _is_complete(app: Application, starter: Module, scan: Scan) -> bool:
+    """Return whether an application starts without the file that runs it beside other work."""
+    own = next((module for module in scan.modules if module.file == app.module.file), None)
+    return own is not None and own.file != starter.file and (own.file == USUAL_FILES[0] or (own.is_script and bool(own.ports)))
 
 
 def _runs_beside(module: Module, app: Application) -> bool:
