@@ -46,3 +46,8 @@ def test_the_longest_words_of_a_sentence_count(line: str, sentence: str) -> None
 @pytest.mark.parametrize("text", ['open("a.yml"', "x = 1\n", 'p = "a.yml"\nprint("short")\n', 'p = "a.yml"\nx("A sentence of no use")\n'])
 def test_other_code_refuses_nothing(text: str) -> None:
     assert list(find_refusals("main.py", text)) == []
+
+
+def test_reads_a_deep_expression() -> None:
+    text = f"import os\nos.environ['SHOP_URL']\nX = {' + '.join(['1'] * 1500)}\nraise RuntimeError('no shop was found')\n"
+    assert [each.read for each in find_refusals("shop.py", text)] == [("SHOP_URL",)]

@@ -657,7 +657,16 @@ def test_what_a_program_says_is_found_in_its_source_with_what_it_looks_for() -> 
 
 @pytest.mark.parametrize(
     ("path", "state"),
-    [("/app/twistd.pid", "twistd.pid"), ("/app/logs", "logs/"), ("/app/data/.cache", "data/.cache/"), ("/var/x.pid", ""), ("", "")],
+    [
+        ("/app/twistd.pid", "twistd.pid"),
+        ("/app/logs", "logs/"),
+        ("/app/data/.cache", "data/.cache/"),
+        ("/var/x.pid", ""),
+        ("", ""),
+        ("/app/src/../logs/x.log", "logs/x.log"),
+        ("/app/../etc/x", ""),
+        ("/app/.", ""),
+    ],
 )
 def test_a_path_that_an_error_names_below_the_working_directory_is_state(path: str, state: str) -> None:
     refused = Finding(K.NOT_WRITABLE, "it cannot write", subject=path, blocks=True)

@@ -54,10 +54,13 @@ def _is_file(value: object) -> bool:
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
     """Yield the nodes of a scope in the order of its text, without those of the functions in it."""
-    for node in ast.iter_child_nodes(scope):
+    # Not recursive: a long sum is a deep tree.
+    pending = [*ast.iter_child_nodes(scope)][::-1]
+    while pending:
+        node = pending.pop()
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield node
-            yield from _own_nodes(node)
+            pending += [*ast.iter_child_nodes(node)][::-1]
 
 
 def _read(node: ast.AST, named: Mapping[str, str]) -> Iterator[str]:

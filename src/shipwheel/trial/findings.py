@@ -1,5 +1,6 @@
 """Read an observation into findings: what keeps the image from serving, and what else its owner should know. Pure."""
 
+import posixpath
 from collections.abc import Container, Iterable, Iterator, Sequence
 
 import msgspec
@@ -376,9 +377,11 @@ def with_refused_writes(findings: Sequence[Finding], config: ExecutionConfig) ->
 
 def _with_state(finding: Finding, workdir: str, known: Container[Setting | None]) -> Finding:
     inside = f"{workdir.rstrip('/')}/"
-    if finding.kind is not FindingKind.NOT_WRITABLE or finding.setting is not None or not finding.subject.startswith(inside):
+    # A program that looks beside its own file names ".." in its path.
+    subject = posixpath.normpath(finding.subject) if finding.subject else ""
+    if finding.kind is not FindingKind.NOT_WRITABLE or finding.setting is not None or not subject.startswith(inside):
         return finding
-    path = finding.subject.removeprefix(inside).rstrip("/")
+    path = subject.removeprefix(inside)
     is_file = "." in path.rpartition("/")[2].lstrip(".")
     setting = Setting("state", (path if is_file else f"{path}/",))
     return finding if inside == "/" or not path or setting in known else msgspec.structs.replace(finding, setting=setting)
