@@ -11,6 +11,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.conda import CONDA_FILES
 from shipwheel.project.deployment.installs import Installs
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.metadata import Metadata
 from shipwheel.project.old_names import OldName
 from shipwheel.settings import Settings
@@ -128,8 +129,16 @@ def _chosen(
 
 
 def python_floor(modules: Iterable[Module]) -> PythonFloor | None:
-    """Return the oldest Python on which all modules of a project run; None if nothing in them is new."""
-    found = max(modules, key=lambda module: module.oldest_python[0], default=None)
+    """Return the oldest Python on which all modules of a project run; None if nothing in them is new.
+
+    A file beside the program that nothing imports is a tool, which may be for the developer's own Python.
+    """
+    every = tuple(modules)
+    imported = {name for module in every for name in module.imports}
+    programs = [module.file for module in every if module.applications or module.file in USUAL_FILES]
+    tools = {module.file for module in every if programs and "/" not in module.file and module.name not in imported}.difference(programs)
+    used = (module for module in every if module.file not in tools)
+    found = max(used, key=lambda module: module.oldest_python[0], default=None)
     minor, line = found.oldest_python if found is not None else (0, 0)
     return PythonFloor(minor, f"{found.file}, line {line},") if found is not None and minor else None
 

@@ -52,7 +52,9 @@ def test_knows_the_oldest_python_with_type_parameters() -> None:
 def test_code_with_newer_syntax_excludes_older_pythons(tmp_path: Path) -> None:
     files = {"requirements.txt": "flask\n", "main.py": FLASK}
     assert "3.9" in read_project(written(tmp_path / "old", files)).other_pythons
-    project = read_project(written(tmp_path / "new", {**files, "shop.py": "class A:\n    name: str | None = None\n"}))
+    new = {**files, "shop.py": "class A:\n    name: str | None = None\n"}
+    assert "3.9" in read_project(written(tmp_path / "tool", new)).other_pythons
+    project = read_project(written(tmp_path / "new", {**new, "main.py": f"{FLASK}def items():\n    from shop import A\n    return A\n"}))
     assert (project.python, "3.9" in project.other_pythons) == ("3.13", False)
 
 
