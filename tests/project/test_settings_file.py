@@ -63,10 +63,10 @@ def test_a_single_value_becomes_a_list(before: str, key: str, after: str, tmp_pa
     assert edited(tmp_path, {"shipwheel.toml": f"{before} # mine\n"}, Addition(key, ("two",))) == f"{key} = {after} # mine\n"
 
 
-def test_an_existing_table_gets_new_keys_only(tmp_path: Path) -> None:
-    text = '[project]\nname = "x"\n\n[tool.shipwheel.env]\nA = "mine" # why\n\n[tool.other]\nb = 1\n'
-    after = edited(tmp_path, {"pyproject.toml": text}, Addition("env", {"A": "ours", "B": "new"}))
-    assert after == text.replace("# why\n", '# why\nB = "new"\n')
+def test_an_existing_table_gets_what_is_new(tmp_path: Path) -> None:
+    text = '[project]\nname = "x"\n\n[tool.shipwheel.env]\nA = "mine" # why\nC = "old" # how\n\n[tool.other]\nb = 1\n'
+    after = edited(tmp_path, {"pyproject.toml": text}, Addition("env", {"B": "new", "C": "old:new"}))
+    assert after == text.replace('"old" # how\n', '"old:new" # how\nB = "new"\n')
 
 
 def test_a_command_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ CHUNKS = [
 ADDITIONS = [
     Addition("ports", ("8000/tcp", "53/udp"), "It listens"),
     Addition("dependencies", ("pyyaml", "setuptools<81"), "Two\nlines, and a \x00 character"),
-    Addition("env", {"A": "ours", "B": "'\"\\"}, "It wants it"),
+    Addition("env", {"A": "mine:ours", "B": "'\"\\"}, "It wants it"),
     Addition("labels", {"z": "y"}),
     Addition("command", ("a", "b c"), "It's it"),
     Addition("before-start", (("a", "b"), ("c",)), "Steps"),
@@ -142,7 +142,7 @@ def merged(before: Mapping[str, Any], additions: list[Addition]) -> dict[str, An
     table = dict(before)
     for key, value in ((addition.key, addition.value) for addition in additions):
         if isinstance(value, dict):
-            table[key] = {**value, **table.get(key, {})}
+            table[key] = {**table.get(key, {}), **value}
         elif isinstance(value, tuple):
             table[key] = [*table.get(key, []), *([*item] if isinstance(item, tuple) else item for item in value)]
         else:

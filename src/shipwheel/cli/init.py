@@ -209,11 +209,11 @@ def _proposal(request: "Request", improved: "Improved", *, written: bool) -> _Pr
 
 
 def _added(key: str, before: Any, after: Any) -> Any:
-    """Return what a value has that it did not have before."""
+    """Return what a value has that it did not have before, with the whole of a variable that grew."""
     if isinstance(after, tuple) and key != "command":
         return _plain(after[len(before) :])
     if isinstance(after, Mapping):
-        return {name: text for name, text in after.items() if name not in before}
+        return {name: text for name, text in after.items() if before.get(name) != text}
     return after
 
 

@@ -24,7 +24,7 @@ _HEAD = lazy_pattern(r"(?:#!.*\n)?(?:#.*coding[:=].*\n)?")
 class Addition(msgspec.Struct, frozen=True):
     """A setting to add, and the comment for it.
 
-    The items of a list are appended, the keys of a table added unless they are there; another value takes the place of the old one.
+    The items of a list are appended; another value, also one of a table's key, takes the place of the old one.
     """
 
     key: str
@@ -99,7 +99,7 @@ def _merged(document: Mapping[str, Any], additions: Iterable[Addition], *, neste
     for key, value in ((addition.key, _plain(addition.value)) for addition in additions):
         before = table.get(key)
         if isinstance(value, dict):
-            table[key] = {**value, **(before or {})}
+            table[key] = {**(before or {}), **value}
         elif isinstance(value, list) and key != "command" and before is not None:
             table[key] = [*(before if isinstance(before, list) else [before]), *value]
         else:
@@ -139,7 +139,7 @@ def _extend(table: Any, addition: Addition) -> bool:
         return False
     before = table[key]
     if isinstance(value, dict):
-        for name in value.keys() - before.keys():
+        for name in value:
             before[name] = value[name]
     elif isinstance(value, list) and key != "command":
         if not isinstance(before, list):
