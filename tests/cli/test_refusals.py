@@ -51,3 +51,17 @@ def test_other_code_refuses_nothing(text: str) -> None:
 def test_reads_a_deep_expression() -> None:
     text = f"import os\nos.environ['SHOP_URL']\nX = {' + '.join(['1'] * 1500)}\nraise RuntimeError('no shop was found')\n"
     assert [each.read for each in find_refusals("shop.py", text)] == [("SHOP_URL",)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "count"),
+    [
+        ("print('Starting the shop now')\n    serve(name)", 0),
+        ("with x:\n        print('Starting the shop now')\n    return app", 0),
+        ("print('No name of a shop is set')\n    sys.exit(1)", 1),
+        ("if not name:\n        print('No name of a shop is set')\n    serve(name)", 1),
+    ],
+)
+def test_what_a_program_says_before_it_goes_on_refuses_nothing(lines: str, count: int) -> None:
+    text = f"import os, sys\ndef main():\n    name = os.getenv('SHOP_NAME')\n    {lines}\n"
+    assert len(list(find_refusals("main.py", text))) == count

@@ -6,15 +6,19 @@ A program that says "no configuration was found" names neither the files that it
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.entrypoint.syntax import is_main_guard
 from shipwheel.trial.source_facts import Refusal
 
 __all__ = ["find_refusals"]
 
 _SAYING = frozenset({"exit", "print", "error", "critical", "exception", "fatal", "fail", "abort", "echo"})
 """Names of functions and methods that are called with a sentence for people."""
+_PRINTING = frozenset({"print", "echo"})
+"""Those that mostly say how things go."""
+_ENDING = frozenset({"exit", "_exit", "quit", "abort"})
 _FILE = lazy_pattern(r"[\w./~-]*\w\.(?:ya?ml|toml|json|ini|cfg|conf|env|xml|properties)|(?:[\w./~-]*/)?\.env")
 _RELEVANT = lazy_pattern(r"environ|getenv|\.(?:ya?ml|toml|json|ini|cfg|conf|env|xml|properties)[\"']")
 _FILLED_IN = lazy_pattern(r"\{[^{}]*\}|%(?:\(\w+\))?[sdrf]|\n")
@@ -38,7 +42,8 @@ def find_refusals(file: str, text: str) -> Iterator[Refusal]:
     for scope in (tree, *functions):
         nodes = list(_own_nodes(scope))
         read = tuple(dict.fromkeys(what for node in nodes for what in _read(node, named)))[:_MAX_READ]
-        said = ((node.lineno, sentence) for node in nodes if isinstance(node, ast.stmt) for sentence in _said(node))
+        news = set(_news(scope.body))
+        said = ((node.lineno, sentence) for node in nodes if isinstance(node, ast.stmt) and node not in news for sentence in _said(node))
         yield from (Refusal(sentence, f"{file}, line {line}", read) for line, sentence in said if read)
 
 
@@ -61,6 +66,24 @@ def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield node
             pending += [*ast.iter_child_nodes(node)][::-1]
+
+
+def _news(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that print something in any case, and after which the code goes on."""
+    if not body or _ends(body[-1]):
+        return
+    for node in body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _called(node.value.func) in _PRINTING:
+            yield node
+        elif isinstance(node, ast.With | ast.AsyncWith | ast.Try) or is_main_guard(node):
+            yield from _news(getattr(node, "body", ()))
+
+
+def _ends(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Return):
+        return node.value is None or isinstance(node.value, ast.Constant)
+    call = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(node, ast.Raise) or (isinstance(call, ast.Call) and _called(call.func) in _ENDING)
 
 
 def _read(node: ast.AST, named: Mapping[str, str]) -> Iterator[str]:
