@@ -193,13 +193,23 @@ class ProofError(ShipwheelError):
 class MissingImports(ProofError):
     """The program imports `modules`, top-level names, that no package in the image has.
 
-    Those that the project itself has are not among them: `settings` are (key, value) of what brings these.
+    Those that the project itself has are not among them: `settings` are (key, value) of what brings these. `unlisted` are the requirements
+    that the project has only as long as the setting `dependencies` names none.
     """
 
-    def __init__(self, message: str, modules: tuple[str, ...], settings: tuple[tuple[str, Any], ...] = (), *, hint: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        modules: tuple[str, ...],
+        settings: tuple[tuple[str, Any], ...] = (),
+        *,
+        hint: str,
+        unlisted: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message, hint=hint)
         self.modules = modules
         self.settings = settings
+        self.unlisted = unlisted
 
 
 class CoveredFiles(ProofError):

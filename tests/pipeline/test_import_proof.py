@@ -100,6 +100,13 @@ def test_a_module_that_a_person_makes_from_an_example_is_no_package_of_the_index
     assert caught.value.modules == ("nowhere",)
 
 
+def test_what_no_file_of_requirements_lists_is_handed_on(tmp_path: Path) -> None:
+    files = {"main.py": "import flask, nowhere\n", "environment.yml": "dependencies:\n  - flask=2.0\n", "Procfile": PROCFILE}
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(written(tmp_path, files)), MINOR, ())
+    assert [each.partition("=")[0] for each in caught.value.unlisted] == ["flask"]
+
+
 def test_packages_that_are_known_to_bring_a_module_are_named(tmp_path: Path) -> None:
     code = "from fasthtml.common import *\nimport google.protobuf.message, pkg_resources, requests, nowhere\n"
     with pytest.raises(MissingImports) as caught:

@@ -219,11 +219,12 @@ class Importing(Project):
     """A project that is not built as long as packages of its imports are missing."""
 
     imports: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
     def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
         missing = self.imports[len(settings.dependencies) :]
         if missing:
-            raise MissingImports("the program would not start", missing[:2], hint="Add them.")
+            raise MissingImports("the program would not start", missing[:2], hint="Add them.", unlisted=self.unlisted)
         return super().__call__(settings, env)
 
 
@@ -233,6 +234,12 @@ def test_the_packages_of_imports_are_added_before_anything_runs() -> None:
     assert found.trial.verdict.is_good
     assert [settings.dependencies for settings in project.tries] == [("pyyaml", "flask", "opencv-python-headless")]
     assert found.changes[0].reason == "It imports yaml, which no package in the image has"
+
+
+def test_a_package_of_an_import_is_added_to_what_nothing_lists() -> None:
+    project = Importing(lambda settings, env: SERVES, imports=("yaml",), unlisted=("flask==2.0", "gunicorn"))
+    improve(project, Settings(), project.lines.append)
+    assert [settings.dependencies for settings in project.tries] == [("flask==2.0", "gunicorn", "pyyaml")]
 
 
 @pytest.mark.parametrize("name", ["google", "_private"])

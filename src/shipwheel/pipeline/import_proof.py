@@ -99,6 +99,7 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
         others,
         tuple(settings),
         hint=" ".join(hints),
+        unlisted=project.unlisted,
     )
 
 

@@ -10,7 +10,7 @@ from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.placeholder import placeholder
 from shipwheel.settings import Settings, added
 from shipwheel.trial.finding import FindingKind, Setting, Verdict
-from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for
+from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, with_unlisted
 from shipwheel.trial.trial import Trial
 
 __all__ = ["Improved", "Round", "Try", "improve"]
@@ -142,7 +142,8 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
         except MissingImports as error:
             missing = error
             reason = "The program imports a module of the project that is left out or not on the import path"
-            changes = [change_for_module(name, f"It imports {name}, which no package in the image has") for name in error.modules]
+            packages = [change_for_module(name, f"It imports {name}, which no package in the image has") for name in error.modules]
+            changes = [with_unlisted(change, error.unlisted) if change is not None else None for change in packages]
             changes += [Change(Setting(key, value), reason) for key, value in error.settings]
             new = [change for change in changes if change is not None and change.setting not in [each.setting for each in found]]
             if len(new) < len(changes):

@@ -5,7 +5,7 @@ A finding may bring its setting. For the others evidence is asked for: the comma
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -23,6 +23,7 @@ __all__ = [
     "listed_commands",
     "listening_option",
     "serving_command",
+    "with_unlisted",
 ]
 
 _SERVING = ("serve", "server", "runserver", "run-server", "start", "run", "web", "webserver", "api", "http", "up", "daemon", "ui", "launch")
@@ -129,13 +130,20 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
         if finding.kind is FindingKind.USAGE:
             # Fire prints its list of commands only if it is asked for nothing.
             setting = setting or _sub_command(trial.seen.log, advisor)
-        if setting is not None and setting.key == "dependencies":
-            setting = Setting("dependencies", tuple(dict.fromkeys((*advisor.unlisted(), *setting.value))))
         if setting is not None:
             guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
-            yield Change(setting, _reason(finding), tentative=guessed or finding.kind in _GUESSES)
+            change = Change(setting, _reason(finding), tentative=guessed or finding.kind in _GUESSES)
+            yield with_unlisted(change, advisor.unlisted())
     if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
         yield from _older(advisor)
+
+
+def with_unlisted(change: Change, unlisted: Iterable[str]) -> Change:
+    """Return a change of the dependencies with the requirements whose place they would take; any other as it is."""
+    if change.setting.key != "dependencies":
+        return change
+    setting = Setting("dependencies", tuple(dict.fromkeys((*unlisted, *change.setting.value))))
+    return msgspec.structs.replace(change, setting=setting)
 
 
 def _older(advisor: Advisor) -> Iterator[Change]:
