@@ -237,7 +237,7 @@ _ESCAPES = lazy_pattern(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\
 
 _MISSING_FILE = lazy_pattern(
     r"FileNotFoundError: (?:\[Errno 2\] )?No such file or directory: '([^']+)'"
-    r"|\[Errno 2\] No such file or directory: '([^']*[./][^']*)'"
+    r"|\[Errno 2\] No such file or directory: '([^'./]*+[./][^']*+)'"
 )
 """A program's own words about the error may come before it. A bare name there may be that of a program."""
 _NO_TEXT = lazy_pattern(r"TypeError: .*NoneType|AttributeError: 'NoneType'|ValueError: invalid literal for int\(\) with base 10: ''")
