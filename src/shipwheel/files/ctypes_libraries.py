@@ -1,7 +1,7 @@
 """Libraries that Python modules open by name (ctypes, cffi). No ELF file names them, so the sources are searched for the usual forms."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from shipwheel.lazy_pattern import lazy_pattern
@@ -41,9 +41,11 @@ def ctypes_libraries(path: str, source: bytes | bytearray) -> tuple[str, ...]:
         # It may be of a newer Python than this one.
         return tuple(sorted({(short or soname).decode() for short, soname in _FORMS.findall(source)}))
     calls = [node for node in nodes if isinstance(node, ast.Call)]
-    searched = {text for call in calls if _called(call) == "find_library" for text in _texts(call.args) if _SHORT.fullmatch(text)}
+    # Imported under a private name, as soundfile and sounddevice do: `_find_library`.
+    searches = [call for call in calls if _called(call).endswith("find_library")]
+    searched = {text for call in searches for text in _texts(_values(call.args)) if _SHORT.fullmatch(text)}
     opens = any(map(_opens, nodes))
-    words = nodes if opens else [argument for call in calls for argument in call.args]
+    words = nodes if opens else _values(argument for call in calls for argument in (*call.args, *(each.value for each in call.keywords)))
     return tuple(sorted(searched | {text for text in _texts(words) if _SONAME.fullmatch(text)}))
 
 
@@ -66,10 +68,29 @@ def _called(call: "ast.Call") -> str:
     return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
 
 
-def _texts(nodes: "list[ast.AST] | list[ast.expr]") -> Iterator[str]:
+def _values(arguments: "Iterable[ast.expr]") -> "Iterator[ast.expr]":
+    """Yield what arguments of calls may be: each part of a list, and of an expression that chooses."""
     import ast
 
-    return (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    pending = [*arguments]
+    while pending:
+        argument = pending.pop()
+        if isinstance(argument, ast.IfExp):
+            pending += (argument.body, argument.orelse)
+        elif isinstance(argument, ast.BoolOp):
+            pending += argument.values
+        elif isinstance(argument, ast.List):
+            pending += argument.elts
+        else:
+            yield argument
+
+
+def _texts(nodes: "Iterable[ast.AST]") -> Iterator[str]:
+    import ast
+
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+            yield node.value if isinstance(node.value, str) else node.value.decode("ascii", "replace")
 
 
 def library_stem(name: str) -> str:
