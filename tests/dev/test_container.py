@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,12 @@ def test_what_a_starting_program_writes_is_not_saved(app: Project) -> None:
     assert files.look(watched.saved([str(late)]), answered=late.stat().st_mtime).own == ("late.yaml",), (
         "reported after the program answered"
     )
+
+
+def test_a_pipe_is_not_waited_for(app: Project) -> None:
+    os.mkfifo(app.root / ".env")
+    watched = Watched.of(app)
+    assert not SeenFiles(watched).look(watched.saved([str(app.root / ".env")]), answered=0).saved
 
 
 def test_the_lock_that_a_build_writes_is_no_change(app: Project) -> None:

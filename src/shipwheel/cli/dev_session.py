@@ -53,7 +53,7 @@ class DevSession:
         self._terminal.stop()
         with _interruptible(), self._containers:
             try:
-                self._start(image)
+                self._start(image, SeenFiles(self._watched))
                 for saved in self._changes(self._watched.root):
                     if saved.rebuilding:
                         image = self._rebuild(image, saved)
@@ -92,9 +92,9 @@ class DevSession:
             self._terminal.note(f"new while the program starts, so not taken as saved: {_listed(seen.own)}")
         return seen.saved
 
-    def _start(self, image: "DevImage") -> None:
+    def _start(self, image: "DevImage", files: SeenFiles) -> None:
         bench, engine = self._bench, self._bench.engine
-        self._files = SeenFiles(Watched.of(image.project))
+        self._files = files
         processes = bench.processes(image)
         width = max(len(process.name) for process in processes) if len(processes) > 1 else 0
         found = []
@@ -122,18 +122,22 @@ class DevSession:
         """Build the image again, and replace the containers if it is another one. An error leaves everything as it is."""
         names = _listed((*saved.rebuilding, *saved.restarting))
         self._terminal.note(f"{names} saved: building")
+        # As the build reads them or older: what is saved beside it is reported later, and must differ.
+        files = SeenFiles(self._watched)
         try:
             after = self._bench.build()
             self._bench.processes(after)
         except ShipwheelError as error:
             self._terminal.warn(f"not built, the containers stay as they are: {error.message}", error.hint)
+            # Saved again as it is, it is built again: an error may be the network's.
+            self._files.forget(saved.rebuilding)
             return before
         if after.digest == before.digest:
             self._restart((*saved.rebuilding, *saved.restarting))
         else:
             self._containers.close()
             self._terminal.note("the image is another one: the containers are replaced")
-            self._start(after)
+            self._start(after, files)
         return after
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from shipwheel.dev.changes import Saved, Watched
 
 __all__ = ["Seen", "SeenFiles"]
+
+_UNKNOWN = "unknown"
+"""No file's hash."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -40,11 +44,16 @@ class SeenFiles:
         rebuilding, restarting = ([name for name in names if name in changed - own] for names in (saved.rebuilding, saved.restarting))
         return Seen(Saved(tuple(rebuilding), tuple(restarting)), tuple(sorted(own)))
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Take files for changed when they are next reported, also if they are as they were."""
+        self._digests |= dict.fromkeys(names, _UNKNOWN)
+
 
 def _digest(path: Path) -> str:
-    """Return the hash of a file's bytes; empty if there is none."""
+    """Return the hash of a file's bytes; empty if there is no regular file."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        # Opening a pipe, which managers of secrets make of .env, would wait for who writes to it.
+        return "" if not path.is_file() else hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
 
