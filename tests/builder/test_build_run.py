@@ -163,7 +163,7 @@ def test_says_what_a_backend_hides_of_a_compiler_that_fails(tmp_path: Path) -> N
     run = build_run(tmp_path, HIDING)
     with pytest.raises(HookFailed) as failed:
         run.build()
-    assert lacks_in(failed.value.output) == (Lack(LackKind.HEADER, "none/such.h"),)
+    assert lacks_in(failed.value.hidden) == (Lack(LackKind.HEADER, "none/such.h"),)
     assert "RuntimeError: a.c does not compile" in failed.value.output
 
 

@@ -43,6 +43,9 @@ HASH = Sha256("ab" * 32)
 NAME = "made-1.0-cp313-cp313-linux_aarch64.whl"
 
 
+HIDDEN = "\nhidden:\n"
+PROBE = "conftest.c:1:10: fatal error: sys/endian.h: No such file or directory"
+
 LOCAL = "Requires-Dist: shared @ file:///build/source/shared"
 
 
@@ -110,7 +113,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
         def build(self) -> Path:
             if output := type(self).outcome(self):
-                raise HookFailed("its backend failed in build_wheel", output)
+                raise HookFailed("its backend failed in build_wheel", *output.split(HIDDEN))
             path = self.place / NAME
             path.write_bytes(wheel_bytes())
             return path
@@ -149,6 +152,25 @@ def test_adds_what_is_missing_and_remembers_it(tmp_path: Path, runs: list[Any], 
     assert compiled(workshop, store) == first
     assert compiled(workshop, store, known=("libldap-dev", "libsasl2-dev")).wheel == first.wheel
     assert len(runs) == 3, "the store has the wheel, and the packages for those who do not know them"
+
+
+def test_what_a_compiler_said_counts_where_a_build_names_nothing(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    workshop = FakeWorkshop({"sys/endian.h": "libbsd-dev"})
+    ends(monkeypatch, lambda _run: "" if len(runs) > 1 else f"CompileError: gcc failed{HIDDEN}{PROBE}")
+    assert compiled(workshop, Store(tmp_path)).packages == ("libbsd-dev",)
+
+
+def test_a_compiler_that_was_meant_to_fail_is_no_reason(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build's own words come first: those of a probe are the last that is said of a compiler in many builds."""
+    workshop = FakeWorkshop({"sys/endian.h": "libbsd-dev"})
+    ends(monkeypatch, lambda run: "" if run.requires else f"ModuleNotFoundError: No module named 'yaml'{HIDDEN}{PROBE}")
+    assert compiled(workshop, Store(tmp_path)).packages == ()
+    assert [run.requires for run in runs] == [(), ("pyyaml",)]
+    ends(monkeypatch, lambda _run: f"AttributeError: no ImpImporter{HIDDEN}{PROBE}")
+    with pytest.raises(BuildError, match="build_wheel\n  AttributeError: no ImpImporter\n") as raised:
+        compiled(FakeWorkshop({}), Store(tmp_path / "other"))
+    assert "which may have been meant to:" in str(raised.value) and PROBE in str(raised.value)
+    assert raised.value.hint.startswith("The output above has the reason. If it is what the last compiler said: ")
 
 
 def test_a_wheel_does_not_require_a_directory_of_its_build(tmp_path: Path, runs: list[Any]) -> None:

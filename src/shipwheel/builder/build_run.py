@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.builder.complaints import lacks_in
 from shipwheel.builder.crates import CRATES_INSIDE, use_crates
 from shipwheel.builder.portable_compilers import last_complaint, write_portable_compilers
 from shipwheel.builder.sandbox_run import SandboxRun
@@ -140,10 +139,7 @@ class BuildRun(msgspec.Struct, frozen=True):
         command = ["env", *added, self._inside(python), _HOOK, hook, _EXCHANGE]
         finished = self.run(command, self._inside(cwd or str(self.place / "source" / self.below)), more)
         if finished.code != 0:
-            output = f"{finished.stdout}\n{finished.stderr}"
-            if not lacks_in(output) and (said := last_complaint(self.place)):
-                output += f"\nThe last compiler that failed, which may have been meant to:\n{said}"
-            raise HookFailed(f"its backend failed in {hook}", output)
+            raise HookFailed(f"its backend failed in {hook}", f"{finished.stdout}\n{finished.stderr}", last_complaint(self.place))
 
     def _inside(self, text: str) -> str:
         return text.replace(str(self.place), INSIDE)

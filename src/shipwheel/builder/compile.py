@@ -1,7 +1,7 @@
 """Compiling a wheel for one target: tried, and tried again with the Debian packages that the build turned out to miss."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -38,6 +38,7 @@ _VERSION = "5"
 """Part of every key: raise it whenever the same source gives another wheel."""
 _FOUND = "compiled-with"
 _MAX_ROUNDS = 30
+_SAID = "The last compiler that failed, which may have been meant to:"
 _FIRST_STEP = timedelta(days=60)
 _CRATES_HINT = (
     "cargo fetches them by the Cargo.lock of the source, from where your own configuration of cargo says, by default from its registry. "
@@ -78,11 +79,15 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 class _Failed(Exception):
-    """An attempt failed; `output` is what it printed. `lacks_requirements` is true if nothing of the source ran, for lack of these."""
+    """An attempt failed; `output` is what it printed, `hidden` what it may not have printed, see HookFailed.
 
-    def __init__(self, message: str, output: str, *, lacks_requirements: bool = False) -> None:
+    `lacks_requirements` is true if nothing of the source ran, for lack of these.
+    """
+
+    def __init__(self, message: str, output: str, hidden: str = "", *, lacks_requirements: bool = False) -> None:
         super().__init__(message)
         self.output = output
+        self.hidden = hidden
         self.lacks_requirements = lacks_requirements
 
 
@@ -255,7 +260,7 @@ class _Compilation(msgspec.Struct, frozen=True):
                 strip_product(wheel, run)
                 bounds = run_time_bounds(wheel, run.site_packages)
             except HookFailed as error:
-                raise _Failed(str(error), error.output) from None
+                raise _Failed(str(error), error.output, error.hidden) from None
             except CratesFailed as error:
                 raise self._error(_Failed(str(error), error.output), _CRATES_HINT) from None
             except OverBounds as error:
@@ -277,22 +282,27 @@ class _Compilation(msgspec.Struct, frozen=True):
         """Return the recipe with what a failed attempt missed; None if nothing is found that it does not have."""
         if needs_rust(failed.output) and not recipe.has_cargo and (rust := self.workshop.rust()):
             return recipe.with_packages(rust)
+        requirement = requirement_wanted(failed.output, self.options.stated, Path("/nonexistent"))
+        if requirement in recipe.requires:
+            requirement = None
         lacks = lacks_in(failed.output)
+        if not lacks and requirement is None:
+            lacks = lacks_in(failed.hidden)
         found = self.workshop.find(lacks) if lacks else {}
         more = recipe.with_packages(found.values())
         if more != recipe:
             return more
-        requirement = requirement_wanted(failed.output, self.options.stated, Path("/nonexistent"))
-        if requirement is None or requirement in recipe.requires:
+        if requirement is None:
             return None
         self.reporter(Warned(f"the build of {self.source.label} needs what it does not require: {requirement} is installed for it"))
         return replace(recipe, requires=(*recipe.requires, requirement))
 
     def _error(self, failed: _Failed, hint: str = "") -> BuildError:
-        log = self._write_log(failed.output)
-        missing = list(lacks_in(failed.output))
-        lines = "\n  ".join((str(failed), *last_useful_lines(failed.output)))
-        hint = hint or _hint(self.source.name, failed.output, missing, self.workshop)
+        hides = failed.hidden and not lacks_in(failed.output)
+        said = (_SAID, *last_useful_lines(failed.hidden)) if hides else ()
+        log = self._write_log("\n".join((failed.output, *((_SAID, failed.hidden) if hides else ()))))
+        lines = "\n  ".join((str(failed), *last_useful_lines(failed.output), *said))
+        hint = hint or _hint(self.source.name, failed, self.workshop)
         return UnbuildableSource(f"{self._refusal}: {lines}\n  whole output: {log}", hint=hint)
 
     @property
@@ -307,22 +317,29 @@ class _Compilation(msgspec.Struct, frozen=True):
         return path
 
 
-def _hint(name: str, output: str, missing: list[Lack], workshop: AnyWorkshop) -> str:
-    if needs_newer_rust(output):
+def _hint(name: str, failed: _Failed, workshop: AnyWorkshop) -> str:
+    if needs_newer_rust(failed.output):
         return (
             f"The newest Rust of {workshop.origin} is too old for it, or for one of its crates: choose an older version of {name}, "
             f"or {workshop.newer_rust}."
         )
-    if ran_foreign_program(output):
+    if ran_foreign_program(failed.output):
         return (
             "Its build runs a program that it has just compiled for the other processor. Let the kernel emulate that (Debian's package "
             f"qemu-user-binfmt), build on a machine with that processor, or choose a version of {name} that has wheels."
         )
-    if missing:
-        named = ", ".join(dict.fromkeys(lack.name for lack in missing))
-        what = "programs" if all(lack.kind is LackKind.PROGRAM for lack in missing) else "files"
-        return f"{workshop.advice(what, named)}, or choose another version of {name}."
+    before, other = "The output above has the reason.", f"choose another version of {name}."
+    if missing := lacks_in(failed.output):
+        return f"{_advice(missing, workshop)}, or {other}"
+    if missing := lacks_in(failed.hidden):
+        return f"{before} If it is what the last compiler said: {_advice(missing, workshop)}, or {other}"
     return (
-        "The output above has the reason. Builds see no network and no home directory. [tool.shipwheel.build] sets packages, env and "
-        f"constraints of builds; otherwise choose another version of {name}."
+        f"{before} Builds see no network and no home directory. [tool.shipwheel.build] sets packages, env and "
+        f"constraints of builds; otherwise {other}"
     )
+
+
+def _advice(missing: Sequence[Lack], workshop: AnyWorkshop) -> str:
+    named = ", ".join(dict.fromkeys(lack.name for lack in missing))
+    what = "programs" if all(lack.kind is LackKind.PROGRAM for lack in missing) else "files"
+    return workshop.advice(what, named)

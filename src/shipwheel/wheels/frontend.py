@@ -32,11 +32,15 @@ __all__ = ["BuildPlace", "HookFailed", "build_wheel", "checked_requirements", "r
 
 
 class HookFailed(Exception):
-    """A hook of the backend failed, or one of its answers is wrong. `output` is what it printed."""
+    """A hook of the backend failed, or one of its answers is wrong. `output` is what it printed.
 
-    def __init__(self, message: str, output: str = "") -> None:
+    `hidden` is what a program said that failed, of which the backend may have printed nothing. It may have been meant to fail.
+    """
+
+    def __init__(self, message: str, output: str = "", hidden: str = "") -> None:
         super().__init__(message)
         self.output = output
+        self.hidden = hidden
 
 
 class BuildPlace(msgspec.Struct, frozen=True):
