@@ -111,6 +111,8 @@ def test_a_bundle_for_a_build_has_the_front_end(world: World, runs: Path) -> Non
     (app / "ui" / "main.js").write_text("edited")
     assert world.build(app).code == 0
     assert runs.read_text().removeprefix(ran).splitlines() == ["npm ci", "npm rebuild", "npm run"]
+    passed_on = world.run("bundle", app, "--for-build", "-o", "again.tar")
+    assert (passed_on.code, "the bundle has what was made" in passed_on.err) == (0, False), passed_on.err
     (app / "ui" / "package-lock.json").write_text('{"name": "another"}')
     failed = world.build(app)
     assert (failed.code, "`npm ci --ignore-scripts --include=dev` failed" in failed.err) == (7, True), failed.err

@@ -188,9 +188,12 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
     @contextmanager
     def _asset_build(self, place: Path, cache: Path | None = None) -> "Iterator[AssetBuild]":
-        """Yield the build in `place`, a new directory, into which the source is copied. With `cache`, npm's cache is there."""
+        """Yield the build in `place`, a new directory, into which the source is copied. With `cache`, npm's cache is there.
+
+        A new cache has the packages that a bundle brought.
+        """
         from shipwheel.builder.asset_build import AssetBuild
-        from shipwheel.builder.kept_packages import find_files
+        from shipwheel.builder.kept_packages import find_files, write_files
         from shipwheel.builder.node_root import npm_cache
 
         stated, bounds, source = self.settings, self.project.settings.build or BuildSettings(), place / "source" / self.settings.in_
@@ -200,11 +203,13 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         with ExitStack() as used:
             root, environment = self._node()
             used.callback(root.close)
-            kept = find_files(self.store, source) if cache is None else ()
+            kept = find_files(self.store, source)
             if cache is None:
                 cached = npm_cache(self.store, self.project.root, kept)
                 used.callback(cached.close)
                 cache = cached.path
+            elif not cache.exists():
+                write_files(kept, cache, self.store)
             yield AssetBuild(place, root.path, environment, cache, below, stated.env, self.store.closed, limits, bool(kept))
 
     def _build(self, place: Path) -> None:
