@@ -4,6 +4,7 @@ import json
 import posixpath
 import sys
 from collections.abc import Mapping, Sequence
+from hashlib import sha1
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -284,6 +285,23 @@ def test_files_of_a_cache_are_kept_without_links(tmp_path: Path) -> None:
     copied = npm_cache(store, Path("/a"), kept).path / "npm" / "run"
     assert (copied.read_text(), copied.stat().st_mode & 0o777) == ("x", 0o755)
     assert [*npm_cache(store, Path("/a")).path.iterdir()] == [], "a project's programs may have put links there"
+
+
+def test_nothing_that_logs_in_is_kept(tmp_path: Path) -> None:
+    """npm's index has what a registry says that its answer depends on: `Vary: Authorization`."""
+    index = tmp_path / "cache" / "npm" / "_cacache" / "index-v5" / "7c" / "eb"
+    index.mkdir(parents=True)
+
+    def line(**headers: str) -> str:
+        text = json.dumps({"key": "a", "metadata": {"url": "http://ä", "reqHeaders": headers}}, separators=(",", ":"), ensure_ascii=False)
+        return f"{sha1(text.encode()).hexdigest()}\t{text}"
+
+    harmless = line(accept="*/*")
+    (index / "a").write_text(f"\n{harmless}\n{line(accept='*/*', authorization='Bearer npm_1', Cookie='b')}\nno line: Bearer npm_1\n")
+    store = Store(tmp_path / "store")
+    (kept,) = keep_files(tmp_path / "cache", store)
+    assert store.read(kept.digest).decode().splitlines() == ["", harmless, harmless, ""]
+    assert "npm_1" not in (index / "a").read_text(), "the proof that the packages suffice is with these"
 
 
 def test_no_project_sees_what_another_one_downloaded(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The packages of a front end, as the files of npm's, yarn's or pnpm's cache: read from one, and written into another machine's."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,9 @@ NODE_RECORD = "node-packages"
 """The kind of the store's records of the packages of front ends."""
 
 _LOGS = "_logs"
+_NPM_INDEX = Path("npm", "_cacache", "index-v5")
+_HARMLESS_HEADERS = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control"})
+"""Those of requests that npm keeps in any case. A registry can make it keep others, by `Vary: Authorization`."""
 _CHUNK = 1 << 20
 
 
@@ -47,11 +52,33 @@ def find_files(store: Store, directory: Path) -> tuple[KeptFile, ...]:
 
 
 def keep_files(cache: Path, store: Store) -> tuple[KeptFile, ...]:
-    """Bring the files of a cache into the store. Links stay behind: they lead to projects. Raise StoreError."""
+    """Bring the files of a cache into the store. Links stay behind: they lead to projects. Raise StoreError.
+
+    What npm sent to log in is removed from the cache first.
+    """
+    for path in _files(cache / _NPM_INDEX):
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        path.write_text("\n".join(map(_without_credentials, lines)), encoding="utf-8")
     return tuple(
         KeptFile(path.relative_to(cache).as_posix(), _stored(path, store), executable=bool(path.stat().st_mode & 0o100))
         for path in _files(cache)
     )
+
+
+def _without_credentials(line: str) -> str:
+    """Return a line of npm's index with no other headers than those that it always has: the SHA-1 of a document, a tab, the document."""
+    try:
+        entry = json.loads(line.partition("\t")[2])
+        headers = entry["metadata"]["reqHeaders"]
+        kept = {name: headers[name] for name in headers if name.lower() in _HARMLESS_HEADERS}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # npm passes over a line without a document. One that it does not understand may have anything in it.
+        return ""
+    if kept == headers:
+        return line
+    entry["metadata"]["reqHeaders"] = kept
+    text = json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
+    return f"{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()}\t{text}"
 
 
 def _files(cache: Path) -> Iterator[Path]:
