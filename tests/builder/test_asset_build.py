@@ -83,6 +83,8 @@ def test_only_what_fetches_packages_has_a_network_and_the_users_configuration(tm
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("npm_config_registry", "https://mirror.example/")
     monkeypatch.setenv("MY_SECRET", "1")
+    monkeypatch.setenv("YARN_GLOBAL_FOLDER", str(tmp_path))
+    monkeypatch.setenv("npm_config_store_dir", str(tmp_path))
     recorder = Recorder()
     build(tmp_path, recorder, monkeypatch)
     assert [command.split(" --")[0] for command, _, _ in recorder.ran] == ["npm install", "yarn install", "npm rebuild", "npm run build"]
@@ -94,6 +96,7 @@ def test_only_what_fetches_packages_has_a_network_and_the_users_configuration(tm
         assert (str(tmp_path / "cache") in words) == fetches
         assert ("npm_config_registry" in env) == fetches
         assert "MY_SECRET" not in env
+        assert (env["YARN_GLOBAL_FOLDER"], env["npm_config_store_dir"]) == ("/build/cache/yarn-global", "/build/cache/pnpm")
         assert env["MODE"] == "production"
         assert "LD_AUDIT" not in env and words[words.index("LD_AUDIT") - 1] == "--setenv"
         assert words[words.index("--chdir") + 1] == "/build/source/ui"

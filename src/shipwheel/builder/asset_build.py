@@ -31,6 +31,10 @@ _USER_VARIABLES = lazy_pattern(
     r"(npm|yarn|pnpm)_\w+|https?_proxy|no_proxy|all_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)", re.IGNORECASE
 )
 """The variables of this machine that say where packages come from."""
+_OF_THIS_MACHINE = frozenset(
+    {"npm_config_cache", "npm_config_prefix", "npm_config_globalconfig", "npm_config_store_dir", "yarn_cache_folder", "yarn_global_folder"}
+)
+"""Directories, which a build does not see."""
 _OFF = ("audit", "fund", "update_notifier")
 _YARN_1 = "1.22.22"
 
@@ -197,10 +201,7 @@ class AssetBuild(msgspec.Struct, frozen=True):
 
 def _user_variables() -> dict[str, str]:
     found = {name: value for name, value in os.environ.items() if _USER_VARIABLES.fullmatch(name)}
-    own = {
-        name for name in found if name.lower() in ("npm_config_cache", "npm_config_prefix", "npm_config_globalconfig", "yarn_cache_folder")
-    }
-    found = {name: value for name, value in found.items() if name not in own}
+    found = {name: value for name, value in found.items() if name.lower() not in _OF_THIS_MACHINE}
     return {**found, "npm_config_userconfig": f"{_INSIDE}/npmrc", "npm_config_globalconfig": "/etc/npmrc"}
 
 
