@@ -93,7 +93,7 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
             " It is part of the image: let it read secrets from the environment."
         )
     dotted = {found.module: found.name for found in reversed(missing)}
-    hints += _hints_for_packages({name: dotted[name] or name for name in others})
+    hints += _hints_for_packages({name: dotted[name] or name for name in others}, project.unlisted)
     raise MissingImports(
         f"the program would not start: it imports modules that no package in the image has:\n{lines}",
         others,
@@ -103,8 +103,11 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     )
 
 
-def _hints_for_packages(names: Mapping[str, str]) -> Iterator[str]:
-    """Yield what to do about modules that nothing in the project accounts for: `names` maps each to the dotted name that is imported."""
+def _hints_for_packages(names: Mapping[str, str], unlisted: Sequence[str]) -> Iterator[str]:
+    """Yield what to do about modules that nothing in the project accounts for: `names` maps each to the dotted name that is imported.
+
+    The setting `dependencies` would take the place of the requirements `unlisted`.
+    """
     generated = [name for name in names if name.endswith(GENERATED_SUFFIXES)]
     if generated:
         yield (
@@ -113,9 +116,10 @@ def _hints_for_packages(names: Mapping[str, str]) -> Iterator[str]:
         )
     if len(names) > len(generated):
         ignored = ", ".join(f'"{name}"' for name in names)
+        beside = f", beside all that it then replaces ({', '.join(unlisted)})" if unlisted else ", or choose an extra or group with them"
         yield (
-            f"Add {_packages_of(names)} to the project's dependencies or to the setting `dependencies`, or choose an extra or group "
-            f"with them. If they are found in another way, set ignore-imports = [{ignored}]."
+            f"Add {_packages_of(names)} to the project's dependencies or to the setting `dependencies`{beside}."
+            f" If they are found in another way, set ignore-imports = [{ignored}]."
         )
 
 
