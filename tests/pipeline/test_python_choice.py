@@ -16,6 +16,7 @@ from shipwheel.locking.target import Target
 from shipwheel.locking.uv import UvFailed
 from shipwheel.pipeline import alternatives, python_choice
 from shipwheel.pipeline.python_choice import try_pythons, with_suitable_python
+from shipwheel.pipeline.resolve import with_sources
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
@@ -55,6 +56,34 @@ def test_tries_another_python_after_a_failed_build(project: Project) -> None:
     assert found == project.other_pythons[0]
     (warning,) = (event.message for event in seen if isinstance(event, Warned))
     assert warning.endswith("does not work: requirements.txt cannot be locked: Failed to build `old==1.0`")
+
+
+def test_begins_with_the_python_for_which_the_fewest_packages_are_compiled(project: Project) -> None:
+    seen: list[Event] = []
+    fewest = project.other_pythons[-1]
+    assert try_pythons(project, seen.append, lambda tried: tried.python, first=fewest) == fewest
+    assert [event.message for event in seen if isinstance(event, Warned)] == [
+        f"Python {fewest} is used, since fewer packages must be compiled for it than for {project.python}"
+    ]
+
+
+def test_begins_with_no_python_that_the_project_excludes(project: Project) -> None:
+    assert try_pythons(project, lambda _: None, lambda tried: tried.python, first="3.7") == project.python
+
+
+def test_the_request_to_compile_names_the_python_that_lacks_the_fewest(project: Project, tmp_path: Path) -> None:
+    asked: list[str] = []
+    file = MissingFile("old", "1", Mismatch.PYTHON, "only wheels for 3.9", (), "old-1.tar.gz", "", can_compile=True)
+    target = Target(Platform.parse("linux/amd64"), "3.11.2", (2, 36), False)
+
+    def work(request: Request) -> str:
+        asked.append(request.compiles)
+        if not request.compiles:
+            raise NoCompatibleFile({file: [target]}, [target])
+        return "compiled"
+
+    assert with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work) == "compiled"
+    assert asked == ["", "3.11"]
 
 
 def test_reports_a_build_that_fails_on_every_python(project: Project) -> None:

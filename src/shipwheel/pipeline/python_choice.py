@@ -53,7 +53,7 @@ def with_suitable_python(
             return attempt(*project_on_image(project, request))
         if request.lock_mode is LockMode.FROZEN and (lock := read_lock(project.inputs.lock_path)) is not None:
             return attempt(project if lock.python == project.python else adapt(project, lock.python))
-        return try_pythons(project, request.reporter, attempt, adapt)
+        return try_pythons(project, request.reporter, attempt, adapt, first=request.compiles)
     except NoCompatibleFile as error:
         informed = with_alternatives(error, project, request.reporter)
     python = informed.usable_python
@@ -82,9 +82,9 @@ def _override_hint(error: NoCompatibleFile, python: str) -> str:
     )
 
 
-def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python) -> tuple[str, ...]:
-    """Return the Python versions in the order to try them. The one of a current lock comes first."""
-    found = (project.python, *project.other_pythons)
+def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python, first: str = "") -> tuple[str, ...]:
+    """Return the Python versions in the order to try them: that of a current lock, then `first` if the project allows it."""
+    found = tuple(sorted((project.python, *project.other_pythons), key=lambda version: version != first))
     lock = None if project.python_is_named else read_lock(project.inputs.lock_path)
     if lock is None or lock.python == project.python or not may_fall_back_to(project, lock.python):
         return found
@@ -117,15 +117,19 @@ def older_pythons(project: Project, platforms: Sequence[Platform]) -> Iterator[s
 
 
 def try_pythons(
-    project: Project, reporter: Reporter, attempt: Callable[[Project], T], adapt: Callable[[Project, str], Project] = with_python
+    project: Project,
+    reporter: Reporter,
+    attempt: Callable[[Project], T],
+    adapt: Callable[[Project, str], Project] = with_python,
+    first: str = "",
 ) -> T:
-    """Return the result of `attempt` for the first Python version for which it succeeds.
+    """Return the result of `attempt` for the first Python version for which it succeeds, beginning with `first`.
 
     If all fail, raise the error of the version that lacks the fewest files. The search ends where the index cannot be reached, and does not
     begin after an error that another Python cannot help with: that error is raised, or else the best before it.
     """
     errors: list[LockError] = []
-    order = pythons_to_try(project, adapt)
+    order = pythons_to_try(project, adapt, first)
     for version in order:
         try:
             found = attempt(project if version == project.python else adapt(project, version))
@@ -135,8 +139,10 @@ def try_pythons(
                 break
             errors.append(error)
             continue
-        if errors:
+        if errors and version != project.python:
             _warn_of_other_python(version, project, errors[0], reporter)
+        elif version == first != project.python:
+            reporter(Warned(f"Python {version} is used, since fewer packages must be compiled for it than for {project.python}"))
         return found
     best = _best(errors)
     tried = [version for version in order[: len(errors)] if version != order[errors.index(best)]]

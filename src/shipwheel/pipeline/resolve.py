@@ -153,14 +153,15 @@ def _added(locked: Iterable[str], used: Iterable[str]) -> tuple[str, ...]:
 def with_sources(request: Request, work: Callable[[Request], T]) -> T:
     """Return the result of `work`; if files are missing for which a source can be compiled, that of the request to do so.
 
-    Compiling comes last: another Python that has the files is better.
+    Compiling comes last: another Python that has the files is better. The one that lacks the fewest is tried first.
     """
     try:
         return work(request)
     except NoCompatibleFile as error:
         if not error.to_compile or request.lock_mode is not LockMode.UPDATE:
             raise
-    return work(replace(request, compiles=True))
+        python = error.targets[0].minor
+    return work(replace(request, compiles=python))
 
 
 def _prepare_downloads() -> None:
