@@ -20,7 +20,7 @@ from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.errors import BuildError
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.process import Finished, run_bounded
-from shipwheel.locking.sandbox import top_directories
+from shipwheel.locking.sandbox import SANDBOX_USER, top_directories
 from shipwheel.platform import host_platform
 
 __all__ = ["EngineSandbox", "check_not_stopped", "run_container"]
@@ -29,7 +29,7 @@ _IMAGES = "shipwheel-sandbox"
 _MAX_IMAGES = 4
 _ANSWER_S = 30.0
 """Seconds after which an engine counts as none: one whose daemon hangs never answers."""
-_ROOT, _BUILD = (0, 0), (65532, 65532)
+_ROOT, _BUILD = (0, 0), (SANDBOX_USER, SANDBOX_USER)
 _OF_ROOT = ("usr", "etc", "opt")
 _SCRATCH, _EMPTY = ("tmp", "var/tmp"), ("build", "dev", "proc", "run", "sys")
 _OF_ENGINE = ("/etc/resolv.conf", "/etc/hosts")

@@ -12,7 +12,7 @@ from shipwheel.builder.sandbox_run import SandboxRun, bubblewrap_words, writable
 from shipwheel.errors import UsageError
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished, run_bounded
-from shipwheel.locking.sandbox import is_available
+from shipwheel.locking.sandbox import bubblewrap_user, is_available
 from shipwheel.witness import note_unknown
 
 __all__ = ["SANDBOX_HINT", "Bubblewrap", "Sandbox", "find_sandbox", "run_in_sandbox", "sandbox_user"]
@@ -46,7 +46,7 @@ class Bubblewrap:
     @property
     def user(self) -> tuple[int, int]:
         """See `Sandbox.user`."""
-        return os.getuid(), os.getgid()
+        return bubblewrap_user()
 
     def run(self, run: SandboxRun, *, stop: threading.Event, bounds: Bounds) -> Finished:
         """See `Sandbox.run`."""

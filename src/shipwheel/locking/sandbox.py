@@ -16,7 +16,9 @@ from types import MappingProxyType
 from shipwheel.errors import BuildError
 
 __all__ = [
+    "SANDBOX_USER",
     "bubblewrap",
+    "bubblewrap_user",
     "confined",
     "confined_in_root",
     "interpreter_paths",
@@ -36,6 +38,9 @@ _SYSTEM_DIRECTORIES = ("bin", "lib", "lib32", "lib64", "sbin")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/nix/store")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/gai.conf")
 _START_TIMEOUT_S = 20
+SANDBOX_USER = 65532
+"""The number of the user, and of its group, that every sandbox has, docker's and podman's, too."""
+_MAX_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 _HOST = "build"
 """The name of the host, which some builds write into what they make."""
 
@@ -57,6 +62,15 @@ def is_available() -> bool:
         return subprocess.run(command, capture_output=True, check=False, timeout=_START_TIMEOUT_S).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
+
+
+def bubblewrap_user() -> tuple[int, int]:
+    """Return the numbers of the user and the group in bubblewrap: the caller's where the kernel gives no user namespaces."""
+    try:
+        has_namespaces = int(_MAX_NAMESPACES.read_bytes()) > 0
+    except (OSError, ValueError):
+        has_namespaces = True
+    return (SANDBOX_USER, SANDBOX_USER) if has_namespaces else (os.getuid(), os.getgid())
 
 
 def confined(
@@ -177,6 +191,10 @@ def is_for_loader(name: str) -> bool:
 def _isolation(network: bool) -> Iterator[str]:
     # If root starts bubblewrap, the program keeps all of root's capabilities unless they are dropped.
     yield from ("--unshare-all", "--cap-drop", "ALL", "--new-session", "--die-with-parent", "--hostname", _HOST)
+    # As root, tar and Python's tarfile want to give the files of an archive to their owners, which root without capabilities cannot.
+    uid, gid = bubblewrap_user()
+    if uid == SANDBOX_USER:
+        yield from ("--uid", str(uid), "--gid", str(gid))
     if network:
         yield "--share-net"
 
