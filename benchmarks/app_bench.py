@@ -18,7 +18,7 @@ from table import Section, megabytes, ratio, seconds
 from timeline_chart import shortened
 from tools import foreign_uv, native_uv
 
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["app_sections", "pair_section", "timeline_of"]
 

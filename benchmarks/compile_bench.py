@@ -41,7 +41,7 @@ from shipwheel.digest import Digest
 from shipwheel.events import silent
 from shipwheel.locking.target import Target
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import Suite
 from shipwheel.wheels.isolated_build import BuildOptions
 

@@ -11,7 +11,7 @@ from supply import SHIPWHEEL, Supply, environment, fresh, relocked, shipwheel_en
 from support.engines import Dockerd, Sandbox, wait_until
 from table import Section, ratio, seconds
 
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["dev_section"]
 

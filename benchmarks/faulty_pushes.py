@@ -35,7 +35,7 @@ from shipwheel.platform import Platform
 from shipwheel.registry import upload
 from shipwheel.registry.push import Push
 from shipwheel.registry.repository import Repository
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.fault_proxy import FaultProxy
 
 _VARIES = re.compile(r"sha256:[0-9a-f]+|127[.0-9]+:[0-9]+|/[a-z/]*app[0-9]+[^ ]*|uploads/[^ ]+")

@@ -34,7 +34,7 @@ import json, sys, time
 from pathlib import Path
 import httpx
 from shipwheel.download.fetch import Download, fetch
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 downloads = [Download(tuple(urls), *rest) for urls, *rest in json.load(sys.stdin)]
 started = time.perf_counter()
 fetch(downloads, Store(Path(sys.argv[1])))

@@ -20,7 +20,7 @@ from tools import pip_wheel
 from uv import find_uv_bin
 
 from shipwheel.digest import Digest
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.built_wheels import BuiltWheel
 
 __all__ = ["large_section"]

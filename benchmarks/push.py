@@ -25,7 +25,7 @@ from shipwheel.files.entry import file
 from shipwheel.oci.image import make_image, make_index
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.model import ContainerConfig
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, small_layer
 
 SHARES = (0.35, 0.25, 0.15, 0.1, 0.05, 0.04, 0.03, 0.02, 0.01)

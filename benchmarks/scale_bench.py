@@ -23,7 +23,7 @@ from supply import Supply, relocked, shipwheel_env, warm
 from support.engines import Registry
 from table import Section, megabytes, ratio, seconds
 
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.wheels import Member, SmallWheel, zip_bytes
 
 __all__ = ["scale_sections"]

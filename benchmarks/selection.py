@@ -24,7 +24,7 @@ from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.indexes import Indexes
 from shipwheel.project.lock_inputs import read_lock_inputs
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["compare", "lock_of", "versions_of"]
 

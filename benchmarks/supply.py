@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from shipwheel.digest import Digest
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.package_index import PackageIndex
 
 __all__ = ["SHIPWHEEL", "Supply", "environment", "fresh", "locked_files", "relocked", "shipwheel_env", "warm"]

@@ -19,11 +19,11 @@ from settings_schema import settings_schema
 
 import shipwheel
 from shipwheel import errors
-from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.cli.command import Command
 from shipwheel.cli.commands import COMMANDS, cli
-from shipwheel.service_settings import ServiceSettings
-from shipwheel.settings import Settings
+from shipwheel.settings.build import AssetSettings, StepSettings
+from shipwheel.settings.services import ServiceSettings
+from shipwheel.settings.settings import Settings
 
 __all__ = ["pages"]
 
@@ -159,21 +159,21 @@ class _Table(NamedTuple):
 _TABLES = (
     _Table(
         "services",
-        "service_settings.py",
+        "settings/services.py",
         ServiceSettings,
         "Services",
         "The keys of `[tool.shipwheel.services.NAME]`: see [several services](../how-to/services.md).",
     ),
     _Table(
         "steps",
-        "build_settings.py",
+        "settings/build.py",
         StepSettings,
         "Steps",
         "The keys of `[[tool.shipwheel.steps]]`: see [steps](../how-to/steps.md).",
     ),
     _Table(
         "assets",
-        "build_settings.py",
+        "settings/build.py",
         AssetSettings,
         "Assets",
         "The keys of `[[tool.shipwheel.assets]]`: see [front ends](../how-to/assets.md).",
@@ -194,7 +194,7 @@ def _table(table: _Table) -> Iterator[str]:
 
 
 def _schema() -> str:
-    structs = [("", "settings.py", "Settings"), *((f"{table.key}.", table.file, table.kind.__name__) for table in _TABLES)]
+    structs = [("", "settings/settings.py", "Settings"), *((f"{table.key}.", table.file, table.kind.__name__) for table in _TABLES)]
     descriptions = {
         prefix + _key(name): " ".join(text.split())
         for prefix, file, struct in structs
@@ -239,7 +239,7 @@ def _settings() -> Iterator[str]:
     yield "|---|---|---|---|---|"
     flags = _flags()
     types = {field.name: field.type for field in _struct(Settings).fields}
-    for name, _, default, text in _fields(SOURCE / "settings.py", "Settings"):
+    for name, _, default, text in _fields(SOURCE / "settings/settings.py", "Settings"):
         key = name.replace("_", "-")
         flag = f"`{flags[name]}`" if name in flags else ""
         yield f"| `{key}` | {_cell(_type(types[name]))} | {_default(default)} | {flag} | {_cell(text)} |"

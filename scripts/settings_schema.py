@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.setting_values import pattern_of
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
+from shipwheel.settings.values import pattern_of
 
 __all__ = ["settings_schema"]
 

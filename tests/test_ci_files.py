@@ -11,7 +11,7 @@ from support.command import ROOT
 from uv import find_uv_bin
 
 from shipwheel.cli.commands import cli
-from shipwheel.settings import load_settings
+from shipwheel.settings.settings import load_settings
 
 FOLDER = ROOT / "docs" / "how-to" / "ci"
 

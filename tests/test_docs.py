@@ -16,7 +16,7 @@ import click
 import pytest
 
 from shipwheel.cli.commands import COMMANDS, cli
-from shipwheel.settings import settings_from
+from shipwheel.settings.settings import settings_from
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"

@@ -17,28 +17,8 @@ from shipwheel.cli.commands import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"container_path", "decoding", "digest", "errors", "events", "linux_signals", "platform", "request", "settings", "store", "suites"}
-LEAVES |= {
-    "build_settings",
-    "companions",
-    "container_variables",
-    "directory_cache",
-    "example_files",
-    "file_lock",
-    "kill",
-    "known_packages",
-    "outgrown",
-    "placeholder",
-    "service_settings",
-    "setting_values",
-    "signs",
-    "similar",
-    "scratch",
-    "store_contents",
-    "store_prune",
-    "store_sessions",
-}
-LEAVES |= {"file_states", "looks", "made_files", "timeline", "user_dirs", "user_files", "venv", "versions", "witness"}
+LEAVES = {"cleanup", "container", "decoding", "digest", "errors", "events", "known_packages", "made_files", "platform", "request"}
+LEAVES |= {"settings", "signs", "similar", "store", "suites", "timeline", "user", "versions", "witness"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
 LOCKING = PROJECT | {"locking"}
@@ -49,43 +29,24 @@ PIPELINE = BASE | {"builder"} | {"runtime", "engine", "pipeline"}
 BELOW = {
     # errors is under the leaves as well.
     "lazy_pattern": set(),
+    "cleanup": set(),
+    "container": {"errors"},
     "decoding": {"digest"},
     "digest": set(),
-    "directory_cache": {"file_lock"},
-    "container_path": set(),
-    "container_variables": set(),
-    "file_states": set(),
-    "linux_signals": set(),
-    "looks": {"file_states"},
-    "witness": {"file_states", "looks"},
-    "made_files": set(),
     "errors": {"digest"},
-    "example_files": set(),
-    "platform": {"errors"},
     "events": {"errors"},
-    "companions": set(),
     "known_packages": {"versions"},
-    "outgrown": set(),
-    "placeholder": set(),
+    "made_files": set(),
+    "platform": {"errors"},
+    "settings": {"container", "errors", "platform", "similar", "suites", "user", "versions"},
     "signs": set(),
     "similar": {"versions"},
+    "store": {"decoding", "digest", "errors", "timeline"},
     "suites": {"errors", "versions"},
-    "user_dirs": set(),
-    "venv": set(),
-    "versions": set(),
-    "store": {"decoding", "digest", "errors", "store_sessions", "timeline"},
-    "store_contents": {"decoding", "store_sessions"},
-    "store_prune": {"directory_cache", "store_contents", "store_sessions"},
-    "store_sessions": {"file_lock"},
     "timeline": {"events"},
-    "file_lock": set(),
-    "kill": set(),
-    "scratch": set(),
-    "user_files": {"errors"},
-    "setting_values": {"container_path", "linux_signals", "venv"},
-    "service_settings": {"setting_values"},
-    "build_settings": {"setting_values", "versions"},
-    "settings": {"build_settings", "errors", "platform", "service_settings", "setting_values", "user_files"},
+    "user": {"errors"},
+    "versions": set(),
+    "witness": set(),
     "request": LEAVES,
     "download": LEAVES,
     "files": LEAVES | {"download"},
@@ -227,7 +188,7 @@ def test_the_command_line_starts_with_little() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["download.fetch", "store", "settings", "platform", "events", "wheels.wheel", "venv", "pipeline.layering"]
+    "module", ["download.fetch", "store.store", "settings.settings", "platform", "events", "wheels.wheel", "container.venv"]
 )
 def test_what_is_slow_is_imported_late(module: str) -> None:
     late = SLOW - {"msgspec", "sqlite3"}

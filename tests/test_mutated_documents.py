@@ -28,6 +28,7 @@ from shipwheel.base.image_facts import image_facts
 from shipwheel.base.image_source import open_images
 from shipwheel.base.model import read_locked_base
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
+from shipwheel.container.venv import Paths
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.package_index import Contents, DebianPackageIndex
 from shipwheel.debian.release import parse_release
@@ -56,14 +57,13 @@ from shipwheel.platform import Platform
 from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.registry.pull import pull, remote_images
 from shipwheel.registry.repository import Repository
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.debian import make_deb
 from shipwheel.testing.images import AMD64, EntriesSource, small_index
 from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.standalone import invented_files, make_standalone
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.venv import Paths
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 from shipwheel.wheels.wheel import WheelSource
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from shipwheel.pipeline.plan import BuildPlan, PlatformPlan
     from shipwheel.platform import Platform
     from shipwheel.request import LockMode, Request
-    from shipwheel.settings import Settings, load_settings
-    from shipwheel.store import Store, default_root
+    from shipwheel.settings.settings import Settings, load_settings
+    from shipwheel.store.store import Store, default_root
 
 __all__ = [
     "BuildPlan",
@@ -78,8 +78,8 @@ _MODULES = {
     "pipeline.plan": ("BuildPlan", "PlatformPlan"),
     "platform": ("Platform",),
     "request": ("LockMode", "Request"),
-    "settings": ("Settings", "load_settings"),
-    "store": ("Store", "default_root"),
+    "settings.settings": ("Settings", "load_settings"),
+    "store.store": ("Store", "default_root"),
 }
 """Module -> the public names that it defines; the same as the imports above."""
 

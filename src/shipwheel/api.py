@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shipwheel.pipeline.lock_project import Locked
     from shipwheel.pipeline.plan import BuildPlan
     from shipwheel.request import LockMode, Request
-    from shipwheel.store import Store
+    from shipwheel.store.store import Store
 
 __all__ = ["build", "copy", "lock", "make_request", "plan", "push"]
 
@@ -42,8 +42,8 @@ def make_request(
     from shipwheel.project.applications import project_directory
     from shipwheel.project.read import find_settings
     from shipwheel.request import LockMode, Request
-    from shipwheel.settings import merge
-    from shipwheel.store import Store, default_root
+    from shipwheel.settings.settings import merge
+    from shipwheel.store.store import Store, default_root
 
     given, path = Path(path), project_directory(Path(path))
     if path != given:

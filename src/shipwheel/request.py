@@ -8,8 +8,8 @@ import msgspec
 
 from shipwheel.events import Reporter, silent
 from shipwheel.platform import Platform
-from shipwheel.settings import Settings
-from shipwheel.store import Store
+from shipwheel.settings.settings import Settings
+from shipwheel.store.store import Store
 
 __all__ = ["LockMode", "Request"]
 

@@ -18,7 +18,7 @@ from shipwheel.oci.layout import read_layout, write_layout
 from shipwheel.oci.model import ContainerConfig, History, Manifest, decode, encode
 from shipwheel.oci.read.file_tree import read_file_tree
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.bases import interpreter, python_base, python_files
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_layer
 from shipwheel.testing.registry import FakeRegistry

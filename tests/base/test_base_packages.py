@@ -9,7 +9,7 @@ from shipwheel.digest import digest_of
 from shipwheel.oci.image import Image, make_index
 from shipwheel.oci.layout import read_layout, write_layout
 from shipwheel.oci.model import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor, PlatformFields, encode
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
 from shipwheel.testing.world import MINOR, SUITE, CommandResult, World

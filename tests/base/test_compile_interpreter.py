@@ -21,12 +21,12 @@ from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.package import DebSource
 from shipwheel.debian.seed import resolve_seed
 from shipwheel.debian.session import ArchiveSession
-from shipwheel.directory_cache import CachedDirectory
 from shipwheel.events import silent
 from shipwheel.files.compress import Deflated
 from shipwheel.files.entry import FileEntry, file, symlink
 from shipwheel.platform import Platform, host_platform
-from shipwheel.store import Store
+from shipwheel.store.directory_cache import CachedDirectory
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.testing.images import AMD64, small_image
 from shipwheel.wheels.bytecode import BytecodeCompiler

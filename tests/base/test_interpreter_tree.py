@@ -15,8 +15,8 @@ from shipwheel.base import interpreter_tree
 from shipwheel.base.interpreter_tree import tree_checksum, unpack_interpreter
 from shipwheel.errors import StoreError
 from shipwheel.files.entry import FileEntry, file, symlink
-from shipwheel.store import Store
-from shipwheel.store_contents import INTERPRETERS
+from shipwheel.store.contents import INTERPRETERS
+from shipwheel.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from shipwheel.base.standalone_archive import Standalone, StandaloneSource, inte
 from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
 from shipwheel.files.entry import EntryType, FileEntry, read_content
 from shipwheel.files.segment import make_segment
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.standalone import invented_files, make_standalone, standalone_name
 
 _FILES = invented_files("3.12")

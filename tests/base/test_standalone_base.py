@@ -15,7 +15,7 @@ from shipwheel.base.targets import suite_of
 from shipwheel.errors import UsageError
 from shipwheel.locking import uv
 from shipwheel.project.read import read_project
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 from shipwheel.testing.package_index import Fault
 from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.standalone import invented_files, make_standalone, standalone_name

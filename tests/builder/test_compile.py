@@ -30,7 +30,7 @@ from shipwheel.locking.pylock import LockedDeb
 from shipwheel.locking.target import Target
 from shipwheel.locking.uv import UvFailed
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.debian import shared_object
 from shipwheel.wheels.frontend import HookFailed
 from shipwheel.wheels.isolated_build import BuildOptions

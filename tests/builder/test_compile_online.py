@@ -28,7 +28,7 @@ from shipwheel.events import silent
 from shipwheel.files.elf import MACHINES, read_elf
 from shipwheel.locking.target import Target
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.wheels.isolated_build import BuildOptions
 

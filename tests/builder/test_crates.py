@@ -21,7 +21,7 @@ from shipwheel.builder.vendored_crates import LockedCrate, fetched_archive, lock
 from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, BuildError
 from shipwheel.locking.process import Finished
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.kept_requirements import KeptRequirements
 
 FETCHED = '[source.crates-io]\nreplace-with = "vendored-sources"\n[source.vendored-sources]\ndirectory = "/build/crates/vendor"\n'

@@ -17,7 +17,7 @@ from shipwheel.locking.bounds import OverBounds
 from shipwheel.locking.process import Finished
 from shipwheel.locking.target import Target
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 HOST = host_platform()
 OTHER = next(Platform("linux", name) for name in DEBIAN_ARCHITECTURES if name != HOST.architecture)

@@ -9,7 +9,7 @@ import pytest
 from shipwheel.base.standalone_archive import Standalone, parse_filename
 from shipwheel.builder.interpreter import standalone_python, suite_python, write_build_variables
 from shipwheel.digest import sha256_of
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.standalone import invented_files, make_standalone, standalone_name
 
 VARIABLES = "lib/python3.12/_sysconfigdata__linux_aarch64-linux-gnu.py"

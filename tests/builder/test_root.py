@@ -7,7 +7,7 @@ from shipwheel.builder.root import unpack_builder
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.digest import sha256_of
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.debian import make_deb
 
 ARM64 = Platform("linux", "arm64")

@@ -25,7 +25,7 @@ from shipwheel.errors import BuildError, ShipwheelError, UsageError
 from shipwheel.locking import sandbox
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.platform import host_platform
-from shipwheel.witness import Witness
+from shipwheel.witness.witness import Witness
 
 INFO = "#!/bin/sh\n[ \"$1\" = info ] || exit 1\necho '{answer}'\nexit {code}\n"
 

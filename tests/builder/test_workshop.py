@@ -14,7 +14,7 @@ from shipwheel.errors import IntegrityError
 from shipwheel.locking.pylock import LockedDeb
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 
 AMD64 = Platform("linux", "amd64")

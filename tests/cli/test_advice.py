@@ -11,7 +11,7 @@ from support.project_tree import written
 from shipwheel.cli.advice import ProjectAdvisor
 from shipwheel.project import last_change
 from shipwheel.project.read import read_project, with_dependencies, with_python
-from shipwheel.settings import Settings, added
+from shipwheel.settings.settings import Settings, added
 
 
 @pytest.mark.parametrize(

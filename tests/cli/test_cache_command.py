@@ -22,7 +22,7 @@ from shipwheel.cli.system_errors import from_system
 from shipwheel.cli.terminal import Terminal
 from shipwheel.digest import Digest
 from shipwheel.errors import ShipwheelError, StoreError, UsageError
-from shipwheel.store import NO_SPACE, Store
+from shipwheel.store.store import NO_SPACE, Store
 
 MONTH_S = 31 * 86400
 

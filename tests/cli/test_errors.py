@@ -13,7 +13,7 @@ from support.digests import digest as digest_named
 from support.disk import small_disk
 from support.programs import needs_root
 
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.debian import FakeArchive
 from shipwheel.testing.package_index import Fault
 from shipwheel.testing.wheels import Member, SmallWheel

@@ -7,7 +7,7 @@ from typing import Any
 from support.project_tree import written
 
 from shipwheel.cli.init import _proposal
-from shipwheel.settings import load_settings
+from shipwheel.settings.settings import load_settings
 from shipwheel.trial.finding import Setting
 from shipwheel.trial.mend import Change
 

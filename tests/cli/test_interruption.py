@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 from support.process import HANG_S, ended
 
-from shipwheel import scratch
+from shipwheel.cleanup import scratch
 from shipwheel.cli.interruption import CLEANUP_TIMEOUT_S, Interruption
 
 HANGING = """
@@ -49,7 +49,7 @@ STUCK = """
 import sys, threading, time
 from pathlib import Path
 from shipwheel.cli.interruption import Interruption
-from shipwheel.scratch import removed_at_the_end, scratch_directory
+from shipwheel.cleanup.scratch import removed_at_the_end, scratch_directory
 
 def build():
     with scratch_directory() as place, removed_at_the_end(Path(sys.argv[1])):

@@ -15,9 +15,9 @@ import pytest
 from shipwheel.cli import repeat
 from shipwheel.cli.terminal import Terminal
 from shipwheel.events import Warned
-from shipwheel.file_states import is_in_tree
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
 from shipwheel.testing.world import CommandResult, World
+from shipwheel.witness.file_states import is_in_tree
 
 SHORT = "nothing has changed: 2 images found in "
 

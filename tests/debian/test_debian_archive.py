@@ -14,7 +14,7 @@ from shipwheel.debian.mirror import DebianMirror
 from shipwheel.errors import FetchError, IntegrityError, SignatureError
 from shipwheel.events import Event, Warned
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.testing.debian import FakeArchive, make_deb
 

@@ -15,7 +15,7 @@ from shipwheel.debian.package_index import DebianPackageIndex
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 

@@ -15,7 +15,7 @@ from shipwheel.debian.relations import Relation
 from shipwheel.debian.seed import resolve_packages
 from shipwheel.files.segment import Segment
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 

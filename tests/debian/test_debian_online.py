@@ -25,7 +25,7 @@ from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, make_layer
 from shipwheel.platform import Platform, host_platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import SUITES, Suite, suite_by_name
 
 pytestmark = [pytest.mark.online, needs_mirror]

@@ -16,7 +16,7 @@ from shipwheel.debian.package import EXCLUDED, MERGED_DIRECTORIES, DebianPackage
 from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.entry import EntryType, FileEntry, LazyContent, read_content
 from shipwheel.files.segment import find_segment, make_segment
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.debian import make_deb, make_tar
 
 

@@ -12,7 +12,7 @@ from shipwheel.files.entry import EntryType, FileEntry, read_content
 from shipwheel.files.segment import make_segment
 from shipwheel.oci.layer import LayerSpec, find_layer, make_layer
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 

@@ -15,7 +15,7 @@ from shipwheel.events import silent
 from shipwheel.files.segment import Segment
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.project.read import read_project
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.debian import FakeArchive, make_deb
 
 

@@ -17,7 +17,7 @@ from shipwheel.debian.seed import (
 )
 from shipwheel.errors import LockError, UsageError
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import SUITES, suite_by_name
 from shipwheel.testing.debian import FakeArchive, make_deb
 

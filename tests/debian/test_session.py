@@ -8,7 +8,7 @@ from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import UsageError
 from shipwheel.events import silent
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.testing.debian import FakeArchive, make_deb
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.dev.changes import Watched
 from shipwheel.dev.container import DevProcess, debugged, environment, import_roots, processes, source_mounts, under_reloader
 from shipwheel.dev.developer import Developer

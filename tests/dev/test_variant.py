@@ -7,7 +7,7 @@ import pytest
 from shipwheel.dev.variant import development, for_editor
 from shipwheel.project.pins import Pins
 from shipwheel.project.read import read_project
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 PYPROJECT = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask"]\n'
 

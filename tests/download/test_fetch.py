@@ -20,7 +20,7 @@ from shipwheel.download.fetch import Download, fetch, fetch_bytes
 from shipwheel.download.http import MAX_ATTEMPTS, redacted
 from shipwheel.errors import FetchError, IntegrityError, StoreError
 from shipwheel.events import Event, Moved, StageFinished, StageStarted
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.package_index import Fault, PackageIndex
 
 DATA = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(40_000))  # 1.28 MB
@@ -417,7 +417,7 @@ FETCH = """
 import sys
 from pathlib import Path
 from shipwheel.download.fetch import Download, fetch
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 url, digest, size, root = sys.argv[1:]
 sys.stdin.readline()
 fetch([Download((url,), digest, int(size), "f")], Store(Path(root)))

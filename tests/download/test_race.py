@@ -16,7 +16,7 @@ from shipwheel.download.fetch import Download, fetch
 from shipwheel.download.servers import CORRUPT, STALLED, Servers, server_of
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Event, Warned
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.package_index import Fault, PackageIndex
 
 DATA = b"".join(hashlib.sha256(str(number).encode()).digest() for number in range(20_000))  # 640 kB

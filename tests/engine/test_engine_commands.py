@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.fake_programs import Programs
 
-from shipwheel.container_path import ContainerPath as At
+from shipwheel.container.path import ContainerPath as At
 from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.dockerlike import is_elsewhere
 from shipwheel.engine.find import find
@@ -20,7 +20,7 @@ from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import small_index
 
 AMD64 = Platform("linux", "amd64")

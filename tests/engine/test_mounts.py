@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.container_path import ContainerPath as At
+from shipwheel.container.path import ContainerPath as At
 from shipwheel.engine.interface import Mount
 from shipwheel.engine.run_options import add_image_volumes, parse_env, parse_mount, read_env_file, slug, unwritable_directories
 from shipwheel.errors import UsageError

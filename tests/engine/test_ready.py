@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.docker import Docker
 from shipwheel.engine.interface import Engine, Port, RunSpec

@@ -18,7 +18,7 @@ from shipwheel.files import segment as segments
 from shipwheel.files.compress import Deflated, deflated
 from shipwheel.files.entry import Content, EntryType, FileEntry, LazyContent, directory, file, symlink
 from shipwheel.files.segment import Segment, find_segment, key_of, make_segment, source_date_epoch
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import EntriesSource
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.build_settings import BuildSettings
 from shipwheel.locking import process
 from shipwheel.locking.bounds import Bounds, OverBounds, disk_usage
 from shipwheel.locking.process import Finished, run_bounded
+from shipwheel.settings.build import BuildSettings
 
 
 def run(folder: Path, code: str, limits: Bounds) -> Finished:

@@ -9,7 +9,7 @@ from shipwheel.locking.build_requirements import missing_build_requirement
 from shipwheel.locking.uv_output import FailureKind, parse_failure
 from shipwheel.project.lock_inputs import LockInputs
 from shipwheel.project.read import read_project
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 SETUP = 'from setuptools import setup\nimport bottle\nsetup(name="jokes", install_requires=["bottle>=0.12", "PyYAML"])\n'
 

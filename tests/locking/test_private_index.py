@@ -24,11 +24,11 @@ from shipwheel.project.indexes import Indexes, indexes_of, read_indexes
 from shipwheel.project.machine_settings import pip_settings
 from shipwheel.project.read import read_project
 from shipwheel.project.workspace import read_workspace
-from shipwheel.settings import load_settings
-from shipwheel.store import Store
+from shipwheel.settings.settings import load_settings
+from shipwheel.store.store import Store
 from shipwheel.testing.package_index import Fault, PackageIndex
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 LOGIN = "bob:s3cret-p@ss"

@@ -15,7 +15,7 @@ from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.validate.check import validate
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_index, small_layer
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile_configs import configs
 
+from shipwheel.container.signals import signal_number
 from shipwheel.errors import ImageError
-from shipwheel.linux_signals import signal_number
 from shipwheel.oci.execution import ExposedPort, execution_config
 from shipwheel.oci.model import ContainerConfig, decode
 

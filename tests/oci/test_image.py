@@ -14,7 +14,7 @@ from shipwheel.oci.image import MAX_LAYERS, FileLayer, compressed_chunks, make_i
 from shipwheel.oci.layer import layer_chunks
 from shipwheel.oci.model import ContainerConfig, History
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_index, small_layer
 
 

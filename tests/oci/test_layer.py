@@ -20,7 +20,7 @@ from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.compress import deflated
 from shipwheel.files.entry import EntryType, FileEntry, Source, directory, file, read_content, symlink
 from shipwheel.oci.layer import Compression, Layer, LayerSpec, find_layer, layer_chunks, layer_from_descriptor, make_layer
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import EntriesSource
 
 

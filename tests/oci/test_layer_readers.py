@@ -13,7 +13,7 @@ from support.programs import needs
 from shipwheel.files.compress import deflated
 from shipwheel.files.entry import EntryType, FileEntry, file
 from shipwheel.oci.layer import LayerSpec, layer_chunks, make_layer
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import EntriesSource
 
 NAMES = [f"{source}/{number:02}" for source in "ab" for number in range(20)]

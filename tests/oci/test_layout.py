@@ -14,7 +14,7 @@ from shipwheel.oci import layout
 from shipwheel.oci.image import ImageIndex, make_index
 from shipwheel.oci.layout import blob_path, read_layout, write_layout
 from shipwheel.oci.validate.check import validate
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_index, small_layer
 
 

@@ -12,7 +12,7 @@ from shipwheel.errors import ImageError
 from shipwheel.oci.archive import write_archive
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.validate.check import validate
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, small_index
 
 pytestmark = [pytest.mark.engines, needs("skopeo")]

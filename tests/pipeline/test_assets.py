@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 from support.last_layers import last_layers
 
-from shipwheel.build_settings import AssetSettings
 from shipwheel.builder.kept_packages import NODE_RECORD, find_files, keep_files, packages_key
 from shipwheel.builder.node_root import npm_cache
 from shipwheel.files.entry import FileEntry, file, symlink
@@ -20,7 +19,8 @@ from shipwheel.oci.layout import write_layout
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.pipeline.assets import AssetsSource
 from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
-from shipwheel.store import Store
+from shipwheel.settings.build import AssetSettings
+from shipwheel.store.store import Store
 from shipwheel.suites import without_python
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 from shipwheel.testing.images import small_image, small_layer

@@ -17,9 +17,9 @@ from shipwheel.pipeline import alternatives, build
 from shipwheel.pipeline.alternatives import build_error_with_alternatives
 from shipwheel.platform import Platform
 from shipwheel.request import LockMode, Request
-from shipwheel.settings import Settings
-from shipwheel.store import Store
-from shipwheel.witness import Witness
+from shipwheel.settings.settings import Settings
+from shipwheel.store.store import Store
+from shipwheel.witness.witness import Witness
 
 TARGETS = [Target(Platform("linux", architecture), "3.11.2", (2, 36)) for architecture in ("amd64", "arm64")]
 FAILED = BuildError("far 1.0 cannot be compiled", hint="See its output.")

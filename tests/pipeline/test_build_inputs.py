@@ -18,7 +18,7 @@ from shipwheel.oci.layout import write_layout
 from shipwheel.pipeline.build_inputs import BuildInputs, StoreRecord, lacking
 from shipwheel.pipeline.input_archive import fill, read_inputs, write_inputs
 from shipwheel.project.app_tree import list_app
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64
 from shipwheel.testing.registry import FakeRegistry

@@ -15,7 +15,7 @@ from shipwheel.pipeline import compiled_builds
 from shipwheel.pipeline.compiled_builds import CompiledBuilds
 from shipwheel.platform import Platform
 from shipwheel.project.source_copy import read_source_tree
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions
 
 

@@ -9,7 +9,7 @@ from shipwheel.files.entry import file
 from shipwheel.oci.layer import Layer, LayerSpec, make_layer
 from shipwheel.oci.validate import check
 from shipwheel.pipeline.early_checks import EarlyChecks
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import EntriesSource
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import World

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.container.venv import Paths
 from shipwheel.oci.layer import Layer, LayerSpec, make_layer
 from shipwheel.pipeline import layer_supply
 from shipwheel.pipeline.layer_supply import LayerSupply
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.venv import Paths
 from shipwheel.wheels.wheel import WheelSource
 
 

@@ -17,8 +17,8 @@ from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import with_build_packages, without_other_compilers
 from shipwheel.platform import Platform
 from shipwheel.request import LockMode, Request
-from shipwheel.settings import Settings
-from shipwheel.store import Store
+from shipwheel.settings.settings import Settings
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.wheels.built_wheels import BuiltWheel
 

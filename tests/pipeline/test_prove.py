@@ -24,8 +24,8 @@ from shipwheel.platform import Platform
 from shipwheel.project.app_tree import AppTree, list_app
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
-from shipwheel.settings import Settings
-from shipwheel.store import Store
+from shipwheel.settings.settings import Settings
+from shipwheel.store.store import Store
 from shipwheel.testing.debian import shared_object
 from shipwheel.testing.world import MINOR
 

@@ -19,7 +19,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.previous_image import _earlier_tag
 from shipwheel.pipeline.publish import Publisher
 from shipwheel.registry.repository import Repository
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.images import AMD64, small_index
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault

@@ -21,8 +21,8 @@ from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
 from shipwheel.request import Request
-from shipwheel.settings import Settings
-from shipwheel.store import Store
+from shipwheel.settings.settings import Settings
+from shipwheel.store.store import Store
 
 FAILED = """\
 error: Failed to build `old==1.0`

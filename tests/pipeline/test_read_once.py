@@ -22,8 +22,8 @@ from shipwheel.pipeline.resolve import lock_request, resolve
 from shipwheel.platform import Platform
 from shipwheel.project.read import read_project
 from shipwheel.request import Request
-from shipwheel.settings import Settings
-from shipwheel.store import Store
+from shipwheel.settings.settings import Settings
+from shipwheel.store.store import Store
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 

@@ -27,7 +27,7 @@ from shipwheel.pipeline.rebase import push_rebased, rebase
 from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_REBASE_INFO, read_rebase_info
 from shipwheel.platform import Platform
 from shipwheel.registry.repository import Repository
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.bases import python_base, python_files
 from shipwheel.testing.debian import shared_object
 from shipwheel.testing.images import AMD64, ARM64, small_layer

@@ -11,7 +11,7 @@ from shipwheel.files.entry import file
 from shipwheel.files.segment import find_segment, load_segment_metadata, make_segment
 from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.pipeline.segment_metadata import pack, pack_builds, unpack, unpack_builds
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import EntriesSource
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipwheel.container.venv import Paths
 from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError
 from shipwheel.files.segment import Segment
 from shipwheel.oci.layout import read_layout
 from shipwheel.pipeline.layering import BUCKETS, LARGE, SizedSource, _bucket, wheel_layers
 from shipwheel.pipeline.winning_files import winning_files
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
-from shipwheel.venv import Paths
 from shipwheel.wheels.wheel import WheelSource
 
 TESTS = "tests/__init__.py"

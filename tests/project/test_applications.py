@@ -9,7 +9,7 @@ from shipwheel.errors import NoCommand, ProjectError
 from shipwheel.project.applications import project_directory
 from shipwheel.project.nested_projects import nested_projects
 from shipwheel.project.read import read_project
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 APP = {"backend/requirements.txt": "flask\n", "backend/app.py": "from flask import Flask\napp = Flask(__name__)\n"}
 LIBRARY = {"libs/client/pyproject.toml": '[project]\nname = "client"\nversion = "1"\n', "libs/client/client/__init__.py": ""}

@@ -6,7 +6,7 @@ import pytest
 
 from shipwheel.project.conda import read_conda
 from shipwheel.project.read import read_project
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 ENVIRONMENT = """
 name: shop

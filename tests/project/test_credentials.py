@@ -7,7 +7,7 @@ import pytest
 from shipwheel.project.credentials import credentials_of
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
-from shipwheel.settings import load_settings
+from shipwheel.settings.settings import load_settings
 
 
 @pytest.fixture

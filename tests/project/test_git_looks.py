@@ -9,7 +9,7 @@ import pytest
 from support.programs import needs
 
 from shipwheel.project.git_history import describe
-from shipwheel.witness import Witness
+from shipwheel.witness.witness import Witness
 
 pytestmark = needs("git")
 

@@ -7,7 +7,7 @@ from support.project_tree import written
 
 from shipwheel.project.module_origin import extra_or_group_with
 from shipwheel.project.read import read_project
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 PYPROJECT = """
 [project]

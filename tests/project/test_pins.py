@@ -7,7 +7,7 @@ from support.project_tree import written
 
 from shipwheel.project.pins import Pins
 from shipwheel.project.read import read_project
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 OPEN = 'from setuptools import setup\nsetup(name="shop", version="1", packages=["shop"], install_requires=["flask", "idna"])\n'
 DYNAMIC = OPEN.replace('["flask", "idna"]', 'open("deps.in").read().split()')

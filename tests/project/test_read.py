@@ -13,7 +13,7 @@ from shipwheel.project import read
 from shipwheel.project.metadata import dependency_names, parse_python
 from shipwheel.project.project import Project
 from shipwheel.project.read import find_settings, read_project, with_dependencies, with_python
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shipwheel.build_settings import AssetSettings, stated
 from shipwheel.project.read import find_settings
 from shipwheel.project.settings_file import Addition, edit_settings
-from shipwheel.settings import Settings, load_settings
+from shipwheel.settings.build import AssetSettings, stated
+from shipwheel.settings.settings import Settings, load_settings
 
 PORT = Addition("ports", ("8000/tcp",), "It listens on port 8000")
 

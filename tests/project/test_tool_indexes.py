@@ -12,7 +12,7 @@ from shipwheel.locking.formats.tool_lock import requirements_for_linux
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.tool_indexes import bound_packages, pipfile_indexes, tool_indexes
 from shipwheel.project.workspace import read_workspace
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 
 def poetry(*sources: dict[str, str], **environ: str) -> list[dict[str, object]]:

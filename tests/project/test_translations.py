@@ -14,7 +14,7 @@ from shipwheel.pipeline.app_source import AppSource
 from shipwheel.project.app_tree import AppTree, list_app
 from shipwheel.project.read import read_project
 from shipwheel.project.translations import compile_catalogue, uncompiled
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset={}\\n"\n\n'
 ENTRIES = 'msgid "hello"\nmsgstr "schöner Tag"\n\n#, fuzzy\nmsgid "bye"\nmsgstr "falsch"\n\nmsgctxt "month"\nmsgid "May"\nmsgstr "Mai"\n'

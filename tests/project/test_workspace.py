@@ -6,7 +6,7 @@ import pytest
 from support.project_tree import written
 
 from shipwheel.project.workspace import workspace_root
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 TOP = '[project]\nname = "top"\n[tool.uv.workspace]\nmembers = ["more", "more/*"]\n'
 MEMBER = '[project]\nname = "shop"\n'

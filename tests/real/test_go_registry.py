@@ -24,7 +24,7 @@ from shipwheel.registry.pull import pull, remote_images
 from shipwheel.registry.push import Push
 from shipwheel.registry.referrers import list_referrers
 from shipwheel.registry.repository import Document, Repository
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.fault_proxy import FaultProxy
 from shipwheel.testing.images import AMD64, ARM64, small_image, small_layer
 

@@ -21,7 +21,7 @@ from shipwheel.oci.archive import read_archive, write_archive
 from shipwheel.oci.image import make_image, make_index
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import small_layer
 
 

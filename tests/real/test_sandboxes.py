@@ -31,7 +31,7 @@ from shipwheel.events import silent
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.target import Target
 from shipwheel.platform import host_platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from shipwheel.wheels.isolated_build import BuildOptions
 

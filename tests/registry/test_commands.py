@@ -11,7 +11,7 @@ import pytest
 from shipwheel.oci.archive import write_archive
 from shipwheel.oci.layout import read_layout, write_layout
 from shipwheel.oci.validate.check import validate
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, small_index
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
 

@@ -15,7 +15,7 @@ from shipwheel.registry.copy import CopyResult, copy
 from shipwheel.registry.push import Push
 from shipwheel.registry.referrers import fallback_tag, list_referrers
 from shipwheel.registry.repository import Repository
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import small_index
 from shipwheel.testing.registry import FakeRegistry, Habits
 

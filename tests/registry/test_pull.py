@@ -37,7 +37,7 @@ from shipwheel.registry.pull import PullResult, pull, remote_images, remote_inde
 from shipwheel.registry.push import Push
 from shipwheel.registry.repository import Repository
 from shipwheel.registry.transport import RegistryRequest, error_details
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, ARM64, small_index
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
 

@@ -21,7 +21,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.registry.push import Push, Traffic
 from shipwheel.registry.referrers import fallback_tag, list_referrers
 from shipwheel.registry.repository import Document, Repository
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, small_index
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
 

@@ -14,7 +14,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.registry.push import Push
 from shipwheel.registry.referrers import add_referrer, fallback_tag, list_referrers
 from shipwheel.registry.repository import Document, Repository
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import small_index
 from shipwheel.testing.registry import FakeRegistry, Habits, RegistryFault
 

@@ -19,7 +19,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.registry.hosts import host_of, unreachable_hint
 from shipwheel.registry.repository import Repository
 from shipwheel.registry.transport import RegistryRequest, Transport
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import small_index
 from shipwheel.testing.registry import FakeRegistry, RegistryFault
 

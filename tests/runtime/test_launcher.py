@@ -16,12 +16,12 @@ import pytest
 from support.process import HANG_S, ended, until
 from support.programs import needs_root
 
+from shipwheel.container.venv import VENV
 from shipwheel.files.entry import EntryType, FileEntry
 from shipwheel.pipeline.app_source import AppSource, without_linked
 from shipwheel.pipeline.generated import Generated, launcher_command, launcher_files, venv_files, volume_directories
 from shipwheel.project.app_tree import list_app
 from shipwheel.runtime import launcher as module
-from shipwheel.venv import VENV
 
 
 def interpreters() -> list[str]:

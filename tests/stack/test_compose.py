@@ -8,7 +8,7 @@ import yaml
 from support.stacks import PLACE, POSTGRES, ROOT, STACK, WEB, WORKER, ours, placed
 from support.vendor_schemas import schema_errors
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.interface import Mount
 from shipwheel.errors import UsageError
 from shipwheel.stack.compose import compose_file

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 from uv import find_uv_bin
 
-from shipwheel.build_settings import StepSettings
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.made_files import is_made
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
 from shipwheel.project.deployment.dockerfile import exec_form, parse_dockerfile
 from shipwheel.project.deployment.stage import Stage, evaluate_stages
+from shipwheel.settings.build import StepSettings
 from shipwheel.stack.bake import bake_file
 from shipwheel.stack.dockerfile import DockerProject, dockerfile, dockerignore
 

@@ -14,7 +14,7 @@ from support.cluster import cluster
 from support.helm import install_helm
 from support.stacks import PLACE, POSTGRES, ROOT, STACK, ours, placed
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.stack.helm import helm_files
 from shipwheel.stack.image import PlacedService, ServiceImage, place
 from shipwheel.stack.kubernetes import manifests

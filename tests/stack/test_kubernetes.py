@@ -10,7 +10,7 @@ import yaml
 from support.stacks import PLACE, POSTGRES, ROOT, STACK, ours, placed
 from uv import find_uv_bin
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.errors import UsageError
 from shipwheel.stack.image import place
 from shipwheel.stack.kubernetes import manifests

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from support.fake_group import FakeGroup
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.group import ContainerGroup, GroupContainer
 from shipwheel.engine.interface import Port, RunSpec

@@ -9,14 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-from shipwheel.container_path import ContainerPath as At
+from shipwheel.container.path import ContainerPath as At
 from shipwheel.engine.find import find
 from shipwheel.engine.interface import Container, Engine, Mount, RunSpec
 from shipwheel.errors import EngineError
 from shipwheel.oci.archive import read_archive
 from shipwheel.oci.image import make_index
 from shipwheel.oci.reference import Reference
-from shipwheel.store import Store, default_root
+from shipwheel.store.store import Store, default_root
 
 __all__ = ["steps"]
 

@@ -11,7 +11,7 @@ from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.package_index import Contents, DebianPackageIndex
 from shipwheel.files.entry import Source
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import Suite
 from support.digests import sha256
 

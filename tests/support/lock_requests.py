@@ -7,7 +7,7 @@ from typing import Any
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.project.lock_inputs import read_lock_inputs
 from shipwheel.project.metadata import read_metadata
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["lock_path", "lock_request", "read_again"]
 

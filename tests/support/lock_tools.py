@@ -17,7 +17,7 @@ from shipwheel.locking.uv import default_index
 from shipwheel.project.indexes import read_indexes, without_login
 from shipwheel.project.workspace import read_workspace
 from shipwheel.testing.world import MINOR
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["ORIGINALS", "Original", "Places", "environment", "installed", "make_places", "repositories", "run"]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 __all__ = ["Layout", "assert_command", "launched", "written"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.interface import Port
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.platform import Platform

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
-from shipwheel.outgrown import is_outgrown
+from shipwheel.signs.outgrown import is_outgrown
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.findings import find, verdict_of, with_lost_writes, with_refused_writes
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 from support.advice import FakeAdvisor
 
-from shipwheel.build_settings import AssetSettings
 from shipwheel.errors import LockError, MissingImports, NoRequirements, UnbuildableSource
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
-from shipwheel.settings import Settings
+from shipwheel.settings.build import AssetSettings
+from shipwheel.settings.settings import Settings
 from shipwheel.trial.finding import Setting
 from shipwheel.trial.findings import find, verdict_of, with_refused_writes
 from shipwheel.trial.improve import Round, improve

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.advice import FakeAdvisor
 
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
-from shipwheel.placeholder import placeholder
-from shipwheel.settings import Settings, added
+from shipwheel.settings.settings import Settings, added
+from shipwheel.signs.placeholder import placeholder
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.findings import find, verdict_of
 from shipwheel.trial.mend import Change, change_for_module, changes_for, listed_commands, listening_option, serving_command

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from support.digests import ANY
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.interface import Mount, RunSpec
 from shipwheel.engine.program import ProgramResult
 from shipwheel.errors import EngineError, TrialError
@@ -18,7 +18,7 @@ from shipwheel.oci.image import FileLayer, Image, ImageIndex, make_image, make_i
 from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, ContainerConfig, Descriptor
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.trial.built import check_images
 from shipwheel.trial.finding import FindingKind, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop

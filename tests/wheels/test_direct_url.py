@@ -16,14 +16,14 @@ import pytest
 from msgspec.structs import replace
 from packaging.direct_url import DirectUrl
 
+from shipwheel.container.venv import VENV, Paths
 from shipwheel.files.segment import key_of, make_segment, uncompressed_chunks
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.selection import select
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.venv import VENV, Paths
 from shipwheel.wheels.direct_url import direct_url, local_direct_url
 from shipwheel.wheels.wheel import WheelSource
 

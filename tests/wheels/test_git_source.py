@@ -12,7 +12,7 @@ from support.programs import needs
 
 from shipwheel.errors import ArchiveError, BuildError
 from shipwheel.locking.selection import LockedDistribution
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.git_source import checkout
 from shipwheel.wheels.source_builds import write_source
 

@@ -16,10 +16,10 @@ from support.programs import needs
 from shipwheel.errors import BuildError
 from shipwheel.locking import sandbox
 from shipwheel.project.source_copy import read_source_tree
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.wheels.isolated_build import BuildOptions
 from shipwheel.wheels.source_builds import build_project_wheel
 

@@ -22,8 +22,8 @@ from shipwheel.events import Event, StageFinished, StageStarted, Warned
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.source_copy import private_copy, read_source_tree, tree_digest
-from shipwheel.store import Store
-from shipwheel.user_files import UserFiles
+from shipwheel.store.store import Store
+from shipwheel.user.files import UserFiles
 from shipwheel.wheels.isolated_build import BuildOptions
 from shipwheel.wheels.source_builds import build_project_wheel, build_pure_wheel
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from shipwheel.container.venv import module_of
 from shipwheel.files.compress import Deflated, deflated
-from shipwheel.venv import module_of
 from shipwheel.wheels.used_modules import CompilerOfUsed
 
 SITE = "opt/venv/lib/python3.11/site-packages"

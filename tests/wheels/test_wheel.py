@@ -23,15 +23,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.digests import ANY
 
+from shipwheel.container.venv import PYTHON, VENV, Paths
 from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, DamagedBlob, ShipwheelError
 from shipwheel.files.compress import Deflated, deflated
 from shipwheel.files.entry import EntryType
 from shipwheel.files.file_part import FilePart
 from shipwheel.files.segment import Segment, make_segment, uncompressed_chunks
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.wheels import Member, SmallWheel, zip_bytes
-from shipwheel.venv import PYTHON, VENV, Paths
 from shipwheel.wheels import zip_archive as ziparchive
 from shipwheel.wheels.bytecode import Compiler
 from shipwheel.wheels.wheel import WheelSource

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from shipwheel.container.venv import Paths
 from shipwheel.files.compress import Deflated, deflated
 from shipwheel.files.file_part import OpenFile
 from shipwheel.files.segment import make_segment
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.wheels import SmallWheel
-from shipwheel.venv import Paths
 from shipwheel.wheels import wheel as wheel_module
 from shipwheel.wheels.wheel import WheelSource
 

@@ -8,10 +8,10 @@ files: all functions work on metadata of segments.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from shipwheel.container.venv import VENV
 from shipwheel.errors import ImageError
 from shipwheel.files.entry import parents
 from shipwheel.files.segment import Directory, Segment
-from shipwheel.venv import VENV
 
 if TYPE_CHECKING:
     from shipwheel.oci.read.file_tree import FileTree

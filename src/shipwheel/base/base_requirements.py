@@ -10,7 +10,7 @@ from shipwheel.files.elf import MACHINES, ElfObject
 from shipwheel.files.segment import Segment
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 if TYPE_CHECKING:
     from shipwheel.oci.read.file_tree import FileTree

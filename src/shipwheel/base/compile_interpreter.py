@@ -18,7 +18,7 @@ from shipwheel.files.entry import Source
 from shipwheel.locking import uv
 from shipwheel.oci.image import Image
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.versions import minor_version
 from shipwheel.wheels.bytecode import Interpreter
 

@@ -20,7 +20,7 @@ from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import with_python
 from shipwheel.request import Request
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import SUITES, Suite
 from shipwheel.versions import minor_version
 

@@ -23,7 +23,7 @@ from shipwheel.oci.layout import read_layout
 from shipwheel.oci.model import Descriptor
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 if TYPE_CHECKING:
     from shipwheel.registry.repository import Repository

@@ -10,7 +10,7 @@ from shipwheel.debian.seed import resolve_packages
 from shipwheel.errors import FetchError
 from shipwheel.locking.pylock import Lock
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import without_python
 
 __all__ = ["INIT_DIRECTORIES", "init_source", "with_init"]

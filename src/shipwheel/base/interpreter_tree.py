@@ -9,13 +9,13 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from shipwheel.directory_cache import CachedDirectory, DirectoryCache
-from shipwheel.file_states import Uncomparable, tree_state
 from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.platform import boot_id
-from shipwheel.store import Store, store_write_error
-from shipwheel.store_contents import INTERPRETERS
+from shipwheel.store.contents import INTERPRETERS
+from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.store.store import Store, store_write_error
+from shipwheel.witness.file_states import Uncomparable, tree_state
 
 __all__ = ["tree_checksum", "unpack_interpreter"]
 

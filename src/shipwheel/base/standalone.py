@@ -16,7 +16,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.locking.pylock import Lock
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["StandaloneBases"]
 

@@ -22,7 +22,7 @@ from shipwheel.files.segment import key_of
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.versions import minor_version
 
 __all__ = ["PREFIX", "Standalone", "StandaloneSource", "interpreter_path", "is_excluded", "parse_filename"]

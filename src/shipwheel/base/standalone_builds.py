@@ -26,7 +26,7 @@ from shipwheel.platform import Platform
 from shipwheel.project.machine_settings import uv_files
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import allowed_pythons
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.versions import minor_number, minor_version
 
 __all__ = [

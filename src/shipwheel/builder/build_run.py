@@ -14,10 +14,10 @@ from shipwheel.builder.portable_compilers import last_complaint, write_portable_
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import run_in_sandbox
 from shipwheel.builder.surroundings import INSIDE, PORTABLE, Surroundings
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished
-from shipwheel.scratch import scratch_directory
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
 from shipwheel.wheels.kept_requirements import KeptRequirements
 

@@ -16,6 +16,7 @@ from shipwheel.builder.image_workshop import AnyWorkshop
 from shipwheel.builder.packages import compiler_labels, decides
 from shipwheel.builder.product import check_product, strip_product
 from shipwheel.builder.surroundings import INSIDE
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import BuildError, UnbuildableSource
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
@@ -23,9 +24,8 @@ from shipwheel.locking import uv
 from shipwheel.locking.bounds import BOUNDS_HINT, OverBounds
 from shipwheel.locking.build_requirements import requirement_wanted
 from shipwheel.locking.pylock import LockedDeb, name_in
-from shipwheel.scratch import scratch_directory
-from shipwheel.store import Store
-from shipwheel.store_contents import BUILD_LOGS
+from shipwheel.store.contents import BUILD_LOGS
+from shipwheel.store.store import Store
 from shipwheel.versions import end_of_day
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel, record_built_wheel
 from shipwheel.wheels.isolated_build import INDEX_SETTINGS, BuildOptions

@@ -28,15 +28,15 @@ from shipwheel.builder.vendored_crates import (
     stored_archive,
     unpack_crates,
 )
-from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError
 from shipwheel.files.segment import key_of
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.environment import network_variables
 from shipwheel.locking.process import Finished
-from shipwheel.store import Store, store_write_error
-from shipwheel.store_contents import BUILD_PACKAGES
+from shipwheel.store.contents import BUILD_PACKAGES
+from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.store.store import Store, store_write_error
 from shipwheel.wheels.kept_requirements import KeptRequirements
 
 __all__ = ["CRATES_INSIDE", "CrateFetch", "CratesFailed", "use_crates"]

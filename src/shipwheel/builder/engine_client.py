@@ -8,7 +8,7 @@ from typing import IO
 
 import msgspec
 
-from shipwheel.container_variables import container_variables
+from shipwheel.container.variables import container_variables
 from shipwheel.errors import BuildError
 
 __all__ = ["SANDBOX_LABEL", "BuildContainer", "EngineClient", "create_words"]

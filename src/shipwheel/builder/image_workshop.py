@@ -11,7 +11,6 @@ from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import run_in_sandbox
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.builder.workshop import BuilderPackages, Workshop
-from shipwheel.directory_cache import CachedDirectory
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
@@ -21,7 +20,8 @@ from shipwheel.locking.target import Target
 from shipwheel.oci.image import Image
 from shipwheel.oci.read.rootfs_cache import unpack_image
 from shipwheel.platform import host_platform
-from shipwheel.store import Store
+from shipwheel.store.directory_cache import CachedDirectory
+from shipwheel.store.store import Store
 
 __all__ = ["AnyWorkshop", "ImageWorkshop"]
 

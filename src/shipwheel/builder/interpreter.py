@@ -6,7 +6,7 @@ import msgspec
 
 from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSource, interpreter_path
 from shipwheel.files.entry import Source
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import python_released
 
 __all__ = ["BuilderPython", "standalone_python", "suite_python", "write_build_variables"]

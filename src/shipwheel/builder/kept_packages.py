@@ -12,7 +12,7 @@ import msgspec
 from shipwheel.builder.asset_build import LOCK_FILES, package_manager
 from shipwheel.digest import Digest
 from shipwheel.files.segment import key_of
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["NODE_RECORD", "KeptFile", "find_files", "keep_files", "packages_key", "write_files"]
 

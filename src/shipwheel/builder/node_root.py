@@ -10,7 +10,6 @@ from shipwheel.builder.program_root import find_programs, unpack_programs
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.digest import Digest
-from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import BuildError, FetchError, UsageError
 from shipwheel.events import Reporter
 from shipwheel.files.segment import key_of
@@ -18,8 +17,9 @@ from shipwheel.locking.sandbox import linked_directory, top_directories
 from shipwheel.oci.image import Image
 from shipwheel.oci.read.rootfs_cache import unpack_image
 from shipwheel.platform import Platform
-from shipwheel.store import Store, store_write_error
-from shipwheel.store_contents import BUILD_PACKAGES
+from shipwheel.store.contents import BUILD_PACKAGES
+from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.store.store import Store, store_write_error
 from shipwheel.suites import Suite
 
 __all__ = ["node_packages", "node_programs", "npm_cache", "open_node_image", "unpack_node", "unpack_node_image"]

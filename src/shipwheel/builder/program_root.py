@@ -6,13 +6,13 @@ from pathlib import Path
 from shipwheel.builder.packages import BuilderIndex
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
-from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import FetchError
 from shipwheel.files.entry import FileEntry, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.platform import Platform
-from shipwheel.store import Store, store_write_error
-from shipwheel.store_contents import BUILDERS
+from shipwheel.store.contents import BUILDERS
+from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.store.store import Store, store_write_error
 from shipwheel.suites import Suite
 
 __all__ = ["PROGRAMS_RECORD", "SHELL_PACKAGES", "find_programs", "programs_key", "unpack_programs"]

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shipwheel.builder.interpreter import BuilderPython, write_build_variables
-from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.platform import Platform
-from shipwheel.store import Store, store_write_error
-from shipwheel.store_contents import BUILDERS
+from shipwheel.store.contents import BUILDERS
+from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.store.store import Store, store_write_error
 
 __all__ = ["unpack_builder"]
 

@@ -13,7 +13,7 @@ from shipwheel.errors import UsageError
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import bubblewrap_user, is_available
-from shipwheel.witness import note_unknown
+from shipwheel.witness.witness import note_unknown
 
 __all__ = ["SANDBOX_HINT", "Bubblewrap", "Sandbox", "find_sandbox", "run_in_sandbox", "sandbox_user"]
 

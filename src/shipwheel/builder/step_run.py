@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.container.venv import VENV
 from shipwheel.files.entry import parents
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import bubblewrap, with_variables
 from shipwheel.oci.read.rootfs import Rootfs
-from shipwheel.venv import VENV
 
 __all__ = ["PROBED_PYTHON", "ImageRoot", "WrittenFile", "written_files"]
 

@@ -12,7 +12,7 @@ import msgspec
 
 from shipwheel.decoding import InvalidDocument, convert
 from shipwheel.digest import Digest, as_sha256, sha256_digest
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.sdist import unpack_sdist
 
 __all__ = ["LockedCrate", "fetched_archive", "locked_crates", "replacement", "store_archives", "stored_archive", "unpack_crates"]

@@ -14,14 +14,14 @@ from shipwheel.builder.search import find_packages
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
-from shipwheel.directory_cache import CachedDirectory
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.files.entry import Source
 from shipwheel.files.segment import key_of
 from shipwheel.locking.pylock import LockedDeb
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.directory_cache import CachedDirectory
+from shipwheel.store.store import Store
 from shipwheel.suites import Suite
 
 __all__ = ["BUILDER_RECORD", "BuilderPackages", "Workshop"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
     from shipwheel.events import Reporter
     from shipwheel.pipeline.build import Built
-    from shipwheel.store import Store
+    from shipwheel.store.store import Store
     from shipwheel.trial.finding import Setting
     from shipwheel.trial.observe import Subject
 
@@ -76,7 +76,7 @@ class ProjectAdvisor:
 
     def has_module(self, name: str) -> bool:
         """See `Advisor.has_module`."""
-        from shipwheel.example_files import example_of_module, find_examples
+        from shipwheel.user.example_files import example_of_module, find_examples
 
         root = self._built.resolution.project.root
         found = (path for pattern in (name, f"{name}.py", f"*/{name}", f"*/{name}.py") for path in root.glob(pattern))

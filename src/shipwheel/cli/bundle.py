@@ -69,7 +69,7 @@ def _bundle_inputs(projects: Sequence[Path], output: Path, terminal: Terminal, f
     """Build each project, and write what its next build needs."""
     from shipwheel.pipeline.build_inputs import collect_inputs
     from shipwheel.pipeline.input_archive import write_inputs
-    from shipwheel.store import Store, default_root
+    from shipwheel.store.store import Store, default_root
 
     if not projects:
         raise UsageError("the stack has no project to build", hint="Leave out --for-build: the bundle has the images.")
@@ -96,7 +96,7 @@ class _Collected:
         from shipwheel.cli.remote import open_repository, tag_or_digest
         from shipwheel.oci.reference import Reference
         from shipwheel.registry.pull import pull, remote_images
-        from shipwheel.store import Store, default_root
+        from shipwheel.store.store import Store, default_root
 
         with at_place(where):
             reference = Reference.parse(text)

@@ -16,8 +16,8 @@ from shipwheel.errors import StoreError, UsageError
 from shipwheel.events import format_size
 
 if TYPE_CHECKING:
-    from shipwheel.store_contents import StoredItem
-    from shipwheel.store_prune import Pruned
+    from shipwheel.store.contents import StoredItem
+    from shipwheel.store.prune import Pruned
 
 __all__ = ["command"]
 
@@ -47,7 +47,7 @@ _DEFAULT_AGE = "30d"
 @option("--yes", is_flag=True, help="Do not ask.", group="clean")
 def command(terminal: Terminal, action: str, older_than: str | None, max_size: str | None, dry_run: bool, yes: bool) -> None:
     """Print the directory, a table of what there is, or of what was removed."""
-    from shipwheel.store import default_root
+    from shipwheel.store.store import default_root
 
     _reject_others_options(action, {"--older-than": older_than, "--max-size": max_size, "--dry-run": dry_run, "--yes": yes})
     root = default_root().absolute()
@@ -74,7 +74,7 @@ def _reject_others_options(action: str, given: dict[str, object]) -> None:
 
 
 def _show(root: Path, terminal: Terminal) -> None:
-    from shipwheel.store_contents import stored_items
+    from shipwheel.store.contents import stored_items
 
     items = stored_items(root)
     limit = cache_limit()
@@ -91,7 +91,7 @@ def _show(root: Path, terminal: Terminal) -> None:
 
 
 def _prune(root: Path, older_than: str | None, max_size: str | None, terminal: Terminal, *, dry_run: bool) -> None:
-    from shipwheel.store_prune import prune
+    from shipwheel.store.prune import prune
 
     limit = cache_limit(max_size, "--max-size") if max_size is not None else cache_limit() if older_than is None else None
     age = parse_age(older_than or _DEFAULT_AGE, "--older-than") if older_than is not None or limit is None else None
@@ -99,7 +99,7 @@ def _prune(root: Path, older_than: str | None, max_size: str | None, terminal: T
 
 
 def _clean(root: Path, terminal: Terminal, *, dry_run: bool) -> None:
-    from shipwheel.store_prune import clean
+    from shipwheel.store.prune import clean
 
     _report(root, clean(root, dry_run=dry_run), terminal, dry_run=dry_run)
 
@@ -142,7 +142,7 @@ def _report(root: Path, pruned: "Pruned", terminal: Terminal, *, dry_run: bool) 
 
 
 def _by_kind(items: Iterable["StoredItem"]) -> dict[str, dict[str, int]]:
-    from shipwheel.store_contents import Kind
+    from shipwheel.store.contents import Kind
 
     groups = {kind: [item for item in items if item.kind is kind] for kind in Kind}
     return {kind.value.replace(" ", "-"): _sum(group) for kind, group in groups.items() if group}

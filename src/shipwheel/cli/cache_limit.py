@@ -10,7 +10,7 @@ from shipwheel.cli.amounts import parse_size
 from shipwheel.cli.command import on_interruption
 
 if TYPE_CHECKING:
-    from shipwheel.store import Store
+    from shipwheel.store.store import Store
 
 __all__ = ["LIMIT", "cache_limit", "keep_limit", "limited_store", "use_store"]
 
@@ -25,7 +25,7 @@ def cache_limit(text: str | None = None, name: str = LIMIT) -> int | None:
 
 def limited_store() -> "Store":
     """Return the user's store for a command that takes no request. Raise UsageError if its limit is not a size."""
-    from shipwheel.store import Store, default_root
+    from shipwheel.store.store import Store, default_root
 
     limit = cache_limit()
     store = Store(default_root())
@@ -42,7 +42,7 @@ def use_store(store: "Store", limit: int | None) -> None:
 def keep_limit(store: "Store", limit: int | None) -> None:
     """Remove what exceeds the limit, except for what this command has used. One that wrote nothing does not look."""
     if limit is not None and store.has_written and not store.closed.is_set():
-        from shipwheel.store_prune import prune
+        from shipwheel.store.prune import prune
 
         # The work is done: a cache that cannot be read does not make it fail.
         with suppress(OSError):

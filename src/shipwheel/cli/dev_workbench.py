@@ -149,7 +149,7 @@ class Workbench(msgspec.Struct, frozen=True):
         from shipwheel.dev.container import import_roots, source_mounts
         from shipwheel.engine.interface import RunSpec
         from shipwheel.engine.run_options import slug
-        from shipwheel.store import default_root
+        from shipwheel.store.store import default_root
 
         project, config, engine = image.project, image.config, self.engine
         name = f"{slug(project.name)}-dev"

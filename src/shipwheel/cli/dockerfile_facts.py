@@ -42,6 +42,7 @@ def dockerfile_of(path: Path, flags: dict[str, Any], terminal: Terminal) -> "tup
 
 
 def _docker_project(built: "Built", request: "Request", *, has_hashed: bool, has_developer_requirements: bool) -> "DockerProject":
+    from shipwheel.container.venv import Paths
     from shipwheel.dev.container import import_roots
     from shipwheel.locking.requirements_file import unhashed_requirements
     from shipwheel.pipeline.app_files import app_tree
@@ -49,7 +50,6 @@ def _docker_project(built: "Built", request: "Request", *, has_hashed: bool, has
     from shipwheel.project.entrypoint.launch import FRONT_MODULE
     from shipwheel.project.secret_files import secret_rules
     from shipwheel.stack.dockerfile import DockerProject
-    from shipwheel.venv import Paths
 
     resolution = built.resolution
     project, first = resolution.project, built.platforms[0].resolved
@@ -107,7 +107,7 @@ def _base_name(resolved: "Resolved") -> str:
 def _config(built: "Built") -> "ExecutionConfig":
     """Return the image's config, started by the Python of the virtual environment, and not labelled as made by shipwheel."""
 
-    from shipwheel.venv import VENV
+    from shipwheel.container.venv import VENV
 
     config, base = built.index.images[0].execution, built.platforms[0].resolved.base
     entrypoint = tuple(f"/{VENV}/bin/python" if word == base.interpreter else word for word in config.entrypoint)
@@ -161,9 +161,9 @@ def _left_out(root: Path, files: set[str]) -> Iterator[str]:
 
 def _generated(built: "Built") -> dict[str, str]:
     """Return the files that shipwheel adds to the image, by their names: the launcher and its settings, Django's static files."""
+    from shipwheel.container.venv import Paths
     from shipwheel.pipeline.layers import launcher_source
     from shipwheel.pipeline.static_front import front_files
-    from shipwheel.venv import Paths
 
     project, first = built.resolution.project, built.platforms[0].resolved
     front = project.launch.static_front if project.launch is not None else None

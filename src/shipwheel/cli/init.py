@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shipwheel.engine.interface import Engine
     from shipwheel.project.settings_file import SettingsEdit
     from shipwheel.request import Request
-    from shipwheel.settings import Settings
+    from shipwheel.settings.settings import Settings
     from shipwheel.trial.improve import Improved, Round, Try
     from shipwheel.trial.mend import Change
 
@@ -138,7 +138,7 @@ def _change(change: "Change") -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Return a value as a settings file has it."""
-    from shipwheel.build_settings import AssetSettings, stated
+    from shipwheel.settings.build import AssetSettings, stated
 
     return [stated(item) if isinstance(item, AssetSettings) else item for item in value] if isinstance(value, tuple) else value
 
@@ -192,7 +192,7 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
 def _proposal(request: "Request", improved: "Improved", *, written: bool) -> _Proposal:
     """Return what to write into the settings file. What a person wrote stays: lists and tables only grow, and a command is not replaced."""
     from shipwheel.project.settings_file import Addition, edit_settings
-    from shipwheel.settings import added
+    from shipwheel.settings.settings import added
 
     settings, reasons = request.settings, dict[str, list[str]]()
     for change in improved.changes:

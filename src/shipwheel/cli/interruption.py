@@ -87,7 +87,7 @@ class Interruption:
         if not self._removes:
             # Threads may be about to: on a busy machine, ending a compiler and removing its files takes longer than they have.
             self._removes = True
-            from shipwheel.scratch import remove_scratch
+            from shipwheel.cleanup.scratch import remove_scratch
 
             with suppress(Exception):
                 remove_scratch()

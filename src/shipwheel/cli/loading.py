@@ -107,7 +107,7 @@ def _load_saved(path: Path, engine: "Engine", requested: "Platform | None", repo
     from shipwheel.oci.image import make_index
     from shipwheel.oci.layout import read_layout
     from shipwheel.oci.reference import Reference
-    from shipwheel.store import Store, default_root
+    from shipwheel.store.store import Store, default_root
 
     reader = read_layout(path) if path.is_dir() else read_archive(path)
     images = reader.images().images

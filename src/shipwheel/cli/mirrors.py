@@ -34,7 +34,7 @@ def command(terminal: Terminal, use: str | None, days: int) -> None:
     """Print the measurements as a table. `--use` with a name or an address measures nothing."""
     from shipwheel.base.standalone_builds import newest_path
     from shipwheel.download.mirrors import choose, delete_choice, load_choice, measure, save_choice
-    from shipwheel.store import default_root
+    from shipwheel.store.store import default_root
 
     root = default_root()
     measured: Sequence[Measurement] = ()
@@ -75,7 +75,7 @@ def _used(choice: "Choice") -> dict[str, dict[str, str]]:
     from shipwheel.debian.mirror import MIRROR_VARIABLE, apt_mirror
     from shipwheel.project.indexes import read_indexes, without_login
     from shipwheel.project.workspace import read_workspace
-    from shipwheel.user_files import UserFiles
+    from shipwheel.user.files import UserFiles
 
     settings = read_workspace(UserFiles(), Path.cwd()).settings
     indexes, pythons = read_indexes(settings, choice=lambda: choice), uv_mirror(settings, os.environ)

@@ -133,7 +133,7 @@ def _lock_mode(locked: bool, frozen: bool) -> "LockMode | None":
 
 def _reject_home(path: Path) -> None:
     """Raise UsageError for the home directory and the directories above it: nobody knows what all is in there."""
-    from shipwheel.user_dirs import home
+    from shipwheel.user.directories import home
 
     own, project = home(os.environ).resolve(), path.resolve()
     if project in (own, *own.parents):

@@ -20,7 +20,7 @@ def pipeline_subject(path: Path) -> "PipelineSubject":
     from shipwheel.project.applications import applications
     from shipwheel.project.workspace import read_workspace
     from shipwheel.stack.pipelines import PipelineSubject
-    from shipwheel.user_files import UserFiles
+    from shipwheel.user.files import UserFiles
 
     workspace = read_workspace(UserFiles(), path) if path.is_dir() else None
     if workspace is None or workspace.root != path.resolve() or not workspace.members:

@@ -26,7 +26,7 @@ __all__ = ["command"]
 def command(terminal: Terminal, ref: str, directory: Path, platforms: tuple[str, ...]) -> None:
     """Pull; print the digest reference of the image in the layout, which differs from the registry's if it had to be converted."""
     from shipwheel.registry.pull import pull, remote_images
-    from shipwheel.store import Store, default_root
+    from shipwheel.store.store import Store, default_root
 
     reference, selected = remote_reference(ref), parse_platforms(platforms)
     with open_repository(reference, terminal.report) as repository:

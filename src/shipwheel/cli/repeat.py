@@ -21,9 +21,9 @@ import msgspec
 from shipwheel.cli.left_out import left_out
 from shipwheel.download.http import TransientError
 from shipwheel.errors import ShipwheelError
-from shipwheel.file_states import Uncomparable, tree_state
-from shipwheel.looks import Looks
-from shipwheel.store import Store, default_root
+from shipwheel.store.store import Store, default_root
+from shipwheel.witness.file_states import Uncomparable, tree_state
+from shipwheel.witness.looks import Looks
 
 with left_out("ssl"):
     # The client for registries of this machine needs none of its half that speaks https, nor does anything else here.
@@ -67,7 +67,7 @@ class RepeatableBuild:
     """A build whose outcome may be kept. It takes the build's events, and passes them to the terminal."""
 
     def __init__(self, terminal: "Terminal") -> None:
-        from shipwheel.witness import Witness
+        from shipwheel.witness.witness import Witness
 
         self._terminal = terminal
         self._key = _own_key()

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from shipwheel.errors import ProjectError
-from shipwheel.example_files import find_examples
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.user.example_files import find_examples
 
 if TYPE_CHECKING:
     from shipwheel.pipeline.build import Built

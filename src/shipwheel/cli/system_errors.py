@@ -11,7 +11,7 @@ __all__ = ["from_system"]
 
 def from_system(error: OSError) -> ShipwheelError:
     """Return the error to show, with the next step."""
-    from shipwheel.store import NO_SPACE
+    from shipwheel.store.store import NO_SPACE
 
     if error.errno in NO_SPACE:
         return _from_full_disk(error)
@@ -21,7 +21,7 @@ def from_system(error: OSError) -> ShipwheelError:
 
 def _from_full_disk(error: OSError) -> ShipwheelError:
     """Name the directory that is full: that of the file, or, as a failed write has no name, the one with the least space."""
-    from shipwheel.store import default_root, store_write_error
+    from shipwheel.store.store import default_root, store_write_error
 
     cache, temporary = default_root().absolute(), Path(tempfile.gettempdir())
     path = Path(os.fsdecode(error.filename)).absolute() if error.filename else min((temporary, cache), key=_free)

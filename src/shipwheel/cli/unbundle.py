@@ -105,7 +105,7 @@ def _loaded(bundle: "Bundle", reader: "LayoutReader", engine_name: str | None, t
     from shipwheel.engine.find import find
     from shipwheel.oci.image import make_index
     from shipwheel.oci.reference import Reference
-    from shipwheel.store import Store, default_root
+    from shipwheel.store.store import Store, default_root
 
     engine = find(engine_name, terminal.report)
     host, names = engine.host(), {}

@@ -19,7 +19,7 @@ from shipwheel.download.fetch import Download, fetch, fetch_bytes, probe
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import Suite
 
 __all__ = ["Archive"]

@@ -9,7 +9,7 @@ from shipwheel.debian.seed import RENEW_HINT
 from shipwheel.errors import DamagedBlob, FetchError, IntegrityError
 from shipwheel.events import Reporter, silent
 from shipwheel.files.segment import Segment, find_segment, make_segment
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 if TYPE_CHECKING:
     from shipwheel.debian.mirror import DebianMirror

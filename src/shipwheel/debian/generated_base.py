@@ -11,7 +11,7 @@ from shipwheel.files.entry import EntryType, FileEntry, directory, file, symlink
 from shipwheel.files.segment import Segment, find_segment, key_of, load_segment_metadata, make_segment, uncompressed_chunks
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import Suite
 
 __all__ = ["GeneratedBase"]

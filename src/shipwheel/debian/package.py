@@ -17,7 +17,7 @@ from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.entry import EntryType, FileEntry, checked_path, directory, file, spooled_file
 from shipwheel.files.segment import key_of
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["EXCLUDED", "MERGED_DIRECTORIES", "DebSource", "DebianPackage", "is_excluded", "usr_merged"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shipwheel.events import Reporter
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import Suite
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from importlib.resources import files
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
+from shipwheel.container.venv import VENV
 from shipwheel.engine.interface import Mount
 from shipwheel.errors import UsageError
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.project.project import Project
-from shipwheel.venv import VENV
 
 __all__ = ["DevProcess", "debugged", "environment", "import_roots", "processes", "source_mounts", "under_reloader"]
 

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
+from shipwheel.container.venv import VENV
 from shipwheel.dev.container import environment, import_roots, processes
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.project.project import Project
-from shipwheel.venv import VENV
 
 __all__ = ["devcontainer_file"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.interface import Mount
 
 __all__ = ["Developer", "developer_of"]

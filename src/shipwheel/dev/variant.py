@@ -4,7 +4,7 @@ import msgspec
 
 from shipwheel.project.metadata import has_group
 from shipwheel.project.project import Project
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 __all__ = ["development", "for_editor"]
 

@@ -13,7 +13,7 @@ import msgspec
 from shipwheel.download.http import TransientError, raise_for_status, range_start, redacted, translate_errors
 from shipwheel.download.servers import Servers
 from shipwheel.errors import FetchError, IntegrityError
-from shipwheel.store import CHUNK
+from shipwheel.store.store import CHUNK
 
 if TYPE_CHECKING:
     import httpx

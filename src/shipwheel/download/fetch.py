@@ -31,8 +31,8 @@ from shipwheel.download.race import race
 from shipwheel.download.servers import CORRUPT, Servers, server_of
 from shipwheel.errors import FetchError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, Warned, silent
-from shipwheel.file_lock import lock_file
-from shipwheel.store import CHUNK, Store, store_write_error
+from shipwheel.store.file_lock import lock_file
+from shipwheel.store.store import CHUNK, Store, store_write_error
 from shipwheel.timeline import span
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shipwheel.directory_cache import CachedDirectory
+from shipwheel.cleanup.kill import kill_with_children
+from shipwheel.container.signals import signal_number
 from shipwheel.engine.bwrap_container import BwrapContainer, make_scratch
 from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import RunSpec, check_supported, image_for
@@ -20,15 +21,14 @@ from shipwheel.engine.supervise import Send, supervise
 from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError, NotInstalled
 from shipwheel.events import Reporter
-from shipwheel.kill import kill_with_children
-from shipwheel.linux_signals import signal_number
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.oci.read.rootfs_cache import unpack_image
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.directory_cache import CachedDirectory
+from shipwheel.store.store import Store
 
 __all__ = ["Bwrap"]
 

@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from shipwheel.cleanup.kill import kill_with_children
+from shipwheel.container.signals import signal_number
 from shipwheel.engine.changes import leaf_paths
 from shipwheel.engine.interface import EXEC_TIMEOUT_S, ContainerCommands, ContainerState, RunSpec
 from shipwheel.engine.local import Binds, LocalContainer, last_lines, memory_file
 from shipwheel.engine.program import ProgramResult, run_program
-from shipwheel.kill import kill_with_children
-from shipwheel.linux_signals import signal_number
 
 __all__ = ["BwrapContainer", "Scratch", "make_scratch"]
 

@@ -28,7 +28,7 @@ from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.model import INDEX_TYPES, ConfigFile, Index, Manifest, decode
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["Ctr"]
 

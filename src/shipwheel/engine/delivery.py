@@ -8,7 +8,7 @@ from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.oci.archive import archive_chunks
 from shipwheel.oci.image import Image, make_index
 from shipwheel.oci.reference import Reference
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["report_present", "send_archive", "shared_bottom_layers"]
 

@@ -11,7 +11,7 @@ from shipwheel.events import Reporter
 from shipwheel.oci.image import Image, ImageIndex
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["Docker"]
 

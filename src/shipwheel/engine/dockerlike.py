@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from shipwheel.container_variables import container_variables
+from shipwheel.container.variables import container_variables
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.engine.delivery import report_present
 from shipwheel.engine.dockerlike_container import DockerLikeContainer

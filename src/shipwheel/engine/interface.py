@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.program import ProgramResult
 from shipwheel.engine.tee import Tail
 from shipwheel.errors import EngineError
@@ -16,7 +16,7 @@ from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.image import Image, ImageIndex
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = [
     "ENGINES",

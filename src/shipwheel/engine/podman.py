@@ -12,7 +12,7 @@ from shipwheel.events import Reporter
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["Podman"]
 

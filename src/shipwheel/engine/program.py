@@ -13,9 +13,9 @@ from typing import IO, Any
 
 import msgspec
 
+from shipwheel.cleanup.kill import kill_with_children
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.errors import EngineError
-from shipwheel.kill import kill_with_children
 
 __all__ = ["EngineFailure", "ProgramResult", "is_installed", "run_program", "run_with_input", "run_with_messages"]
 

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from shipwheel.container_path import ContainerPath, as_container_path
+from shipwheel.container.path import ContainerPath, as_container_path
 from shipwheel.engine.interface import Mount, Port
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, Warned

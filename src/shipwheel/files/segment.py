@@ -23,7 +23,7 @@ from shipwheel.files.ctypes_libraries import ctypes_libraries
 from shipwheel.files.elf import ElfObject, is_elf, read_elf
 from shipwheel.files.entry import EntryType, FileEntry, LazyContent, Source, checked_path, is_whiteout
 from shipwheel.files.fragments import Spliced, fragment, inflate_fragments
-from shipwheel.store import BlobWriter, Store
+from shipwheel.store.store import BlobWriter, Store
 from shipwheel.timeline import span
 
 __all__ = [

@@ -11,7 +11,7 @@ from shipwheel.errors import ArchiveError
 from shipwheel.files.entry import EntryType, FileEntry, spooled_file
 from shipwheel.files.file_part import ChunkReader
 from shipwheel.files.segment import Segment, key_of, uncompressed_chunks
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["TrimmedSegment"]
 

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.locking import uv
@@ -11,7 +12,6 @@ from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.pylock import file_name
 from shipwheel.locking.target import python_tags
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
-from shipwheel.scratch import scratch_directory
 
 __all__ = ["add_missing_files", "add_missing_wheels", "apply_format_options", "apply_hashes"]
 

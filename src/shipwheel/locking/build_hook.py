@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from shipwheel.kill import kill_with_children
+from shipwheel.cleanup.kill import kill_with_children
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, BoundsWatch
 from shipwheel.locking.environment import build_variables, locale_variables, network_variables
 from shipwheel.locking.sandbox import confined

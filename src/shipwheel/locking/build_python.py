@@ -17,7 +17,7 @@ from pathlib import Path
 from shipwheel.locking import build_hook
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.sandbox import bubblewrap, interpreter_paths
-from shipwheel.store import default_root
+from shipwheel.store.store import default_root
 from shipwheel.versions import normalized
 
 __all__ = ["build_limits", "build_python", "hook_variables"]

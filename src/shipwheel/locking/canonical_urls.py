@@ -15,7 +15,7 @@ from shipwheel.download.mirrors import MIRRORS
 from shipwheel.events import Reporter, Warned
 from shipwheel.locking import uv
 from shipwheel.project.indexes import Indexes, files_root, shared_path, without_login
-from shipwheel.store import default_root
+from shipwheel.store.store import default_root
 
 __all__ = ["canonical", "canonical_root"]
 

@@ -10,7 +10,7 @@ from typing import IO, Protocol
 
 import msgspec
 
-from shipwheel.kill import kill_with_children
+from shipwheel.cleanup.kill import kill_with_children
 from shipwheel.locking.bounds import Bounds, BoundsWatch, OverBounds
 from shipwheel.locking.uv_output import plain_text
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, Warned, silent
 from shipwheel.locking import uv
@@ -32,7 +33,6 @@ from shipwheel.locking.synthetic import Synthetic, make_synthetic
 from shipwheel.locking.uv_output import Failure
 from shipwheel.project.indexes import Indexes, warn_of_extra_indexes, warn_of_failed_mirror, warn_of_replaced_mirror, without_login
 from shipwheel.project.requirements import Requirements
-from shipwheel.scratch import scratch_directory
 
 __all__ = ["LockContents", "declared_requirements", "resolve"]
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking import uv
@@ -26,7 +27,6 @@ from shipwheel.project.lock_inputs import LocalPath, LockInputs
 from shipwheel.project.poetry import poetry_requirements
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.project.source_copy import private_copy
-from shipwheel.scratch import scratch_directory
 from shipwheel.similar import did_you_mean
 from shipwheel.versions import minor_number, normalized
 

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.digest import Sha256
 from shipwheel.errors import BuildError
 from shipwheel.lazy_pattern import lazy_pattern
@@ -36,7 +37,6 @@ from shipwheel.locking.uv_output import (
     torch_backend_in,
 )
 from shipwheel.project.git_history import repository_root
-from shipwheel.scratch import scratch_directory
 from shipwheel.versions import minor_version
 
 __all__ = [

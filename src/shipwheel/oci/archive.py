@@ -34,7 +34,7 @@ from shipwheel.oci.model import Descriptor, Index, decode
 from shipwheel.oci.read.image_files import FileRange, open_image
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform, host_platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["archive_chunks", "read_archive", "read_member", "write_archive"]
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath, as_container_path
+from shipwheel.container.path import ContainerPath, as_container_path
+from shipwheel.container.signals import signal_name
 from shipwheel.errors import ImageError
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.linux_signals import signal_name
 from shipwheel.oci.model import ContainerConfig
 
 __all__ = ["ExecutionConfig", "ExposedPort", "execution_config"]

@@ -33,7 +33,7 @@ from shipwheel.oci.model import (
     encode,
 )
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = [
     "MAX_LAYERS",

@@ -33,7 +33,7 @@ from shipwheel.files.segment import (
 )
 from shipwheel.files.trimmed import TrimmedSegment
 from shipwheel.oci.model import MEDIA_TYPE_LAYER_GZIP, MEDIA_TYPE_LAYER_ZSTD, Descriptor
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.timeline import LAYERS, piece, span
 
 __all__ = [

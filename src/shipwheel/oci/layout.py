@@ -18,7 +18,6 @@ import msgspec
 
 from shipwheel.digest import Digest, digest_of, hash_digest
 from shipwheel.errors import BuildError, ImageError, UsageError
-from shipwheel.file_lock import locked_directory
 from shipwheel.oci.image import FileLayer, Image, ImageIndex, RemoteLayer, verified_chunks
 from shipwheel.oci.layer import Layer
 from shipwheel.oci.model import (
@@ -34,7 +33,8 @@ from shipwheel.oci.model import (
 from shipwheel.oci.read.image_files import ImageFile, ImageFiles, StreamedFile
 from shipwheel.oci.reference import Reference
 from shipwheel.platform import Platform
-from shipwheel.store import NO_SPACE, Store
+from shipwheel.store.file_lock import locked_directory
+from shipwheel.store.store import NO_SPACE, Store
 
 __all__ = [
     "ANNOTATION_IMAGE_NAME",

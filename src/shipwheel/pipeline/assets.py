@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.build_settings import AssetSettings, BuildSettings
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.digest import Digest
-from shipwheel.directory_cache import CachedDirectory
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.elf import is_elf
@@ -27,8 +26,9 @@ from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import SecretRules, secret_rules, token_error
-from shipwheel.scratch import scratch_directory
-from shipwheel.store import Store
+from shipwheel.settings.build import AssetSettings, BuildSettings
+from shipwheel.store.directory_cache import CachedDirectory
+from shipwheel.store.store import Store
 from shipwheel.suites import without_python
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, decod
 from shipwheel.pipeline.previous_image import ImageMetadata, PreviousImage
 from shipwheel.pipeline.segment_metadata import EMPTY, MEDIA_TYPE_RECORD, artifact, pack, pack_builds
 from shipwheel.registry.repository import Document
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 if TYPE_CHECKING:
     from shipwheel.registry.push import Push

@@ -57,7 +57,7 @@ from shipwheel.project.read import read_project
 from shipwheel.request import LockMode, Request
 from shipwheel.timeline import belongs, span
 from shipwheel.wheels.bytecode import Interpreter, OtherInterpreter
-from shipwheel.witness import note_unknown
+from shipwheel.witness.witness import note_unknown
 
 if TYPE_CHECKING:
     from shipwheel.wheels.built_wheels import BuiltWheel

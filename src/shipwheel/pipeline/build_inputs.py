@@ -18,7 +18,7 @@ from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.stages import Closed
 from shipwheel.pipeline.steps_source import StepsSource
 from shipwheel.request import Request
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.built_wheels import BUILT_RECORD
 from shipwheel.wheels.kept_requirements import KEPT_RECORD
 

@@ -26,9 +26,9 @@ from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolution, Resolved
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.project.source_copy import SourceTree, private_copy, read_source_tree, tree_digest
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name, without_python
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.versions import minor_number
 from shipwheel.wheels.built_wheels import BuiltWheel
 from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions

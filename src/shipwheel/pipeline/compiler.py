@@ -30,11 +30,11 @@ from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.resolve import Resolved
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
-from shipwheel.store import Store
-from shipwheel.store_contents import BYTECODE
+from shipwheel.store.contents import BYTECODE
+from shipwheel.store.store import Store
 from shipwheel.wheels.bytecode import BytecodeCompiler, Interpreter
 from shipwheel.wheels.bytecode_cache import BytecodeCache
-from shipwheel.witness import note_unknown
+from shipwheel.witness.witness import note_unknown
 
 __all__ = ["bytecode_compiler"]
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from shipwheel import __version__
+from shipwheel.container.venv import Paths
 from shipwheel.errors import LockError
 from shipwheel.files.segment import source_date_epoch
 from shipwheel.locking.pylock import Lock
@@ -20,8 +21,7 @@ from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BA
 from shipwheel.pipeline.resolve import Resolution, Resolved
 from shipwheel.pipeline.stages import BuiltPlatform
 from shipwheel.project.project import Project
-from shipwheel.settings import expand_env
-from shipwheel.venv import Paths
+from shipwheel.settings.settings import expand_env
 
 __all__ = ["ANNOTATION_PROOF", "compose", "execution_of"]
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import msgspec
 
 from shipwheel.base.model import Base
+from shipwheel.container.venv import VENV
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.oci.model import ContainerConfig
-from shipwheel.venv import VENV
 
 __all__ = ["ContainerOptions", "container_config", "container_path", "container_stop_signal", "container_user"]
 

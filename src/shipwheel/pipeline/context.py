@@ -16,7 +16,7 @@ from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import Resolution
 from shipwheel.project.project import Project
 from shipwheel.request import Request
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.bytecode import Interpreter
 
 __all__ = ["BuildContext", "build_context"]

@@ -13,7 +13,7 @@ from shipwheel.files.segment import Segment, load_segment_metadata, make_segment
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.indexes import Indexes, indexes_of
 from shipwheel.project.project import Project
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.kept_requirements import KeptWheel
 
 __all__ = ["Downloads"]

@@ -6,7 +6,7 @@ from functools import partial
 from shipwheel.oci.layer import Layer, layer_chunks
 from shipwheel.oci.read.image_files import StreamedFile
 from shipwheel.oci.validate.check import check_early
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["EarlyChecks"]
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from shipwheel.store import Store
-from shipwheel.store_contents import BUILD_LOGS
+from shipwheel.store.contents import BUILD_LOGS
+from shipwheel.store.store import Store
 
 __all__ = ["last_lines", "write_log"]
 

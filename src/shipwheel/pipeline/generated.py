@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from shipwheel.container.signals import signal_number
+from shipwheel.container.venv import VENV
 from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.files.segment import key_of
-from shipwheel.linux_signals import signal_number
-from shipwheel.venv import VENV
 from shipwheel.versions import minor_version
 
 __all__ = ["Generated", "launcher_command", "launcher_files", "venv_files", "volume_directories"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.container.venv import Paths
 from shipwheel.errors import MissingImports
-from shipwheel.example_files import example_of_module, find_examples
 from shipwheel.files.segment import Segment
 from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE, shown_requirement
 from shipwheel.project.entrypoint.launch import started_modules
@@ -20,7 +20,7 @@ from shipwheel.project.entrypoint.protobuf import generated_modules
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
-from shipwheel.venv import Paths
+from shipwheel.user.example_files import example_of_module, find_examples
 
 __all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
 

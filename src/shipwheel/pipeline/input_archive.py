@@ -26,7 +26,7 @@ from shipwheel.oci.layer import LAYER_RECORD
 from shipwheel.oci.layout import INDEX, LAYOUT, OCI_LAYOUT, LayoutReader, atomic_write, blob_path, index_json, write_error
 from shipwheel.oci.model import BlobSize, Descriptor, decode
 from shipwheel.pipeline.build_inputs import BuildInputs, StoreRecord
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.built_wheels import BUILT_RECORD
 from shipwheel.wheels.kept_requirements import KEPT_RECORD
 

@@ -16,7 +16,7 @@ from shipwheel.oci.layer import Layer, LayerSpec, layer_chunks, layer_from_descr
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, decode, encode
 from shipwheel.oci.reference import Reference
 from shipwheel.pipeline.segment_metadata import EMPTY, MEDIA_TYPE_EMPTY, MEDIA_TYPE_RECORD, pack, unpack
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 if TYPE_CHECKING:
     from shipwheel.registry.push import Push

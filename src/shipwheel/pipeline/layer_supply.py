@@ -20,7 +20,7 @@ from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import Resolved
 from shipwheel.pipeline.steps_source import StepsSource
 from shipwheel.pipeline.winning_files import WinningFiles
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.bytecode import BytecodeSource
 from shipwheel.wheels.wheel import WheelSource
 

@@ -10,6 +10,7 @@ from shipwheel.base.base_directories import ANYWHERE, COMPOSED_DIRECTORIES, inhe
 from shipwheel.base.init import INIT_DIRECTORIES, init_source
 from shipwheel.base.model import Base
 from shipwheel.base.standalone_archive import PREFIX, Standalone, StandaloneSource
+from shipwheel.container.venv import VENV, Paths
 from shipwheel.debian.generated_base import GeneratedBase
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.files.entry import Source, directory, file, symlink
@@ -26,9 +27,8 @@ from shipwheel.pipeline.resolve import Resolved
 from shipwheel.pipeline.static_front import front_files
 from shipwheel.pipeline.winning_files import WinningFiles
 from shipwheel.project.project import Project
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import Suite
-from shipwheel.venv import VENV, Paths
 from shipwheel.wheels.built_wheels import BuiltWheel
 from shipwheel.wheels.bytecode import BytecodeSource, Compiler
 from shipwheel.wheels.direct_url import direct_url, local_direct_url

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.build_settings import AssetSettings, BuildSettings
 from shipwheel.errors import NewerAtRunTime
 from shipwheel.events import Reporter, Warned, stage
 from shipwheel.locking.bounds import Bounds
@@ -21,7 +20,8 @@ from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.platform import Platform
 from shipwheel.project.app_tree import AppTree
 from shipwheel.project.source_copy import SourceTree, read_source_tree
-from shipwheel.store import Store
+from shipwheel.settings.build import AssetSettings, BuildSettings
+from shipwheel.store.store import Store
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:

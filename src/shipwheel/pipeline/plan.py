@@ -6,13 +6,13 @@ from typing import Any, cast
 import msgspec
 
 from shipwheel.base.model import Base
-from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.locking.accelerator import accelerator_note
 from shipwheel.locking.project_day import old_packages_note
 from shipwheel.locking.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user
 from shipwheel.pipeline.preview import PlannedLayer, Preview
 from shipwheel.pipeline.resolve import Resolved
+from shipwheel.settings.build import AssetSettings, StepSettings
 
 __all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
 

@@ -26,7 +26,7 @@ from shipwheel.pipeline.layer_cache import LayerCache
 from shipwheel.pipeline.previous_image import PreviousImage, read_previous_image
 from shipwheel.pipeline.published import Published
 from shipwheel.pipeline.segment_metadata import unpack, unpack_builds
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 if TYPE_CHECKING:
     from shipwheel.wheels.built_wheels import BuiltWheel

@@ -15,6 +15,7 @@ from shipwheel.base.image_facts import image_facts, numeric_user
 from shipwheel.base.image_source import image_for_platform, open_images
 from shipwheel.base.init import INIT_DIRECTORIES
 from shipwheel.base.model import ImageFacts
+from shipwheel.container.venv import VENV
 from shipwheel.digest import Digest, as_digest, digest_of
 from shipwheel.errors import FetchError, ImageError, ProofError, UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
@@ -27,8 +28,7 @@ from shipwheel.pipeline.rebase_info import ANNOTATION_BASE_DIGEST, ANNOTATION_BA
 from shipwheel.pipeline.rebased_image import NewBase, rebased_image
 from shipwheel.pipeline.segment_metadata import ARTIFACT_TYPE
 from shipwheel.platform import Platform
-from shipwheel.store import Store
-from shipwheel.venv import VENV
+from shipwheel.store.store import Store
 from shipwheel.versions import minor_version
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from shipwheel.base.debian import DebianBases
 from shipwheel.base.init import with_init
 from shipwheel.base.model import Base, Bases, lock_table, read_locked_base
 from shipwheel.base.targets import suite_of, targets_of
-from shipwheel.build_settings import BuildSettings
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Reporter
@@ -28,7 +27,8 @@ from shipwheel.project.indexes import indexes_of
 from shipwheel.project.project import Project
 from shipwheel.project.read import with_dependencies
 from shipwheel.request import LockMode, Request
-from shipwheel.store import Store
+from shipwheel.settings.build import BuildSettings
+from shipwheel.store.store import Store
 from shipwheel.versions import minor_version, normalized
 
 __all__ = [

@@ -9,7 +9,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.secrets import has_credentials
 from shipwheel.project.secret_files import secret_rules
 from shipwheel.project.secret_tokens import find_tokens
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 __all__ = ["check_settings", "left_out_secrets"]
 

@@ -18,7 +18,7 @@ from shipwheel.files.compress import member
 from shipwheel.files.segment import Segment, load_segment_metadata, save_segment_metadata
 from shipwheel.oci.layer import ANNOTATION_KEY, Layer
 from shipwheel.oci.model import MEDIA_TYPE_MANIFEST, Descriptor, Manifest, encode
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel, record_remote_wheel
 
 __all__ = [

@@ -6,8 +6,8 @@ from shipwheel.errors import BuildError, OptionalStepError
 from shipwheel.locking.process import Finished
 from shipwheel.pipeline.failed_output import last_lines, write_log
 from shipwheel.project.project import Project
-from shipwheel.signs import SignKind, signs_in
-from shipwheel.store import Store
+from shipwheel.signs.output import SignKind, signs_in
+from shipwheel.store.store import Store
 
 __all__ = ["step_error", "wanted_variables"]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from shipwheel.build_settings import BuildSettings, StepSettings
 from shipwheel.builder.program_root import SHELL_PACKAGES, find_programs, unpack_programs
 from shipwheel.builder.roots import AnyRoot, in_sandbox
 from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
 from shipwheel.builder.step_run import ImageRoot, WrittenFile
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import BuildError, FetchError, OptionalStepError
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.files.entry import is_whiteout
@@ -29,14 +29,14 @@ from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.pipeline.stages import Closed
 from shipwheel.pipeline.step_error import step_error, wanted_variables
 from shipwheel.pipeline.steps_source import StepsSource
-from shipwheel.placeholder import placeholder
 from shipwheel.platform import host_platform
 from shipwheel.project.app_tree import is_storable
 from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.project import Project
 from shipwheel.project.secret_files import MAX_READ_BYTES, secret_rules, token_error
 from shipwheel.project.secret_tokens import FoundToken
-from shipwheel.scratch import scratch_directory
+from shipwheel.settings.build import BuildSettings, StepSettings
+from shipwheel.signs.placeholder import placeholder
 
 __all__ = ["plan_steps", "run_steps", "wants_shell"]
 

@@ -11,8 +11,8 @@ from shipwheel.project.nested_projects import is_project_directory, nested_proje
 from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.read import find_settings, read_project
 from shipwheel.project.workspace import is_project, read_workspace
-from shipwheel.settings import Settings
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.settings.settings import Settings
+from shipwheel.user.files import UserFiles, table_at
 
 __all__ = ["applications", "project_directory"]
 

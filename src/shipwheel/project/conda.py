@@ -14,7 +14,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.conda_manifest import CondaManifest
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
 from shipwheel.project.pixi import read_pixi
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
 __all__ = ["CONDA_FILES", "CondaEnvironment", "read_conda"]

@@ -28,8 +28,8 @@ from shipwheel.project.machine_settings import pip_settings, uv_files
 from shipwheel.project.project import Project
 from shipwheel.project.requirements import decode
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.user_dirs import data_home, home
-from shipwheel.user_files import read_toml
+from shipwheel.user.directories import data_home, home
+from shipwheel.user.files import read_toml
 
 __all__ = ["Credentials", "credentials_of"]
 

@@ -8,7 +8,7 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.metadata import Metadata, dependency_names, has_group
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 from shipwheel.versions import minor_version, normalized
 
 __all__ = ["installs_beside", "with_deployed"]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from shipwheel.user_dirs import config_home, home
-from shipwheel.witness import note_look, note_unknown
+from shipwheel.user.directories import config_home, home
+from shipwheel.witness.witness import note_look, note_unknown
 
 __all__ = [
     "describe",

@@ -10,7 +10,7 @@ from typing import Any
 from pathspec import GitIgnoreSpec, PathSpec
 
 from shipwheel.errors import ProjectError
-from shipwheel.user_files import read_text
+from shipwheel.user.files import read_text
 
 __all__ = ["dockerignore_spec", "gitignore_spec", "read_gitignore"]
 

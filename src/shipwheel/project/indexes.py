@@ -20,7 +20,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.machine_settings import pip_settings, uv_files
 from shipwheel.project.project import Project
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.store import default_root
+from shipwheel.store.store import default_root
 
 __all__ = [
     "ACCELERATOR_INDEX",

@@ -17,7 +17,7 @@ from shipwheel.project.pins import Pins, pins_of_lock
 from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.requirements import Line, Requirements, decode, read_requirements
 from shipwheel.project.workspace import UV_SETTINGS, Workspace, name_in, read_workspace, workspace_root
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.user.files import UserFiles, table_at
 from shipwheel.versions import normalized
 
 __all__ = ["InputFile", "LocalPath", "LockInputs", "OtherLock", "own_line", "read_lock_inputs", "relative_path"]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import ProjectError
-from shipwheel.user_dirs import config_dirs, config_home, home
-from shipwheel.user_files import read_toml
-from shipwheel.witness import note_look
+from shipwheel.user.directories import config_dirs, config_home, home
+from shipwheel.user.files import read_toml
+from shipwheel.witness.witness import note_look
 
 __all__ = ["pip_settings", "uv_files"]
 

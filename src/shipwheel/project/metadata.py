@@ -15,7 +15,7 @@ import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.requirements import read_requirements
-from shipwheel.user_files import UserFiles, parse_toml, table_at
+from shipwheel.user.files import UserFiles, parse_toml, table_at
 from shipwheel.versions import normalized
 
 __all__ = [

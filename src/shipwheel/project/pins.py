@@ -8,7 +8,7 @@ import msgspec
 
 from shipwheel.errors import ShipwheelError
 from shipwheel.project.requirements import read_requirements
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
 __all__ = ["Pins", "pins_beside", "pins_of_lock"]

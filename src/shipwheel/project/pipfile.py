@@ -12,7 +12,7 @@ from shipwheel.errors import LockError
 from shipwheel.project.metadata import Metadata
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
 __all__ = ["Pipfile", "category_table", "entry_markers", "entry_url", "line_numbers", "read_pipfile"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.project.conda_manifest import CondaManifest
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.user.files import UserFiles, table_at
 
 __all__ = ["PIXI_FILE", "read_pixi"]
 

@@ -7,14 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from shipwheel.build_settings import AssetSettings, StepSettings
-from shipwheel.container_path import ContainerPath, as_container_path
+from shipwheel.container.path import ContainerPath, as_container_path
 from shipwheel.project.entrypoint.find import Launch
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.lock_inputs import LockInputs
 from shipwheel.project.old_names import OldName
-from shipwheel.settings import Settings
-from shipwheel.user_files import UserFiles
+from shipwheel.settings.build import AssetSettings, StepSettings
+from shipwheel.settings.settings import Settings
+from shipwheel.user.files import UserFiles
 
 __all__ = ["Project"]
 

@@ -14,9 +14,9 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.metadata import Metadata
 from shipwheel.project.old_names import OldName
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 from shipwheel.suites import SUITES, SUITES_BY_PREFERENCE
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.versions import minor_number, minor_version
 
 __all__ = ["PythonChoice", "PythonFloor", "allowed_pythons", "choose_python", "python_floor", "satisfies_python"]

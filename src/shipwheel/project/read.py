@@ -34,8 +34,8 @@ from shipwheel.project.project import Project
 from shipwheel.project.python_version import choose_python, python_floor
 from shipwheel.project.requirements import Requirements, read_requirements
 from shipwheel.project.requirements_files import find_requirements, other_lists
-from shipwheel.settings import Settings, load_settings, settings_from
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.settings.settings import Settings, load_settings, settings_from
+from shipwheel.user.files import UserFiles, table_at
 from shipwheel.versions import minor_version, normalized
 
 __all__ = ["find_settings", "read_project", "with_dependencies", "with_launch", "with_python"]

@@ -20,7 +20,7 @@ from shipwheel.errors import LockError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.frozen_lines import elsewhere
 from shipwheel.project.git_history import repository_root
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from shipwheel.errors import LockError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.installs import OF_DEVELOPERS
 from shipwheel.project.requirements import Line, decode
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["find_requirements", "other_lists"]
 

@@ -14,7 +14,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.gitignore import gitignore_spec
 from shipwheel.project.secret_tokens import FoundToken, find_tokens
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 __all__ = ["MAX_READ_BYTES", "FileSecrets", "SecretRules", "secret_rules", "token_error"]
 

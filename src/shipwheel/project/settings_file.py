@@ -9,7 +9,7 @@ import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.user_files import parse_toml
+from shipwheel.user.files import parse_toml
 
 __all__ = ["Addition", "SettingsEdit", "edit_settings"]
 

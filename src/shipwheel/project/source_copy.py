@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import ProjectError
 from shipwheel.project.git_history import describe, format_settings, repository_directories, repository_root
 from shipwheel.project.workspace import read_workspace
-from shipwheel.scratch import scratch_directory
-from shipwheel.user_files import UserFiles, read_toml, table_at
+from shipwheel.user.files import UserFiles, read_toml, table_at
 
 __all__ = ["SourceTree", "git_directories", "private_copy", "read_source_tree", "tree_digest"]
 

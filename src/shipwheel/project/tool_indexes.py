@@ -13,9 +13,9 @@ from urllib.parse import quote, urlsplit
 
 from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.user_dirs import config_home, home
-from shipwheel.user_files import read_toml, table_at
-from shipwheel.witness import note_look
+from shipwheel.user.directories import config_home, home
+from shipwheel.user.files import read_toml, table_at
+from shipwheel.witness.witness import note_look
 
 __all__ = ["bound_packages", "pipfile_indexes", "tool_indexes"]
 

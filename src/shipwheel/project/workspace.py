@@ -8,7 +8,7 @@ import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.tool_indexes import bound_packages, tool_indexes
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.user.files import UserFiles, table_at
 from shipwheel.versions import normalized
 
 __all__ = ["UV_SETTINGS", "Workspace", "is_project", "name_in", "read_workspace", "workspace_root"]

@@ -20,7 +20,7 @@ import msgspec
 from shipwheel.errors import UsageError
 from shipwheel.oci.reference import ENGINE_REGISTRY
 from shipwheel.registry.hosts import canonical_registry
-from shipwheel.user_dirs import config_home, home
+from shipwheel.user.directories import config_home, home
 
 __all__ = [
     "AuthFile",

@@ -21,7 +21,7 @@ import msgspec
 from shipwheel.download.http import is_loopback
 from shipwheel.errors import FetchError, UsageError
 from shipwheel.oci.reference import ENGINE_REGISTRY
-from shipwheel.user_dirs import config_home, home
+from shipwheel.user.directories import config_home, home
 
 if TYPE_CHECKING:
     import ssl

@@ -17,7 +17,6 @@ import msgspec
 from shipwheel.digest import Digest
 from shipwheel.errors import ImageError, IntegrityError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted, format_size
-from shipwheel.file_lock import lock_file
 from shipwheel.oci.convert import to_oci_media_types
 from shipwheel.oci.image import Image, ImageIndex, RemoteLayer, make_index
 from shipwheel.oci.layout import (
@@ -38,7 +37,8 @@ from shipwheel.oci.model import (
 )
 from shipwheel.platform import Platform, select_platforms, without_default_variant
 from shipwheel.registry.repository import Document, Repository
-from shipwheel.store import Store
+from shipwheel.store.file_lock import lock_file
+from shipwheel.store.store import Store
 
 __all__ = [
     "STAGE",

@@ -20,7 +20,7 @@ from shipwheel.oci.reference import Reference
 from shipwheel.registry.referrers import add_referrer
 from shipwheel.registry.repository import Document, Repository
 from shipwheel.registry.upload import Uploader
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.timeline import span
 
 __all__ = ["STAGE", "Push", "Traffic", "size_of"]

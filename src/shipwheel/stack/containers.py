@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.decoding import decode_json
 from shipwheel.digest import sha256_of
 from shipwheel.engine.group import ContainerGroup, GroupContainer

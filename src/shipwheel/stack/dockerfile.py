@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from shipwheel.build_settings import StepSettings
+from shipwheel.container.venv import VENV
 from shipwheel.made_files import head_for
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.platform import Platform
-from shipwheel.venv import VENV
+from shipwheel.settings.build import StepSettings
 
 __all__ = ["FOLDER", "DockerProject", "dockerfile", "dockerignore"]
 

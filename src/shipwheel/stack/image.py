@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
+from shipwheel.container.venv import VENV
 from shipwheel.engine.interface import Port
 from shipwheel.engine.run_options import LOOPBACK, slug
 from shipwheel.errors import UsageError
@@ -24,7 +25,6 @@ from shipwheel.stack.model import (
     ServiceVolume,
     Stack,
 )
-from shipwheel.venv import VENV
 
 __all__ = ["PlacedService", "ServiceImage", "condition_of", "place", "place_all"]
 

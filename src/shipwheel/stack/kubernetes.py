@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.container.venv import VENV
 from shipwheel.engine.run_options import slug
 from shipwheel.errors import UsageError
 from shipwheel.stack.image import PlacedService
 from shipwheel.stack.model import SECRETS_DIRECTORY, HealthCommand, HealthPath, HealthPort, ProjectSource, Stack, pieces, variables_in
-from shipwheel.venv import VENV
 
 __all__ = ["Manifests", "literal_words", "manifests", "secret_name"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.interface import Port
 from shipwheel.errors import UsageError
 from shipwheel.lazy_pattern import lazy_pattern

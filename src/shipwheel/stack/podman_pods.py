@@ -6,6 +6,7 @@ https://docs.podman.io/en/v5.4.2/markdown/podman-kube-play.1.html
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shipwheel.container.venv import VENV
 from shipwheel.errors import UsageError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.made_files import head_for
@@ -13,7 +14,6 @@ from shipwheel.stack.image import PlacedService
 from shipwheel.stack.kubernetes import literal_words, manifests
 from shipwheel.stack.model import Stack
 from shipwheel.stack.yaml_file import yaml_documents
-from shipwheel.venv import VENV
 
 __all__ = ["podman_pods"]
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.container_path import ContainerPath
+from shipwheel.container.path import ContainerPath
 from shipwheel.engine.interface import Port
 from shipwheel.engine.run_options import LOOPBACK, parse_memory, parse_port, slug
 from shipwheel.errors import ProjectError, UsageError
 from shipwheel.project.read import find_settings, read_project
-from shipwheel.service_settings import ServiceSettings
-from shipwheel.settings import Settings
+from shipwheel.settings.services import ServiceSettings
+from shipwheel.settings.settings import Settings
 from shipwheel.stack.model import HealthCommand, HealthPath, ProjectSource, PulledImage, Service, ServiceHealth, ServiceVolume, Stack
 
 __all__ = ["read_stack"]

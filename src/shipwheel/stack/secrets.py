@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shipwheel.errors import UsageError
 from shipwheel.stack.model import Stack
-from shipwheel.user_dirs import data_home
+from shipwheel.user.directories import data_home
 
 __all__ = ["check_variables", "remove_secrets", "secret_file", "secrets_directory", "write_secrets"]
 

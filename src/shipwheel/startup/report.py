@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import msgspec
 
+from shipwheel.container.venv import module_of
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.startup.spans import INTERPRETER, Lane, Span, lanes_of
 from shipwheel.startup.wall_time import own_times
 from shipwheel.trial.import_record import ImportRecord, UnusedModules
 from shipwheel.trial.trial import Trial
-from shipwheel.venv import module_of
 from shipwheel.versions import normalized
 
 __all__ = ["GroupTime", "ModuleTime", "NeverImported", "StartupReport", "startup_of"]

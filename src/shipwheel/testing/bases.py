@@ -7,7 +7,7 @@ from shipwheel.files.entry import FileEntry, directory, file, symlink
 from shipwheel.oci.image import Image
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.debian import shared_object
 from shipwheel.testing.images import AMD64, small_image, small_layer
 from shipwheel.versions import minor_version

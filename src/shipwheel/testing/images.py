@@ -11,7 +11,7 @@ from shipwheel.oci.image import Image, ImageIndex, make_image, make_index
 from shipwheel.oci.layer import Compression, Layer, LayerSpec, make_layer
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["AMD64", "ARM64", "EntriesSource", "small_image", "small_index", "small_layer"]
 

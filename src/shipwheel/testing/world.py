@@ -16,7 +16,7 @@ from typing import Any
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.seed import seed_names
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import SUITES, Suite, suite_for, without_python
 from shipwheel.testing import forks, offline_command
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object

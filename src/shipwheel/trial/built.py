@@ -4,7 +4,7 @@ from shipwheel.engine.emulation import check_runnable
 from shipwheel.engine.interface import Engine
 from shipwheel.events import Reporter, Warned
 from shipwheel.oci.image import ImageIndex, make_index
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.trial.observe import Conditions, Subject, trial_name
 from shipwheel.trial.trial import Trial, require_good, try_image
 

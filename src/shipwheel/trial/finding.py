@@ -4,7 +4,7 @@ from enum import Enum
 
 import msgspec
 
-from shipwheel.build_settings import AssetSettings
+from shipwheel.settings.build import AssetSettings
 
 __all__ = ["OUTSIDE", "Finding", "FindingKind", "Setting", "Verdict"]
 

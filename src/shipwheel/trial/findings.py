@@ -5,12 +5,12 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 import msgspec
 
-from shipwheel.companions import companion_hint, companion_name
 from shipwheel.known_packages import shown_requirement
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
-from shipwheel.outgrown import absent_name, is_outgrown
-from shipwheel.signs import Sign, SignKind, is_debug_page, plain_lines, signs_in
+from shipwheel.signs.companions import companion_hint, companion_name
+from shipwheel.signs.outgrown import absent_name, is_outgrown
+from shipwheel.signs.output import Sign, SignKind, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket

@@ -7,8 +7,8 @@ import msgspec
 
 from shipwheel.errors import LockError, MissingImports, NoRequirements, ShipwheelError, UnbuildableSource
 from shipwheel.known_packages import extends_django, requirement_of_module
-from shipwheel.placeholder import placeholder
-from shipwheel.settings import Settings, added
+from shipwheel.settings.settings import Settings, added
+from shipwheel.signs.placeholder import placeholder
 from shipwheel.trial.finding import FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, with_unlisted
 from shipwheel.trial.trial import Trial

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.known_packages import GENERATED_SUFFIXES, extends_django, requirement_of_module
-from shipwheel.outgrown import is_outgrown
+from shipwheel.signs.outgrown import is_outgrown
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 

@@ -1,6 +1,6 @@
 """The findings about what a program lacks, by the sign in its output: message and next step."""
 
-from shipwheel.signs import SignKind
+from shipwheel.signs.output import SignKind
 from shipwheel.trial.finding import FindingKind
 
 __all__ = ["MISSING"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.signs import plain_lines
+from shipwheel.signs.output import plain_lines
 from shipwheel.trial.finding import Finding, Verdict
 from shipwheel.trial.trial import Trial
 

@@ -6,12 +6,12 @@ from collections.abc import Container, Iterator, Mapping
 
 import msgspec
 
-from shipwheel.example_files import example_of_module
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.signs import Sign, plain_lines
+from shipwheel.signs.output import Sign, plain_lines
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
+from shipwheel.user.example_files import example_of_module
 
 __all__ = ["asks_for_input", "at_end_of_input", "for_production", "looked_for", "prefixed", "unmade", "unset_variables", "with_origin"]
 

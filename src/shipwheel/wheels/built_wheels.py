@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from shipwheel.digest import Digest
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["BUILT_RECORD", "BuiltWheel", "find_built_wheel", "record_built_wheel", "record_remote_wheel"]
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shipwheel.cleanup.scratch import removed_at_the_end, scratch_directory
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.environment import network_variables
 from shipwheel.locking.process import Finished, run_bounded
 from shipwheel.locking.sandbox import confined, interpreter_paths, is_available
 from shipwheel.locking.uv_output import FailureKind
-from shipwheel.scratch import removed_at_the_end, scratch_directory
 from shipwheel.wheels.kept_requirements import KeptRequirements
 
 if TYPE_CHECKING:

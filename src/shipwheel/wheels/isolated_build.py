@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.build_settings import PackageBuildSettings
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import BuildError, UnbuildableSource
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.segment import source_date_epoch
@@ -24,8 +24,8 @@ from shipwheel.locking.build_requirements import requirement_wanted
 from shipwheel.locking.environment import build_variables, network_variables
 from shipwheel.locking.sandbox import is_available
 from shipwheel.project.secret_files import SecretRules
-from shipwheel.scratch import scratch_directory
-from shipwheel.store import Store
+from shipwheel.settings.build import PackageBuildSettings
+from shipwheel.store.store import Store
 from shipwheel.versions import end_of_day, normalized
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
 from shipwheel.wheels.frontend import BuildPlace, HookFailed, build_wheel

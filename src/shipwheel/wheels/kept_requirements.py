@@ -14,7 +14,7 @@ import msgspec
 
 from shipwheel.digest import Digest, as_sha256, sha256_digest
 from shipwheel.locking import uv
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["KEPT_RECORD", "KeptRequirements", "KeptWheel"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import ArchiveError, BuildError, ProjectWheelError
 from shipwheel.events import Reporter, silent
 from shipwheel.files.segment import source_date_epoch
@@ -17,9 +18,8 @@ from shipwheel.locking.environment import build_variables
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.secret_files import SecretRules
 from shipwheel.project.source_copy import SourceTree, git_directories, private_copy, read_source_tree, tree_digest
-from shipwheel.scratch import scratch_directory
-from shipwheel.store import Store
-from shipwheel.user_files import UserFiles
+from shipwheel.store.store import Store
+from shipwheel.user.files import UserFiles
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 from shipwheel.wheels.git_source import checkout
 from shipwheel.wheels.isolated_build import BuildJob, BuildOptions, build_in_isolation

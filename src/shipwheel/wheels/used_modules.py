@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
+from shipwheel.container.venv import module_of
 from shipwheel.files.compress import Deflated
-from shipwheel.venv import module_of
 from shipwheel.wheels.bytecode import Compiler
 
 __all__ = ["CompilerOfUsed"]

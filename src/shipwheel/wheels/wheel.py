@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import msgspec
 
+from shipwheel.container.venv import PYTHON, VENV, Paths
 from shipwheel.digest import Digest
 from shipwheel.errors import ArchiveError, DamagedBlob
 from shipwheel.files.compress import Deflated, inflate
 from shipwheel.files.entry import EntryType, FileEntry, LazyContent, checked_path, directories_above, directory, file, read_content
 from shipwheel.files.file_part import ChunkReader
 from shipwheel.files.segment import key_of
-from shipwheel.store import Store
-from shipwheel.venv import PYTHON, VENV, Paths
+from shipwheel.store.store import Store
 from shipwheel.wheels.bytecode import Compiler, pyc_path
 from shipwheel.wheels.direct_url import DIRECT_URL
 

@@ -18,7 +18,7 @@ from shipwheel.oci.image import FileLayer, Image, ImageLayer, make_image
 from shipwheel.oci.model import ContainerConfig, Descriptor
 from shipwheel.oci.read.file_tree import FileTree, read_file_tree
 from shipwheel.oci.read.rootfs import Rootfs
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64
 
 Entry = tuple[str, str, str]

@@ -12,7 +12,7 @@ from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, ShipwheelErr
 from shipwheel.oci.image import FileLayer
 from shipwheel.oci.model import Descriptor
 from shipwheel.oci.read.rootfs import Rootfs
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 Entry = tuple[str, str, str]
 """(path, kind: f, d, s (symlink), h (hard link), c (device), content or target)."""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from shipwheel.directory_cache import CachedDirectory
 from shipwheel.errors import DamagedBlob, ImageError, StoreError
 from shipwheel.events import silent
 from shipwheel.oci.image import Image
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.oci.read.rootfs_cache import KEPT, unpack_image
-from shipwheel.store import Store
+from shipwheel.store.directory_cache import CachedDirectory
+from shipwheel.store.store import Store
 from shipwheel.testing.images import small_image
 
 HOLD = """

@@ -20,7 +20,7 @@ from shipwheel.oci.layer import ANNOTATION_KEY
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.validate.check import validate
 from shipwheel.oci.validate.layers import check_layer
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64, small_index
 
 

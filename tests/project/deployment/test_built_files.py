@@ -6,7 +6,7 @@ from support.project_tree import launched, written
 
 from shipwheel.project.deployment.built_files import missing_note
 from shipwheel.project.deployment.read import read_deployment
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 DOCKERFILE = """
 FROM node:22 AS assets

@@ -10,7 +10,7 @@ from support.project_tree import written
 from shipwheel.project.deployment.compose import ComposeService, find_compose_services
 from shipwheel.project.deployment.read import Deployment, read_deployment
 from shipwheel.project.deployment.yaml_file import parse_yaml
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 FILES = {"Dockerfile": "FROM python\nWORKDIR /code\nCOPY . /code\nEXPOSE 5000\nCMD python app.py\n", "app.py": "", "src/a.py": ""}
 

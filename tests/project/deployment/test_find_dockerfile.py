@@ -7,7 +7,7 @@ from support.project_tree import written
 
 from shipwheel.project.deployment.find_dockerfile import find_dockerfiles
 from shipwheel.project.deployment.read import read_deployment
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 COPIES = "FROM python\nCOPY . /app\n"
 

@@ -8,7 +8,7 @@ from support.project_tree import launched, written
 from shipwheel.project.deployment.platform_files import read_hosting
 from shipwheel.project.deployment.read import Deployment, read_deployment
 from shipwheel.project.read import read_project
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 
 def _read(root: Path, files: dict[str, str]) -> Deployment:

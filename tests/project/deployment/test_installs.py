@@ -7,7 +7,7 @@ from support.project_tree import written
 
 from shipwheel.project.deployment.installs import Installs
 from shipwheel.project.deployment.read import read_deployment
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 FILES = {"requirements.txt": "", "requirements/prod.txt": "", "requirements/dev.txt": "", "app.py": "", "libs/a/setup.py": ""}
 

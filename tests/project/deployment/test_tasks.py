@@ -7,7 +7,7 @@ from support.project_tree import written
 
 from shipwheel.project.deployment.tasks import read_tasks
 from shipwheel.project.read import read_project
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 SERVE = "uvicorn --factory shop.web:make"
 PROJECT = '[project]\nname = "shop"\nversion = "1"\ndependencies = ["fastapi", "uvicorn"]\n'

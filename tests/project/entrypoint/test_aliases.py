@@ -4,7 +4,7 @@ from pathlib import Path
 
 from support.project_tree import launched
 
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 DOCKERFILE = "FROM python\nCOPY . /srv/shop\nCOPY conf/app.yml /etc/shop/\nCOPY conf/other.yml /etc/other.yml\nWORKDIR /srv/shop\n"
 FILES = {

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from support.project_tree import launched
 
-from shipwheel.build_settings import StepSettings
 from shipwheel.project.deployment.build_steps import is_build_step
-from shipwheel.settings import Settings
+from shipwheel.settings.build import StepSettings
+from shipwheel.settings.settings import Settings
 
 DJANGO = {
     "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",

@@ -5,7 +5,7 @@ from pathlib import Path
 from support.project_tree import written
 
 from shipwheel.project.entrypoint.config_addresses import find_config_addresses
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 
 def test_finds_the_lines_that_keep_a_server_inside(tmp_path: Path) -> None:

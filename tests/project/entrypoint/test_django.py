@@ -10,11 +10,11 @@ import pytest
 from support.command import ROOT
 from support.project_tree import Layout, assert_command, launched
 
-from shipwheel.build_settings import StepSettings
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.launch import StaticFront
 from shipwheel.project.read import read_project
-from shipwheel.settings import Settings
+from shipwheel.settings.build import StepSettings
+from shipwheel.settings.settings import Settings
 
 GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8")
 

@@ -15,7 +15,7 @@ from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.find import find_launch
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.scan import Scanner
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 
 def _evidence(root: Path, dockerfile: str, dependencies: str = "gunicorn uvicorn", **more: object) -> Evidence:

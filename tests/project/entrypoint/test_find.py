@@ -9,7 +9,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.read import read_project
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support.project_tree import launched
 
-from shipwheel.build_settings import AssetSettings
-from shipwheel.settings import Settings
+from shipwheel.settings.build import AssetSettings
+from shipwheel.settings.settings import Settings
 
 STAGE = """
 FROM node:22 AS ui

@@ -5,7 +5,7 @@ from pathlib import Path
 from support.project_tree import launched
 
 from shipwheel.project.entrypoint.launch import Launch
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 FILES = {"main.py": "from fastapi import FastAPI\napp = FastAPI()\n", "conf/a.ini": "", "lib/x.py": "", "media/a.png": ""}
 

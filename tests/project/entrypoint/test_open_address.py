@@ -7,7 +7,7 @@ import pytest
 from support.project_tree import launched, written
 
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 SERVES = "def serve(host, port):\n    web.run_app(app, host=host, port=port)\n"
 SOURCES = {

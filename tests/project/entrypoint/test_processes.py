@@ -4,7 +4,7 @@ from pathlib import Path
 
 from support.project_tree import launched
 
-from shipwheel.settings import Settings, settings_from
+from shipwheel.settings.settings import Settings, settings_from
 
 FILES = {"app.py": "from flask import Flask\napp = Flask('x')\n", "jobs.py": "", "manage.py": ""}
 

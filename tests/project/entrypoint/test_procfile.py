@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.project_tree import launched
 
 from shipwheel.project.deployment.procfile import parse_procfile
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 
 def test_reads_process_types(tmp_path: Path) -> None:

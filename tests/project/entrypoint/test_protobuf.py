@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from support.project_tree import launched
 
-from shipwheel.build_settings import StepSettings
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.protobuf import generated_modules
-from shipwheel.settings import Settings
+from shipwheel.settings.build import StepSettings
+from shipwheel.settings.settings import Settings
 
 SERVER = "import grpc\nimport {0}hello_pb2\nimport {0}hello_pb2_grpc\nif __name__ == '__main__':\n    s = grpc.server()\n"
 CALL = ("python", "-m", "grpc_tools.protoc")

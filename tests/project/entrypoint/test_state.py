@@ -12,7 +12,7 @@ from shipwheel.errors import UsageError
 from shipwheel.project.entrypoint.find import Launch
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project, with_dependencies
-from shipwheel.settings import Settings, merge
+from shipwheel.settings.settings import Settings, merge
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 SQLITE = FLASK + "U = 'sqlite:///found.db'\n"

@@ -20,8 +20,8 @@ from shipwheel.project.app_tree import AppTree, list_app
 from shipwheel.project.entrypoint.find import Launch
 from shipwheel.project.entrypoint.path_eval import ROOT, PathEvaluator, normal_path
 from shipwheel.project.entrypoint.write_scan import WRITE_HINTS
-from shipwheel.settings import Settings
-from shipwheel.store import Store
+from shipwheel.settings.settings import Settings
+from shipwheel.store.store import Store
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FACTORY = "import os, flask\ndef create_app():\n    app = flask.Flask('x')\n    os.makedirs(app.instance_path)\n    return app\n"

@@ -6,7 +6,7 @@ import pytest
 from support.project_tree import Layout, assert_command, launched
 
 from shipwheel.errors import ProjectError
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 HOST_AND_PORT = ("--host", "0.0.0.0", "--port", "8000")
 BOUND_GUNICORN = ("gunicorn", "--bind", "0.0.0.0:8000")

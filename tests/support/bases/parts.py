@@ -13,7 +13,7 @@ from shipwheel.debian.mirror import choose_mirror
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import silent
 from shipwheel.platform import Platform
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from support.command import TEST_CACHE
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.locking import uv
 from shipwheel.locking.diagnose.lookup import Lookup
@@ -16,7 +17,6 @@ from shipwheel.locking.pylock import file_name
 from shipwheel.locking.resolve import declared_requirements
 from shipwheel.locking.synthetic import make_synthetic
 from shipwheel.locking.target import Target
-from shipwheel.scratch import scratch_directory
 from shipwheel.versions import normalized
 
 __all__ = ["find_alternatives"]

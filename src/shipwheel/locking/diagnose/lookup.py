@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.locking import uv
 from shipwheel.locking.synthetic import Synthetic
-from shipwheel.scratch import scratch_directory
 
 __all__ = ["Lookup", "only"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking import uv
@@ -18,7 +19,6 @@ from shipwheel.locking.synthetic import Synthetic
 from shipwheel.project.git_history import last_commit
 from shipwheel.project.metadata import read_group
 from shipwheel.project.requirements import Requirements, decode
-from shipwheel.scratch import scratch_directory
 from shipwheel.suites import SUITES
 from shipwheel.versions import end_of_day, minor_number, normalized
 

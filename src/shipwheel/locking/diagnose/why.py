@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import UsageError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.locking import uv
@@ -24,7 +25,6 @@ from shipwheel.locking.selection import Selection, requirers
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
 from shipwheel.locking.uv_output import ROOT, Failure, FailureKind
 from shipwheel.project.requirements import decode
-from shipwheel.scratch import scratch_directory
 from shipwheel.similar import did_you_mean
 from shipwheel.versions import normalized
 

@@ -12,7 +12,7 @@ from shipwheel.locking.inputs import LockRequest
 from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.project.metadata import read_group
 from shipwheel.project.pipfile import line_numbers
-from shipwheel.user_files import decode_text, parse_toml
+from shipwheel.user.files import decode_text, parse_toml
 from shipwheel.versions import normalized
 
 __all__ = ["read_pdm_lock"]

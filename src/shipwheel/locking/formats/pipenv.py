@@ -14,7 +14,7 @@ from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.project.pipfile import category_table, entry_markers, entry_url, line_numbers
 from shipwheel.project.requirements import Requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
-from shipwheel.user_files import decode_text
+from shipwheel.user.files import decode_text
 from shipwheel.versions import normalized
 
 __all__ = ["read_pipfile_lock"]

@@ -16,7 +16,7 @@ from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.project.metadata import read_group
 from shipwheel.project.pipfile import line_numbers
 from shipwheel.project.poetry import poetry_requirements, poetry_specifiers
-from shipwheel.user_files import decode_text, parse_toml
+from shipwheel.user.files import decode_text, parse_toml
 from shipwheel.versions import normalized
 
 __all__ = ["poetry_content_hashes", "read_poetry_lock"]

@@ -21,7 +21,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.image import FileLayer, Image, ImageLayer, compressed_chunks
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
 from shipwheel.oci.read.layer_stream import Allowance, CompressedStream, UncompressedStream, UnpackError, check_member
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["FileTree", "find_file_tree", "read_file_tree"]
 

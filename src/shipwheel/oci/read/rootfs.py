@@ -19,7 +19,7 @@ from shipwheel.files.entry import checked_path
 from shipwheel.oci.image import ImageLayer, compressed_chunks
 from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
 from shipwheel.oci.read.layer_stream import Allowance, CompressedStream, UncompressedStream, UnpackError, check_member
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 
 __all__ = ["Rootfs"]
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from shipwheel.directory_cache import CachedDirectory, DirectoryCache
 from shipwheel.errors import StoreError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.oci.image import Image, ImageLayer
 from shipwheel.oci.read.rootfs import Rootfs
-from shipwheel.store import NO_SPACE, Store, store_write_error
-from shipwheel.store_contents import IMAGES
+from shipwheel.store.contents import IMAGES
+from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.store.store import NO_SPACE, Store, store_write_error
 
 __all__ = ["KEPT", "unpack_image", "unpack_layers"]
 

@@ -17,7 +17,7 @@ from shipwheel.oci.read.image_files import ImageFile, ImageFiles, open_image
 from shipwheel.oci.read.layer_stream import MAX_UNPACKED, Allowance
 from shipwheel.oci.validate.documents import Documents, StatedImage, StatedLayer, compression_of, digest_of_file
 from shipwheel.oci.validate.layers import CHECK_VERSION, LayerFacts, check_layer
-from shipwheel.store import Store
+from shipwheel.store.store import Store
 from shipwheel.timeline import span
 
 __all__ = ["ImageReport", "Report", "check_early", "validate", "validate_files"]

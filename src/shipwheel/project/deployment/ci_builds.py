@@ -10,7 +10,7 @@ from shipwheel.project.deployment.script import NoFiles, Script
 from shipwheel.project.deployment.shell import run_shell
 from shipwheel.project.deployment.shell_words import UNKNOWN, ShellState
 from shipwheel.project.deployment.yaml_file import YamlTable, parse_yaml, yaml_list, yaml_table, yaml_text
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["find_ci_builds"]
 

@@ -12,7 +12,7 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import YamlTable, parse_yaml, yaml_list, yaml_table, yaml_text
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["ComposeService", "ServiceMount", "find_compose_services"]
 

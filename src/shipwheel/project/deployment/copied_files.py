@@ -13,7 +13,7 @@ import msgspec
 
 from shipwheel.project.deployment.script import Script, ShellCommand, list_names
 from shipwheel.project.deployment.stage import Copy, Stage
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["CopiedFiles", "Placed"]
 

@@ -16,7 +16,7 @@ from shipwheel.made_files import is_made
 from shipwheel.project.deployment.copied_files import CopiedFiles
 from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_dockerfile
 from shipwheel.project.deployment.stage import Copy, Stage, evaluate_stages
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.user.files import UserFiles, table_at
 from shipwheel.versions import normalized
 
 __all__ = ["Build", "Dockerfile", "find_dockerfiles", "project_names", "repository_folders"]

@@ -15,7 +15,7 @@ from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Proces
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.user.files import UserFiles, table_at
 
 __all__ = ["Hosting", "read_hosting"]
 

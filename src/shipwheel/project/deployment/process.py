@@ -11,7 +11,7 @@ from shipwheel.project.deployment.script import Script, ScriptFiles, ShellComman
 from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import ShellState
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["RELEASE", "DeploymentFile", "Process", "ProcessFiles", "ProjectFiles"]
 

@@ -23,7 +23,7 @@ from shipwheel.project.deployment.stage import FIRST_PORT
 from shipwheel.project.deployment.systemd import read_units
 from shipwheel.project.deployment.tasks import read_tasks
 from shipwheel.project.deployment.translations import translation_step
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["Deployment", "read_deployment"]
 

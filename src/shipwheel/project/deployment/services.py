@@ -15,7 +15,7 @@ from shipwheel.project.deployment.find_dockerfile import Dockerfile, project_nam
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProcessFiles
 from shipwheel.project.deployment.script import Script, list_names
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
 __all__ = ["Services", "read_services"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["read_units"]
 

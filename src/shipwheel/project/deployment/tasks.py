@@ -13,7 +13,7 @@ from typing import Any
 from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
-from shipwheel.user_files import UserFiles, table_at
+from shipwheel.user.files import UserFiles, table_at
 
 __all__ = ["read_tasks"]
 

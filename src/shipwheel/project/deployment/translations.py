@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["translation_step"]
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from shipwheel.build_settings import StepSettings
 from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import ProcessFiles
 from shipwheel.project.deployment.script import ShellCommand
@@ -15,6 +14,7 @@ from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.protobuf import COMPILER, PROTOC, generated_modules, output_directories, protoc_steps
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.settings.build import StepSettings
 
 __all__ = ["with_build_steps"]
 

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["find_config_addresses"]
 

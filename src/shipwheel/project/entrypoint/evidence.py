@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from shipwheel.settings import Settings
+from shipwheel.settings.settings import Settings
 
 __all__ = ["Evidence"]
 

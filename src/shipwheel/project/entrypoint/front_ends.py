@@ -9,7 +9,6 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from shipwheel.build_settings import AssetSettings
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.built_files import BuiltFiles, missing_note
 from shipwheel.project.deployment.find_dockerfile import repository_folders
@@ -17,6 +16,7 @@ from shipwheel.project.deployment.script import list_names
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import FrontEnd, Launch
 from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.settings.build import AssetSettings
 
 __all__ = ["with_front_ends"]
 

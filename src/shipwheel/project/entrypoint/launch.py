@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.build_settings import AssetSettings, StepSettings
 from shipwheel.known_packages import PACKAGE_OF_MODULE
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -15,6 +14,7 @@ from shipwheel.project.entrypoint.reached import entry_module, reached_modules, 
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, PROGRAM_PACKAGES, Server
 from shipwheel.project.entrypoint.syntax import ModulePath
+from shipwheel.settings.build import AssetSettings, StepSettings
 from shipwheel.versions import normalized
 
 __all__ = [

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from shipwheel.companions import is_companion_port
 from shipwheel.project.entrypoint.listening import LOOPBACK
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
+from shipwheel.signs.companions import is_companion_port
 
 __all__ = ["ListenOptions", "find_listen_options"]
 

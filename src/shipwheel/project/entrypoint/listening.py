@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 
-from shipwheel.companions import is_companion_port
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.protocol_servers import server_calls
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
+from shipwheel.signs.companions import is_companion_port
 
 __all__ = ["LOOPBACK", "find_bind", "find_ports", "listens_on_loopback", "names_address"]
 

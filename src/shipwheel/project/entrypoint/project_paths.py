@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from shipwheel.container.venv import VENV
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import directories_above, parents
 from shipwheel.project.entrypoint.beside_wheel import imports_beside_wheel
@@ -13,7 +14,6 @@ from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import INSTANCE, ROOT, Names, is_plain_path, reference
 from shipwheel.project.entrypoint.write_scan import Write, WriteKind
-from shipwheel.venv import VENV
 
 __all__ = [
     "OWN_DIRECTORIES",

@@ -4,12 +4,12 @@ import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from shipwheel.build_settings import StepSettings
 from shipwheel.known_packages import GENERATED_SUFFIXES
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.own_files import own_files
+from shipwheel.settings.build import StepSettings
 
 __all__ = ["COMPILER", "PROTOC", "generated_modules", "output_directories", "protoc_steps"]
 

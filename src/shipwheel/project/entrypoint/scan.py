@@ -16,7 +16,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.read import Deployment, read_deployment
 from shipwheel.project.entrypoint.module import Module, link_factories, read_module
 from shipwheel.project.entrypoint.syntax import ModulePath
-from shipwheel.user_files import UserFiles
+from shipwheel.user.files import UserFiles
 
 __all__ = ["EXAMPLES", "Scan", "Scanner"]
 

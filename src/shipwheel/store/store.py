@@ -18,7 +18,7 @@ from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Digest, as_digest, hash_digest
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.store_sessions import note_use, open_session
+from shipwheel.store.sessions import note_use, open_session
 from shipwheel.timeline import piece
 
 __all__ = ["NO_SPACE", "BlobWriter", "Store", "default_root", "store_write_error"]

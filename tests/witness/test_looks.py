@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from shipwheel import file_states
-from shipwheel.file_states import tree_state
-from shipwheel.looks import Looks
-from shipwheel.witness import Witness, note_look, note_unknown
+from shipwheel.witness import file_states
+from shipwheel.witness.file_states import tree_state
+from shipwheel.witness.looks import Looks
+from shipwheel.witness.witness import Witness, note_look, note_unknown
 
 NAMES = st.sampled_from(["a", "b", "c/d", "c/e", ".git/index", "é", "x y"])
 TREES = st.dictionaries(NAMES, st.binary(max_size=3), max_size=5)

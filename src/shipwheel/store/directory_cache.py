@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from shipwheel.file_lock import lock_file, locked_directory
+from shipwheel.store.file_lock import lock_file, locked_directory
 
 __all__ = ["CachedDirectory", "DirectoryCache"]
 

@@ -1,6 +1,6 @@
 """Remove from a store what was not used lately, what exceeds a size, or everything.
 
-Any number of builds may run beside it: what they may have found is kept, see `store_sessions`. Whatever is removed is made or downloaded
+Any number of builds may run beside it: what they may have found is kept, see `sessions`. Whatever is removed is made or downloaded
 again when a build needs it, even by one that has found it in the instant before. So an interruption at any place leaves a sound store.
 """
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.directory_cache import DirectoryCache
-from shipwheel.store_contents import BUILD_LOGS, BUILD_PACKAGES, BUILDERS, BYTECODE, IMAGES, INTERPRETERS, Kind, StoredItem, stored_items
-from shipwheel.store_sessions import exclusive, used_since
+from shipwheel.store.contents import BUILD_LOGS, BUILD_PACKAGES, BUILDERS, BYTECODE, IMAGES, INTERPRETERS, Kind, StoredItem, stored_items
+from shipwheel.store.directory_cache import DirectoryCache
+from shipwheel.store.sessions import exclusive, used_since
 
 __all__ = ["Pruned", "clean", "prune"]
 

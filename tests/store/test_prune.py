@@ -14,12 +14,12 @@ import pytest
 from support.canary import plant, untouched
 
 from shipwheel.digest import Digest, digest_of
-from shipwheel.directory_cache import DirectoryCache
 from shipwheel.files.entry import file
 from shipwheel.oci.layer import LayerSpec, layer_chunks, make_layer
-from shipwheel.store import Store
-from shipwheel.store_contents import BUILD_LOGS, BUILD_PACKAGES, BUILDERS, BYTECODE, IMAGES, INTERPRETERS, Kind, stored_items
-from shipwheel.store_prune import clean, prune
+from shipwheel.store.contents import BUILD_LOGS, BUILD_PACKAGES, BUILDERS, BYTECODE, IMAGES, INTERPRETERS, Kind, stored_items
+from shipwheel.store.directory_cache import DirectoryCache
+from shipwheel.store.prune import clean, prune
+from shipwheel.store.store import Store
 from shipwheel.testing.images import EntriesSource
 from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
 
@@ -27,7 +27,7 @@ DAY_S = 86400
 BLOCK = 4096
 
 USER = """
-import sys; from pathlib import Path; from shipwheel.store import Store
+import sys; from pathlib import Path; from shipwheel.store.store import Store
 store = Store(Path(sys.argv[1]))
 print(all(map(store.has, sys.argv[2:])), flush=True); sys.stdin.read()
 """

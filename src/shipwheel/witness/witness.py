@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipwheel.file_states import (
+from shipwheel.witness.file_states import (
     OPAQUE,
     State,
     Uncomparable,
@@ -31,7 +31,7 @@ from shipwheel.file_states import (
 )
 
 if TYPE_CHECKING:
-    from shipwheel.looks import Looks
+    from shipwheel.witness.looks import Looks
 
 __all__ = ["Witness", "note_look", "note_unknown"]
 
@@ -64,7 +64,7 @@ class Witness:
 
     def looks(self, project: str) -> "Looks | None":
         """Return what was looked at, for a project in a directory. None if it has changed meanwhile, or cannot be told."""
-        from shipwheel.looks import Looks
+        from shipwheel.witness.looks import Looks
 
         root = self._top(os.path.realpath(project))
         _listen(None)

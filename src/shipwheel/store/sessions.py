@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shipwheel.file_lock import lock_file, locked_directory
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.store.file_lock import lock_file, locked_directory
 
 __all__ = ["TEMPORARY_NAME", "StoreSession", "exclusive", "leftover_files", "note_use", "open_session", "used_since"]
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shipwheel.file_states import State, Uncomparable, file_state, folder_state, tree_state
+from shipwheel.witness.file_states import State, Uncomparable, file_state, folder_state, tree_state
 
 __all__ = ["Looks"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.process import has_ended, until
 
-from shipwheel.kill import kill_with_children
+from shipwheel.cleanup.kill import kill_with_children
 
 _CHILD = "import os, time; open('child.new', 'w').write(str(os.getpid())); os.rename('child.new', 'child'); time.sleep(600)"
 _PROGRAM = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-Sc', sys.argv[1]], start_new_session=True); time.sleep(600)"

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from shipwheel.build_settings import AssetSettings, BuildSettings, StepSettings, read_assets, read_build, read_steps
 from shipwheel.errors import UsageError
-from shipwheel.service_settings import ServiceSettings, read_services
-from shipwheel.setting_values import AllowedSecret, InvalidValue, setting_value
-from shipwheel.user_files import UserFiles
+from shipwheel.settings.build import AssetSettings, BuildSettings, StepSettings, read_assets, read_build, read_steps
+from shipwheel.settings.services import ServiceSettings, read_services
+from shipwheel.settings.values import AllowedSecret, InvalidValue, setting_value
+from shipwheel.user.files import UserFiles
 
 __all__ = ["SITE_PACKAGES", "Settings", "added", "expand_env", "load_settings", "merge", "settings_from"]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from shipwheel.companions import companion_hint, companion_name, companion_service
-from shipwheel.settings import settings_from
-from shipwheel.user_files import parse_toml
+from shipwheel.settings.settings import settings_from
+from shipwheel.signs.companions import companion_hint, companion_name, companion_service
+from shipwheel.user.files import parse_toml
 
 
 def test_knows_a_server_by_its_port() -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.store_sessions import TEMPORARY_NAME, exclusive, leftover_files
+from shipwheel.store.sessions import TEMPORARY_NAME, exclusive, leftover_files
 
 __all__ = ["BUILDERS", "BUILD_LOGS", "BUILD_PACKAGES", "BYTECODE", "IMAGES", "INTERPRETERS", "Kind", "StoredItem", "stored_items"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.setting_values import InvalidValue, setting_value
+from shipwheel.settings.values import InvalidValue, setting_value
 
 __all__ = ["ServiceSettings", "read_services"]
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.errors import ProjectError, ShipwheelError, UsageError
-from shipwheel.settings import Settings, added, expand_env, load_settings, merge, settings_from
-from shipwheel.user_files import parse_toml, read_toml
+from shipwheel.settings.settings import Settings, added, expand_env, load_settings, merge, settings_from
+from shipwheel.user.files import parse_toml, read_toml
 from shipwheel.wheels.isolated_build import BuildOptions
 
 

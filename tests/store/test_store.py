@@ -19,7 +19,7 @@ from support.programs import needs_root
 
 from shipwheel.digest import digest_of
 from shipwheel.errors import DamagedBlob, IntegrityError, StoreError
-from shipwheel.store import Store, default_root
+from shipwheel.store.store import Store, default_root
 
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
@@ -204,7 +204,7 @@ def test_readers_see_complete_blobs_between_many_writers(store: Store) -> None:
 
 def test_a_killed_writer_leaves_no_partial_blob(store: Store) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from shipwheel.store import Store\n"
+        "import os, sys; from pathlib import Path; from shipwheel.store.store import Store\n"
         "with Store(Path(sys.argv[1])).writer() as blob:\n"
         "    blob.write(b'x' * 3000000); os.kill(os.getpid(), 9)\n"
     )

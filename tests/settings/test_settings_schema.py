@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipwheel.errors import UsageError
-from shipwheel.settings import Settings, settings_from
+from shipwheel.settings.settings import Settings, settings_from
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SCHEMA = json.loads((ROOT / "docs" / "reference" / "settings.schema.json").read_text(encoding="utf-8"))
 KEYS = sorted(field.encode_name for field in msgspec.structs.fields(Settings))
 CHECK = fastjsonschema.compile(SCHEMA)

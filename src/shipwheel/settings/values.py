@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.container_path import as_container_path
-from shipwheel.linux_signals import signal_name
-from shipwheel.venv import VENV
+from shipwheel.container.path import as_container_path
+from shipwheel.container.signals import signal_name
+from shipwheel.container.venv import VENV
 
 __all__ = ["AllowedSecret", "InvalidValue", "pattern_of", "setting_value"]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from shipwheel.digest import Digest
-from shipwheel.store import Store
-from shipwheel.store_sessions import open_session, used_since
+from shipwheel.store.sessions import open_session, used_since
+from shipwheel.store.store import Store
 
 DAY_S = 86400
 
 WRITER = """
-import sys; from pathlib import Path; from shipwheel.store import Store
+import sys; from pathlib import Path; from shipwheel.store.store import Store
 with Store(Path(sys.argv[1])).writer() as blob:
     blob.write(b"x" * 3000000); print("writing", flush=True); sys.stdin.read()
 """

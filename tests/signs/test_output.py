@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipwheel.signs import SignKind, signs_in
+from shipwheel.signs.output import SignKind, signs_in
 
-RECORDED = Path(__file__).parent / "trial" / "recorded"
+RECORDED = Path(__file__).parent.parent / "trial" / "recorded"
 SIGNS = [
     (SignKind(kind), subject, text)
     for block in (RECORDED / "signs.txt").read_text(encoding="utf-8").split("## ")[1:]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from shipwheel.setting_values import InvalidValue, setting_value
+from shipwheel.settings.values import InvalidValue, setting_value
 from shipwheel.versions import normalized
 
 __all__ = ["AssetSettings", "BuildSettings", "PackageBuildSettings", "StepSettings", "read_assets", "read_build", "read_steps", "stated"]

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from shipwheel.scratch import scratch_directory
+from shipwheel.cleanup.scratch import scratch_directory
 
 
 def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
