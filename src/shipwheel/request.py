@@ -29,8 +29,9 @@ class Request(msgspec.Struct, frozen=True):
     """A request to build: a project at `path`, and `settings` that already include the flags.
 
     `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one; `lock_mode` says whether the lock
-    may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says; it is the
-    Python version ("3.11") to try first. `bounds` are constraints for a lock whose packages do not fit what was compiled.
+    may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says.
+    `first_python` ("3.11") is tried first if the project allows it. `bounds` are constraints for a lock whose packages do not fit what was
+    compiled.
     """
 
     path: Path
@@ -40,7 +41,8 @@ class Request(msgspec.Struct, frozen=True):
     workers: int = msgspec.field(default_factory=lambda: max(2, os.cpu_count() or 1))
     upgrade_base: bool = False
     lock_mode: LockMode = LockMode.UPDATE
-    compiles: str = ""
+    compiles: bool = False
+    first_python: str = ""
     bounds: tuple[str, ...] = ()
 
     @property

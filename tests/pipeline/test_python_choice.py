@@ -58,13 +58,21 @@ def test_tries_another_python_after_a_failed_build(project: Project) -> None:
     assert warning.endswith("does not work: requirements.txt cannot be locked: Failed to build `old==1.0`")
 
 
-def test_begins_with_the_python_for_which_the_fewest_packages_are_compiled(project: Project) -> None:
+def test_begins_with_the_python_for_which_the_fewest_packages_are_compiled(project: Project, tmp_path: Path) -> None:
     seen: list[Event] = []
     fewest = project.other_pythons[-1]
-    assert try_pythons(project, seen.append, lambda tried: tried.python, first=fewest) == fewest
+    request = Request(project.root, Settings(), Store(tmp_path / "store"), seen.append, compiles=True, first_python=fewest)
+    assert with_suitable_python(project, request, lambda tried, bases=None: tried.python) == fewest
     assert [event.message for event in seen if isinstance(event, Warned)] == [
         f"Python {fewest} is used, since fewer packages must be compiled for it than for {project.python}"
     ]
+
+
+def test_begins_with_the_python_of_the_round_before_without_a_word(project: Project, tmp_path: Path) -> None:
+    seen: list[Event] = []
+    request = Request(project.root, Settings(), Store(tmp_path / "store"), seen.append, first_python=project.other_pythons[0])
+    assert with_suitable_python(project, request, lambda tried, bases=None: tried.python) == project.other_pythons[0]
+    assert not seen
 
 
 def test_begins_with_no_python_that_the_project_excludes(project: Project) -> None:
@@ -77,7 +85,7 @@ def test_the_request_to_compile_names_the_python_that_lacks_the_fewest(project: 
     target = Target(Platform.parse("linux/amd64"), "3.11.2", (2, 36), False)
 
     def work(request: Request) -> str:
-        asked.append(request.compiles)
+        asked.append(request.first_python)
         if not request.compiles:
             raise NoCompatibleFile({file: [target]}, [target])
         return "compiled"

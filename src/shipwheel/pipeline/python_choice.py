@@ -53,7 +53,8 @@ def with_suitable_python(
             return attempt(*project_on_image(project, request))
         if request.lock_mode is LockMode.FROZEN and (lock := read_lock(project.inputs.lock_path)) is not None:
             return attempt(project if lock.python == project.python else adapt(project, lock.python))
-        return try_pythons(project, request.reporter, attempt, adapt, first=request.compiles)
+        why = f"since fewer packages must be compiled for it than for {project.python}" if request.compiles else ""
+        return try_pythons(project, request.reporter, attempt, adapt, request.first_python, why)
     except NoCompatibleFile as error:
         informed = with_alternatives(error, project, request.reporter)
     python = informed.usable_python
@@ -122,8 +123,9 @@ def try_pythons(
     attempt: Callable[[Project], T],
     adapt: Callable[[Project, str], Project] = with_python,
     first: str = "",
+    why_first: str = "",
 ) -> T:
-    """Return the result of `attempt` for the first Python version for which it succeeds, beginning with `first`.
+    """Return the result of `attempt` for the first Python version for which it succeeds, beginning with `first`, for a reason to be told.
 
     If all fail, raise the error of the version that lacks the fewest files. The search ends where the index cannot be reached, and does not
     begin after an error that another Python cannot help with: that error is raised, or else the best before it.
@@ -141,8 +143,8 @@ def try_pythons(
             continue
         if errors and version != project.python:
             _warn_of_other_python(version, project, errors[0], reporter)
-        elif version == first != project.python:
-            reporter(Warned(f"Python {version} is used, since fewer packages must be compiled for it than for {project.python}"))
+        elif why_first and version == first != project.python:
+            reporter(Warned(f"Python {version} is used, {why_first}"))
         return found
     best = _best(errors)
     tried = [version for version in order[: len(errors)] if version != order[errors.index(best)]]

@@ -161,7 +161,7 @@ def with_sources(request: Request, work: Callable[[Request], T]) -> T:
         if not error.to_compile or request.lock_mode is not LockMode.UPDATE:
             raise
         python = error.targets[0].minor
-    return work(replace(request, compiles=python))
+    return work(replace(request, compiles=True, first_python=python))
 
 
 def _prepare_downloads() -> None:
