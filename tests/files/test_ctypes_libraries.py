@@ -1,5 +1,8 @@
 """Libraries that Python modules open by name."""
 
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,19 @@ def test_this_package_has_names_in_tables_and_opens_few() -> None:
     folder = Path(shipwheel.__file__).parent
     found = {path.name: ctypes_libraries(path.relative_to(folder).as_posix(), path.read_bytes()) for path in folder.rglob("*.py")}
     assert {name: libraries for name, libraries in found.items() if libraries} == {"deflate_blocks.py": ("libz.so.1",)}
+
+
+def test_several_threads_leave_the_warnings_as_they_were() -> None:
+    source = b"import ctypes\nx = '\\d'\nname = 'liba.so.1'\n" * 20
+    before, interval = [*warnings.filters], sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with warnings.catch_warnings(), ThreadPoolExecutor(8) as pool:
+            found = [*pool.map(lambda _: ctypes_libraries("a.py", source), range(1000))]
+            assert [*warnings.filters] == before
+    finally:
+        sys.setswitchinterval(interval)
+    assert {*found} == {("liba.so.1",)}
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"find_library(", b"'libx.so.", b".so.1'"]))
