@@ -41,7 +41,7 @@ __all__ = [
     "uncompressed_chunks",
 ]
 
-LAYOUT_VERSION = "3"
+LAYOUT_VERSION = "4"
 """Part of every key. Increase it when the same source yields other bytes."""
 
 MIN_SPLICED_BYTES = 2048
