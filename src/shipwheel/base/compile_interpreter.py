@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shipwheel.base.interpreter_tree import unpack_interpreter
+from shipwheel.container.devices import device_flags
 from shipwheel.debian.package import DebianPackage
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
@@ -93,7 +94,7 @@ def sandboxed_interpreter(image: Image, path: str, store: Store, reporter: Repor
     weakref.finalize(store, files.close)
     # If root starts bubblewrap, the program keeps all of root's capabilities unless they are dropped.
     isolation = ("--unshare-all", "--cap-drop", "ALL", "--new-session")
-    command = ("bwrap", *isolation, "--ro-bind", str(files.path), "/", "--proc", "/proc", "--dev", "/dev", path)
+    command = ("bwrap", *isolation, "--ro-bind", str(files.path), "/", "--proc", "/proc", *device_flags(), path)
     return Interpreter(command)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.container.devices import device_flags
 from shipwheel.container.venv import VENV
 from shipwheel.files.entry import parents
 from shipwheel.locking.bounds import Bounds
@@ -156,8 +157,8 @@ class ImageRoot(msgspec.Struct, frozen=True):
             yield from ("--overlay", str(self._upper), str(self._work), "/")
         # bubblewrap would follow the image's links while the machine's files are in reach, so it gets paths without links.
         rootfs = Rootfs(self._copy if self._copy.is_dir() else self.root)
-        for flag, path in (("--proc", "/proc"), ("--dev", "/dev")):
-            yield from (flag, rootfs.make_mount_point(path, directory=True))
+        yield from ("--proc", rootfs.make_mount_point("/proc", directory=True))
+        yield from device_flags(rootfs.make_mount_point("/dev", directory=True))
         for path in _SCRATCH_PATHS:
             yield from ("--bind", str(self._scratch), rootfs.make_mount_point(path, directory=True))
         yield from ("--bind", str(self._scratch), "/dev/shm")  # noqa: S108

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shipwheel.cleanup.kill import kill_with_children
+from shipwheel.container.devices import device_flags
 from shipwheel.container.signals import signal_number
 from shipwheel.engine.bwrap_container import BwrapContainer, make_scratch
 from shipwheel.engine.emulation import check_runnable
@@ -179,12 +180,13 @@ def _mounts(spec: RunSpec, binds: Sequence[Bind], rootfs: Rootfs) -> Iterator[st
 
     bwrap would follow the image's links while the machine's files are in reach, so it gets paths without links.
     """
-    for flags, path in ((("--proc",), "/proc"), (("--dev",), "/dev"), (("--ro-bind-try", "/sys"), "/sys")):
-        yield from (*flags, rootfs.make_mount_point(path, directory=True))
+    yield from ("--proc", rootfs.make_mount_point("/proc", directory=True))
+    yield from device_flags(rootfs.make_mount_point("/dev", directory=True))
+    yield from ("--ro-bind-try", "/sys", rootfs.make_mount_point("/sys", directory=True))
     for path in spec.tmpfs:
         yield from ("--perms", "1777", "--tmpfs", rootfs.make_mount_point(path, directory=True))
-    for path in _HOST_FILES:
-        yield from ("--ro-bind-try", path, rootfs.make_mount_point(path, directory=False))
+    for file in _HOST_FILES:
+        yield from ("--ro-bind-try", file, rootfs.make_mount_point(file, directory=False))
     for bind in binds:
         target = rootfs.make_mount_point(bind.target, directory=Path(bind.source).is_dir())
         yield from ("--ro-bind" if bind.mode == "ro" else "--bind", bind.source, target)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
+from shipwheel.container.devices import device_flags
 from shipwheel.errors import BuildError
 
 __all__ = [
@@ -143,7 +144,7 @@ def confined_in_root(
         directory: The working directory in the sandbox.
         network: Allow it the network of this machine. `binds` then have all of /etc.
     """
-    words = ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", "--dev", "/dev"]
+    words = ["--ro-bind", str(root / "usr"), "/usr", "--proc", "/proc", *device_flags()]
     for name, own in top_directories(root):
         words += ["--symlink", f"usr/{name}", f"/{name}"] if own is None else ["--ro-bind", str(own), f"/{name}"]
     if (root / "etc").is_dir() and not network:
@@ -200,7 +201,7 @@ def _isolation(network: bool) -> Iterator[str]:
 
 
 def _system(network: bool) -> Iterator[str]:
-    yield from ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--dir", "/var/tmp", "--ro-bind", "/usr", "/usr")  # noqa: S108
+    yield from ("--proc", "/proc", *device_flags(), "--tmpfs", "/tmp", "--dir", "/var/tmp", "--ro-bind", "/usr", "/usr")  # noqa: S108
     for name in _SYSTEM_DIRECTORIES:
         path = f"/{name}"
         if Path(path).is_symlink():
