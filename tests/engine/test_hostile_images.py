@@ -32,7 +32,7 @@ BWRAP_ARITY = {
     **dict.fromkeys(("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--as-pid-1"), 0),
     **dict.fromkeys(("--die-with-parent", "--new-session", "--clearenv"), 0),
     **dict.fromkeys(("--hostname", "--uid", "--gid", "--proc", "--dev", "--tmpfs", "--perms", "--chdir"), 1),
-    **dict.fromkeys(("--ro-bind", "--bind", "--ro-bind-try", "--setenv"), 2),
+    **dict.fromkeys(("--ro-bind", "--bind", "--dev-bind", "--ro-bind-try", "--setenv"), 2),
 }
 """bwrap's options that a container needs, with the numbers of their values."""
 
@@ -169,6 +169,7 @@ def test_bwrap_gets_mount_points_without_links(tmp_path: Path, target: str, volu
     (root / "etc/hosts").symlink_to("/oldroot/etc/canary")
     spec = spec_of(ContainerConfig(volumes={volume: {}}), str(root), ephemeral=True)
     options = list(bwrap_options(Bwrap("0.11.0")._flags(spec, make_binds(spec, chown=False).mounts, ())))
+    # --dev-bind is below bubblewrap's own /dev.
     mount_points = [values[-1] for option, values in options if option in ("--bind", "--ro-bind-try", "--tmpfs", "--proc", "--dev")]
     assert len(mount_points) == 7
     for path in mount_points:
