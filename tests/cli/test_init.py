@@ -1,13 +1,18 @@
-"""The settings that init proposes from the changes that it tried."""
+"""The rounds of init, and the settings that it proposes from the changes that it tried."""
 
+import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from msgspec.structs import replace
 from support.project_tree import written
 
-from shipwheel.cli.init import _proposal
-from shipwheel.settings.settings import load_settings
+from shipwheel.cli.init import _proposal, _try
+from shipwheel.request import Request
+from shipwheel.settings.settings import Settings, load_settings
+from shipwheel.store.store import Store
 from shipwheel.trial.finding import Setting
 from shipwheel.trial.mend import Change
 
@@ -21,3 +26,26 @@ def test_an_import_path_that_grew_is_written(tmp_path: Path) -> None:
     assert edit is not None
     edit.write()
     assert load_settings(path).env == {"A": "mine", "PYTHONPATH": "/app/a:/app/b"}
+
+
+def test_only_more_requirements_leave_out_a_python_that_had_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an older day or another Python leads to says nothing of a round without it: a change may not stay."""
+    asked: list[str] = []
+
+    def build(request: Request) -> Any:
+        asked.append(request.first_python)
+        python = "3.9" if request.settings.as_of or request.settings.python else "3.11"
+        image = SimpleNamespace(execution=None, platform=None)
+        project = SimpleNamespace(name="shop", python=python)
+        return SimpleNamespace(index=SimpleNamespace(images=[image]), resolution=SimpleNamespace(project=project))
+
+    monkeypatch.setattr("shipwheel.pipeline.build.build", build)
+    monkeypatch.setattr("shipwheel.pipeline.build.retry_damaged", lambda _, work: work())
+    monkeypatch.setattr("shipwheel.trial.trial.try_image", lambda *_, **__: None)
+    monkeypatch.setattr("shipwheel.cli.source_facts.source_facts", lambda _: None)
+    engine: Any = SimpleNamespace(load=lambda *_: "shop:trial")
+    attempt = _try(Request(tmp_path, Settings(), Store(tmp_path / "store")), engine, {"network": False, "timeout": 1.0})
+    more = Settings(dependencies=("greenlet",))
+    for settings in (Settings(), replace(more, as_of=datetime.date(2021, 1, 1)), replace(more, python="3.9"), more, more):
+        attempt(settings, {})
+    assert asked == ["", "", "", "3.11", "3.11"]
