@@ -17,7 +17,7 @@ from shipwheel.cli.commands import COMMANDS
 ROOT = Path(__file__).parent.parent / "src" / "shipwheel"
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
-LEAVES = {"cleanup", "container", "decoding", "digest", "errors", "events", "known_packages", "made_files", "platform", "request"}
+LEAVES = {"cleanup", "container", "decoding", "digest", "errors", "events", "known_packages", "made_files", "platform", "quiet", "request"}
 LEAVES |= {"settings", "signs", "similar", "store", "suites", "timeline", "user", "versions", "witness"}
 LOW = LEAVES | {"download", "files"}
 PROJECT = LOW | {"project"}
@@ -38,6 +38,7 @@ BELOW = {
     "known_packages": {"versions"},
     "made_files": set(),
     "platform": {"errors"},
+    "quiet": set(),
     "settings": {"container", "errors", "platform", "similar", "suites", "user", "versions"},
     "signs": set(),
     "similar": {"versions"},

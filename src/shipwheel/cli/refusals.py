@@ -5,11 +5,11 @@ A program that says "no configuration was found" names neither the files that it
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.syntax import is_main_guard
+from shipwheel.quiet import without_warnings
 from shipwheel.trial.source_facts import Refusal
 
 __all__ = ["find_refusals"]
@@ -32,8 +32,7 @@ def find_refusals(file: str, text: str) -> Iterator[Refusal]:
     if _RELEVANT.search(text) is None:
         return
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return

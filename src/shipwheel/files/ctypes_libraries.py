@@ -1,11 +1,11 @@
 """Libraries that Python modules open by name (ctypes, cffi). No ELF file names them, so the sources are searched for the usual forms."""
 
 import re
-import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.quiet import without_warnings
 
 if TYPE_CHECKING:
     import ast
@@ -20,8 +20,6 @@ _FORMS = lazy_pattern(rb"""find_library\(\s*["']([\w.+-]+)["']|["'](lib[\w.+-]*?
 _HINTS = (b"find_library(", b".so.")
 _OPENERS = frozenset({"CDLL", "LoadLibrary", "PyDLL", "dlopen"})
 _OPENING_MODULES = frozenset({"cffi", "ctypes"})
-_PARSING = threading.Lock()
-"""Layers are made in several threads, and the list of warnings that are ignored is one for all."""
 _OPTIONAL = lazy_pattern(r"(^|/)(tests?|testing|_?plugins?|contrib|examples?|experimental|benchmarks?|tools|scripts|docs?)/")
 """Directories with modules that not every user of a package imports."""
 
@@ -34,11 +32,9 @@ def ctypes_libraries(path: str, source: bytes | bytearray) -> tuple[str, ...]:
     if not any(hint in source for hint in _HINTS) or _OPTIONAL.search(path):
         return ()
     import ast
-    import warnings
 
     try:
-        with _PARSING, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             nodes = [*ast.walk(ast.parse(bytes(source)))]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         # It may be of a newer Python than this one.

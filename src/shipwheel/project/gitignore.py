@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pathspec import GitIgnoreSpec, PathSpec
 
 from shipwheel.errors import ProjectError
+from shipwheel.quiet import without_warnings
 from shipwheel.user.files import read_text
 
 __all__ = ["dockerignore_spec", "gitignore_spec", "read_gitignore"]
@@ -58,9 +58,8 @@ def _anchored(lines: Iterable[str]) -> Iterator[str]:
 
 def _compiled(compile_patterns: Callable[[], PathSpec[Any]], origin: str) -> PathSpec[Any]:
     try:
-        with warnings.catch_warnings():
-            # The regular expression compiler warns about patterns like [[].
-            warnings.simplefilter("ignore")
+        # The regular expression compiler warns about patterns like [[].
+        with without_warnings():
             return compile_patterns()
     except (ValueError, re.error) as error:
         raise ProjectError(f"{origin}: {error}", hint="Correct the pattern. The syntax is that of .gitignore.") from error

@@ -6,7 +6,6 @@ Supported are PEP 621, Poetry's table, setup.cfg, setup.py (only its syntax tree
 import ast
 import configparser
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.requirements import read_requirements
+from shipwheel.quiet import without_warnings
 from shipwheel.user.files import UserFiles, parse_toml, table_at
 from shipwheel.versions import normalized
 
@@ -272,8 +272,7 @@ _UNKNOWN = object()
 def _setup_call(text: str, origin: str) -> dict[str, Any]:
     """Return the keywords of the call to setup(): literals, names of module-level literals, else _UNKNOWN; `**` if there may be more."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             tree = ast.parse(text)
     except SyntaxError as error:
         raise ProjectError(f"{origin}, line {error.lineno}: {error.msg}", hint="Correct the syntax; Python 2 is not supported.") from error

@@ -4,12 +4,12 @@ Nothing is imported or run. Every scan of a file works on the same `SourceFile`.
 """
 
 import ast
-import warnings
 from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
+from shipwheel.quiet import without_warnings
 
 __all__ = [
     "STAR_NAMES",
@@ -56,8 +56,7 @@ class SourceFile(msgspec.Struct, frozen=True, eq=False):
 
 def parse_source(path: ModulePath, data: bytes) -> SourceFile:
     """Parse a source file. Raises SyntaxError, ValueError, RecursionError or MemoryError if Python cannot."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         tree = ast.parse(data)
     nodes = tuple(ast.walk(tree))
     return SourceFile(path, tree, nodes, dict(_aliases(nodes)))
