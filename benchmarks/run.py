@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,8 @@ PARTS = ("start", "app", "pair", "compile", "large", "scale", "dev")
 def main() -> None:
     """Wait for an idle machine, measure, print each table when it is complete, and write all of them as a page and as JSON."""
     options = _parser().parse_args()
+    # A run that is stopped takes back what it registered with the kernel, and ends its daemons.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     root: Path = options.work.resolve()
     load = wait_until_idle(IDLE, options.wait)
     began = datetime.datetime.now()
