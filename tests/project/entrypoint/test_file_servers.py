@@ -143,6 +143,16 @@ def test_takes_the_version_that_a_hosting_service_would_install(tmp_path: Path, 
     assert launched(tmp_path, files, "gradio").extra_requirements == ()
 
 
+def test_serves_the_file_that_a_hosting_service_would_start(tmp_path: Path) -> None:
+    page = "import gradio as gr\ngr.Interface(1).launch()\n"
+    files = {"app.py": page, "demos/space.py": page, "README.md": "---\nsdk: gradio\napp_file: ./demos/space.py\n---\n"}
+    assert launched(tmp_path, files, "gradio").command == ("python", "demos/space.py")
+    files["README.md"] = "---\nsdk: gradio\napp_file: gone.py\n---\n"
+    assert launched(tmp_path, files, "gradio").command == ("python", "app.py")
+    files["README.md"] = "---\nsdk: streamlit\napp_file: demos/space.py\n---\n"
+    assert launched(tmp_path, files, "gradio").command == ("python", "app.py")
+
+
 def test_serves_routes_of_bottles_default_application(tmp_path: Path) -> None:
     text = "from bottle import route, run\n@route('/')\ndef index():\n    return 'x'\nrun(host='localhost', port=8080)\n"
     launch = launched(tmp_path, {"src/web.py": text, "src/other.py": "import web\n"}, "bottle")

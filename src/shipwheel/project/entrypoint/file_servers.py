@@ -3,6 +3,7 @@
 To add one, add a row to `_FILE_SERVERS`.
 """
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -34,7 +35,8 @@ __all__ = [
 _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
 """Usual names of the file to serve, letters only."""
 _END_OF_MATTER = "---"
-_MATTER_LINE = lazy_pattern(r"(sdk|sdk_version): *[\"']?([a-z]+|[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc)[0-9]+)?)[\"']?")
+_MATTER_LINE = lazy_pattern(r"(sdk|sdk_version|app_file): *[\"']?([\w./-]+)[\"']?")
+_VERSION = lazy_pattern(r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc)[0-9]+)?")
 _PAGE = lazy_pattern(r"(^|/)pages/")
 _BOKEH_ORIGIN_NOTE = (
     "If browsers reach the app under an address other than localhost and its port, set BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
@@ -113,28 +115,31 @@ class _FileServer(msgspec.Struct, frozen=True):
 
 def find_file_server(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the launch of a file of Streamlit, Gradio and other frameworks that serve files."""
+    matter = _front_matter(evidence)
     for distribution, package, launch in _FILE_SERVERS:
+        hosted = matter if matter.get("sdk") == distribution else {}
         using = [module for module in scan.modules if package in module.imports and not _PAGE.search(module.file)]
         if not using or not (evidence.has(distribution) or evidence.kind == "app"):
             continue
-        found = launch(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))
-        if found is not None:
+        named = [module for module in using if module.file == posixpath.normpath(hosted.get("app_file", ""))]
+        found = launch(evidence, named) if named else None
+        if found is None and (found := launch(evidence, sorted(using, key=lambda module: _file_rank(module, evidence.name)))) is not None:
             found = _with_rivals(found, evidence, using, scan)
+        if found is not None:
             # Hosting services for such files install the framework themselves, so its requirement may be missing.
             known = evidence.has(distribution)
-            requirement = distribution + _hosted_version(evidence, distribution)
+            version = hosted.get("sdk_version", "")
+            requirement = f"{distribution}=={version}" if _VERSION.fullmatch(version) else distribution
             return found if known else replace(found, extra_requirements=(requirement, *found.extra_requirements))
     return None
 
 
-def _hosted_version(evidence: Evidence, distribution: str) -> str:
-    """Return the pin of a framework that the front matter of the README tells the hosting service to install; empty without one."""
+def _front_matter(evidence: Evidence) -> Mapping[str, str]:
+    """Return what the front matter of the README tells a hosting service: the framework, its version, and the file that it starts."""
     lines = [line.rstrip() for line in evidence.read_text("README.md").splitlines()]
     has_matter = lines[:1] == [_END_OF_MATTER] and _END_OF_MATTER in lines[1:]
     matter = map(_MATTER_LINE.fullmatch, lines[1 : lines.index(_END_OF_MATTER, 1)] if has_matter else ())
-    named = {match[1]: match[2] for match in matter if match is not None}
-    version = named.get("sdk_version", "") if named.get("sdk") == distribution else ""
-    return f"=={version}" if version[:1].isdigit() else ""
+    return {match[1]: match[2] for match in matter if match is not None}
 
 
 def _with_rivals(launch: Launch, evidence: Evidence, using: Sequence[Module], scan: Scan) -> Launch:
