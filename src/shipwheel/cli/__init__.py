@@ -18,7 +18,7 @@ def main() -> None:
     """Run the command line, and exit with its code."""
     _leave_out_imports()
     # Most of what a command makes stays until its end: to look for garbage as often as usual takes a twentieth of a short one's time.
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(100_000, 20, 20)
     terminal = Terminal()
     interruption = Interruption(terminal.interrupted)
     try:
