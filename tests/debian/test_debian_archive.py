@@ -120,6 +120,20 @@ def test_marks_an_unlisted_contents_file(fake: FakeArchive, tmp_path: Path, monk
     assert (again.providers("libc.so.9"), again.may_miss_libraries) == (("data",), True), "its table was made once"
 
 
+def test_reads_an_unlisted_contents_file_once(fake: FakeArchive, tmp_path: Path) -> None:
+    """Mirrors have another one for days. Each attempt to fetch the one in the release would take a whole file."""
+    for name in (fake.folder() / "main").glob("by-hash/SHA256/*"):
+        name.unlink()
+    older = fake.folder() / "main/Contents-amd64.gz"
+    older.write_bytes(gzip.compress(b"usr/include/a.h  libdevel/liba-dev\nusr/lib/liba.so.9  libs/liba1\n"))
+    index = _archive(fake, tmp_path).package_index(SUITE, AMD64)
+    found = [index.find_paths(rb"usr/include/a\.h")]
+    older.unlink()
+    found.append(index.find_paths(rb"usr/include/a\.h"))
+    assert found == [{"usr/include/a.h": frozenset({"liba-dev"})}] * 2
+    assert (index.providers("liba.so.9"), index.may_miss_libraries) == (("liba1",), True)
+
+
 def test_warns_of_a_stale_release_and_rejects_an_old_one(fake: FakeArchive, tmp_path: Path) -> None:
     fake.publish(date=datetime.now(UTC) - timedelta(days=25), valid=timedelta(days=7))
     events: list[Event] = []

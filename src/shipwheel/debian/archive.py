@@ -1,7 +1,7 @@
 """Debian's archive: InRelease -> Packages -> packages, each checked against a hash that the signed release vouches for."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from shipwheel.debian.mirror import MIRROR_VARIABLE, DebianMirror
 from shipwheel.debian.package_index import Contents, DebianPackageIndex, parse_row
 from shipwheel.debian.release import Release, check_age, check_rollback, parse_release, verify_release
 from shipwheel.debian.tables import TABLE_VERSION, contents_table, find_paths, packages_table
-from shipwheel.digest import sha256_digest, sha256_of
+from shipwheel.digest import Digest, sha256_digest
 from shipwheel.download.fetch import Download, fetch, fetch_bytes, probe
 from shipwheel.errors import FetchError, SignatureError
 from shipwheel.events import Reporter, Warned, silent
@@ -79,6 +79,8 @@ class Archive:
         self._as_of = as_of
         self._lock = threading.Lock()
         self._releases: dict[str, tuple[_SignedRelease, ...]] = {}
+        self._unlisted: dict[Digest, Digest] = {}
+        """Contents files that the mirror has another version of: the digest in the release -> that of the file."""
 
     def package_index(self, suite: Suite, platform: Platform) -> DebianPackageIndex:
         """Return the suite's packages for a platform.
@@ -180,50 +182,49 @@ class Archive:
             return any(pool.map(_is_missing, downloads))
 
     def _contents(self, signed: _SignedRelease, platform: Platform) -> Contents:
-        path = f"main/Contents-{platform.architecture}.gz"
+        path = _contents_path(platform)
         if path not in signed.release.files:
             raise FetchError(f"Debian {signed.codename} has no {path}", hint=f"Use another mirror ({MIRROR_VARIABLE}).")
-        digest = signed.release.files[path][0]
-        if (table := self.store.get(_CONTENTS, digest)) is not None:
+        listed = signed.download(self.mirror, path)
+        if (table := self._contents_table(listed.digest)) is not None:
             return Contents(table)
-        download = signed.download(self.mirror, path)
-        try:
-            fetch([replace(download, urls=download.urls[:1])], self.store, self.reporter, stage="lists")
-        except FetchError:
-            return self._unlisted_contents(download, platform)
-        return Contents(self._contents_table(digest, self.store.chunks(download.digest), platform, download.label))
+        digest = self._contents_file(listed)
+        if (table := self._contents_table(digest)) is None:
+            table = contents_table(self.store.chunks(digest), platform.multiarch, listed.label)
+            self.store.put(_CONTENTS, digest.partition(":")[2], table)
+        return Contents(table, is_listed=digest == listed.digest)
 
-    def _contents_table(self, digest: str, chunks: Iterable[bytes], platform: Platform, label: str) -> bytes:
-        """Return the table of a Contents file with this hash, which is made once: it takes seconds."""
-        table = self.store.get(_CONTENTS, digest)
-        if table is None:
-            table = contents_table(chunks, platform.multiarch, label)
-            self.store.put(_CONTENTS, digest, table)
-        return table
+    def _contents_table(self, digest: Digest) -> bytes | None:
+        """Return the table of a Contents file, which is made once: it takes seconds. None if it was not made yet."""
+        return self.store.get(_CONTENTS, digest.partition(":")[2])
+
+    def _contents_file(self, listed: Download) -> Digest:
+        """Fetch a Contents file once. Return its digest, which differs from that in the release on mirrors just after a point release.
+
+        This is safe: the file only tells in which package to look for a path. The package's own hash is signed, and the package is used
+        only if it has the path. With an older file a library can be missed, so its table is marked.
+        """
+        if (known := self._unlisted.get(listed.digest)) is not None:
+            return known
+        try:
+            # Under its plain name is another version if the one named after its hash is gone: each attempt would read all of it.
+            fetch([replace(listed, urls=listed.urls[:1])], self.store, self.reporter, stage="lists")
+        except FetchError:
+            found = self._unlisted[listed.digest] = self.store.add(fetch_bytes(listed.urls[-1], label=listed.label))
+            return found
+        return listed.digest
 
     def _paths(self, signed: _SignedRelease, platform: Platform, pattern: bytes) -> dict[str, frozenset[str]]:
         """Return the paths of the suite that a regular expression matches, with their packages; those of architecture `all` are missing."""
-        path = f"main/Contents-{platform.architecture}.gz"
+        path = _contents_path(platform)
         if path not in signed.release.files:
             return {}
-        download = signed.download(self.mirror, path)
-        try:
-            fetch([download], self.store, self.reporter, stage="lists")
-        except FetchError:
-            # As for libraries: an older file only finds less.
-            return find_paths([fetch_bytes(download.urls[-1], label=download.label)], pattern, download.label)
-        return find_paths(self.store.chunks(download.digest), pattern, download.label)
+        listed = signed.download(self.mirror, path)
+        return find_paths(self.store.chunks(self._contents_file(listed)), pattern, listed.label)
 
-    def _unlisted_contents(self, download: Download, platform: Platform) -> Contents:
-        """Return the table of a Contents file that differs from the one in the release, as on mirrors just after a point release.
 
-        This is safe: the file only tells in which package to look for a library. The package's own hash is signed, and the package is used
-        only if it has the library. With an older file a library can be missed, so the table is marked.
-        """
-        data = fetch_bytes(download.urls[-1], label=download.label)
-        digest = sha256_of(data)
-        table = self._contents_table(digest, [data], platform, download.label)
-        return Contents(table, is_listed=sha256_digest(digest) == download.digest)
+def _contents_path(platform: Platform) -> str:
+    return f"main/Contents-{platform.architecture}.gz"
 
 
 def _is_missing(download: Download) -> bool:
