@@ -123,7 +123,7 @@ def _as_in_its_day(
     its = day_of_code(request.old_names, now, its)
     if its is not None and (keeps or not its.is_before(now)):
         missing = its.missing(now, request.python)
-        return (_resolved(request, missing, preferred, ()) if missing else None) or contents
+        return (_resolved(request, missing, preferred, (), contents) if missing else None) or contents
     # Where no list has anything, all that is added is what the code imports, and as old as that.
     added = () if declared is not None and not declared.lines else request.added
     found = _of_day(its, request, contents, added, reporter) if its is not None else None
@@ -140,12 +140,12 @@ def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, added
     now = contents.pylock.get("packages", [])
     # A requirement may ask for what is assumed not to suit.
     for bounds, missing in dict.fromkeys(product(((*its.bounds, *its.assumed), its.bounds), (its.missing(now, request.python), ()))):
-        then = _resolved(replace(request, as_of=its.day), missing, pinned_packages(request.inputs.pins), bounds)
+        then = _resolved(replace(request, as_of=its.day), missing, pinned_packages(request.inputs.pins), bounds, contents)
         if then is None:
             continue
         of_day = its.preferred(then.pylock.get("packages", []), now, added, request.python)
         preferred = with_pins(of_day, request.inputs.pins)
-        found = _resolved(request, missing, preferred, bounds)
+        found = _resolved(request, missing, preferred, bounds, then)
         if found is None:
             continue
         moved = moved_packages(found.pylock.get("packages", []), now)
@@ -153,14 +153,16 @@ def _of_day(its: ProjectDay, request: LockRequest, contents: LockContents, added
             reporter(its.warning(moved))
         return replace(found, packages_of=its.day.isoformat()) if moved else contents
     # What the project requires by name may be newer than the day.
-    return _resolved(request, (), (), its.bounds) if its.bounds else None
+    return _resolved(request, (), (), its.bounds, contents) if its.bounds else None
 
 
-def _resolved(request: LockRequest, more: Sequence[str], preferred: Packages, bounds: Sequence[str]) -> LockContents | None:
+def _resolved(
+    request: LockRequest, more: Sequence[str], preferred: Packages, bounds: Sequence[str], known: LockContents
+) -> LockContents | None:
     """Return the contents for a request with more requirements, within bounds; None if they cannot be resolved."""
     wanted = replace(request, added=(*request.added, *more))
     try:
-        return resolve(wanted, declared_requirements(request), preferred=preferred, constraints=bounds)
+        return resolve(wanted, declared_requirements(request), preferred=preferred, constraints=bounds, known=known)
     except LockError:
         return None
 

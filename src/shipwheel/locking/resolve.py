@@ -5,7 +5,8 @@ uv's lock of the synthetic project, for one Python version, holds for every Linu
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class LockContents(msgspec.Struct, frozen=True):
 
     `project` is the user's own package, which is not in the lock. `roots` maps a direct requirement to the place that states it;
     `exact_roots` tells that it has all of them. `hashes` are the sha256 hashes that the user allows for a package. `build_requirements` are
-    what builds need beyond what they state. `unbuildable` are preferred packages whose versions were given up. `packages_of` is the day of
+    what builds need beyond what they state, `stated` the packages whose builds fail nevertheless. `unbuildable` are preferred packages whose versions were given up. `packages_of` is the day of
     an old project's packages ("2021-04-05").
     """
 
@@ -57,6 +58,7 @@ class LockContents(msgspec.Struct, frozen=True):
     accelerator: Mapping[str, Any] = msgspec.field(default_factory=dict)
     packages_of: str = ""
     build_requirements: BuildRequirements = msgspec.field(default_factory=dict)
+    stated: tuple[str, ...] = ()
     unbuildable: frozenset[str] = frozenset()
 
 
@@ -76,16 +78,41 @@ def resolve(
     constraints: Sequence[str] = (),
     override: bool = False,
     reporter: Reporter = silent,
+    known: LockContents | None = None,
 ) -> LockContents:
     """Resolve requirements, or the script or the project where they are None, within `constraints`.
 
     `preferred` packages stay at their versions if those satisfy and can be built. With `override`, the requirements overrule the metadata
     of packages. A build that lacks a module, or an older setuptools, is tried again with it; of one that fails otherwise, what its source
-    states counts. Raises LockError with uv's explanation.
+    states counts. What the builds of an earlier resolution needed, `known`, those of the same versions get at once. Raises LockError with
+    uv's explanation.
     """
-    found: BuildRequirements = {}
+    work = partial(_with_builds, request, requirements, preferred, constraints, override=override, reporter=reporter)
+    if known is not None and (known.build_requirements or known.stated):
+        with suppress(ResolutionError):
+            found = work(known.build_requirements, known.stated)
+            if _builds_same_versions(found, known):
+                return found
+    return work({}, ())
+
+
+def _builds_same_versions(contents: LockContents, known: LockContents) -> bool:
+    now, before = ({it["name"]: it.get("version") for it in each.pylock.get("packages", ())} for each in (contents, known))
+    return all(now.get(name) == before.get(name) for name in {*contents.build_requirements, *contents.stated})
+
+
+def _with_builds(
+    request: LockRequest,
+    requirements: Requirements | None,
+    preferred: Packages,
+    constraints: Sequence[str],
+    found: BuildRequirements,
+    stated: tuple[str, ...],
+    *,
+    override: bool,
+    reporter: Reporter,
+) -> LockContents:
     given_up: set[str] = set()
-    stated: tuple[str, ...] = ()
     while True:
         try:
             bounds = (*constraints, *request.bounds)
@@ -108,7 +135,7 @@ def resolve(
             if stated:
                 what = f"this machine's Python cannot ask {', '.join(stated)} for requirements: what the source of each states counts"
                 reporter(Warned(what))
-            return replace(contents, build_requirements=found, unbuildable=frozenset(given_up))
+            return replace(contents, build_requirements=found, stated=stated, unbuildable=frozenset(given_up))
 
 
 def _warn_of_build(name: str, needed: Sequence[str]) -> Warned:
@@ -254,7 +281,8 @@ def _lock(
     try:
         uv_lock, pylock = _lock_once(synthetic, folder, limit, everywhere=False)
     except uv.UvFailed as error:
-        if not pinned and not error.failure.unusable:
+        # A build that fails is one for every system: where a wheel of any has the metadata, nothing is built.
+        if not error.failure.unusable and (not pinned or error.failure.built):
             raise _explained(error, synthetic, folder) from None
     else:
         _add_wheels_of_other_systems(pylock, Lookup(synthetic, limit), synthetic.python)

@@ -1,0 +1,116 @@
+"""Builds that fail while the lock is made: none fails twice, since each takes as long as the rest of the resolution."""
+
+import io
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.lock_requests import lock_request
+from support.programs import needs
+
+from shipwheel.errors import LockError
+from shipwheel.locking import uv
+from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.make import make_lock
+from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+FAILING = {"pyproject.toml": PYPROJECT, "backend.py": "raise SystemExit('for Python 2 only')\n"}
+SETUPTOOLS = SmallWheel("setuptools", "50.0", files={"pkg_resources.py": ""})
+"""Every environment of an old day had it."""
+STATED = {"made.egg-info/PKG-INFO": "Name: made\nVersion: 1.0\n", "made.egg-info/requires.txt": "engine\n"}
+
+
+def archive(contents: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, text in {"PKG-INFO": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n", **contents}.items():
+            info = tarfile.TarInfo(f"made-1.0/{name}")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    with PackageIndex() as served:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+        monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+        yield served
+
+
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each resolution failed."""
+    seen: list[bool] = []
+    lock = uv.lock_project
+
+    def counted(*arguments: Any, **options: Any) -> tuple[str, str]:
+        try:
+            done = lock(*arguments, **options)
+        except uv.UvFailed:
+            seen.append(True)
+            raise
+        seen.append(False)
+        return done
+
+    monkeypatch.setattr(uv, "lock_project", counted)
+    return seen
+
+
+def listed(app: Path, text: str) -> LockRequest:
+    app.mkdir()
+    (app / "requirements.txt").write_text(text)
+    return lock_request(app, MINOR, (app / "requirements.txt",))
+
+
+def test_a_source_that_every_system_builds_is_not_built_again_for_the_others(
+    index: PackageIndex, tmp_path: Path, failures: list[bool]
+) -> None:
+    index.add("made-1.0.tar.gz", archive(FAILING))
+    with pytest.raises(LockError, match="for Python 2 only"):
+        make_lock(listed(tmp_path / "app", "made==1.0\n"))
+    assert failures == [True, True], "once as it is, and once for what the source states"
+
+
+def test_a_wheel_for_another_system_tells_what_a_build_does_not(index: PackageIndex, tmp_path: Path, failures: list[bool]) -> None:
+    for wheel in (SmallWheel("made", "1.0", files={"made.py": ""}, tag="py3-none-win_amd64"), SETUPTOOLS):
+        index.add(wheel.filename, wheel.content())
+    index.add("made-1.0.tar.gz", archive(FAILING))
+    assert make_lock(listed(tmp_path / "app", "made==1.0\n")).names == {"made", "setuptools"}
+    assert not any(failures)
+
+
+@needs("bwrap")
+@pytest.mark.parametrize("pin", ["made==1.0", "made"])
+def test_the_packages_of_an_old_day_need_no_build_that_failed(index: PackageIndex, tmp_path: Path, failures: list[bool], pin: str) -> None:
+    index.add("made-1.0.tar.gz", archive({**FAILING, **STATED}), uploaded="2020-06-01T00:00:00Z")
+    for wheel, day in (
+        (SmallWheel("web", "1.0", files={"web.py": ""}), "2020-06-01"),
+        (SETUPTOOLS, "2020-05-01"),
+        (SmallWheel("engine", "1.5", files={"engine.py": ""}), "2020-05-01"),
+        (SmallWheel("engine", "2.0", files={"engine.py": ""}), "2024-05-01"),
+    ):
+        index.add(wheel.filename, wheel.content(), uploaded=f"{day}T00:00:00Z")
+    lock = make_lock(listed(tmp_path / "app", f"{pin}\nweb==1.0\n"))
+    assert {str(package.name): str(package.version) for package in lock.packages}["engine"] == "1.5"
+    assert failures == [True, False, False, False], "today's, those of the day, and both together"
+
+
+@needs("bwrap")
+def test_another_version_is_built_as_if_none_had_failed(index: PackageIndex, tmp_path: Path, failures: list[bool]) -> None:
+    index.add("made-1.0.tar.gz", archive({**FAILING, **STATED}), uploaded="2024-06-01T00:00:00Z")
+    older = SmallWheel("made", "0.9", files={"made.py": ""}, requires=("engine",))
+    web = SmallWheel("web", "1.0", files={"web.py": ""})
+    engine = SmallWheel("engine", "1.5", files={"engine.py": ""})
+    for wheel in (older, web, engine, SETUPTOOLS):
+        index.add(wheel.filename, wheel.content(), uploaded="2020-06-01T00:00:00Z")
+    lock = make_lock(listed(tmp_path / "app", "made\nweb==1.0\n"))
+    assert {str(package.name): str(package.version) for package in lock.packages}["made"] == "0.9"
+    assert failures.count(True) == 1
