@@ -168,6 +168,23 @@ def test_gives_up_a_download_that_hangs(tmp_path: Path, monkeypatch: pytest.Monk
     assert uv.find_python("3.99", timeout=1.0) is None
 
 
+def test_starts_no_interpreter_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = []
+    answers = {"broken": "exit 1", "lies": f"echo 3.97 {sys.executable}", "real": f"echo 3.99 {sys.executable}"}
+    for name, answer in answers.items():
+        folders.append(tmp_path / name)
+        folders[-1].mkdir()
+        for other in ("python", "python3", "python3.98"):
+            (folders[-1] / other).write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexit 1\n")
+        (folders[-1] / "python3.99").write_text(f"#!/bin/sh\n{answer}\n")
+        for path in folders[-1].iterdir():
+            path.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join(map(str, (*folders, "/usr/bin", "/bin"))))
+    assert uv.local_python("3.99") == Path(sys.executable)
+    assert uv.local_python("3.96") is None
+    assert not (tmp_path / "started").exists()
+
+
 def test_finds_a_python_in_a_common_folder_without_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "raise SystemExit('asked')")
     (tmp_path / "common").mkdir()

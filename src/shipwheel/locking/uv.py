@@ -26,6 +26,7 @@ from shipwheel.errors import BuildError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.build_python import build_python, hook_variables
 from shipwheel.locking.environment import uv_environment
+from shipwheel.locking.path_python import python_on_path
 from shipwheel.locking.process import Finished, run_process
 from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.uv_output import (
@@ -399,12 +400,12 @@ def find_python(minor: str, *, timeout: float = 300) -> Path | None:
 def local_python(minor: str) -> Path | None:
     """Return an interpreter of a minor version ("3.11") on this machine, or None."""
     candidates = (Path(folder, f"python{minor}") for folder in _COMMON_FOLDERS)
-    # uv starts every interpreter that it finds, which takes as long as making a lock.
+    # uv would start every interpreter on PATH, which takes longer than making a lock.
     if (found := next((path for path in candidates if os.access(path, os.X_OK)), None)) is not None:
         return found
-    finished = run(["python", "find", "--no-project", "--no-python-downloads", f"cpython@{minor}"], timeout=60)
+    finished = run(["python", "find", "--managed-python", "--no-project", "--no-python-downloads", f"cpython@{minor}"], timeout=60)
     path = Path(finished.stdout.strip() or "/nonexistent")
-    return path if finished.code == 0 and path.is_file() else None
+    return path if finished.code == 0 and path.is_file() else python_on_path(minor, _environment({}))
 
 
 def python_downloads(directory: Path, mirror: str | None = None) -> tuple[PythonDownload, ...]:
