@@ -1,5 +1,6 @@
 """The search for a Python that works, and its errors and warnings."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from shipwheel.events import Event, Warned
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, resolution_error
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
 from shipwheel.locking.process import Finished
+from shipwheel.locking.pylock import Lock
 from shipwheel.locking.target import Target
 from shipwheel.locking.uv import UvFailed
 from shipwheel.pipeline import alternatives, python_choice
@@ -64,7 +66,7 @@ def test_begins_with_the_python_for_which_the_fewest_packages_are_compiled(proje
     request = Request(project.root, Settings(), Store(tmp_path / "store"), seen.append, compiles=True, first_python=fewest)
     assert with_suitable_python(project, request, lambda tried, bases=None: tried.python) == fewest
     assert [event.message for event in seen if isinstance(event, Warned)] == [
-        f"Python {fewest} is used, since fewer packages must be compiled for it than for {project.python}"
+        f"Python {fewest} is used, since less must be compiled for it than for {project.python}"
     ]
 
 
@@ -76,7 +78,104 @@ def test_begins_with_the_python_of_the_round_before_without_a_word(project: Proj
 
 
 def test_begins_with_no_python_that_the_project_excludes(project: Project) -> None:
-    assert try_pythons(project, lambda _: None, lambda tried: tried.python, first="3.7") == project.python
+    for excluding in (replace(project, requires_python=">=3.8"), replace(project, oldest_python=8)):
+        assert try_pythons(excluding, lambda _: None, lambda tried: tried.python, first="3.7") == project.python
+
+
+def test_begins_with_a_python_that_only_standalone_builds_have(project: Project) -> None:
+    assert try_pythons(project, lambda _: None, lambda tried: tried.python, first="3.8") == "3.8"
+
+
+def test_a_first_python_that_cannot_be_fetched_is_passed_over(project: Project) -> None:
+    def attempt(tried: Project) -> str:
+        if tried.python == "3.8":
+            raise FetchError("Python 3.8 is not available", hint="Take another.")
+        return tried.python
+
+    assert try_pythons(project, lambda _: None, attempt, first="3.8") == project.python
+
+
+def lacking(python: str, *files: MissingFile, pythons: dict[str, tuple[OtherPython, ...]] | None = None) -> NoCompatibleFile:
+    targets = [Target(Platform.parse(name), f"{python}.2", (2, 36)) for name in ("linux/amd64", "linux/arm64")]
+    found = {file: Alternatives(known=True, pythons=(pythons or {}).get(file.name, ())) for file in files}
+    return NoCompatibleFile(dict.fromkeys(files, targets), targets, found)
+
+
+def source(name: str, published: str = "") -> MissingFile:
+    day = date.fromisoformat(published) if published else None
+    return MissingFile(name, "1", Mismatch.PYTHON, "no wheel fits", (), f"{name}-1.tar.gz", "", can_compile=True, published=day)
+
+
+def standalone(python: str, *platforms: str) -> OtherPython:
+    target = Target(Platform.parse("linux/amd64"), f"{python}.20", (2, 41))
+    return OtherPython(f"Python {python}", f"--python {python}", target, tuple(map(Platform.parse, platforms)))
+
+
+@pytest.mark.parametrize(
+    ("error", "python"),
+    [
+        (lacking("3.13", source("a"), source("b")), "3.13"),
+        (lacking("3.13", source("a"), source("b"), pythons={"a": (standalone("3.12"),)}), "3.12"),
+        (lacking("3.13", source("a"), pythons={"a": (standalone("3.12", "linux/amd64"),)}), "3.12"),
+        (lacking("3.9", source("a", "2020-03-01"), pythons={"a": (standalone("3.12", "linux/amd64"),)}), "3.9"),
+    ],
+    ids=["nothing-else", "one-package", "one-platform", "too-new"],
+)  # fmt: skip
+def test_compiles_for_the_python_that_has_the_most_files(error: NoCompatibleFile, python: str) -> None:
+    assert error.python_to_compile == python
+
+
+def test_an_old_source_is_compiled_for_the_python_of_its_time(project: Project) -> None:
+    old, other = source("old", "2020-03-01"), source("other", "2020-11-01")
+    found: dict[str, LockError] = {"3.9": lacking("3.9", old, other), "3.11": lacking("3.11", old)}
+
+    def attempt(tried: Project) -> str:
+        raise found.get(tried.python, lacking(tried.python, old, other))
+
+    with pytest.raises(NoCompatibleFile) as raised:
+        try_pythons(replace(project, inputs=replace(project.inputs, requirements=None)), lambda _: None, attempt)
+    assert raised.value.targets[0].minor == "3.9", "one that lacks fewer files came out years later"
+
+
+@pytest.mark.parametrize(
+    ("line", "first", "tried"),
+    [
+        ("old==1.0\n", "3.9", ["3.9"]),
+        ("old==1.0\n", "3.13", ["3.13", "3.11", "3.9"]),
+        ("old==1.0\nany\n", "3.9", ["3.9"]),
+        ("old>=1.0\n", "3.9", ["3.9", "3.13", "3.11", "3.14"]),
+        ("old==1.*\n", "3.9", ["3.9", "3.13", "3.11", "3.14"]),
+    ],
+)  # fmt: skip
+def test_tries_no_python_that_came_out_after_the_files_of_a_pin(tmp_path: Path, line: str, first: str, tried: list[str]) -> None:
+    project = read_project(written(tmp_path, {"main.py": "print()\n", "requirements.txt": line}), Settings())
+    seen: list[str] = []
+
+    def attempt(it: Project) -> str:
+        seen.append(it.python)
+        raise lacking(it.python, source("old", "2019-01-01"))
+
+    with pytest.raises(NoCompatibleFile):
+        try_pythons(project, lambda _: None, attempt, first=first)
+    assert seen == tried
+
+
+def test_a_lock_that_was_made_is_not_made_again_to_compile(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.locking.diagnose.alternatives.find_alternatives", lambda *_: {})
+    monkeypatch.setattr(alternatives, "_standalone_pythons", lambda *_: iter(()))
+    lock = Lock(tmp_path / "pylock.toml", {})
+    asked: list[Lock | None] = []
+
+    def attempt(tried: Project, bases: Bases | None = None) -> str:
+        target = Target(Platform.parse("linux/amd64"), f"{tried.python}.2", (2, 36))
+        raise NoCompatibleFile({source("old"): [target]}, [target], lock=lock)
+
+    def work(request: Request, made: Lock | None) -> str:
+        asked.append(made)
+        return "compiled" if request.compiles else with_suitable_python(project, request, attempt)
+
+    assert with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work) == "compiled"
+    assert asked == [None, lock]
 
 
 def test_the_request_to_compile_names_the_python_that_lacks_the_fewest(project: Project, tmp_path: Path) -> None:
@@ -84,7 +183,7 @@ def test_the_request_to_compile_names_the_python_that_lacks_the_fewest(project: 
     file = MissingFile("old", "1", Mismatch.PYTHON, "only wheels for 3.9", (), "old-1.tar.gz", "", can_compile=True)
     target = Target(Platform.parse("linux/amd64"), "3.11.2", (2, 36), False)
 
-    def work(request: Request) -> str:
+    def work(request: Request, made: Lock | None) -> str:
         asked.append(request.first_python)
         if not request.compiles:
             raise NoCompatibleFile({file: [target]}, [target])

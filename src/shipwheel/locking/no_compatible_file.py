@@ -1,6 +1,7 @@
 """The error for locked packages that have no file for a target: why, which files there are, and what can be done about it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -10,9 +11,13 @@ import msgspec
 from shipwheel.errors import LockError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.target import Target, python_tags
+from shipwheel.platform import Platform
+from shipwheel.suites import python_released
 
 if TYPE_CHECKING:
     from packaging.tags import Tag
+
+    from shipwheel.locking.pylock import Lock
 
 __all__ = [
     "Alternatives",
@@ -51,7 +56,8 @@ class MissingFile(msgspec.Struct, frozen=True):
     """A locked package without a usable file; `reason` says why in words.
 
     `wheels` and `sdist` are the names of the files that it has; `chain` is the path of dependencies from the project to it.
-    `can_compile` is true if a source of it may serve the target.
+    `can_compile` is true if a source of it may serve the target. `published` is the day of its newest file, None where the index does not
+    say.
     """
 
     name: str
@@ -62,6 +68,7 @@ class MissingFile(msgspec.Struct, frozen=True):
     sdist: str
     chain: str
     can_compile: bool = False
+    published: date | None = None
 
     @property
     def label(self) -> str:
@@ -92,13 +99,18 @@ def _why_unused(file: MissingFile) -> str:
 class OtherPython(msgspec.Struct, frozen=True):
     """Another Python version: its name for the user, the flags that choose it, and the target that it makes.
 
-    `everywhere` is false if it has files for some of the platforms only.
+    `only` are the platforms that it has files for, where it has none for others.
     """
 
     name: str
     flags: str
     target: Target
-    everywhere: bool = True
+    only: tuple[Platform, ...] = ()
+
+    @property
+    def everywhere(self) -> bool:
+        """True if it has files for all platforms."""
+        return not self.only
 
 
 class Alternatives(msgspec.Struct, frozen=True):
@@ -153,7 +165,7 @@ class NoCompatibleFile(LockError):
     """Locked packages have no file for a target.
 
     `missing` says which, and for which targets; `targets` are all that were asked for. `alternatives` are what the index has instead;
-    `tried` are the other Python versions that do not help either.
+    `tried` are the other Python versions that do not help either. `lock` has the packages.
     """
 
     def __init__(
@@ -162,7 +174,9 @@ class NoCompatibleFile(LockError):
         targets: Sequence[Target],
         alternatives: Mapping[MissingFile, Alternatives] = MappingProxyType({}),
         tried: Sequence[str] = (),
+        lock: "Lock | None" = None,
     ) -> None:
+        self.lock = lock
         self.missing = missing
         self.targets = targets
         self.tried = tried
@@ -189,6 +203,36 @@ class NoCompatibleFile(LockError):
     def usable_python(self) -> OtherPython | None:
         """The first untried Python that has every missing file for every platform, None without one."""
         return next((python for python in _common_pythons(self.missing, self.alternatives) if python.everywhere), None)
+
+    @property
+    def python_to_compile(self) -> str:
+        """The minor version of the Python that has to compile least: that of the targets, unless another has some of the files."""
+        own = self.targets[0].minor
+        others = {python.target.minor: python for it in self.alternatives.values() for python in it.pythons}
+        return min((own, *others), key=self._to_compile_with)
+
+    @property
+    def to_compile_years(self) -> float:
+        """The amount to compile: one for each file and target, and the years by which the Python came out later than the source.
+
+        An old source seldom compiles with a Python that its authors did not know.
+        """
+        return self._to_compile_with(self.targets[0].minor)
+
+    def _to_compile_with(self, minor: str) -> float:
+        return sum((1 + _years_late(file, minor)) * self._lacking(file, minor) for file in self.missing)
+
+    def _lacking(self, file: MissingFile, minor: str) -> int:
+        """Return the number of targets for which a Python has no file."""
+        pythons = self.alternatives.get(file, Alternatives()).pythons
+        has = next((python for python in pythons if python.target.minor == minor), None)
+        targets = self.missing[file]
+        return sum(has is None or not (has.everywhere or target.platform in has.only) for target in targets)
+
+
+def _years_late(file: MissingFile, minor: str) -> float:
+    """Return the years from the publication of a file until a Python came out; 0 if that was before, or the day is not known."""
+    return max(0.0, (python_released(minor) - file.published).days / 365) if file.published is not None else 0.0
 
 
 def _nearest(alternatives: Mapping[MissingFile, Alternatives]) -> tuple[str, ...]:

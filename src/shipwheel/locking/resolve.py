@@ -43,8 +43,8 @@ class LockContents(msgspec.Struct, frozen=True):
 
     `project` is the user's own package, which is not in the lock. `roots` maps a direct requirement to the place that states it;
     `exact_roots` tells that it has all of them. `hashes` are the sha256 hashes that the user allows for a package. `build_requirements` are
-    what builds need beyond what they state, `stated` the packages whose builds fail nevertheless. `unbuildable` are preferred packages whose versions were given up. `packages_of` is the day of
-    an old project's packages ("2021-04-05").
+    what builds need beyond what they state, `stated` the packages whose builds fail nevertheless. `unbuildable` are preferred packages
+    whose versions were given up. `packages_of` is the day of an old project's packages ("2021-04-05").
     """
 
     pylock: Mapping[str, Any]

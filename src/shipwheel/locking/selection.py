@@ -105,7 +105,7 @@ def select_all(lock: Lock, targets: Sequence[Target]) -> tuple[Selection, ...]:
         for problem in problems:
             missing.setdefault(problem, []).append(target)
     if missing:
-        raise NoCompatibleFile(missing, targets)
+        raise NoCompatibleFile(missing, targets, lock=lock)
     return tuple(selections)
 
 
@@ -224,7 +224,9 @@ class _Selector:
         wheels = tuple(wheel.filename for wheel in package.wheels or ())
         sdist = package.sdist.filename if package.sdist is not None else ""
         chain, version = self.chain(package.name), str(package.version or "")
-        return MissingFile(package.name, version, mismatch, reason, wheels, sdist, chain, self._can_be_compiled(package))
+        return MissingFile(
+            package.name, version, mismatch, reason, wheels, sdist, chain, self._can_be_compiled(package), _published(package)
+        )
 
     def _can_be_compiled(self, package: "Package") -> bool:
         """Return whether a package has a source that can serve Linux and this Python.
@@ -268,6 +270,12 @@ def _own_table(package: "Package") -> Mapping[str, Any]:
 def _only_for(package: "Package") -> str:
     """Return the systems that a source is for, as far as the wheels for other Python versions tell; empty if they do not."""
     return str(_own_table(package).get("only-for", ""))
+
+
+def _published(package: "Package") -> date | None:
+    """Return the day on which the newest file of a package was uploaded, None where the lock does not say."""
+    files = (*(package.wheels or ()), *([package.sdist] if package.sdist is not None else []))
+    return max((file.upload_time.date() for file in files if file.upload_time is not None), default=None)
 
 
 def _label(package: "Package") -> str:

@@ -27,7 +27,8 @@ def with_alternatives(error: NoCompatibleFile, project: Project, reporter: Repor
 
     request = replace(lock_request(project), python=error.targets[0].minor)
     pythons = [python for python in _other_pythons(project, error.targets) if python.target.minor not in error.tried]
-    return NoCompatibleFile(error.missing, error.targets, find_alternatives(error.missing, request, pythons, reporter), error.tried)
+    found = find_alternatives(error.missing, request, pythons, reporter)
+    return NoCompatibleFile(error.missing, error.targets, found, error.tried, error.lock)
 
 
 def build_error_with_alternatives(error: BuildError, name: str, resolution: Resolution, reporter: Reporter) -> BuildError:

@@ -27,6 +27,7 @@ from shipwheel.errors import (
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.files.segment import key_of
 from shipwheel.locking.diagnose.uv_errors import ResolutionError
+from shipwheel.locking.pylock import Lock
 from shipwheel.locking.uv_output import FailureKind
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.layer import Layer
@@ -208,10 +209,10 @@ def _resolve(request: Request, destination: Destination | None = None) -> tuple[
         return with_sources(_from_source(request, error), once)
 
 
-def _resolve_once(destination: Destination | None, request: Request) -> tuple[Bases, Resolution]:
+def _resolve_once(destination: Destination | None, request: Request, made: Lock | None) -> tuple[Bases, Resolution]:
     def attempt(project: Project, bases: Bases | None = None) -> tuple[Bases, Resolution]:
         chosen = bases or composed_bases(project, request.store, request.reporter)
-        return chosen, resolve(project, request, chosen)
+        return chosen, resolve(project, request, chosen, made)
 
     project = read_project(request.path, request.settings)
     if destination is not None:

@@ -13,7 +13,7 @@ from shipwheel.locking.inputs import LockRequest, inputs_digest
 from shipwheel.locking.pylock import Lock, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.pipeline.python_choice import may_fall_back_to, with_suitable_python
-from shipwheel.pipeline.resolve import lock_request, lock_with_command, outdated_reason, with_compiled, with_sources
+from shipwheel.pipeline.resolve import lock_request, lock_with_command, outdated_reason, reusable, with_compiled, with_sources
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project, with_dependencies, with_launch, with_python
@@ -51,8 +51,8 @@ def update_lock(request: "Request", upgrade: "Upgrade") -> Locked:
     project = project_to_lock(request)
     before = read_lock(project.inputs.lock_path)
 
-    def lock(wanted: "Request") -> Locked:
-        return with_suitable_python(project, wanted, partial(_attempt, wanted, before=before, upgrade=upgrade), _adapt)
+    def lock(wanted: "Request", made: Lock | None) -> Locked:
+        return with_suitable_python(project, wanted, partial(_attempt, wanted, before=before, upgrade=upgrade, made=made), _adapt)
 
     found = with_sources(request, lock)
     unknown = sorted({normalized(name) for name in upgrade.names} - found.lock.names - (before.names if before else frozenset()))
@@ -71,7 +71,9 @@ def _adapt(project: Project, version: str) -> Project:
         return with_python(project, version, launch=False)
 
 
-def _attempt(request: "Request", project: Project, bases: Bases | None = None, *, before: Lock | None, upgrade: "Upgrade") -> Locked:
+def _attempt(
+    request: "Request", project: Project, bases: Bases | None = None, *, before: Lock | None, upgrade: "Upgrade", made: Lock | None
+) -> Locked:
     from shipwheel.locking.make import renewed
 
     locks: dict[str, Lock] = {}
@@ -79,7 +81,7 @@ def _attempt(request: "Request", project: Project, bases: Bases | None = None, *
     def make(wanted: LockRequest) -> Lock:
         digest = inputs_digest(wanted)
         if digest not in locks:
-            locks[digest] = renewed(wanted, before, request.reporter, upgrade)
+            locks[digest] = reusable(made, wanted) or renewed(wanted, before, request.reporter, upgrade)
         return locks[digest]
 
     try:

@@ -2,14 +2,17 @@
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Reporter, Warned
+from shipwheel.locking.build_requirements import stated_requirements
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.inputs import inputs_digest
-from shipwheel.locking.no_compatible_file import NoCompatibleFile
+from shipwheel.locking.no_compatible_file import Mismatch, NoCompatibleFile
 from shipwheel.locking.pylock import read_lock
 from shipwheel.locking.uv_output import FailureKind
 from shipwheel.pipeline.alternatives import with_alternatives
@@ -19,12 +22,16 @@ from shipwheel.project.project import Project
 from shipwheel.project.python_version import satisfies_python
 from shipwheel.project.read import with_python
 from shipwheel.request import LockMode
-from shipwheel.versions import minor_number
+from shipwheel.suites import SUITES, python_released
+from shipwheel.versions import minor_number, normalized
 
 if TYPE_CHECKING:
     from shipwheel.request import Request
 
 _MAX_REASON = 300
+_EARLY = timedelta(days=180)
+"""Wheels for a Python are uploaded from its first release candidate on, which comes out three months before it."""
+_DEBIAN = frozenset(suite.python for suite in SUITES)
 
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
@@ -53,7 +60,7 @@ def with_suitable_python(
             return attempt(*project_on_image(project, request))
         if request.lock_mode is LockMode.FROZEN and (lock := read_lock(project.inputs.lock_path)) is not None:
             return attempt(project if lock.python == project.python else adapt(project, lock.python))
-        why = f"since fewer packages must be compiled for it than for {project.python}" if request.compiles else ""
+        why = f"since less must be compiled for it than for {project.python}" if request.compiles else ""
         return try_pythons(project, request.reporter, attempt, adapt, request.first_python, why)
     except NoCompatibleFile as error:
         informed = with_alternatives(error, project, request.reporter)
@@ -84,8 +91,12 @@ def _override_hint(error: NoCompatibleFile, python: str) -> str:
 
 
 def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python, first: str = "") -> tuple[str, ...]:
-    """Return the Python versions in the order to try them: that of a current lock, then `first` if the project allows it."""
-    found = tuple(sorted((project.python, *project.other_pythons), key=lambda version: version != first))
+    """Return the Python versions in the order to try them: that of a current lock, then `first` if the project allows it.
+
+    `first` may be one that only standalone builds have.
+    """
+    own = (project.python, *project.other_pythons)
+    found = (first, *(version for version in own if version != first)) if first in own or _allows(project, first) else own
     lock = None if project.python_is_named else read_lock(project.inputs.lock_path)
     if lock is None or lock.python == project.python or not may_fall_back_to(project, lock.python):
         return found
@@ -99,6 +110,13 @@ def may_fall_back_to(project: Project, python: str) -> bool:
     if project.python_is_named:
         return False
     return python in project.other_pythons or bool(project.requires_python and satisfies_python(python, project.requires_python))
+
+
+def _allows(project: Project, python: str) -> bool:
+    """Return whether the project allows a Python that no Debian suite has."""
+    if not python or project.python_is_named or python in _DEBIAN or minor_number(python) < project.oldest_python:
+        return False
+    return not project.requires_python or satisfies_python(python, project.requires_python)
 
 
 def older_pythons(project: Project, platforms: Sequence[Platform]) -> Iterator[str]:
@@ -127,12 +145,17 @@ def try_pythons(
 ) -> T:
     """Return the result of `attempt` for the first Python version for which it succeeds, beginning with `first`, for a reason to be told.
 
-    If all fail, raise the error of the version that lacks the fewest files. The search ends where the index cannot be reached, and does not
-    begin after an error that another Python cannot help with: that error is raised, or else the best before it.
+    If all fail, raise the error of the version for which least must be compiled. The search ends where the index cannot be reached, and
+    does not begin after an error that another Python cannot help with: that error is raised, or else the best before it. No time is spent
+    on one that came out long after the files of a pinned version that lacks one for an older Python.
     """
     errors: list[LockError] = []
+    tried: list[str] = []
     order = pythons_to_try(project, adapt, first)
     for version in order:
+        if any(_lacks_files_of_its_time(error, project, version) for error in errors):
+            continue
+        tried.append(version)
         try:
             found = attempt(project if version == project.python else adapt(project, version))
         except LockError as error:
@@ -141,22 +164,59 @@ def try_pythons(
                 break
             errors.append(error)
             continue
+        except FetchError:
+            if version not in _DEBIAN and version != project.python:
+                # A standalone build may not be to be had.
+                tried.pop()
+                continue
+            raise
         if errors and version != project.python:
             _warn_of_other_python(version, project, errors[0], reporter)
         elif why_first and version == first != project.python:
             reporter(Warned(f"Python {version} is used, {why_first}"))
         return found
     best = _best(errors)
-    tried = [version for version in order[: len(errors)] if version != order[errors.index(best)]]
-    if not tried:
+    others = [version for version in tried[: len(errors)] if version != tried[errors.index(best)]]
+    if not others:
         raise best
     if isinstance(best, NoCompatibleFile):
-        raise NoCompatibleFile(best.missing, best.targets, tried=tried)
-    raise _with_tried(best, tried) from best
+        raise NoCompatibleFile(best.missing, best.targets, tried=others, lock=best.lock)
+    raise _with_tried(best, others) from best
+
+
+def _lacks_files_of_its_time(error: LockError, project: Project, version: str) -> bool:
+    """Return whether a version that the project pins lacks files for an older Python than one that came out after all of its files."""
+    if not isinstance(error, NoCompatibleFile) or minor_number(version) <= minor_number(error.targets[0].minor):
+        return False
+    pinned = _pinned(project)
+    return any(
+        file.mismatch is Mismatch.PYTHON
+        and file.published is not None
+        and file.published + _EARLY < python_released(version)
+        and (pinned is None or file.name in pinned)
+        for file in error.missing
+    )
+
+
+def _pinned(project: Project) -> frozenset[str] | None:
+    """Return the packages of which the project accepts one version; None if that holds for all of them."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    inputs = project.inputs
+    by_lock = inputs.other_lock is not None and project.settings.as_of is None
+    if by_lock or (inputs.requirements is not None and inputs.requirements.is_pinned):
+        return None
+    found = set()
+    for text in stated_requirements(inputs):
+        with suppress(InvalidRequirement):
+            requirement = Requirement(text)
+            if any(each.operator in ("==", "===") and "*" not in each.version for each in requirement.specifier):
+                found.add(normalized(requirement.name))
+    return frozenset(found)
 
 
 def _best(errors: Sequence[LockError]) -> LockError:
-    """Return the error with the fewest missing files; the first one if it is of another kind, which cannot be compared.
+    """Return the error after which least must be compiled; the first one if it is of another kind, which cannot be compared.
 
     Errors that only exclude a Python version count if there are no others.
     """
@@ -164,7 +224,7 @@ def _best(errors: Sequence[LockError]) -> LockError:
     comparable = [error for error in errors if isinstance(error, NoCompatibleFile)]
     if not isinstance(errors[0], NoCompatibleFile):
         return errors[0]
-    return min(comparable, key=lambda error: sum(map(len, error.missing.values())))
+    return min(comparable, key=lambda error: error.to_compile_years)
 
 
 def _is_about_python(error: LockError) -> bool:

@@ -41,6 +41,7 @@ __all__ = [
     "lock_with_command",
     "outdated_reason",
     "resolve",
+    "reusable",
     "with_build_packages",
     "with_compiled",
     "with_sources",
@@ -67,14 +68,15 @@ class Resolution(msgspec.Struct, frozen=True):
     wrote_lock: bool = False
 
 
-def resolve(project: Project, request: Request, bases: Bases) -> Resolution:
+def resolve(project: Project, request: Request, bases: Bases, made: Lock | None = None) -> Resolution:
     """Read or make the lock, find the bases, and select the Python packages of every platform. A new lock is written if it serves them all.
 
-    Raise LockError with everything that is missing on any platform, and for a lock that would have to change if the request forbids it.
+    A lock that was `made` before, for the same inputs, is not made again. Raise LockError with everything that is missing on any platform,
+    and for a lock that would have to change if the request forbids it.
     """
     platforms, upgrade = request.platforms, request.upgrade_base
     before = read_lock(project.inputs.lock_path)
-    project, lock = lock_with_command(project, before, lambda wanted: _renewed(wanted, before, request))
+    project, lock = lock_with_command(project, before, lambda wanted: reusable(made, wanted) or _renewed(wanted, before, request))
     if upgrade and lock.compilers:
         lock = lock.with_compilers({})
     if lock is not before and project.settings.base is None:
@@ -150,18 +152,24 @@ def _added(locked: Iterable[str], used: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found.values()))
 
 
-def with_sources(request: Request, work: Callable[[Request], T]) -> T:
+def with_sources(request: Request, work: Callable[[Request, Lock | None], T]) -> T:
     """Return the result of `work`; if files are missing for which a source can be compiled, that of the request to do so.
 
-    Compiling comes last: another Python that has the files is better. The one that lacks the fewest is tried first.
+    Compiling comes last: another Python that has the files is better. The one that has least to compile is tried first. `work` gets the
+    lock that was made for it, which compiling does not change.
     """
     try:
-        return work(request)
+        return work(request, None)
     except NoCompatibleFile as error:
         if not error.to_compile or request.lock_mode is not LockMode.UPDATE:
             raise
-        python = error.targets[0].minor
-    return work(replace(request, compiles=True, first_python=python))
+        python, made = error.python_to_compile, error.lock
+    return work(replace(request, compiles=True, first_python=python), made)
+
+
+def reusable(made: Lock | None, wanted: LockRequest) -> Lock | None:
+    """Return a lock that was just made if it is what another request wants, else None."""
+    return made if made is not None and made.path == wanted.inputs.lock_path and is_current(made, wanted) else None
 
 
 def _prepare_downloads() -> None:

@@ -117,9 +117,10 @@ def _usable_pythons(package: Mapping[str, Any], targets: Sequence[Target], pytho
 
 
 def _limited(pythons: Sequence[OtherPython]) -> OtherPython:
-    platforms = [str(python.target.platform) for python in pythons]
+    only = tuple(python.target.platform for python in pythons)
+    platforms = [str(platform) for platform in only]
     name, flags = f"{pythons[0].name} on {', '.join(platforms)}", f"{pythons[0].flags} --platform {','.join(platforms)}"
-    return msgspec.structs.replace(pythons[0], name=name, flags=flags, everywhere=False)
+    return msgspec.structs.replace(pythons[0], name=name, flags=flags, only=only)
 
 
 def _serves(package: Mapping[str, Any], target: Target) -> bool:
