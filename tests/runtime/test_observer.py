@@ -1,6 +1,7 @@
 """The observer in namespaces of its own: what it sees of programs of all kinds, on every Python of the machine."""
 
 import ast
+import contextlib
 import signal
 import socket
 import subprocess
@@ -475,6 +476,43 @@ def test_does_not_wait_for_the_end_of_a_stream(tmp_path: Path) -> None:
     answer = observe_code(code, tmp_path, patience=0.3).answer
     assert answer is not None
     assert set(answer.body) == {"x"}
+
+
+def test_opens_a_session_of_a_page_whose_script_only_runs_for_one(tmp_path: Path) -> None:
+    code = """
+    class Page(Handler):
+        def do_GET(self):
+            is_session = self.headers.get("Upgrade") == "websocket"
+            if is_session and self.path != "/stream":
+                return self.send_error(404)
+            self.send_response(101 if is_session else 200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            if not is_session:
+                self.wfile.write(b"<title>Streamlit</title>")
+                return
+            self.connection.sendall(bytes.fromhex("8203" "0a0161"))
+            print("asked for", self.rfile.read(8)[6:].hex(), flush=True)
+            time.sleep(0.5)
+            print("Uncaught app exception", flush=True)
+            self.connection.sendall(bytes.fromhex("827e0007" "0a01611202" "3000"))
+    server = serve()
+    server.RequestHandlerClass = Page
+    server.serve_forever()
+    """
+    assert observe_code(code, tmp_path, patience=60).log.split("\n") == ["asked for 5a00", "Uncaught app exception", ""]
+
+
+@given(st.binary())
+def test_any_message_has_a_field_or_not(message: bytes) -> None:
+    with contextlib.suppress(IndexError, KeyError):
+        pages.has_field(message, 6)
+
+
+def test_finds_the_field_of_a_message_behind_others() -> None:
+    before = bytes.fromhex("08 96 01 11 0102030405060708 1a 02 6161 25 01020304")
+    assert pages.has_field(before + b"\x30\x00", 6)
+    assert not pages.has_field(before, 6)
 
 
 def test_a_server_that_knows_no_page_is_not_watched_for_long(tmp_path: Path) -> None:

@@ -242,6 +242,15 @@ def test_a_loopback_address_is_named_with_its_port_and_the_way_out() -> None:
     assert "0.0.0.0" in found.hint
 
 
+@pytest.mark.parametrize("words", ["exception", "execution"])
+def test_a_page_whose_script_fails_does_not_serve(words: str) -> None:
+    log = f"Uncaught app {words}\nTraceback (most recent call last):\n  File 'app.py'\nKeyError: 'x'\n"
+    found = one(FindingKind.ERROR_ANSWER, running(OPEN, answers=answers(200), log=log))
+    assert (found.blocks, found.evidence, found.hint) == (True, "KeyError: 'x'", "")
+    found = one(FindingKind.ERROR_ANSWER, running(OPEN, answers=answers(200), log=log.replace("'x'", "no secrets.toml")))
+    assert "mount" in found.hint
+
+
 def test_another_port_brings_its_setting() -> None:
     sockets = (Socket("tcp", "0.0.0.0", 5000), Socket("tcp", "::", 5000), Socket("udp", "0.0.0.0", 53), Socket("tcp", "127.0.0.1", 9))
     found = one(K.OTHER_PORT, running(*sockets))

@@ -23,7 +23,7 @@ from typing import IO, Any
 from urllib.parse import urljoin
 
 from shipwheel.runtime.import_log import ImportLog
-from shipwheel.runtime.pages import ask
+from shipwheel.runtime.pages import ask, open_session
 
 __all__ = ["main"]
 
@@ -279,6 +279,7 @@ class Watch:
         links = [urljoin(path, link) for link in good[0].get("links", [])]
         for wanted in dict.fromkeys([*links, NO_PAGE, DEBUGGER]):
             self.pages.append(ask(address, port, wanted, self.hosts[0], min(ASSET_S, self.options["patience"])))
+        open_session(good[0], self.options["patience"])
 
     def is_refused(self) -> bool:
         """Return whether the server answers everything, and knows none of the pages, or not this caller: time changes nothing."""

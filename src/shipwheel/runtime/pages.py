@@ -5,10 +5,10 @@ from __future__ import annotations
 import http.client
 import re
 import time
-from typing import Any
+from typing import IO, Any
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["ask", "is_elsewhere", "is_own_place"]
+__all__ = ["ask", "is_elsewhere", "is_own_place", "open_session"]
 
 BODY = 400
 PAGE = 256 << 10
@@ -20,6 +20,15 @@ LINK = re.compile(r"""(?:href|src)=["']?((?![a-z]+:|//|#)[^"'>\s?#]+\.(?:css|js|
 
 NOT_HTTP = ("BadStatusLine", "RemoteDisconnected", "ConnectionResetError")
 """Errors of a request to a server that may speak TLS."""
+
+SESSION_PATHS = ("_stcore/stream", "stream")
+"""Where Streamlit takes sessions, since version 1.12 and before that."""
+
+RERUN = b"\x5a\x00"
+"""Streamlit's message that a browser wants the page: an empty `rerun_script` in its BackMsg."""
+
+SCRIPT_FINISHED = 6
+"""The field of Streamlit's ForwardMsg that comes last."""
 
 ASK_AT = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - where to ask a server that listens on all addresses
 
@@ -106,3 +115,68 @@ def split(location: str) -> SplitResult:
         return urlsplit(location)
     except ValueError:
         return SplitResult("", "", location, "", "")
+
+
+def open_session(answer: dict[str, Any], timeout: float) -> None:
+    """Open a page that was answered as a browser does (RFC 6455), if it is Streamlit's, whose script only runs for a session.
+
+    Return when the script has run.
+    """
+    deadline = time.monotonic() + timeout
+    page, host = answer["path"], answer["host"]
+    for path in SESSION_PATHS if "streamlit" in answer.get("body", "").lower() else ():
+        connection = None
+        try:
+            connection = connect(answer["address"], answer["port"], timeout)
+            stream = connection.sock.makefile("rb")
+            request = [f"GET {page.rpartition('/')[0]}/{path} HTTP/1.1", f"Host: {host}", "Connection: Upgrade", "Upgrade: websocket"]
+            request += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: c2hpcHdoZWVsLWNoZWNrIQ==", "", ""]
+            connection.sock.sendall("\r\n".join(request).encode())
+            is_open = b" 101 " in stream.readline()
+            while stream.readline().strip():
+                pass
+            if is_open:
+                # A binary frame with a mask that changes nothing.
+                connection.sock.sendall(bytes([0x82, 0x80 | len(RERUN), 0, 0, 0, 0]) + RERUN)
+                while time.monotonic() < deadline and not has_field(read_frame(stream), SCRIPT_FINISHED):
+                    connection.sock.settimeout(max(0.1, deadline - time.monotonic()))
+                return
+        except Exception:  # whatever a server sends: its log tells more
+            return
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+def read_frame(stream: IO[bytes]) -> bytes:
+    """Return the content of the next frame of a WebSocket. Raise EOFError at the end."""
+    head = stream.read(2)
+    if len(head) < 2 or head[0] & 0xF == 8:
+        raise EOFError
+    size = head[1] & 0x7F
+    if size > 125:
+        size = int.from_bytes(stream.read(2 if size == 126 else 8), "big")
+    return stream.read(size)
+
+
+def has_field(message: bytes, field: int) -> bool:
+    """Return whether a message of Protocol Buffers has a field. Raise IndexError if it is cut off."""
+    position = 0
+    while position < len(message):
+        key, position = read_varint(message, position)
+        if key >> 3 == field:
+            return True
+        size, position = read_varint(message, position) if key & 7 in (0, 2) else ({1: 8, 5: 4}[key & 7], position)
+        position += size if key & 7 else 0
+    return False
+
+
+def read_varint(message: bytes, position: int) -> tuple[int, int]:
+    """Return the number at a position, and the position after it."""
+    number = shift = 0
+    while True:
+        byte = message[position]
+        number |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return number, position

@@ -296,12 +296,23 @@ def _from_pages(seen: Observation) -> Iterator[Finding]:
             message = "a debugger is on: it shows its source to every caller, and lets them run code"
         evidence = f"{shown.path} answers {shown.status} with the page of a debugger"
         yield Finding(FindingKind.DEBUG, message, _DEBUG_HINT, evidence=evidence)
+    if seen.ended is None and seen.answer is not None and _UNCAUGHT.search(seen.log):
+        message = "its page shows an error to whoever opens it"
+        cause = _error_line(seen.log)
+        hint = _SECRETS_HINT if "secrets.toml" in cause else ""
+        yield Finding(FindingKind.ERROR_ANSWER, message, hint, seen.answer.path, cause, blocks=True)
     lost = [page.path for page in seen.pages if page.status == 404 and page.path.endswith((".css", ".js", ".mjs")) and "?" not in page.path]
     if lost:
         message = f"its page links to {', '.join(lost[:_MAX_LINKS])}, which answers 404: nothing serves the static files"
         yield Finding(FindingKind.STATIC, message, _STATIC_HINT, lost[0])
 
 
+_UNCAUGHT = lazy_pattern(r"Uncaught app (?:exception|execution)")
+"""Said by Streamlit, whose pages are answered by a script that runs later."""
+_SECRETS_HINT = (
+    "No image holds secrets: mount the file where the container runs, as .streamlit/secrets.toml of its working directory."
+    " For docker: -v ./secrets.toml:/app/.streamlit/secrets.toml:ro."
+)
 _SILENT_HINT = "Its log does not say why: let it print errors. Django does with DEBUG, or with a logging.StreamHandler in LOGGING."
 _SUBMODULE_HINT = (
     " If {} is there, its version has no such module: `shipwheel init` tries the packages of the project's last change;"
