@@ -107,3 +107,9 @@ def test_a_factory_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     site = served(monkeypatch, StaticFront("shop.web:site()", False, True), lambda: "shop", WSGI_HANDLER)["site"]
     assert callable(site)
     assert site().application == "shop"
+
+
+def test_apps_are_loaded_before_the_application_is_imported() -> None:
+    (entry,) = front_files(StaticFront("shop.routing:application", True, False, loads_apps=True), "site-packages").files
+    assert isinstance(entry.content, bytes)
+    assert 0 < entry.content.index(b"\ndjango.setup()\n") < entry.content.index(b"from shop.routing import")

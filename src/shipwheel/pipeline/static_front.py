@@ -13,7 +13,7 @@ __all__ = ["front_files"]
 _MODULE = '''\
 """Serve {application} behind the handler of its static files, as Django's runserver does: nothing else in this image serves them."""
 
-from {module} import {name} as served
+{loading}from {module} import {name} as served
 
 import os.path
 import posixpath
@@ -47,6 +47,7 @@ def behind_static_files(application):
 
 
 '''
+_LOADING = "import django\n\ndjango.setup()\n\n"
 _OBJECT = "{name} = behind_static_files(served)\n"
 _FACTORY = "def {name}():\n    return behind_static_files(served())\n"
 
@@ -60,5 +61,6 @@ def front_files(front: StaticFront, site_packages: str) -> Generated:
         imports = "from asgiref.compatibility import guarantee_single_callable\n        " + imports.replace("import ", "import ASGI")
     single = "guarantee_single_callable(application)" if front.is_asgi else "application"
     text = _MODULE + (_FACTORY if front.is_factory else _OBJECT)
-    text = text.format(application=front.application, module=module, name=name, imports=imports, single=single)
+    loading = _LOADING if front.loads_apps else ""
+    text = text.format(loading=loading, application=front.application, module=module, name=name, imports=imports, single=single)
     return Generated("static files", (file(f"{site_packages}/{FRONT_MODULE}.py", text),))

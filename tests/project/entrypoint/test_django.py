@@ -90,7 +90,12 @@ SITE = {"manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE',
     ("files", "dependencies", "served", "front"),
     [
         ({"s/wsgi.py": WSGI}, "django gunicorn", "shipwheel_static:application", StaticFront("s.wsgi:application", False, False)),
-        ({"s/asgi.py": ASGI}, "django daphne", "shipwheel_static:application", StaticFront("s.asgi:application", True, False)),
+        (
+            {"s/asgi.py": ASGI},
+            "django daphne",
+            "shipwheel_static:application",
+            StaticFront("s.asgi:application", True, False, loads_apps=True),
+        ),
         (
             {"s/wsgi.py": WSGI, "Procfile": "web: gunicorn s.wsgi\n"},
             "django gunicorn",
@@ -288,6 +293,28 @@ def test_channels_two_starts_with_the_module_that_loads_the_apps(tmp_path: Path)
         "c/asgi.py": "from channels.routing import get_default_application\napplication = get_default_application()\n",
     }
     assert launched(tmp_path, files, "django daphne channels").command[-1] == "c.asgi:application"
+
+
+@pytest.mark.parametrize(
+    ("routing", "environment", "loads"),
+    [
+        ("", "c.settings", True),
+        ("import django\ndjango.setup()\n", "c.settings", False),
+        ("import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'c.settings')\n", None, False),
+    ],
+)
+def test_channels_two_without_such_a_module_gets_its_apps_loaded(
+    tmp_path: Path, routing: str, environment: str | None, loads: bool
+) -> None:
+    files = {
+        "manage.py": SETTINGS_MODULE.format("c.settings"),
+        "c/__init__.py": "",
+        "c/settings.py": "ASGI_APPLICATION = 'c.routing.application'\n",
+        "c/routing.py": f"{routing}from channels.routing import ProtocolTypeRouter\napplication = ProtocolTypeRouter({{}})\n",
+    }
+    launch = launched(tmp_path, files, "django daphne channels")
+    assert launch.static_front == StaticFront("c.routing:application", True, False, "", loads)
+    assert launch.env.get("DJANGO_SETTINGS_MODULE") == environment
 
 
 def test_of_the_example_all_but_its_front_end_is_found() -> None:

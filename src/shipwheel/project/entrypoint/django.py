@@ -36,6 +36,9 @@ _SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
 _WSGI_APPLICATIONS = frozenset({"django.core.wsgi.get_wsgi_application"})
 _ASGI_APPLICATIONS = frozenset({"django.core.asgi.get_asgi_application", "channels.routing.ProtocolTypeRouter"})
 """Functions and classes that make an application of Django's."""
+_ROUTER = "channels.routing.ProtocolTypeRouter"
+_LOADERS = ("django.setup", ".get_wsgi_application", ".get_asgi_application", ".get_default_application")
+"""Ends of the calls that load the apps of a Django project."""
 _SERVERS = frozenset({*PROGRAM_PACKAGES, *PROGRAM_PACKAGES.values(), "uwsgi"})
 """Programs, and modules that Python runs, which import the application that their command names."""
 _FACTORY_OPTIONS = frozenset({"--factory", "--call"})
@@ -134,7 +137,7 @@ def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[M
 
 def _names_no_settings(served: Module, project: _DjangoProject, evidence: Evidence) -> bool:
     """Return whether an application that Django makes says nothing about its settings, nor does what it imports."""
-    if not any(call.endswith((".get_wsgi_application", ".get_asgi_application")) for call in served.calls):
+    if _ROUTER not in served.calls and not any(call.endswith((".get_wsgi_application", ".get_asgi_application")) for call in served.calls):
         return False
     return not any(_SETTINGS_MODULE in evidence.read_text(module.file) for module in reached_modules(served.name, project.modules))
 
@@ -150,6 +153,7 @@ def with_static_front(launch: Launch, evidence: Evidence, modules: Sequence[Modu
         return launch
     for position, word in enumerate(launch.command[1:], 1):
         if (front := _static_front(word, launch.command, project)) is not None:
+            front = replace(front, loads_apps=front.loads_apps and _SETTINGS_MODULE in launch.env)
             command = (*launch.command[:position], front.served, *launch.command[position + 1 :])
             reason = f"{launch.reason} Django's own handler serves the static files, which nothing else does; WhiteNoise is faster."
             return replace(launch, command=command, static_front=front, reason=reason)
@@ -175,7 +179,14 @@ def _static_front(word: str, command: Sequence[str], project: _DjangoProject) ->
     is_factory = called != variable or not _FACTORY_OPTIONS.isdisjoint(command)
     if kind not in (FrameworkKind.ASGI, FrameworkKind.WSGI):
         return None
-    return StaticFront(application, kind is FrameworkKind.ASGI, is_factory, word.removesuffix(application))
+    # Of Channels 2: its runserver has loaded the apps when it imports the routes.
+    loads = module is not None and _ROUTER in makers and not _loads_apps(module, project)
+    return StaticFront(application, kind is FrameworkKind.ASGI, is_factory, word.removesuffix(application), loads)
+
+
+def _loads_apps(module: Module, project: _DjangoProject) -> bool:
+    """Return whether importing a module loads the apps of its Django project."""
+    return any(call.endswith(_LOADERS) for each in reached_modules(module.name, project.modules) for call in each.calls)
 
 
 def _makers(module: Module, variable: str) -> frozenset[str]:

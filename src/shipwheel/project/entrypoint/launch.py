@@ -61,6 +61,8 @@ class StaticFront(msgspec.Struct, frozen=True):
     is_factory: bool
     before: str = ""
     """The start of the word that names it in the command: `wsgi:` or `--module=`."""
+    loads_apps: bool = False
+    """True if Django's apps have to be loaded before the application is imported."""
 
     @property
     def word(self) -> str:
