@@ -13,6 +13,8 @@ _RUNNERS = frozenset({"poetry", "uv", "pipenv", "pdm", "hatch", "rye", "pixi"})
 _RUN_OPTIONS_WITH_VALUE = frozenset(
     {"--group", "--extra", "--with", "--package", "--python", "-p", "--directory", "--project", "--env-file", "--only-group", "--no-group"}
 )
+_CONDA = frozenset({"conda", "mamba", "micromamba"})
+_CONDA_OPTIONS_WITH_VALUE = frozenset({"-n", "--name", "-p", "--prefix", "--cwd", "-e"})
 _INITS = frozenset({"tini", "tini-static", "dumb-init", "catatonit"})
 _OTHER_USER = frozenset({"gosu", "su-exec", "setpriv", "setuidgid"})
 _WAITS = lazy_pattern(r"wait[-_]?(for|4)|dockerize|wtfc")
@@ -45,6 +47,8 @@ def _inner(words: tuple[str, ...]) -> tuple[str, ...]:
         return _after_options(rest, frozenset({"-u", "--user", "-g", "--group"}))
     if name in _RUNNERS and rest[:1] == ("run",):
         return _after_options(rest[1:], _RUN_OPTIONS_WITH_VALUE)
+    if name in _CONDA and rest[:1] == ("run",):
+        return _after_options(rest[1:], _CONDA_OPTIONS_WITH_VALUE)
     if _WAITS.match(name) and "--" in rest:
         return rest[rest.index("--") + 1 :]
     return words
