@@ -259,6 +259,18 @@ def test_does_not_follow_links_or_enter_environments(tmp_path: Path) -> None:
     assert [module.file for module in Scanner(tmp_path).scan_modules()] == ["main.py"]
 
 
+@pytest.mark.parametrize(
+    ("imported", "word", "directory"), [("import db\n", "main:app", "app"), ("from .db import session\n", "app.main:app", "")]
+)
+def test_a_module_of_a_package_starts_above_it_whatever_the_dockerfile_says(
+    tmp_path: Path, imported: str, word: str, directory: str
+) -> None:
+    dockerfile = "FROM python\nWORKDIR /app\nCOPY ./app /app\n"
+    files = {"app/main.py": imported + FASTAPI, "app/db.py": "session = 1\n", "app/__init__.py": "", "Dockerfile": dockerfile}
+    launch = launched(tmp_path, files, "fastapi uvicorn")
+    assert (launch.command[-1], launch.directory) == (word, directory)
+
+
 def test_a_declared_command_comes_before_a_console_script(tmp_path: Path) -> None:
     files = {
         "demo/__init__.py": "",

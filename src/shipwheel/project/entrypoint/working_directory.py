@@ -1,16 +1,20 @@
 """The directory of the project that a Dockerfile's image starts in, for a command that comes from elsewhere."""
 
 import posixpath
+import re
 from itertools import pairwise
 
 from msgspec.structs import replace
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.scan import Scan
 
 __all__ = ["in_named_directory", "own_project_folder", "with_working_directory"]
 
+_FROM_OWN_PACKAGE = lazy_pattern(r"^from \.", re.MULTILINE)
+"""An import that only a module of a package can do: not one that is started in the package's own directory."""
 _PROJECT_FILES = ("pyproject.toml", "requirements.txt", "setup.py", "Pipfile")
 """Files that make a directory a project."""
 
@@ -24,8 +28,8 @@ def with_working_directory(launch: Launch, evidence: Evidence, scan: Scan) -> La
     if not folder or own_project_folder(evidence, scan) or launch.declared_at or launch.directory or evidence.kind != "app":
         return launch
     words = tuple(_seen_from(word, folder, evidence) for word in launch.command)
-    below = any(file.startswith(f"{folder}/") for file in _files(launch, evidence))
-    if not below or launch.is_program:
+    below = [file for file in _files(launch, evidence) if file.startswith(f"{folder}/")]
+    if not below or launch.is_program or any(_FROM_OWN_PACKAGE.search(evidence.read_text(file)) for file in below if file.endswith(".py")):
         return launch
     python_path = tuple(path for path in launch.python_path if path != folder)
     return replace(launch, command=words, directory=folder, python_path=python_path)
