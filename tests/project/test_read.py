@@ -619,7 +619,7 @@ def test_rejects_a_directory_without_a_project(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "hint"),
-    [("environment.yml", "Conda"), ("main.py", "requirements.txt, which may be empty"), ("report.ipynb", "list voila")],
+    [("environment.yml", "Conda"), ("report.ipynb", "list voila")],
 )
 def test_tells_the_next_step_without_a_project(tmp_path: Path, file: str, hint: str) -> None:
     with pytest.raises(ProjectError) as caught:
@@ -666,11 +666,9 @@ def test_one_package_that_few_know_is_left_to_a_person(tmp_path: Path, imported:
         _detect(tmp_path / "root", {"app.py": f"import {imported}\n"})
 
 
-def test_code_that_imports_nothing_else_needs_no_init(tmp_path: Path) -> None:
-    with pytest.raises(NoRequirements) as caught:
-        _detect(tmp_path / "root", {"main.py": "import json\n"})
-    assert "shipwheel init" not in caught.value.hint
-    assert caught.value.imports == ()
+def test_code_that_imports_nothing_else_needs_no_list(tmp_path: Path) -> None:
+    project = _detect(tmp_path / "root", {"main.py": "import json, own.bottle\n", "own/bottle.py": "import os\n"})
+    assert (project.dependencies, "imports: none." in project.notes[-1]) == (frozenset(), True)
 
 
 @pytest.mark.parametrize(

@@ -362,18 +362,18 @@ class _Reader:
         imports = outside_imports(root, modules := Scanner(root, files=self._files).scan_modules())
         conda = read_conda(self._files, root, (name for name, _ in imports)) if scripts or imports else None
         if conda is not None:
-            metadata = Metadata(
-                conda.file, _plain_name(conda.name) if conda.name else None, requires_python=(conda.python,) if conda.python else ()
-            )
+            python = (conda.python,) if conda.python else ()
+            metadata = Metadata(conda.file, _plain_name(conda.name) if conda.name else None, requires_python=python)
             project = self._requiring(conda.requirements, metadata)
             return replace(project, notes=tuple(filter(None, (*project.notes, conda.note))))
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
             raise ProjectError(message, hint=elsewhere or _of_notebooks(names) or "Give the directory that holds one of these files.")
-        if (common := common_requirements(name for name, _ in imports)) is not None:
+        refuse_python_2(None, {}, modules)
+        common = common_requirements(name for name, _ in imports) if imports or lists else ()
+        if common is not None:
             project = self._requiring(common, Metadata(origin="the imports of the code"))
             note = "No file lists the packages that the code needs. It gets those that it imports: {}. List them in a requirements.txt."
-            return replace(project, notes=(*project.notes, note.format(", ".join(common))))
-        refuse_python_2(None, {}, modules)
+            return replace(project, notes=(*project.notes, note.format(", ".join(common) or "none")))
         propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
         if lists:
             propose = f"Name the right one of {', '.join(path.name for path in lists)} in the setting `requirements`. {propose}"

@@ -22,7 +22,7 @@ NOT_HTTP = ("BadStatusLine", "RemoteDisconnected", "ConnectionResetError")
 """Errors of a request to a server that may speak TLS."""
 
 SESSION_PATHS = ("_stcore/stream", "stream")
-"""Where Streamlit takes sessions, since version 1.12 and before that."""
+"""Paths at which Streamlit takes sessions: since version 1.12 and before that."""
 
 RERUN = b"\x5a\x00"
 """Streamlit's message that a browser wants the page: an empty `rerun_script` in its BackMsg."""

@@ -308,7 +308,7 @@ def _from_pages(seen: Observation) -> Iterator[Finding]:
 
 
 _UNCAUGHT = lazy_pattern(r"Uncaught app (?:exception|execution)")
-"""Said by Streamlit, whose pages are answered by a script that runs later."""
+"""A line of Streamlit, whose pages are answered by a script that runs later."""
 _SECRETS_HINT = (
     "No image holds secrets: mount the file where the container runs, as .streamlit/secrets.toml of its working directory."
     " For docker: -v ./secrets.toml:/app/.streamlit/secrets.toml:ro."
