@@ -26,6 +26,7 @@ def found(root: Path, code: str, *requirements: str) -> tuple[OldName, ...]:
         ("import flask\nflask.Markup('x')\n", "flask<3.0", date(2023, 9, 29)),
         ("from django.conf.urls import include, url\n", "django<4.0", date(2021, 12, 6)),
         ("import openai\ndef ask():\n    return openai.ChatCompletion.create()\n", "openai<1.0", date(2023, 11, 5)),
+        ("from mcp.server.fastmcp import FastMCP, Context\n", "mcp<2.0", date(2026, 7, 27)),
         ("from collections import Mapping\n", "", date(2021, 10, 3)),
         ("from web import pages\ndef home(request):\n    return pages.TemplateResponse('a.html', {'request': request})\n", *STARLETTE),
         ("def home(pages, name):\n    return pages.TemplateResponse(f'{name}.html', {})\n", *STARLETTE),

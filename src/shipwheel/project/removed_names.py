@@ -111,6 +111,7 @@ _REMOVALS = (
         " langchain.embeddings.HuggingFaceEmbeddings langchain.embeddings.HuggingFaceInstructEmbeddings"
         " langchain.embeddings.HuggingFaceBgeEmbeddings langchain.embeddings.SentenceTransformerEmbeddings",
     ),
+    _removal("mcp", "2.0", "2026-07-28", "1.28.1", "mcp.server.fastmcp mcp.server.FastMCP"),
     _removal("python-telegram-bot", "20.0", "2023-01-01", "13.15", "telegram.ext.Filters telegram.ext.Dispatcher"),
     _removal("aiogram", "3.0", "2023-09-01", "2.25.1", "aiogram.executor aiogram.utils.executor aiogram.dispatcher.FSMContext"),
     _removal(
