@@ -372,8 +372,23 @@ def test_a_missing_file_is_made_from_its_example() -> None:
 def test_a_missing_module_is_made_from_its_example() -> None:
     log = "ModuleNotFoundError: No module named 'shop.config'\n"
     found = find(ended(1, log), SERVER, SourceFacts(examples=(("shop/config.py", "shop/config.py.tpl"),)))
-    (missing,) = [finding for finding in found if finding.kind is K.MODULE]
+    (missing,) = [finding for finding in found if finding.kind is K.NOT_MADE]
     assert "Make it from shop/config.py.tpl" in missing.hint
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("shop.settings.local", "the project has shop.settings, and no such file in it"),
+        ("local_config", ".gitignore names local_config.py, so each machine has its own"),
+    ],
+)
+def test_a_missing_module_that_is_the_projects_own_is_no_package(module: str, why: str) -> None:
+    facts = SourceFacts(packages=frozenset({"shop", "shop.settings"}), ignored=("local_config.py",))
+    (missing,) = [each for each in find(ended(1, f"ModuleNotFoundError: No module named '{module}'\n"), SERVER, facts) if each.subject]
+    assert (missing.kind, why in missing.message, "dependencies" in missing.hint) == (K.NOT_MADE, True, False)
+    (other,) = [each for each in find(ended(1, "ModuleNotFoundError: No module named 'redis'\n"), SERVER, facts) if each.subject]
+    assert other.kind is K.MODULE
 
 
 def test_a_missing_file_is_made_by_an_instruction_that_is_not_run() -> None:

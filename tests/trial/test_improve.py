@@ -260,6 +260,18 @@ def test_what_an_ignore_file_leaves_out_is_included() -> None:
     assert [change.setting for change in found.changes] == [Setting("include", ("/store/",))]
 
 
+def test_a_missing_import_that_no_setting_brings_is_the_error_at_once() -> None:
+    tries = []
+
+    def attempt(settings: Settings, env: Mapping[str, str]) -> Round:
+        tries.append(settings)
+        raise MissingImports("the program would not start", (), hint="Make config.py before the build.")
+
+    with pytest.raises(MissingImports):
+        improve(attempt, Settings(), lambda _: None)
+    assert len(tries) == 1
+
+
 def test_an_import_whose_package_cannot_be_locked_is_the_error() -> None:
     project = Importing(lambda settings, env: SERVES, imports=("yaml",), unbuildable=lambda settings: bool(settings.dependencies))
     with pytest.raises(MissingImports):

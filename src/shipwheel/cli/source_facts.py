@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.user.example_files import find_examples
+from shipwheel.user.example_files import find_examples, ignored_files
 
 if TYPE_CHECKING:
     from shipwheel.pipeline.build import Built
@@ -68,6 +68,8 @@ def source_facts(built: "Built") -> "SourceFacts":
         _beside(project),
         tuple(found for file, text in texts for found in find_refusals(file, text)),
         project.packaged,
+        frozenset(name for module in modules if (name := module.name.rpartition(".")[0])),
+        ignored_files(project.root),
     )
 
 

@@ -20,7 +20,7 @@ from shipwheel.project.entrypoint.protobuf import generated_modules
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
-from shipwheel.user.example_files import example_of_module, find_examples
+from shipwheel.user.example_files import example_of_module, find_examples, ignored_file_of_module, ignored_files
 
 __all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
 
@@ -64,8 +64,7 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     folders = {name: folder for name in names if name not in {*outer, *left_out} and (folder := _folder(project, name))}
     unpackaged = [name for name in names if project.kind == "package" and _is_own(project, name)]
     others = tuple(name for name in names if name not in {*outer, *left_out, *folders, *unpackaged})
-    examples = tuple(find_examples(project.root))
-    unmade = {name: example for name in others if (example := example_of_module(name, examples))}
+    unmade = dict(_unmade(project, others))
     others = tuple(name for name in others if name not in unmade)
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
@@ -88,10 +87,8 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
             f'The project has {", ".join(unpackaged)}, and its wheel does not: set install = "source", or name it in the metadata.'
         )
     if unmade:
-        hints.append(
-            f"Make {', '.join(f'{name}.py from {example}' for name, example in unmade.items())} before the build."
-            " It is part of the image: let it read secrets from the environment."
-        )
+        made = ", ".join(unmade.values())
+        hints.append(f"Make {made} before the build. It is part of the image: let it read secrets from the environment.")
     dotted = {found.module: found.name for found in reversed(missing)}
     hints += _hints_for_packages({name: dotted[name] or name for name in others}, project.unlisted)
     raise MissingImports(
@@ -101,6 +98,16 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
         hint=" ".join(hints),
         unlisted=project.unlisted,
     )
+
+
+def _unmade(project: Project, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the modules that a person makes, each with its file and what tells so."""
+    examples, ignored = tuple(find_examples(project.root)), ignored_files(project.root)
+    for name in names:
+        if example := example_of_module(name, examples):
+            yield name, f"{name}.py from {example}"
+        elif file := ignored_file_of_module(name, ignored):
+            yield name, f"{file}, which .gitignore names, since each machine has its own,"
 
 
 def _hints_for_packages(names: Mapping[str, str], unlisted: Sequence[str]) -> Iterator[str]:

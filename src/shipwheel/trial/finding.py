@@ -66,7 +66,7 @@ class FindingKind(Enum):
     ZOMBIES = "zombies"
 
 
-OUTSIDE = frozenset({FindingKind.VARIABLE, FindingKind.COMPANION})
+OUTSIDE = frozenset({FindingKind.VARIABLE, FindingKind.COMPANION, FindingKind.NOT_MADE})
 """Findings that explain why a program failed, whatever its packages are."""
 
 

@@ -146,7 +146,7 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             changes = [with_unlisted(change, error.unlisted) if change is not None else None for change in packages]
             changes += [Change(Setting(key, value), reason) for key, value in error.settings]
             new = [change for change in changes if change is not None and change.setting not in [each.setting for each in found]]
-            if len(new) < len(changes):
+            if len(new) < len(changes) or not changes:
                 raise
         settings = _with_changes(settings, new, report)
         found += new

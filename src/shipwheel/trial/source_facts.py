@@ -40,7 +40,8 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `guess` is the sentence that says why this script is the command, if nothing names it but its own name or place; empty otherwise.
     `dialogue` says what the project is if it may be spoken to over its standard input, "a server of …"; empty otherwise.
     `companions` are servers that the project's deployment starts beside it.
-    `packaged` are the import names of what the project's own wheel has.
+    `packaged` are the import names of what the project's own wheel has, `packages` those of the project's packages, dotted.
+    `ignored` are the Python files that .gitignore names and the project has not.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -60,6 +61,8 @@ class SourceFacts(msgspec.Struct, frozen=True):
     beside: frozenset[str] = frozenset()
     refusals: tuple[Refusal, ...] = ()
     packaged: frozenset[str] = frozenset()
+    packages: frozenset[str] = frozenset()
+    ignored: tuple[str, ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from shipwheel.signs.output import Sign, plain_lines
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
-from shipwheel.user.example_files import example_of_module
+from shipwheel.user.example_files import example_of_module, ignored_file_of_module
 
 __all__ = ["asks_for_input", "at_end_of_input", "for_production", "looked_for", "prefixed", "unmade", "unset_variables", "with_origin"]
 
@@ -54,13 +54,25 @@ def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:
         hint = 'Set install = "source", which takes the directory as it is, or name it in the metadata.'
         return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))
     if not folder:
-        example = example_of_module(finding.subject, source.examples)
-        hint = f"Make it from {example} before the build. It is part of the image: let it read secrets from the environment."
-        return msgspec.structs.replace(finding, hint=hint) if example else finding
+        return _unmade_module(finding, source)
     message = f"the Python module {finding.subject} is missing: the project has {top} in {folder}, which is not on the import path"
     setting = Setting("env", {"PYTHONPATH": folder})
     hint = f'Set env = {{PYTHONPATH = "{folder}"}}; or build that directory if it is a project of its own, or require it as a package.'
     return msgspec.structs.replace(finding, message=message, hint=hint, setting=setting)
+
+
+def _unmade_module(finding: Finding, source: SourceFacts) -> Finding:
+    """Return the finding of a module that a person makes: from an example, as a file that git ignores, or else in the project's package."""
+    example = example_of_module(finding.subject, source.examples)
+    ignored = ignored_file_of_module(finding.subject, source.ignored)
+    package = finding.subject.rpartition(".")[0]
+    if not (example or ignored or package in source.packages):
+        return finding
+    made = f" from {example}" if example else ""
+    why = f".gitignore names {ignored}, so each machine has its own" if ignored else f"the project has {package}, and no such file in it"
+    message = f"the Python module {finding.subject} is missing" + ("" if example else f": {why}")
+    hint = f"Make it{made} before the build. It is part of the image: let it read secrets from the environment."
+    return msgspec.structs.replace(finding, kind=FindingKind.NOT_MADE, message=message, hint=hint)
 
 
 def _with_file(finding: Finding, source: SourceFacts) -> Finding:

@@ -1,4 +1,4 @@
-"""Files that a person makes from an example in the project: config.yml from config.example.yml, settings.py from settings.py.tpl."""
+"""Files that a person makes: config.yml from config.example.yml, settings.py from settings.py.tpl, or what .gitignore names."""
 
 import os
 import re
@@ -8,10 +8,11 @@ from pathlib import Path
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["example_of_module", "find_examples"]
+__all__ = ["example_of_module", "find_examples", "ignored_file_of_module", "ignored_files"]
 
 _WORDS = "(?:example|sample|dist|template|tmpl|tpl|default)"
 _EXAMPLE = lazy_pattern(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
+_IGNORED = lazy_pattern(r"^/?(?P<path>[\w./-]+\.py)[ \t]*$", re.MULTILINE)
 _MAX_FOLDERS = 500
 
 
@@ -30,3 +31,21 @@ def example_of_module(module: str, examples: tuple[tuple[str, str], ...]) -> str
     """Return the example, one of `find_examples`, that a module is made from; empty without one."""
     path = f"/{module.replace('.', '/')}.py"
     return next((example for made, example in examples if f"/{made}".endswith(path)), "")
+
+
+def ignored_files(root: Path) -> tuple[str, ...]:
+    """Return the Python files that .gitignore names, without a pattern, and the project has not: each machine has its own.
+
+    Paths are relative to the project, or a file's name alone, as .gitignore has them.
+    """
+    try:
+        text = (root / ".gitignore").read_text("utf-8", "replace")
+    except OSError:
+        return ()
+    return tuple(match["path"] for match in _IGNORED.finditer(text) if not (root / match["path"]).exists())
+
+
+def ignored_file_of_module(module: str, ignored: tuple[str, ...]) -> str:
+    """Return the file, one of `ignored_files`, that a module would be; empty if none of them would."""
+    path = f"{module.replace('.', '/')}.py"
+    return next((file for file in ignored if f"/{path}".endswith(f"/{file}") or f"/{file}".endswith(f"/{path}")), "")
