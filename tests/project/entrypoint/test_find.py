@@ -50,6 +50,25 @@ def test_a_console_script_is_known_beside_the_application_that_it_may_not_serve(
     assert (served.command[-1], served.application) == ("demo.main:app", ())
 
 
+def test_an_application_of_a_package_that_requires_no_framework_comes_after_all_else(tmp_path: Path) -> None:
+    files = {"demo/__init__.py": "", "demo/main.py": FASTAPI}
+    launch = _package(tmp_path, files, {}, "httpx")
+    assert (launch.command[-1], launch.extra_requirements) == ("demo.main:app", ("uvicorn",))
+    assert _package(tmp_path, {"demo/__main__.py": "print(1)\n"}, {}, "httpx").command == ("python", "-m", "demo")
+
+
+@pytest.mark.parametrize("line", ["from shop import app", "from shop import factory\napp = factory.flask"])
+def test_an_object_that_a_script_runs_may_be_an_application(tmp_path: Path, line: str) -> None:
+    script = f"{line}\nif __name__ == '__main__':\n    app.run()\n"
+    launch = launched(tmp_path, {"run.py": script, "shop/__init__.py": "from shop.made import app, factory\n"}, "flask gunicorn")
+    assert (launch.command, launch.application[-1]) == (("python", "run.py"), "run:app")
+
+
+def test_what_is_run_by_a_function_is_no_application(tmp_path: Path) -> None:
+    script = "import asyncio\nfrom shop import main, app\nif __name__ == '__main__':\n    asyncio.run(main())\n"
+    assert launched(tmp_path, {"run.py": script, "shop/__init__.py": ""}, "flask gunicorn").application == ()
+
+
 SERVER = """
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 if __name__ == "__main__":

@@ -57,7 +57,13 @@ from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_script, list_programs
 from shipwheel.project.entrypoint.servers import GUNICORN_SETTINGS
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
-from shipwheel.project.entrypoint.web import find_served_web_application, find_surrounding_program, find_web_application
+from shipwheel.project.entrypoint.web import (
+    find_run_object,
+    find_served_web_application,
+    find_surrounding_program,
+    find_unrequired_web_application,
+    find_web_application,
+)
 from shipwheel.project.entrypoint.workers import find_worker
 from shipwheel.project.entrypoint.working_directory import in_named_directory, with_working_directory
 
@@ -99,6 +105,7 @@ _FINDERS: tuple[Finder, ...] = (
     find_worker,  # Celery and other workers
     find_installed_file,  # a file that setup.py installs as a command
     find_script,  # main.py, PACKAGE/__main__.py, the only script
+    find_unrequired_web_application,  # a web application of a package that does not require its framework
     refuse_template,  # no command: there is nothing but a template of Django projects
 )
 """The finders of a command, most reliable first. The settings come before all of them."""
@@ -148,11 +155,12 @@ def _with_transport(scan: Scan, evidence: Evidence) -> Scan:
 
 
 def _with_application(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
-    """Return a command-line program with the command that would serve the project's web application, if it has one."""
-    if not launch.is_program or launch.ports:
+    """Return a command-line program, or a script, with the command that would serve the project's web application, if it has one."""
+    if launch.is_program and launch.ports:
         return launch
     with suppress(ProjectError):
-        if (other := find_web_application(evidence, scan)) is not None:
+        other = find_web_application(evidence, scan) if launch.is_program else find_run_object(launch, evidence, scan)
+        if other is not None:
             return replace(launch, application=other.command, application_reason=other.reason)
     return launch
 

@@ -100,7 +100,7 @@ class Launch(msgspec.Struct, frozen=True):
     reason: str = ""
     """One sentence: why this command."""
     application: tuple[str, ...] = ()
-    """The command that would serve the web application in the source, if `command` is a command-line program."""
+    """The command that would serve the web application in the source, if `command` is a command-line program or runs an unknown object."""
     application_reason: str = ""
     """One sentence: why that command."""
     alternatives: tuple[tuple[str, ...], ...] = ()

@@ -23,7 +23,14 @@ from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.entrypoint.servers import choose_server
 
-__all__ = ["find_other_applications", "find_served_web_application", "find_surrounding_program", "find_web_application"]
+__all__ = [
+    "find_other_applications",
+    "find_run_object",
+    "find_served_web_application",
+    "find_surrounding_program",
+    "find_unrequired_web_application",
+    "find_web_application",
+]
 
 _DEFAULT_PORT = "8000"
 _WEBPY_PORT = "8080"
@@ -97,6 +104,33 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
         launch = replace(launch, notes=(*launch.notes, note))
     equal = {app.module.file for app in apps if app.rank[:_DECISIVE] == best.rank[:_DECISIVE]}
     return with_rivals(launch, module, (each for each in scan.modules if each.file in equal), scan.modules)
+
+
+def find_unrequired_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return the web application of a package whose metadata does not require its framework: what the code imports is listed elsewhere."""
+    frameworks = {app.framework.distribution for module in scan.modules for app in module.applications}
+    if not frameworks - {""} <= evidence.dependencies:
+        return find_web_application(replace(evidence, dependencies=evidence.dependencies | frameworks), scan)
+    return None
+
+
+def find_run_object(launch: Launch, evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return a server for the one object whose method `run` a script calls, if the source does not show what the object is.
+
+    If it is a Flask application, its `run` listens on the loopback interface.
+    """
+    program, started = launch.command[0], launch.command[-1]
+    module = next((module for module in scan.modules if program == "python" and started in (module.file, module.name)), None)
+    if module is None or module.applications:
+        return None
+    origins = {**{name: name for name in module.names}, **{name: origin for name, origin in module.imported if name in module.names}}
+    objects = [name for name, origin in origins.items() if not module.calls.isdisjoint((f"{name}.run", f"{origin}.run"))]
+    if len(objects) != 1:
+        return None
+    server = choose_server(FrameworkKind.WSGI, "", evidence, evidence.port or _DEFAULT_PORT)
+    app = Application(module, objects[0], Framework("", FrameworkKind.WSGI))
+    reason = f"{server.program} serves {app.variable} in {module.file}, whose method `run` it calls."
+    return launch_application(evidence, app, server, reason)
 
 
 def find_other_applications(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
