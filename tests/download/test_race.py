@@ -239,7 +239,7 @@ FAULTS = st.one_of(
 
 
 @given(faults=st.lists(FAULTS, min_size=2, max_size=2), honest=st.integers(0, 2), before=st.binary(max_size=20))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_honest_server_is_enough(net: Net, faults: list[Fault], honest: int, before: bytes) -> None:
     data = hashlib.sha256(repr((faults, honest, before)).encode()).digest() * 157
     digest = digest_of(data)

@@ -155,7 +155,7 @@ PATH = NAME.filter(lambda text: ":" not in text)
 VERSIONS = st.lists(st.tuples(NAME, st.sampled_from([0, 2])), min_size=1, max_size=3).map(tuple)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.sampled_from("<>"),
     st.booleans(),
@@ -281,7 +281,7 @@ EXAMPLE = made(
 REAL = Path("/bin/true").read_bytes() if Path("/bin/true").exists() else EXAMPLE
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.sampled_from([EXAMPLE, made(">", False, needed=("a",), soname="b", wants=(("a", (("c", 0),)),)), REAL]),
     st.lists(st.tuples(st.integers(0, 700) | st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),

@@ -155,7 +155,7 @@ TOKENS = re.compile(r'"[^"\n]*"|\b\d+\b|[\w.-]+(?= =)|[][{},=\n]')
 OTHERS = ['"two"', '["q"]', "{}", "1", "-1", "1.5", "true", "{ a = 1 }", '""', "[]", "name", "2024-01-02", '[{ name = "six" }]', "nan", ","]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_survives_any_change_with_a_hint(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     text = whole()

@@ -304,7 +304,7 @@ def test_an_invalid_pattern_is_ignored_as_git_does(tmp_path: Path) -> None:
     assert [item.path for item in tree.files] == ["b"]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="ab*?!/[]\\#-. \n", max_size=30), st.sampled_from([".gitignore", ".dockerignore"]))
 def test_any_ignore_file_gives_a_list_or_a_project_error(tmp_path: Path, text: str, name: str) -> None:
     for other in (".gitignore", ".dockerignore"):

@@ -753,7 +753,7 @@ _NAMES = """
 _LINES = st.sampled_from(_TABLES) | st.tuples(st.sampled_from(_NAMES), _VALUES).map(" = ".join)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_LINES, max_size=8))
 def test_any_pyproject_gives_a_project_or_a_shipwheel_error(tmp_path: Path, lines: list[str]) -> None:
     (tmp_path / "pyproject.toml").write_text("\n".join(lines))
@@ -766,7 +766,7 @@ def test_any_pyproject_gives_a_project_or_a_shipwheel_error(tmp_path: Path, line
         assert project.python.startswith("3.")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(alphabet="ab=[];#-\n\\ .<>'\"@:/(){}*,", max_size=60),
     st.sampled_from(["requirements.txt", "setup.cfg", "setup.py", ".python-version", "x.py"]),

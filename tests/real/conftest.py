@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from support.command import ROOT, TEST_CACHE, environment
@@ -14,13 +13,11 @@ from support.examples import Example, build_example
 from support.run_target import RunTarget, bwrap_target, containerd_target, docker_target, podman_target, rootless_target
 from support.tour import Tour
 
-HERE = Path(__file__).parent
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put every test of this directory into the engines tier."""
     for item in items:
-        if HERE in item.path.parents:
+        if item.nodeid.startswith("tests/real/"):
             item.add_marker("engines")
 
 

@@ -33,9 +33,10 @@ def interpreters() -> list[str]:
         named = [f"/usr/bin/python3.{minor}", shutil.which(f"python3.{minor}") or ""]
         named += sorted(str(path) for path in Path("~/.pyenv/versions").expanduser().glob(f"3.{minor}.*/bin/python3.{minor}"))
         for path in filter(None, named):
-            answer = subprocess.run([path, "-c", "print(1)"], capture_output=True, check=False) if Path(path).exists() else None
-            if answer is not None and answer.returncode == 0:
-                found.setdefault(f"3.{minor}", path)
+            if f"3.{minor}" in found:
+                break
+            if Path(path).exists() and subprocess.run([path, "-c", ""], check=False, stderr=subprocess.DEVNULL).returncode == 0:
+                found[f"3.{minor}"] = path
     return list(found.values())
 
 

@@ -186,7 +186,7 @@ EVERYTHING = SmallWheel(
 
 @example(EVERYTHING)
 @example(replace(EVERYTHING, stored=True, zip64=True, descriptors=True, record="partial"))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(wheels().filter(free_of_clashes))
 def test_matches_what_installer_installs(wheel: SmallWheel) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -552,7 +552,7 @@ FUZZED = replace(EVERYTHING, zip64=True).content()
 FUZZED_STORED = replace(EVERYTHING, stored=True, descriptors=True).content()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([FUZZED, FUZZED_STORED, EVERYTHING.content()]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=4),
@@ -575,7 +575,7 @@ def test_damaged_wheels_raise_only_our_errors(wheel: bytes, flips: list[tuple[fl
             tree_of(segment, store)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 200), st.integers(1, 255))
 def test_damaged_central_directories_raise_only_our_errors(place: int, value: int) -> None:
     """The same for the end of the file, which has the central directory."""

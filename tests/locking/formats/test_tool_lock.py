@@ -142,7 +142,7 @@ def test_rejects_a_file_of_another_form_with_a_hint(tmp_path: Path, name: str, t
 MACHINES = st.sampled_from(["", "platform_machine == 'x86_64'", "platform_machine == 'aarch64'", "sys_platform == 'win32'"])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.dictionaries(st.sampled_from("abcdef"), st.tuples(MACHINES, st.sets(st.sampled_from("abcdef"))), min_size=1))
 def test_selects_the_packages_that_can_be_reached(graph: dict[str, tuple[str, set[str]]]) -> None:
     """Each package is required under a marker of its own; a plain search finds the same ones for each machine."""

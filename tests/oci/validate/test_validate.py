@@ -200,7 +200,7 @@ def test_does_not_read_a_huge_header_into_memory(made: Made) -> None:
     assert "a header of 7516192768 bytes" in made.problems()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(
     where=st.lists(
         st.tuples(st.integers(0, len(SOUND) // 512 - 1), st.sampled_from([0, 100, 124, 136, 156, 157, 345])), min_size=1, max_size=5
@@ -312,7 +312,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(data=st.data())
 def test_finds_any_flipped_bit(written: Path, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted((written / "layout" / "blobs" / "sha256").iterdir())))
@@ -328,7 +328,7 @@ def test_finds_any_flipped_bit(written: Path, data: st.DataObject) -> None:
         path.write_bytes(sound)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(cut=st.integers(0, 20000), tail=st.binary(max_size=600))
 def test_rejects_a_truncated_or_overwritten_archive(written: Path, tmp_path: Path, cut: int, tail: bytes) -> None:
     sound = (written / "app.tar").read_bytes()

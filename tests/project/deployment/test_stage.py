@@ -182,6 +182,6 @@ def test_any_file_can_be_read(data: bytes) -> None:
         assert files.project_path("/app/x") is None
 
 
-@pytest.mark.parametrize("line", ["ENV " + "a" * 500_000, "CMD " + '"' * 500_000, "ENV A=$B\n" * 50_000, "RUN " + "<<A " * 100_000])
+@pytest.mark.parametrize("line", ["ENV " + "a" * 500_000, "CMD " + '"' * 500_000, "ENV A=$B\n" * 10_000, "RUN " + "<<A " * 100_000])
 def test_reads_a_long_line(line: str) -> None:
     evaluate_stages(parse_dockerfile(f"FROM x\n{line}\n".encode()), "Dockerfile")

@@ -254,7 +254,7 @@ def test_keeps_the_environment_without_secrets_and_paths(tmp_path: Path) -> None
 
 
 def test_reads_a_long_line_quickly(tmp_path: Path) -> None:
-    for line in ("ENV " + "a" * 500_000, "CMD " + '"' * 500_000, "ENV A=$B\n" * 50_000, "RUN " + "<<A " * 100_000):
+    for line in ("ENV " + "a" * 500_000, "CMD " + '"' * 500_000, "ENV A=$B\n" * 10_000, "RUN " + "<<A " * 100_000):
         assert _command(_evidence(tmp_path, f"FROM x\n{line}\n")) is None
 
 
