@@ -70,6 +70,12 @@ def test_a_wheel_with_a_helper_for_one_machine_only_serves_the_others() -> None:
     assert "needs GLIBC_2.38" in prove([base(), wheel(newer)], AMD64, ()).warnings[0]
 
 
+def test_debian_may_bring_files_of_a_processor_that_this_one_includes() -> None:
+    prove([base(ElfObject("usr/lib32/libc.so.6", "EM_386", "libc.so.6"))], AMD64, ())
+    with pytest.raises(ProofError, match="is for EM_386, not for arm64"):
+        prove([base(ElfObject("usr/lib32/libc.so.6", "EM_386", "libc.so.6"))], Platform("linux", "arm64"), ())
+
+
 def test_what_a_module_needs_and_programs_must_be_for_the_machine() -> None:
     library = ElfObject(f"{SITE}/demo.libs/libx.so", "EM_AARCH64", "libx.so.1")
     for wrong in (library, ElfObject("opt/venv/bin/demo", "EM_AARCH64")):

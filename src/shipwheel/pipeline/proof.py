@@ -29,6 +29,8 @@ __all__ = ["Origin", "Part", "Proof", "proof_key", "prove", "proved_key", "start
 _VERSION = "4"
 """Part of the key of a proof: raise it when more is checked."""
 
+_RUNS_TOO = {"EM_X86_64": "EM_386"}
+"""The machine of an image -> another one whose programs its processor runs."""
 _PROGRAMS = "opt/venv/bin/"
 _EXTENSION = lazy_pattern(r"\.(cpython-\d+[a-z]*|abi3)(-[\w-]+)?\.so$")
 
@@ -147,6 +149,8 @@ class _Check(msgspec.Struct, frozen=True, dict=True):
     def _problems(self, part: Part, elf: ElfObject) -> Iterator[str]:
         if elf.machine == NO_MACHINE and ".so" not in PurePosixPath(elf.path).suffixes:
             return  # the loader is not for it
+        if part.origin is Origin.BASE and elf.machine == _RUNS_TOO.get(self.machine):
+            return  # libc6-i386 and other packages of Debian bring such files on purpose
         if elf.machine != self.machine:
             yield f"{part.segment.label}: {elf.path} is for {elf.machine}, not for {self.platform.architecture}"
             return
