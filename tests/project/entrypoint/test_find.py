@@ -243,6 +243,12 @@ def test_without_a_command_the_error_shows_the_settings_to_add(tmp_path: Path) -
     assert "shipwheel.toml: command = [" in caught.value.hint
 
 
+def test_a_package_that_starts_nothing_may_be_a_library(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="no command to start was found") as caught:
+        _package(tmp_path, {"demo/__init__.py": "", "demo/api.py": "x = 1\n"}, {})
+    assert caught.value.hint.startswith("demo may be a library: build the project that requires it.")
+
+
 def test_without_a_command_the_error_names_the_programs_that_could_be_meant(tmp_path: Path) -> None:
     main = 'if __name__ == "__main__":\n    print(1)\n'
     files = {"a.py": main, "b.py": main, "examples/chat/app.py": main, "examples/lib.py": "x = 1\n"}

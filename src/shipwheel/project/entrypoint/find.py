@@ -280,6 +280,9 @@ def _no_command(evidence: Evidence, scan: Scan) -> NoCommand:
     if (near := find_near_miss(evidence, scan)) is not None:
         return NoCommand(f"{evidence.root}: no command to start was found: {near.reason}", hint=near.hint)
     hint = f"Set it in {where}: command = {example}, and for a service ports = [8000].{shown}"
+    if evidence.kind == "package" and not (programs or scripts):
+        hint = f"{evidence.name} may be a library: build the project that requires it. If it starts something itself, set that in {where}:"
+        hint += ' command = ["PROGRAM", "ARGUMENT"], and for a service ports = [8000].'
     if reasons := unused_commands(evidence, scan, Launch(())):
         return NoCommand(f"{evidence.root}: no command to start was found{several}. {' '.join(reasons)}", hint=hint)
     return NoCommand(
