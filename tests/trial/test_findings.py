@@ -369,6 +369,26 @@ def test_a_missing_file_is_made_from_its_example() -> None:
     assert "Make it from conf/bot.example.yml" in missing.hint
 
 
+KEYWORD = """
+Traceback (most recent call last):
+  File "/app/manage.py", line 6, in <module>
+    app = create_app(os.getenv('FLASK_CONFIG') or 'default')
+  File "/opt/venv/lib/python3.9/site-packages/kombu/entity.py", line 6, in <module>
+    from .connection import maybe_channel
+  File "/opt/venv/lib/python3.9/site-packages/kombu/connection.py", line 893
+    return self.transport.implements.async
+                                     ^
+SyntaxError: invalid syntax
+"""
+
+
+def test_a_package_that_this_python_cannot_parse_is_the_cause_and_no_variable_with_a_default() -> None:
+    (ended_early,) = [each for each in find(ended(1, KEYWORD), SERVER) if each.blocks]
+    assert (ended_early.kind, ended_early.hint.startswith("The kombu in the image is written for an older Python")) == (K.ENDED, True)
+    own = KEYWORD.replace("/opt/venv/lib/python3.9/site-packages", "/app")
+    assert "older Python:" not in find(ended(1, own), SERVER)[0].hint
+
+
 def test_a_missing_module_is_made_from_its_example() -> None:
     log = "ModuleNotFoundError: No module named 'shop.config'\n"
     found = find(ended(1, log), SERVER, SourceFacts(examples=(("shop/config.py", "shop/config.py.tpl"),)))

@@ -6,7 +6,7 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["AbsentName", "absent_name", "is_outgrown"]
+__all__ = ["AbsentName", "absent_name", "is_outgrown", "unreadable_module"]
 
 _OUTGROWN = (
     r"ImportError: cannot import name",
@@ -42,3 +42,14 @@ def absent_name(log: str) -> AbsentName | None:
     """Return the name that the last traceback in a log could not import from an installed package; None if its error is another."""
     found = _ABSENT_NAME.search(log, max(0, log.rfind("Traceback (most recent call last)")))
     return AbsentName(found[1], found[2]) if found is not None else None
+
+
+_UNREADABLE = lazy_pattern(
+    r'File "\S*/site-packages/([A-Za-z]\w*)[/.][^\n]*\n[^\n]*\n(?:[ ~^]*\n)?(?:SyntaxError|IndentationError|TabError): '
+)
+
+
+def unreadable_module(log: str) -> str:
+    """Return the top-level module of an installed package that the image's Python cannot parse, by the last traceback; empty if it can."""
+    found = _UNREADABLE.search(log, max(0, log.rfind("Traceback (most recent call last)")))
+    return found[1] if found is not None else ""

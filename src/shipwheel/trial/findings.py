@@ -9,7 +9,7 @@ from shipwheel.known_packages import shown_requirement
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs.companions import companion_hint, companion_name
-from shipwheel.signs.outgrown import absent_name, is_outgrown
+from shipwheel.signs.outgrown import absent_name, is_outgrown, unreadable_module
 from shipwheel.signs.output import Sign, SignKind, is_debug_page, plain_lines, signs_in
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
@@ -96,7 +96,12 @@ def _aged(finding: Finding, log: str) -> Finding:
         "It may be older than its packages or its Python: `shipwheel init` tries those of its last change."
         " By hand, --as-of YYYY-MM-DD takes the packages of a day, and --python another Python."
     )
-    if (absent := absent_name(log)) is not None:
+    if module := unreadable_module(log):
+        hint = (
+            f"The {module} in the image is written for an older Python: raise the pin that brings it, or that of what pins it, or take that"
+            f" Python, if it can be had. {hint}"
+        )
+    elif (absent := absent_name(log)) is not None:
         hint = (
             f"The {absent.module} in the image has no {absent.name}: the program is written for another version of that package, or for"
             f" another package with a module of this name. If you know which, name it in `dependencies`. {hint}"

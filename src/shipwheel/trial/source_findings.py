@@ -18,7 +18,7 @@ __all__ = ["asks_for_input", "at_end_of_input", "for_production", "looked_for", 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
 """Paths of code that is not the project's."""
-_READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)", re.ASCII)
+_READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)(?! +or\b)", re.ASCII)
 _OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
 """Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""
 _PRODUCTION = lazy_pattern(r"[`'\"‘“](production|prod)[`'\"’”]")
