@@ -1,5 +1,8 @@
 """Changes for findings: from the findings themselves, and from what an adviser knows. The help texts are what the libraries print."""
 
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -130,6 +133,41 @@ def test_tornados_options_take_their_value_behind_an_equals_sign() -> None:
     text = "Options:\n\n  --address  address to listen on\n\n/venv/tornado/log.py options:\n\n  --logging  level\n"
     advisor = FakeAdvisor(words=("python", "server.py"), help={(): text})
     assert settings_of([blocking(FindingKind.LOOPBACK)], advisor) == [Setting("command", ("python", "server.py", "--address=0.0.0.0"))]
+
+
+@pytest.mark.parametrize(
+    ("command", "ends"),
+    [
+        (("python", "server.py", "-v"), ["sys.path[0] = ''; runpy.run_path('server.py', run_name='__main__')", "-v"]),
+        (("python", "-u", "src/it.py"), ["sys.path[0] = 'src'; runpy.run_path('src/it.py', run_name='__main__')"]),
+        (("python", "-m", "shop"), ["sys.path[0] = ''; runpy.run_module('shop', run_name='__main__', alter_sys=True)"]),
+    ],
+)
+def test_a_socket_that_no_option_opens_is_opened_for_the_program(command: tuple[str, ...], ends: list[str]) -> None:
+    (change,) = changes_for(trial(blocking(FindingKind.LOOPBACK, "8086")), FakeAdvisor(words=command))
+    assert isinstance(change.setting.value, tuple)
+    assert change.tentative
+    program, *arguments = map(str, change.setting.value[2:])
+    assert [program.rpartition("; sys")[2].join(("sys", "")), *arguments] == ends
+
+
+@pytest.mark.parametrize("command", [("python", "-m"), ("python",), ("python", "-c", "x"), ("shop",), ("python", "-W", "x.py")])
+def test_of_other_programs_no_socket_is_opened(command: tuple[str, ...]) -> None:
+    assert settings_of([blocking(FindingKind.LOOPBACK, "8086")], FakeAdvisor(words=command)) == []
+
+
+def test_an_opened_socket_is_that_of_one_port_alone(tmp_path: Path) -> None:
+    text = "import socket, sys\nfor port in map(int, sys.argv[1:]):\n    own = socket.socket()\n    own.bind(('127.0.0.1', port))\n"
+    (tmp_path / "own.py").write_text(text + "    print(own.getsockname()[0])\n")
+    with socket.socket() as free, socket.socket() as other:
+        free.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        ports = [str(each.getsockname()[1]) for each in (free, other)]
+    (change,) = changes_for(trial(blocking(FindingKind.LOOPBACK, ports[0])), FakeAdvisor(words=("python", "own.py", *ports)))
+    assert isinstance(change.setting.value, tuple)
+    command = [sys.executable, *map(str, change.setting.value[1:])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0.0.0.0", "127.0.0.1"]
 
 
 def test_a_program_comes_with_the_package_that_has_it() -> None:

@@ -127,6 +127,11 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
         is_no_server = finding.kind is FindingKind.USAGE or (finding.kind is FindingKind.LOOPBACK and setting is None)
         if is_no_server and (application := advisor.application()):
             yield Change(Setting("command", application), "The project has a web application, which it serves", tentative=True)
+        # Where a file names the address, that is for its owner to change.
+        is_fixed = finding.kind is FindingKind.LOOPBACK and setting is None and not finding.evidence
+        if is_fixed and (command := _rebound(advisor.command(), finding.subject)):
+            reason = f"Nothing lets it listen elsewhere than on 127.0.0.1: its socket for port {finding.subject} is bound to every address"
+            yield Change(Setting("command", command), reason, tentative=True)
         if finding.kind is FindingKind.USAGE:
             # Fire prints its list of commands only if it is asked for nothing.
             setting = setting or _sub_command(trial.seen.log, advisor)
@@ -232,6 +237,27 @@ def _listening_on_all(command: tuple[str, ...], option: str, *, joined: bool = F
 def _opened(address: str) -> str:
     port = address.rpartition(":")[2]
     return f"{_EVERY_ADDRESS}:{port}" if port.isdecimal() and port != address else _EVERY_ADDRESS
+
+
+_REBOUND = (
+    "import runpy, socket, sys; bind = socket.socket.bind; inside = [('127.0.0.1', {port}), ('localhost', {port})];"
+    " socket.socket.bind = lambda own, to: bind(own, ('{every}', {port}) if to[:2] in inside else to);"
+    " sys.path[0] = {folder!r}; runpy.run_{how}({target!r}, run_name='__main__'{more})"
+)
+"""A program that runs another one, and lets it bind one port to every address."""
+
+
+def _rebound(command: tuple[str, ...], port: str) -> tuple[str, ...]:
+    """Return the command that runs a file or module of Python with its socket open to all; empty for any other command."""
+    words = command[1:] if command[:1] == ("python",) else ()
+    words = words[1:] if words[:1] == ("-u",) else words
+    is_module = words[:1] == ("-m",)
+    target, *arguments = (words[1:] if is_module else words) or ("",)
+    if not (port.isdecimal() and target) or target.startswith("-") or not (is_module or target.endswith(".py")):
+        return ()
+    how, folder, more = ("module", "", ", alter_sys=True") if is_module else ("path", target.rpartition("/")[0], "")
+    program = _REBOUND.format(every=_EVERY_ADDRESS, port=port, folder=folder, how=how, target=target, more=more)
+    return ("python", "-c", program, *arguments)
 
 
 def _usage(_finding: Finding, advisor: Advisor) -> Setting | None:
