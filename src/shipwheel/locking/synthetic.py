@@ -18,6 +18,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking import uv
 from shipwheel.locking.build_requirements import BuildRequirements
 from shipwheel.locking.diagnose.uv_errors import resolution_error
+from shipwheel.locking.index_cache import with_cache_control
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.sandbox import is_for_loader
 from shipwheel.locking.uv_output import ROOT
@@ -136,10 +137,12 @@ def make_synthetic(
     """
     maker = _Maker(_with_build_requirements(request.inputs, build_requirements), request.python, stack)
     if requirements is not None:
-        return maker.from_requirements(requirements, folder)
-    if request.inputs.script is not None:
-        return _from_script(request)
-    return maker.from_metadata(request.extras, request.groups)
+        made = maker.from_requirements(requirements, folder)
+    elif request.inputs.script is not None:
+        made = _from_script(request)
+    else:
+        made = maker.from_metadata(request.extras, request.groups)
+    return replace(made, settings=with_cache_control(made.settings, request.indexes))
 
 
 def _with_build_requirements(inputs: LockInputs, more: BuildRequirements) -> LockInputs:

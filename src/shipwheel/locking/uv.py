@@ -38,7 +38,6 @@ from shipwheel.locking.uv_output import (
     torch_backend_in,
 )
 from shipwheel.project.git_history import repository_root
-from shipwheel.versions import minor_version
 
 __all__ = [
     "PythonDownload",
@@ -295,7 +294,8 @@ def list_files(
     """
     command = ["pip", "compile", "--no-deps", "--no-header", "--format", "pylock.toml", "--python-version", python, "--no-python-downloads"]
     command += [*_limit(exclude_newer), *options, str(requirements)]
-    return _checked(_run_with_builds(command, cwd=directory, python=usable_python(minor_version(python)), timeout=timeout)).stdout
+    # Nothing is built for a list of files, so that any interpreter will do.
+    return _checked(_run_with_builds(command, cwd=directory, python=sys.executable, timeout=timeout)).stdout
 
 
 def make_environment(directory: Path, python: str) -> None:

@@ -24,6 +24,7 @@ from shipwheel.store.store import default_root
 
 __all__ = [
     "ACCELERATOR_INDEX",
+    "DEFAULT_VARIABLES",
     "Indexes",
     "files_root",
     "indexes_of",
@@ -42,7 +43,8 @@ _SHARED_PATH = lazy_pattern(r"/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^
 """The path of a file on the package index and all its mirrors; it holds a hash of the contents."""
 _PROJECT = "the project's settings"
 _REQUIREMENTS = "the requirements"
-_DEFAULT_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+DEFAULT_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
+"""uv's variables for the default index."""
 _EXTRA_VARIABLES = ("UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 
@@ -176,7 +178,7 @@ def _configured(settings: Mapping[str, Any], environ: Mapping[str, str], listed:
 
     A setting without an index means that no index is used at all.
     """
-    default, origin = next(((environ[name], name) for name in _DEFAULT_VARIABLES if environ.get(name)), ("", ""))
+    default, origin = next(((environ[name], name) for name in DEFAULT_VARIABLES if environ.get(name)), ("", ""))
     has_more = any(environ.get(name) for name in _EXTRA_VARIABLES)
     if not default and listed:
         default, origin = listed, _REQUIREMENTS
