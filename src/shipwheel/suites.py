@@ -52,6 +52,7 @@ SUITES_BY_PREFERENCE = (_TRIXIE, _BOOKWORM, _FORKY, _BULLSEYE)
 
 _PYTHONS_RELEASED = {
     **{suite.python: suite.python_released for suite in SUITES},
+    "3.7": date(2018, 6, 27),
     "3.8": date(2019, 10, 14),
     "3.10": date(2021, 10, 4),
     "3.12": date(2023, 10, 2),

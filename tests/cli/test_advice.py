@@ -56,12 +56,17 @@ def test_the_tables_that_a_file_makes_when_it_is_run(tmp_path: Path, main: str, 
         assert "'site.py'" in steps[0][2] and "flask.Flask.run" in steps[0][2]
 
 
-@pytest.mark.parametrize(("changed", "day"), [("2019-09-01", "2021-10-05"), ("2023-05-04", "2023-05-04")])
-def test_the_day_has_packages_for_a_python_that_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, day: str) -> None:
+@pytest.mark.parametrize(
+    ("changed", "days"),
+    [("2016-09-01", ("2021-10-05", "2019-06-27")), ("2020-02-01", ("2021-10-05", "2020-02-01")), ("2023-05-04", ("2023-05-04",))],
+)
+def test_the_days_have_packages_for_a_python_that_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, days: tuple[str, ...]
+) -> None:
     monkeypatch.setattr(last_change, "last_commit", lambda _root: date.fromisoformat(changed))
     built: Any = SimpleNamespace(resolution=SimpleNamespace(project=SimpleNamespace(root=tmp_path)))
     unused: Any = None
-    assert ProjectAdvisor(built, unused, unused, unused, unused).day() == day
+    assert ProjectAdvisor(built, unused, unused, unused, unused).days() == days
 
 
 @pytest.mark.parametrize(("changed", "pythons"), [("2023-10-13", ("3.9",)), ("2025-01-01", ("3.9", "3.13"))])

@@ -19,7 +19,7 @@ class FakeAdvisor:
     debian: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, Setting] = field(default_factory=dict)
     pythons: tuple[str, ...] = ()
-    date: str = ""
+    dates: tuple[str, ...] = ()
     steps: tuple[tuple[str, ...], ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
     served: tuple[str, ...] = ()
@@ -59,8 +59,8 @@ class FakeAdvisor:
     def other_pythons(self) -> tuple[str, ...]:
         return self.pythons
 
-    def day(self) -> str:
-        return self.date
+    def days(self) -> tuple[str, ...]:
+        return self.dates
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         return self.steps

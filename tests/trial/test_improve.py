@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 import pytest
 from support.advice import FakeAdvisor
@@ -147,9 +148,20 @@ def test_paths_that_cannot_be_written_become_state_one_after_the_other() -> None
 
 def test_older_packages_are_not_tried_if_a_variable_explains_the_failure() -> None:
     log = "ImportError: cannot import name 'x'", "BOT_TOKEN is not set"
-    project = Project(lambda settings, env: SERVES if env else fails(*log), FakeAdvisor(date="2020-01-01", pythons=("3.9",)))
+    project = Project(lambda settings, env: SERVES if env else fails(*log), FakeAdvisor(dates=("2020-01-01",), pythons=("3.9",)))
     found = improve(project, Settings(), project.lines.append)
     assert (found.changes, found.rejected, found.variables) == ((), (), ("BOT_TOKEN",))
+
+
+def test_packages_of_an_earlier_day_are_tried_if_those_of_a_later_one_do_not_help() -> None:
+    day = date(2019, 6, 27)
+    project = Project(
+        lambda settings, _env: SERVES if settings.as_of == day else fails("ImportError: cannot import name 'cached_property'"),
+        FakeAdvisor(dates=("2021-10-05", "2019-06-27"), pythons=("3.11",)),
+    )
+    found = improve(project, Settings(), project.lines.append)
+    assert [change.setting for change in found.changes] == [Setting("as-of", "2019-06-27")]
+    assert [change.setting for change, _ in found.rejected] == [Setting("as-of", "2021-10-05")]
 
 
 def test_a_server_that_callers_reach_is_better_than_one_that_answers_inside() -> None:

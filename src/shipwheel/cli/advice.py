@@ -24,6 +24,7 @@ __all__ = ["ProjectAdvisor"]
 _HELP_S = 20.0
 _ADOPTION = datetime.timedelta(days=365)
 """The time that packages take to have files for a new Python."""
+_OLDEST_STANDALONE = "3.7"
 _MAX_PROGRAMS = 3
 """Console scripts that are asked for their sub-commands."""
 
@@ -208,13 +209,14 @@ class ProjectAdvisor:
             each for each in others if minor_number(each) < minor_number(project.python) or python_released(minor_version(each)) <= day
         )
 
-    def day(self) -> str:
-        """See `Advisor.day`: no day on which few packages had files for the oldest Python that there is."""
+    def days(self) -> tuple[str, ...]:
+        """See `Advisor.days`: no day on which few packages had files for the oldest Python that there is, Debian's or a standalone one."""
         from shipwheel.project.last_change import last_change
-        from shipwheel.suites import SUITES
+        from shipwheel.suites import SUITES, python_released
 
         found = last_change(self._built.resolution.project.root)
-        return max(found, SUITES[0].python_released + _ADOPTION).isoformat() if found is not None else ""
+        oldest = (SUITES[0].python_released, python_released(_OLDEST_STANDALONE))
+        return tuple(dict.fromkeys(max(found, day + _ADOPTION).isoformat() for day in oldest)) if found is not None else ()
 
     def _package_index(self) -> "DebianPackageIndex | None":
         from shipwheel.debian.session import ArchiveSession

@@ -104,8 +104,10 @@ class Advisor(Protocol):
     def other_pythons(self) -> tuple[str, ...]:
         """Return the Python versions that the project may have been written for beside the one that was chosen, the best first."""
 
-    def day(self) -> str:
-        """Return the day (YYYY-MM-DD) of the project's last change, empty if it is not known or was not long ago."""
+    def days(self) -> tuple[str, ...]:
+        """Return the days (YYYY-MM-DD) whose packages may suit the project, the surest first: that of its last change, or the first after
+        it on which packages had files for a Python that there is. None if it is not known or was not long ago.
+        """
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands that make the database's tables."""
@@ -152,9 +154,9 @@ def with_unlisted(change: Change, unlisted: Iterable[str]) -> Change:
 
 
 def _older(advisor: Advisor) -> Iterator[Change]:
-    """Yield what brings older packages: those of the project's last change, then those of an older Python."""
-    if day := advisor.day():
-        yield Change(Setting("as-of", day), f"The project was last changed on {day}, and newer packages do not fit it", tentative=True)
+    """Yield what brings older packages: those of the time of the project's last change, then those of an older Python."""
+    for day in advisor.days():
+        yield Change(Setting("as-of", day), f"The project was last changed by {day}, and newer packages do not fit it", tentative=True)
     for version in advisor.other_pythons():
         yield Change(Setting("python", version), f"The project comes further with Python {version}", tentative=True)
 
