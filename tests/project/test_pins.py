@@ -37,6 +37,11 @@ def _pins(root: Path, files: dict[str, str], **given: object) -> Pins:
     return read_project(tree, Settings(**given), launch=False).inputs.pins  # type: ignore[arg-type]
 
 
+def test_a_lock_beside_a_list_of_requirements_pins_what_it_leaves_open(tmp_path: Path) -> None:
+    files = {"main.py": "", "requirements.txt": "flask\n", "Pipfile": "[packages]\nflask = '*'\n", "Pipfile.lock": PIPENV}
+    assert _pins(tmp_path, files) == Pins(FLASK, "Pipfile.lock")
+
+
 @pytest.mark.parametrize("setup", [OPEN, DYNAMIC], ids=["static", "dynamic"])
 @pytest.mark.parametrize(
     ("name", "text"),

@@ -296,7 +296,7 @@ class _Reader:
             metadata = replace(metadata, requires_python=metadata.requires_python or tuple(filter(None, [conda.python])))
             settings = replace(settings, dependencies=(*settings.dependencies, *conda.requirements))
         last_change = old_last_commit(root, datetime.now(UTC).date())
-        pins = Pins() if decides else pins_beside(self._files, root, self._requirements_files())
+        pins = Pins() if script or pipfile else pins_beside(self._files, root, () if listed is not None else self._requirements_files())
         inputs = read_lock_inputs(
             self._files,
             root,
