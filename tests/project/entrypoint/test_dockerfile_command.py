@@ -380,3 +380,18 @@ def test_uwsgi_ends_on_the_signal_that_stops_a_container(tmp_path: Path, given: 
     launch = _command(_evidence(tmp_path, f"FROM python\n{given}\n", "gunicorn uwsgi"))
     assert launch is not None
     assert launch.env == expected
+
+
+def test_a_module_that_the_projects_own_package_lacks_is_not_served(tmp_path: Path) -> None:
+    dockerfile = "FROM python:3.11\nCMD uvicorn bot.main:app\n"
+    (tmp_path / "bot/web").mkdir(parents=True)
+    (tmp_path / "bot/web/main.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n")
+    evidence = replace(_evidence(tmp_path, dockerfile, "fastapi uvicorn"), kind="package", packaged=frozenset({"bot", "elsewhere"}))
+    launch = find_launch(evidence)
+    assert launch is not None
+    assert launch.command[-1] == "bot.web.main:app"
+    assert "the project has no module bot.main" in "\n".join(launch.notes)
+    (tmp_path / "Dockerfile").write_text(dockerfile.replace("bot", "elsewhere"))
+    launch = find_launch(evidence)
+    assert launch is not None
+    assert launch.command[-1] == "elsewhere.main:app"

@@ -180,14 +180,15 @@ class Runnable(msgspec.Struct, frozen=True):
         """Return whether a module can be imported from the directory that the command starts in, or that its options name."""
         if not all(part.isidentifier() for part in name.split(".")):
             return False
-        if name.split(".")[0] in self.evidence.packaged:
-            return True
         path = name.replace(".", "/")
-        return directory is not None and any(
-            self.evidence.exists(posixpath.join(directory, base, path + end))
-            for base in ("", *_search_directories(words))
-            for end in (".py", "/__init__.py", "/__main__.py")
-        )
+        if (top := path.partition("/")[0]) in self.evidence.packaged:
+            # A wheel may take its packages from anywhere.
+            return self._is_in(path, ("", "src")) or not any(map(self.evidence.has_directory, (top, f"src/{top}")))
+        return directory is not None and self._is_in(path, [posixpath.join(directory, base) for base in ("", *_search_directories(words))])
+
+    def _is_in(self, path: str, bases: Iterable[str]) -> bool:
+        ends = (".py", "/__init__.py", "/__main__.py")
+        return any(self.evidence.exists(posixpath.join(base, path + end)) for base in bases for end in ends)
 
 
 def is_encodable(words: Sequence[str]) -> bool:
