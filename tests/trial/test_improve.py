@@ -134,6 +134,18 @@ def test_an_older_python_stays_if_what_it_uncovers_can_be_added(helps: bool) -> 
     assert [change.setting for change, _ in found.rejected] == ([] if helps else wanted[:1])
 
 
+def test_the_day_of_the_last_change_is_tried_behind_one_with_files_for_every_python() -> None:
+    def run(settings: Settings, _env: Mapping[str, str]) -> Observation:
+        if settings.as_of is None or settings.as_of.year > 2019:
+            return fails("ImportError: cannot import name 'Iterable' from 'collections'")
+        return no_module("pkg_resources") if not settings.dependencies else SERVES
+
+    project = Project(run, FakeAdvisor(dates=("2021-10-05", "2019-09-01")))
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good
+    assert [change.setting for change in found.changes] == [Setting("as-of", "2019-09-01"), Setting("dependencies", ("setuptools<81",))]
+
+
 def test_paths_that_cannot_be_written_become_state_one_after_the_other() -> None:
     def run(settings: Settings, _env: Mapping[str, str]) -> Observation:
         refused = next((path for path in ("run.pid", "logs") if not any(path in each for each in settings.state)), "")

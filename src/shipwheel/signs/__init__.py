@@ -1,5 +1,6 @@
 """Signs that a program in a container gives of what it needs, and what they mean.
 
-`output` searches logs for what is lacking, `outgrown` for a program older than its packages. `companions` tells a server by its address.
-`placeholder` invents values for variables, to see how much further a program comes. Used by `trial` and `pipeline`; imports no room.
+`output` searches logs for what is lacking, `tracebacks` for why a program ended, `outgrown` for a program older than its packages.
+`companions` tells a server by its address. `placeholder` invents values for variables, to see how much further a program comes. Used by
+`trial` and `pipeline`; imports no room.
 """

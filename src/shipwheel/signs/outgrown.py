@@ -5,6 +5,7 @@ import re
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.signs.tracebacks import error_line, last_traceback
 
 __all__ = ["AbsentName", "absent_name", "is_outgrown", "unreadable_module"]
 
@@ -40,7 +41,7 @@ class AbsentName(msgspec.Struct, frozen=True):
 
 def absent_name(log: str) -> AbsentName | None:
     """Return the name that the last traceback in a log could not import from an installed package; None if its error is another."""
-    found = _ABSENT_NAME.search(log, max(0, log.rfind("Traceback (most recent call last)")))
+    found = _ABSENT_NAME.search(error_line(log))
     return AbsentName(found[1], found[2]) if found is not None else None
 
 
@@ -51,5 +52,5 @@ _UNREADABLE = lazy_pattern(
 
 def unreadable_module(log: str) -> str:
     """Return the top-level module of an installed package that the image's Python cannot parse, by the last traceback; empty if it can."""
-    found = _UNREADABLE.search(log, max(0, log.rfind("Traceback (most recent call last)")))
+    found = _UNREADABLE.search(last_traceback(log))
     return found[1] if found is not None else ""

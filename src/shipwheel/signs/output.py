@@ -15,7 +15,6 @@ from shipwheel.lazy_pattern import lazy_pattern
 __all__ = [
     "Sign",
     "SignKind",
-    "circular_module",
     "is_debug_page",
     "parsing_server",
     "plain_lines",
@@ -221,9 +220,6 @@ _REFUSED = lazy_pattern(r"\[Errno 111\]|ECONNREFUSED|gaierror: |Connect call fai
 _CLIENT_FRAME = lazy_pattern(r"/site-packages/(asyncpg|aiomysql|asyncmy|redis|aioredis|asyncio_redis|aio_pika|aiormq|aiokafka)/")
 _PORTS = {"asyncpg": "5432", "aiomysql": "3306", "asyncmy": "3306", "aio_pika": "5672", "aiormq": "5672", "aiokafka": "9092"}
 """Client whose errors are those of a socket -> the port of its server; the others are Redis's."""
-_CIRCLE = lazy_pattern(
-    r"ImportError: .*partially initialized module '([\w.]+)' \(most likely due to a circular import\) \((?!\S*/site-packages/)"
-)
 _SERVERS = "uvicorn|gunicorn|hypercorn|daphne|granian|waitress-serve"
 _REFUSED_ARGUMENTS = lazy_pattern(rf"^({_SERVERS}): error: (?:unrecognized arguments|the following arguments|argument )", re.MULTILINE)
 _SERVER_USAGE = "[APP_MODULE]"
@@ -430,12 +426,6 @@ _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
     _refused_postgres,
     _unnamed_server,
 )
-
-
-def circular_module(log: str) -> str:
-    """Return the module of the application that imports itself in a circle, as the last error in a log says; empty if none does."""
-    found = _CIRCLE.search(log, max(0, log.rfind("Traceback (most recent call last)")))
-    return found[1] if found else ""
 
 
 def parsing_server(log: str) -> str:

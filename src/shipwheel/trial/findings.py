@@ -10,7 +10,8 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs.companions import companion_hint, companion_name
 from shipwheel.signs.outgrown import absent_name, is_outgrown, unreadable_module
-from shipwheel.signs.output import Sign, SignKind, is_debug_page, plain_lines, signs_in
+from shipwheel.signs.output import Sign, SignKind, is_debug_page, signs_in
+from shipwheel.signs.tracebacks import TRACEBACK, error_line, last_line
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
@@ -31,7 +32,6 @@ __all__ = [
     "find",
     "findings_in_log",
     "fresh_directories",
-    "last_line",
     "verdict_of",
     "with_lost_writes",
     "with_refused_writes",
@@ -129,7 +129,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         yield obstacle
         return
     how = f"ended with status {seen.ended}" if seen.ended >= 0 else f"was killed by signal {-seen.ended}"
-    if usage is not None and seen.ended in (0, 1, 2) and _TRACEBACK not in seen.log:
+    if usage is not None and seen.ended in (0, 1, 2) and TRACEBACK not in seen.log:
         message = "the command prints how to use it, and ends: it wants a sub-command or arguments"
         message += f"; {source.serving}" if source.serving and not server else ""
         server = server or bool(source.serving)
@@ -140,20 +140,19 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
     elif seen.ended == 0 and seen.left:
         message = f"the command ended, and left {seen.left} in the background: the container ends with it"
         hint = "Let the program run in the foreground: without a daemon option, without fork."
-        yield Finding(FindingKind.ENDED, message, hint, evidence=_error_line(seen.log), blocks=True)
+        yield Finding(FindingKind.ENDED, message, hint, evidence=error_line(seen.log), blocks=True)
     elif not seen.ended and not server and last_line(seen.log).startswith(_FAILED_IMPORT):
         message = "the command ended with status 0, although an import failed"
         hint = "Let it end with another status if it cannot do its work, or import what is optional without printing a traceback."
-        yield Finding(FindingKind.ENDED, message, hint, evidence=_error_line(seen.log), blocks=True)
+        yield Finding(FindingKind.ENDED, message, hint, evidence=error_line(seen.log), blocks=True)
     elif not (seen.ended or server or seen.written) and any(s.kind is SignKind.VARIABLE and s.line == last_line(seen.log) for s in signs):
         yield Finding(FindingKind.ENDED, "it ended with status 0 where it says what it wants", evidence=last_line(seen.log), blocks=True)
     elif seen.ended or server or (source.guess and not last_line(seen.log) and not seen.written):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
         hint = _GUESS_HINT.format(source.guess) if source.guess and not seen.ended and not server else ""
-        yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=_error_line(seen.log), blocks=True)
+        yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=error_line(seen.log), blocks=True)
 
 
-_TRACEBACK = "Traceback (most recent call last)"
 _END_OF_INPUT = "EOFError: EOF when reading a line"
 _FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
 _COMPANIONS_HINT = (
@@ -186,7 +185,7 @@ def _from_sockets(seen: Observation, config: ExecutionConfig, source: SourceFact
         message = f"nothing listens after {seen.seconds:.0f} s, and the image exposes {_listed(exposed)}"
         hint = "If it only starts slowly: shipwheel check --timeout SECONDS."
         hint += f" {_COMPANIONS_HINT.format(', '.join(source.companions))}" if source.companions else ""
-        yield Finding(FindingKind.NO_LISTENER, message, hint, evidence=_error_line(seen.log), blocks=True)
+        yield Finding(FindingKind.NO_LISTENER, message, hint, evidence=error_line(seen.log), blocks=True)
 
 
 _OPEN_HINT = "Make it listen on 0.0.0.0: by an option of its command, such as --host 0.0.0.0, or in its configuration."
@@ -230,7 +229,7 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     if failed is not None:
         message = f"it answers {failed.path} with {failed.status}"
         hint = "" if "Traceback (most recent call last)" in seen.log else _SILENT_HINT
-        yield Finding(FindingKind.ERROR_ANSWER, message, hint, failed.path, _error_line(seen.log), blocks=True)
+        yield Finding(FindingKind.ERROR_ANSWER, message, hint, failed.path, error_line(seen.log), blocks=True)
     elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
         yield _refused(refused or " ".join(f"400 {seen.answers[0].body}".split())[:_MAX_SHOWN], source)
     elif seen.answer is not None and (rule := _rule_of(seen.answer.host, source)) is not None:
@@ -243,7 +242,7 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     elif silent is not None and seen.answer is None:
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
         hint = _COMPANIONS_HINT.format(", ".join(source.companions)) if source.companions else ""
-        yield Finding(FindingKind.NO_ANSWER, message, hint, str(silent.port), _error_line(seen.log), blocks=True)
+        yield Finding(FindingKind.NO_ANSWER, message, hint, str(silent.port), error_line(seen.log), blocks=True)
     elif statuses == {404}:
         message = "it answers 404 to every page that was asked for: it has others, or it is not the whole application"
         hint = "Ask for a page that it has: shipwheel check --path /PAGE. If that is missing, set `command` to what starts the application."
@@ -253,7 +252,7 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
 def _crashed(sign: Sign, log: str) -> Finding:
     if sign.subject.isdecimal():
         message = f"its workers end with status {sign.subject}, and it starts others for them"
-        return Finding(FindingKind.NO_ANSWER, message, "", evidence=_error_line(log), blocks=True)
+        return Finding(FindingKind.NO_ANSWER, message, "", evidence=error_line(log), blocks=True)
     hint = "SIGKILL mostly means that the memory was used up: give it more, or start fewer workers with WEB_CONCURRENCY."
     message = f"its workers are killed by {sign.subject} when they are asked"
     return Finding(FindingKind.NO_ANSWER, message, hint, evidence=sign.line, blocks=True)
@@ -303,7 +302,7 @@ def _from_pages(seen: Observation) -> Iterator[Finding]:
         yield Finding(FindingKind.DEBUG, message, _DEBUG_HINT, evidence=evidence)
     if seen.ended is None and seen.answer is not None and _UNCAUGHT.search(seen.log):
         message = "its page shows an error to whoever opens it"
-        cause = _error_line(seen.log)
+        cause = error_line(seen.log)
         hint = _SECRETS_HINT if "secrets.toml" in cause else ""
         yield Finding(FindingKind.ERROR_ANSWER, message, hint, seen.answer.path, cause, blocks=True)
     lost = [page.path for page in seen.pages if page.status == 404 and page.path.endswith((".css", ".js", ".mjs")) and "?" not in page.path]
@@ -411,10 +410,6 @@ def _lost_write(path: str, workdir: str) -> Finding:
     return Finding(FindingKind.LOST_WRITES, f"it writes {path}", hint, path, setting=setting, blocks=True)
 
 
-_OF_SERVER = lazy_pattern(r"\[[\d: +-]{20,30}\] \[\d+\] \[[A-Z]+\] |\*{3} |shipwheel: ")
-"""The start of a line that gunicorn, uWSGI or the launcher writes."""
-
-
 def fresh_directories(written: Sequence[str]) -> tuple[str, ...]:
     """Return the topmost of the directories in `written`, which the observer lists if nothing was in them before."""
     found: list[str] = []
@@ -422,28 +417,3 @@ def fresh_directories(written: Sequence[str]) -> tuple[str, ...]:
         if not path.startswith(tuple(found) or ("\0",)):
             found.append(path)
     return tuple(found)
-
-
-def last_line(log: str) -> str:
-    """Return the last line of a log with something in it."""
-    return next((line.strip()[:400] for line in reversed(plain_lines(log)) if line.strip()), "")
-
-
-def _error_line(log: str) -> str:
-    """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own; else the last line.
-
-    Lines of a server about its processes count only if there are no others. The error below a traceback in a box is wrapped at spaces.
-    """
-    found, inside, in_box, below_box = "", False, False, False
-    for line in plain_lines(log):
-        if below_box:
-            found, below_box = f"{found} {line.strip()}".strip()[:400], line.endswith(" ")
-        elif line.startswith("╭"):
-            in_box = _TRACEBACK in line
-        elif in_box and line.startswith("╰"):
-            found, in_box, below_box = "", False, True
-        elif line.startswith(_TRACEBACK):
-            inside = True
-        elif inside and line.strip() and not line[0].isspace():
-            found, inside = line.strip()[:400], False
-    return found or last_line("\n".join(line for line in plain_lines(log) if not _OF_SERVER.match(line))) or last_line(log)

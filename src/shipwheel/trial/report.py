@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.signs.output import plain_lines
+from shipwheel.signs.tracebacks import program_lines
 from shipwheel.trial.finding import Finding, Verdict
 from shipwheel.trial.trial import Trial
 
@@ -33,7 +33,7 @@ def to_lines(trial: Trial) -> Iterator[str]:
     for finding in trial.findings:
         yield from _finding(finding)
     if trial.verdict in (Verdict.FAILS, Verdict.NEEDS):
-        lines = [line for line in plain_lines(seen.log) if line.strip()]
+        lines = [line for line in program_lines(seen.log) if line.strip()]
         yield from ("  output    the last lines:" if lines else "  output    none", *(f"    {line[:300]}" for line in lines[-_LOG_LINES:]))
 
 

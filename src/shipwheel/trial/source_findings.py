@@ -8,6 +8,7 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.output import Sign, plain_lines
+from shipwheel.signs.tracebacks import last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
@@ -151,7 +152,7 @@ def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str
 
     They are those that the project's lines in it use; if there are none, those whose words its error has: "needs an openai API key".
     """
-    last = log[log.rfind("Traceback (most recent call last)") :] if "Traceback (most recent call last)" in log else ""
+    last = last_traceback(log)
     used = [(variable, place, line) for line in _own_lines(last, source.packaged) for variable, place in _used(line, source)]
     error = next((line for line in plain_lines(last)[1:] if line.strip() and not line[0].isspace()), "")
     for variable, place, line in used or [(*found, error) for found in _spelled_out(error, source)]:

@@ -1,6 +1,7 @@
 """Applications that a server cannot import, although Python may well run their file as a program."""
 
-from shipwheel.signs.output import circular_module, parsing_server
+from shipwheel.signs.output import parsing_server
+from shipwheel.signs.tracebacks import circular_module
 from shipwheel.trial.finding import Finding, FindingKind
 
 __all__ = ["unimportable"]

@@ -1,0 +1,78 @@
+"""Errors in tracebacks, and last lines: where a program's output tells why it ended."""
+
+from collections.abc import Iterable, Iterator
+
+from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.signs.output import plain_lines
+
+__all__ = ["TRACEBACK", "circular_module", "error_line", "last_line", "last_traceback", "program_lines"]
+
+TRACEBACK = "Traceback (most recent call last)"
+_OF_SERVER = lazy_pattern(r"\[[\d: +-]{20,30}\] \[\d+\] \[[A-Z]+\] |\*{3} |shipwheel: ")
+"""The start of a line that gunicorn, uWSGI or the launcher writes."""
+_END_OF_SERVER = "gunicorn.errors.HaltServer: "
+"""The error with which a server ends because its workers did: they have told why."""
+_MAX_LINE = 400
+_CIRCLE = lazy_pattern(
+    r"ImportError: .*partially initialized module '([\w.]+)' \(most likely due to a circular import\) \((?!\S*/site-packages/)"
+)
+
+
+def program_lines(log: str) -> list[str]:
+    """Return the lines of a log without the tracebacks of a server that ends because its workers did."""
+    return [line for block in _blocks(plain_lines(log)) if not block[-1].startswith(_END_OF_SERVER) for line in block]
+
+
+def _blocks(lines: list[str]) -> Iterator[list[str]]:
+    """Yield each traceback with its error, and every other line by itself."""
+    block: list[str] = []
+    for line in lines:
+        block.append(line)
+        is_inside = block[0].startswith(TRACEBACK) and (len(block) == 1 or not line.strip() or line[0].isspace())
+        if not is_inside:
+            yield block
+            block = []
+    yield from ([line] for line in block)
+
+
+def last_traceback(log: str) -> str:
+    """Return a log from its last traceback on; empty if it has none."""
+    lines = program_lines(log)
+    start = next((number for number in reversed(range(len(lines))) if TRACEBACK in lines[number]), len(lines))
+    return "\n".join(lines[start:])
+
+
+def circular_module(log: str) -> str:
+    """Return the module of the application that imports itself in a circle, as the last error in a log says; empty if none does."""
+    found = _CIRCLE.search(last_traceback(log))
+    return found[1] if found else ""
+
+
+def error_line(log: str) -> str:
+    """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own; else the last line.
+
+    Lines of a server about its processes count only if there are no others. The error below a traceback in a box is wrapped at spaces.
+    """
+    lines = program_lines(log)
+    found, inside, in_box, below_box = "", False, False, False
+    for line in lines:
+        if below_box:
+            found, below_box = f"{found} {line.strip()}".strip()[:_MAX_LINE], line.endswith(" ")
+        elif line.startswith("╭"):
+            in_box = TRACEBACK in line
+        elif in_box and line.startswith("╰"):
+            found, in_box, below_box = "", False, True
+        elif line.startswith(TRACEBACK):
+            inside = True
+        elif inside and line.strip() and not line[0].isspace():
+            found, inside = line.strip()[:_MAX_LINE], False
+    return found or _last(line for line in lines if not _OF_SERVER.match(line)) or last_line(log)
+
+
+def last_line(log: str) -> str:
+    """Return the last line of a log with something in it."""
+    return _last(plain_lines(log))
+
+
+def _last(lines: Iterable[str]) -> str:
+    return next((line.strip()[:_MAX_LINE] for line in reversed(tuple(lines)) if line.strip()), "")

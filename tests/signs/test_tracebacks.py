@@ -1,0 +1,44 @@
+"""Errors in tracebacks: where output tells why a program ended."""
+
+from shipwheel.signs.outgrown import absent_name
+from shipwheel.signs.tracebacks import error_line, program_lines
+
+FAILED = """\
+[2026-11-27 19:47:42 +0000] [6] [ERROR] Exception in worker process
+Traceback (most recent call last):
+  File "/opt/venv/lib/python3.9/site-packages/gunicorn/util.py", line 370, in import_app
+    mod = importlib.import_module(module)
+  File "/app/shop.py", line 1, in <module>
+    from flask import _app_ctx_stack
+ImportError: cannot import name '_app_ctx_stack' from 'flask' (/opt/venv/lib/python3.9/site-packages/flask/__init__.py)
+[2026-11-27 19:47:42 +0000] [6] [INFO] Worker exiting (pid: 6)
+"""
+HALTED = """\
+Traceback (most recent call last):
+  File "/opt/venv/lib/python3.9/site-packages/gunicorn/arbiter.py", line 529, in reap_workers
+    raise HaltServer(reason, self.WORKER_BOOT_ERROR)
+gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/opt/venv/bin/gunicorn", line 8, in <module>
+    sys.exit(run())
+
+gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>
+"""
+
+
+def test_the_error_of_a_worker_counts_and_not_that_of_the_server_that_ends_with_it() -> None:
+    assert error_line(FAILED + HALTED) == error_line(FAILED) == FAILED.splitlines()[-2]
+    lines = [line for line in program_lines(FAILED + HALTED) if line]
+    assert lines == [*FAILED.splitlines(), "During handling of the above exception, another exception occurred:"]
+    absent = absent_name(FAILED + HALTED)
+    assert absent is not None
+    assert (absent.name, absent.module) == ("_app_ctx_stack", "flask")
+
+
+def test_a_traceback_without_its_end_is_kept() -> None:
+    cut = FAILED + "\n".join(HALTED.splitlines()[:3])
+    assert program_lines(cut) == cut.splitlines()
+    assert error_line(HALTED) == "During handling of the above exception, another exception occurred:"
