@@ -42,3 +42,9 @@ def test_a_traceback_without_its_end_is_kept() -> None:
     cut = FAILED + "\n".join(HALTED.splitlines()[:3])
     assert program_lines(cut) == cut.splitlines()
     assert error_line(HALTED) == "During handling of the above exception, another exception occurred:"
+
+
+def test_without_a_traceback_the_last_line_at_the_level_of_errors_counts() -> None:
+    own = "[INFO] Listening\n2026-11-27 ERROR:shop: no key is set\nINFO:shop: bye\n"
+    assert error_line(f"{own}[ERROR] Unexpected exit from worker-1\n[INFO] Stopped worker-1\n") == "2026-11-27 ERROR:shop: no key is set"
+    assert error_line("INFO:shop: bye\n[INFO] Stopped worker-1\n") == "INFO:shop: bye"

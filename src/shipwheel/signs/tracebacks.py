@@ -8,8 +8,11 @@ from shipwheel.signs.output import plain_lines
 __all__ = ["TRACEBACK", "circular_module", "error_line", "last_line", "last_traceback", "program_lines"]
 
 TRACEBACK = "Traceback (most recent call last)"
-_OF_SERVER = lazy_pattern(r"\[[\d: +-]{20,30}\] \[\d+\] \[[A-Z]+\] |\*{3} |shipwheel: ")
-"""The start of a line that gunicorn, uWSGI or the launcher writes."""
+_OF_SERVER = lazy_pattern(
+    r"\[[\d: +-]{20,30}\] \[\d+\] \[[A-Z]+\] |\*{3} |shipwheel: |\[[A-Z]+\] (?:Unexpected exit from|Shutting down|Stopped|Granian) "
+)
+"""The start of a line that gunicorn, uWSGI, the launcher or granian writes."""
+_AT_ERROR = lazy_pattern(r"\b(?:ERROR|CRITICAL|FATAL)\b")
 _END_OF_SERVER = "gunicorn.errors.HaltServer: "
 """The error with which a server ends because its workers did: they have told why."""
 _MAX_LINE = 400
@@ -49,9 +52,10 @@ def circular_module(log: str) -> str:
 
 
 def error_line(log: str) -> str:
-    """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own; else the last line.
+    """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own.
 
-    Lines of a server about its processes count only if there are no others. The error below a traceback in a box is wrapped at spaces.
+    Without one, return the last line that is logged as an error, else the last line. Lines of a server about its processes count only if
+    there are no others. The error below a traceback in a box is wrapped at spaces.
     """
     lines = program_lines(log)
     found, inside, in_box, below_box = "", False, False, False
@@ -66,7 +70,8 @@ def error_line(log: str) -> str:
             inside = True
         elif inside and line.strip() and not line[0].isspace():
             found, inside = line.strip()[:_MAX_LINE], False
-    return found or _last(line for line in lines if not _OF_SERVER.match(line)) or last_line(log)
+    own = [line for line in lines if not _OF_SERVER.match(line)]
+    return found or _last(line for line in own if _AT_ERROR.search(line)) or _last(own) or last_line(log)
 
 
 def last_line(log: str) -> str:
