@@ -296,6 +296,17 @@ def test_a_module_of_a_package_starts_above_it_whatever_the_dockerfile_says(
     assert (launch.command[-1], launch.directory) == (word, directory)
 
 
+def test_a_package_below_the_dockerfiles_directory_keeps_its_relative_imports(tmp_path: Path) -> None:
+    files = {
+        "src/shop/main.py": "from .db import session\n" + FASTAPI,
+        "src/shop/db.py": "session = 1\n",
+        "src/shop/__init__.py": "",
+        "Dockerfile": "FROM python\nWORKDIR /app\nCOPY ./src /app\n",
+    }
+    launch = launched(tmp_path, files, "fastapi uvicorn")
+    assert (launch.command[-1], launch.directory) == ("shop.main:app", "src")
+
+
 def test_a_declared_command_comes_before_a_console_script(tmp_path: Path) -> None:
     files = {
         "demo/__init__.py": "",

@@ -29,10 +29,15 @@ def with_working_directory(launch: Launch, evidence: Evidence, scan: Scan) -> La
         return launch
     words = tuple(_seen_from(word, folder, evidence) for word in launch.command)
     below = [file for file in _files(launch, evidence) if file.startswith(f"{folder}/")]
-    if not below or launch.is_program or any(_FROM_OWN_PACKAGE.search(evidence.read_text(file)) for file in below if file.endswith(".py")):
+    if not below or launch.is_program or any(_imports_beside(file, folder, evidence) for file in below):
         return launch
     python_path = tuple(path for path in launch.python_path if path != folder)
     return replace(launch, command=words, directory=folder, python_path=python_path)
+
+
+def _imports_beside(file: str, folder: str, evidence: Evidence) -> bool:
+    """Return whether a module directly in the folder imports its neighbours as a module of a package does."""
+    return file.endswith(".py") and posixpath.dirname(file) == folder and _FROM_OWN_PACKAGE.search(evidence.read_text(file)) is not None
 
 
 def in_named_directory(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
