@@ -25,6 +25,7 @@ PACKAGE_OF_MODULE = {
     "yaml": "pyyaml",
     "dotenv": "python-dotenv",
     "sklearn": "scikit-learn",
+    "argon2": "argon2-cffi",
     "bs4": "beautifulsoup4",
     "jwt": "pyjwt",
     "psycopg2": "psycopg2-binary",

@@ -43,6 +43,13 @@ def test_takes_what_pip_installs_and_what_the_code_imports(tmp_path: Path) -> No
     assert found.left_out == ("zlib",)
 
 
+def test_a_package_with_an_extra_of_conda_forge_is_that_package(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("dependencies: [strawberry-graphql-with-fastapi, argon2-cffi, zlib]")
+    found = read_conda(UserFiles(), tmp_path, ["strawberry.fastapi", "argon2"])
+    assert found is not None
+    assert (found.requirements, found.left_out) == (("strawberry-graphql", "argon2-cffi"), ("zlib",))
+
+
 @pytest.mark.parametrize("text", ["", "[", "dependencies: 3", "dependencies: [python=3.11, zlib, {pip: ['-r x.txt']}]"])
 def test_a_file_without_packages_of_the_index_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "environment.yaml").write_text(text)

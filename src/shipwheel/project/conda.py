@@ -71,7 +71,8 @@ def read_conda(files: UserFiles, root: Path, imports: Iterable[str], stated: Con
     for name, version in listed.packages:
         if name.lower() in _OF_PYTHON:
             continue
-        package = normalized(_NAME_ON_INDEX.get(name.lower(), name))
+        # Of conda-forge: a package with one of its extras.
+        package = normalized(_NAME_ON_INDEX.get(name.lower(), name.partition("-with-")[0]))
         if package in stated:
             continue
         if package in imported or package in COMMON_PACKAGES:
