@@ -251,6 +251,11 @@ def test_a_page_whose_script_fails_does_not_serve(words: str) -> None:
     assert "mount" in found.hint
 
 
+def test_an_address_of_another_machine_is_no_place_to_listen() -> None:
+    found = one(FindingKind.ENDED, ended(1, "Traceback (most recent call last):\nOSError: [Errno 99] Cannot assign requested address\n"))
+    assert "0.0.0.0" in found.hint
+
+
 def test_another_port_brings_its_setting() -> None:
     sockets = (Socket("tcp", "0.0.0.0", 5000), Socket("tcp", "::", 5000), Socket("udp", "0.0.0.0", 53), Socket("tcp", "127.0.0.1", 9))
     found = one(K.OTHER_PORT, running(*sockets))

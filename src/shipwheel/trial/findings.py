@@ -150,6 +150,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
     elif seen.ended or server or (source.guess and not last_line(seen.log) and not seen.written):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
         hint = _GUESS_HINT.format(source.guess) if source.guess and not seen.ended and not server else ""
+        hint = _NO_ADDRESS_HINT if _NO_ADDRESS in error_line(seen.log) else hint
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=error_line(seen.log), blocks=True)
 
 
@@ -159,6 +160,8 @@ _COMPANIONS_HINT = (
     "It may wait for what it is deployed together with, {}, which the trial has not: start that, and look with shipwheel check --network, "
     "or shipwheel up."
 )
+_NO_ADDRESS = "Cannot assign requested address"
+_NO_ADDRESS_HINT = "It wants to listen on an address of another machine: let `command`, `env` or its configuration name 0.0.0.0."
 _GUESS_HINT = "{} Set `command` to what starts the app, or to this command if that is all that it has to do."
 
 
