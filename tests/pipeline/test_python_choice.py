@@ -155,13 +155,20 @@ def test_tries_no_python_that_came_out_after_the_files_of_a_pin(tmp_path: Path, 
         seen.append(it.python)
         raise lacking(it.python, source("old", "2019-01-01"))
 
-    with pytest.raises(NoCompatibleFile):
+    with pytest.raises(NoCompatibleFile) as raised:
         try_pythons(project, lambda _: None, attempt, first=first)
     assert seen == tried
+    assert {raised.value.targets[0].minor, *raised.value.tried} == {project.python, *project.other_pythons}, "as if all had been tried"
 
 
 def test_a_lock_that_was_made_is_not_made_again_to_compile(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shipwheel.locking.diagnose.alternatives.find_alternatives", lambda *_: {})
+    wanted: list[bool] = []
+
+    def find(*_: object, versions: bool) -> dict[MissingFile, Alternatives]:
+        wanted.append(versions)
+        return {}
+
+    monkeypatch.setattr("shipwheel.locking.diagnose.alternatives.find_alternatives", find)
     monkeypatch.setattr(alternatives, "_standalone_pythons", lambda *_: iter(()))
     lock = Lock(tmp_path / "pylock.toml", {})
     asked: list[Lock | None] = []
@@ -176,6 +183,7 @@ def test_a_lock_that_was_made_is_not_made_again_to_compile(project: Project, tmp
 
     assert with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work) == "compiled"
     assert asked == [None, lock]
+    assert wanted == [False], "nothing is compiled in another version"
 
 
 def test_the_request_to_compile_names_the_python_that_lacks_the_fewest(project: Project, tmp_path: Path) -> None:
@@ -281,7 +289,7 @@ def test_a_python_that_cannot_be_fetched_is_no_way_out(project: Project, tmp_pat
     [missing], [target] = error.missing, error.targets
     other = OtherPython("Python 3.8 (standalone build)", "--python 3.8", Target(target.platform, "3.8.20", (2, 41), False))
     informed = NoCompatibleFile(error.missing, [target], {missing: Alternatives(known=True, pythons=(other,))})
-    monkeypatch.setattr(python_choice, "with_alternatives", lambda *_: informed)
+    monkeypatch.setattr(python_choice, "with_alternatives", lambda *_, **__: informed)
     asked: list[str] = []
 
     def attempt(project: Project, bases: Bases | None = None) -> str:

@@ -21,13 +21,13 @@ _IMAGE_PYTHONS = tuple(f"3.{minor}" for minor in range(9, 15))
 """The Python versions for which public images exist."""
 
 
-def with_alternatives(error: NoCompatibleFile, project: Project, reporter: Reporter) -> NoCompatibleFile:
-    """Return the error with what the project's indexes have instead."""
+def with_alternatives(error: NoCompatibleFile, project: Project, reporter: Reporter, *, versions: bool = True) -> NoCompatibleFile:
+    """Return the error with what the project's indexes have instead: other Pythons, and unless `versions` is false other versions."""
     from shipwheel.locking.diagnose.alternatives import find_alternatives
 
     request = replace(lock_request(project), python=error.targets[0].minor)
     pythons = [python for python in _other_pythons(project, error.targets) if python.target.minor not in error.tried]
-    found = find_alternatives(error.missing, request, pythons, reporter)
+    found = find_alternatives(error.missing, request, pythons, reporter, versions=versions)
     return NoCompatibleFile(error.missing, error.targets, found, error.tried, error.lock)
 
 

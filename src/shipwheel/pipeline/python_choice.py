@@ -63,10 +63,15 @@ def with_suitable_python(
         why = f"since less must be compiled for it than for {project.python}" if request.compiles else ""
         return try_pythons(project, request.reporter, attempt, adapt, request.first_python, why)
     except NoCompatibleFile as error:
-        informed = with_alternatives(error, project, request.reporter)
+        may_change = request.lock_mode is LockMode.UPDATE
+        # What will be compiled needs no other version.
+        compiles = bool(error.to_compile) and may_change and not request.compiles
+        informed = with_alternatives(error, project, request.reporter, versions=not compiles)
     python = informed.usable_python
-    if python is None or project.settings.base is not None or project.python_is_named or request.lock_mode is not LockMode.UPDATE:
+    if python is None or project.settings.base is not None or project.python_is_named or not may_change:
         raise informed
+    if compiles:
+        informed = with_alternatives(informed, project, request.reporter)
     try:
         found = attempt(adapt(project, python.target.minor))
     except (LockError, FetchError):
@@ -151,9 +156,10 @@ def try_pythons(
     """
     errors: list[LockError] = []
     tried: list[str] = []
-    order = pythons_to_try(project, adapt, first)
-    for version in order:
+    hopeless: list[str] = []
+    for version in pythons_to_try(project, adapt, first):
         if any(_lacks_files_of_its_time(error, project, version) for error in errors):
+            hopeless.append(version)
             continue
         tried.append(version)
         try:
@@ -176,7 +182,7 @@ def try_pythons(
             reporter(Warned(f"Python {version} is used, {why_first}"))
         return found
     best = _best(errors)
-    others = [version for version in tried[: len(errors)] if version != tried[errors.index(best)]]
+    others = [version for version in (*tried[: len(errors)], *hopeless) if version != tried[errors.index(best)]]
     if not others:
         raise best
     if isinstance(best, NoCompatibleFile):

@@ -120,6 +120,18 @@ def test_finds_the_pythons_for_which_the_version_has_files(index: PackageIndex, 
     assert (limited.name, limited.flags) == ("Python 3.9 (Debian bullseye) on linux/amd64", "--python 3.9 --platform linux/amd64")
 
 
+def test_asks_for_pythons_alone_where_no_other_version_is_wanted(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "1.0", f"cp39-cp39-{X86}")
+    add(index, "2.0", f"cp313-cp313-{X86}")
+    python = OtherPython("Python 3.9 (Debian bullseye)", "--python 3.9", OLD)
+    (tmp_path / "requirements.txt").write_text("far==1.0\n")
+    request = lock_request(tmp_path, "3.13", (tmp_path / "requirements.txt",))
+    file = missing()
+    assert find_alternatives({file: [AMD64]}, request, (python,), silent)[file].newer == "2.0"
+    found = find_alternatives({file: [AMD64]}, request, (python,), silent, versions=False)[file]
+    assert (found.known, found.newer, found.pythons) == (True, "", (python,))
+
+
 def test_knows_no_alternatives_if_the_index_has_no_such_package(index: PackageIndex, tmp_path: Path) -> None:
     found = alternatives(tmp_path, "1.0", AMD64)
     assert not found.known and found.lines == ()

@@ -30,9 +30,17 @@ _GLIBCS = (17, 28, *range(31, 41))
 
 
 def find_alternatives(
-    missing: Mapping[MissingFile, Sequence[Target]], request: LockRequest, pythons: Sequence[OtherPython], reporter: Reporter
+    missing: Mapping[MissingFile, Sequence[Target]],
+    request: LockRequest,
+    pythons: Sequence[OtherPython],
+    reporter: Reporter,
+    *,
+    versions: bool = True,
 ) -> dict[MissingFile, Alternatives]:
-    """Return the alternatives to each missing file, as far as the index can be asked; `pythons` are the other Pythons of each platform."""
+    """Return the alternatives to each missing file, as far as the index can be asked; `pythons` are the other Pythons of each platform.
+
+    Without `versions`, the index is asked for other Pythons alone, in a tenth of the time.
+    """
     versioned = {file: targets for file, targets in missing.items() if file.version}
     asked = dict(list(versioned.items())[:_MAX_PACKAGES])
     if not asked:
@@ -43,7 +51,7 @@ def find_alternatives(
         lookup = _lookup(request, stack)
 
         def find(file: MissingFile) -> Alternatives:
-            return _alternatives(lookup, file, asked[file], pythons)
+            return _alternatives(lookup, file, asked[file], pythons, versions=versions)
 
         with ThreadPoolExecutor(4, thread_name_prefix="alternatives") as pool:
             found = dict(zip(asked, pool.map(uv.with_extra_environment(find), asked), strict=True))
@@ -57,8 +65,13 @@ def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:
     return Lookup(make_synthetic(request, declared_requirements(request), stack, folder), request.exclude_newer)
 
 
-def _alternatives(lookup: Lookup, file: MissingFile, targets: Sequence[Target], pythons: Sequence[OtherPython]) -> Alternatives:
+def _alternatives(
+    lookup: Lookup, file: MissingFile, targets: Sequence[Target], pythons: Sequence[OtherPython], *, versions: bool
+) -> Alternatives:
     package = lookup.every_file(file.name, f"=={file.version}")
+    usable = _usable_pythons(package, targets, pythons) if package else ()
+    if not versions:
+        return Alternatives(bool(package), pythons=usable)
     older, older_by_target = _nearest(lookup, file.name, f"<{file.version}", targets)
     newer, newer_by_target = _nearest(lookup, file.name, f">{file.version}", targets)
     by_platform = []
@@ -66,7 +79,6 @@ def _alternatives(lookup: Lookup, file: MissingFile, targets: Sequence[Target], 
         for target in targets:
             nearest = [f"{it[target]} ({which})" for it, which in ((older_by_target, "older"), (newer_by_target, "newer")) if it[target]]
             by_platform += [f"for {target.platform} alone: {', '.join(nearest)}"] if nearest else []
-    usable = _usable_pythons(package, targets, pythons) if package else ()
     known = bool(package or older or newer or by_platform)
     sibling = _sibling(lookup, file, targets) if known else ""
     return Alternatives(known, older, newer, tuple(by_platform), usable, sibling)
