@@ -774,3 +774,23 @@ def test_errors_that_newer_packages_raise_tell_that_a_program_is_older(error: st
 def test_the_package_of_a_missing_module_is_named_if_it_is_known(module: str, named: str) -> None:
     hints = [each.hint for each in find(ended(1, f"ModuleNotFoundError: No module named '{module}'\n"), SERVER) if each.kind is K.MODULE]
     assert hints == [f"Add {named} to the project's dependencies, or to the setting `dependencies`."]
+
+
+WRONG_VALUE = """
+Traceback (most recent call last):
+  File "/app/shop/main.py", line 1, in <module>
+    from fastapi import FastAPI
+  File "/opt/venv/lib/python3.11/site-packages/fastapi/__init__.py", line 7, in <module>
+    from .applications import FastAPI as FastAPI
+  File "/opt/venv/lib/python3.11/site-packages/pydantic/utils.py", line 256, in generate_model_signature
+    merged_params[param_name] = Parameter(
+  File "/usr/lib/python3.11/inspect.py", line 2722, in __init__
+    raise ValueError('{!r} is not a valid parameter name'.format(name))
+ValueError: 'not' is not a valid parameter name
+"""
+
+
+def test_a_package_that_finds_a_wrong_value_while_it_is_imported_is_outgrown() -> None:
+    assert is_outgrown(WRONG_VALUE)
+    assert not is_outgrown(WRONG_VALUE.replace("from fastapi import FastAPI", "port = Port('x')"))
+    assert not is_outgrown(WRONG_VALUE.replace("/opt/venv/lib/python3.11/site-packages", "/app"))

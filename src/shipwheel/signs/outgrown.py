@@ -26,7 +26,21 @@ _OUTGROWN = (
 
 def is_outgrown(log: str) -> bool:
     """Return whether a program failed inside a package, or by what newer versions no longer have: it is older than they are."""
-    return any(re.search(pattern, log) is not None for pattern in _OUTGROWN)
+    return any(re.search(pattern, log) is not None for pattern in _OUTGROWN) or _fails_to_import(log)
+
+
+_FRAME = lazy_pattern(r'^ +File "(?P<path>[^"]+)", line \d+, in .+\n +(?P<line>.+)', re.MULTILINE)
+_OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
+
+
+def _fails_to_import(log: str) -> bool:
+    """Return whether packages find a wrong value while a program imports them, as pydantic 1.9 and numpy's modules of other versions do."""
+    last = log[max(0, log.rfind("Traceback (most recent call last)")) :]
+    frames = [*_FRAME.finditer(last)]
+    own = [number for number, frame in enumerate(frames) if _OF_OTHERS.search(frame["path"]) is None]
+    if not own or own[-1] == len(frames) - 1 or re.search(r"^ValueError: ", last, re.MULTILINE) is None:
+        return False
+    return frames[own[-1]]["line"].startswith(("import ", "from "))
 
 
 _ABSENT_NAME = lazy_pattern(r"ImportError: cannot import name '(\w+)' from '([\w.]+)' \(\S*/site-packages/")
