@@ -794,3 +794,12 @@ def test_a_package_that_finds_a_wrong_value_while_it_is_imported_is_outgrown() -
     assert is_outgrown(WRONG_VALUE)
     assert not is_outgrown(WRONG_VALUE.replace("from fastapi import FastAPI", "port = Port('x')"))
     assert not is_outgrown(WRONG_VALUE.replace("/opt/venv/lib/python3.11/site-packages", "/app"))
+
+
+def test_a_name_that_the_projects_own_file_has_not_is_no_fault_of_packages() -> None:
+    error = "ImportError: cannot import name 'serve' from 'shop.web' ({})\n"
+    log = 'Traceback (most recent call last):\n  File "/app/main.py", line 1, in <module>\n    from shop.web import serve\n'
+    own = log + error.format("/app/shop/web.py")
+    (finding,) = find(ended(1, own), SERVER)
+    assert (finding.hint.startswith("shop/web.py has no serve: "), is_outgrown(own)) == (True, False)
+    assert is_outgrown(log + error.format("/opt/venv/lib/python3.13/site-packages/shop/web.py"))

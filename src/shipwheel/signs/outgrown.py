@@ -7,10 +7,10 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.tracebacks import error_line, last_traceback
 
-__all__ = ["AbsentName", "absent_name", "is_outgrown", "unreadable_module"]
+__all__ = ["AbsentName", "absent_name", "is_outgrown", "own_absent_name", "unreadable_module"]
 
 _OUTGROWN = (
-    r"ImportError: cannot import name",
+    r"ImportError: cannot import name (?!'\w+' from '[\w.]+' \(/app/)",
     r"ModuleNotFoundError: No module named '\w+\.[\w.]+'",
     r"AttributeError: (?:module|type object|'(?!NoneType)\w+' object has no attribute)",
     r"ModuleNotFoundError: No module named '(?:imp|cgi|distutils|asynchat|asyncore|smtpd|pipes|telnetlib|[\w.]+\.six\.moves)",
@@ -57,6 +57,15 @@ def absent_name(log: str) -> AbsentName | None:
     """Return the name that the last traceback in a log could not import from an installed package; None if its error is another."""
     found = _ABSENT_NAME.search(error_line(log))
     return AbsentName(found[1], found[2]) if found is not None else None
+
+
+_OWN_ABSENT_NAME = lazy_pattern(r"ImportError: cannot import name '(\w+)' from '[\w.]+' \(/app/(\S+)\)")
+
+
+def own_absent_name(log: str) -> tuple[str, str]:
+    """Return (name, file of the app) if the last traceback in a log ends since one of its files lacks a name; empty if it does not."""
+    found = _OWN_ABSENT_NAME.search(log, max(0, log.rfind("Traceback (most recent call last)")))
+    return (found[1], found[2]) if found is not None else ("", "")
 
 
 _UNREADABLE = lazy_pattern(

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.signs.outgrown import own_absent_name
 from shipwheel.signs.output import Sign, plain_lines
 from shipwheel.signs.tracebacks import last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
@@ -134,11 +135,13 @@ def for_production(finding: Finding, log: str) -> Finding:
 
 
 def looked_for(finding: Finding, log: str, source: SourceFacts) -> Finding:
-    """Return a failure that the project's code words itself with the files and variables that the code has looked for."""
+    """Return a failure that the project's code words itself, or has itself, with what the code has looked for."""
     said = (*plain_lines(log)[-_LAST_LINES:], finding.evidence)
     refusal = next((each for each in source.refusals if any(each.sentence in line for line in said)), None)
     if refusal is None:
-        return finding
+        name, file = own_absent_name(log)
+        hint = f"{file} has no {name}: the project's own files do not fit together. Correct the import, or take a commit where they do."
+        return msgspec.structs.replace(finding, hint=hint) if name else finding
     hint = f"{refusal.place}, says so, where the code looks for {', '.join(refusal.read)}: give it what it wants."
     examples = (example for path, example in source.examples if any(f"/{name}".endswith(f"/{path}") for name in refusal.read))
     if example := next(examples, ""):
