@@ -567,6 +567,12 @@ def test_another_python_selects_other_dependencies(tmp_path: Path) -> None:
     assert other.python_reason == "the requirements have no solution for 3.13"
 
 
+def test_what_another_python_does_not_change_is_said_once(tmp_path: Path) -> None:
+    project = _detect(tmp_path, {"pyproject.toml": HATCH + PROJECT, "app/x.txt": "", "run.py": ""})
+    assert any("No importable code was found" in note for note in project.notes)
+    assert with_python(project, "3.11").notes == project.notes
+
+
 def test_rejects_a_python_that_the_project_excludes(tmp_path: Path) -> None:
     files = {"pyproject.toml": PROJECT + 'requires-python = ">=3.10,<3.12"\n', "main.py": ""}
     with pytest.raises(

@@ -112,7 +112,7 @@ def with_python(project: Project, version: str, *, launch: bool = True) -> Proje
     settings = msgspec.structs.replace(project.settings, python=version)
     found = read_project(path, settings, launch=False, files=project.files, scanner=project.scanner)
     found = with_launch(found) if launch else found
-    found = replace(found, notes=(*project.notes, *found.notes), unlisted=project.unlisted, unsuitable_python=project.python)
+    found = replace(found, notes=tuple(dict.fromkeys((*project.notes, *found.notes))), unlisted=project.unlisted, unsuitable_python=project.python)
     return replace(found, settings=project.settings, python_reason=f"the requirements have no solution for {project.python}")
 
 
