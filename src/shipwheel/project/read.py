@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from shipwheel.errors import NoCommand, NoRequirements, ProjectError, ShipwheelError
@@ -109,10 +108,11 @@ def with_dependencies(project: Project, dependencies: frozenset[str]) -> Project
 def with_python(project: Project, version: str, *, launch: bool = True) -> Project:
     """Return the project for another Python, whose markers may select other dependencies. Raises as read_project."""
     path = project.root / project.only[0] if project.only else project.root
-    settings = msgspec.structs.replace(project.settings, python=version)
+    settings = replace(project.settings, python=version)
     found = read_project(path, settings, launch=False, files=project.files, scanner=project.scanner)
     found = with_launch(found) if launch else found
-    found = replace(found, notes=tuple(dict.fromkeys((*project.notes, *found.notes))), unlisted=project.unlisted, unsuitable_python=project.python)
+    notes = tuple(dict.fromkeys((*project.notes, *found.notes)))
+    found = replace(found, notes=notes, unlisted=project.unlisted, unsuitable_python=project.python)
     return replace(found, settings=project.settings, python_reason=f"the requirements have no solution for {project.python}")
 
 
