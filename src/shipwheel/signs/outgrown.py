@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.signs.tracebacks import error_line, last_traceback
+from shipwheel.signs.tracebacks import error_line, is_of_others, last_traceback
 
 __all__ = ["AbsentName", "absent_name", "is_outgrown", "own_absent_name", "unreadable_module"]
 
@@ -30,15 +30,13 @@ def is_outgrown(log: str) -> bool:
 
 
 _FRAME = lazy_pattern(r'^ +File "(?P<path>[^"]+)", line \d+, in .+\n +(?P<line>.+)', re.MULTILINE)
-_OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
 
 
 def _fails_to_import(log: str) -> bool:
     """Return whether packages find a wrong value while a program imports them, as pydantic 1.9 and numpy's modules of other versions do."""
-    last = log[max(0, log.rfind("Traceback (most recent call last)")) :]
-    frames = [*_FRAME.finditer(last)]
-    own = [number for number, frame in enumerate(frames) if _OF_OTHERS.search(frame["path"]) is None]
-    if not own or own[-1] == len(frames) - 1 or re.search(r"^ValueError: ", last, re.MULTILINE) is None:
+    frames = [*_FRAME.finditer(last_traceback(log))]
+    own = [number for number, frame in enumerate(frames) if not is_of_others(frame["path"])]
+    if not own or own[-1] == len(frames) - 1 or not error_line(log).startswith("ValueError: "):
         return False
     return frames[own[-1]]["line"].startswith(("import ", "from "))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.output import plain_lines
 
-__all__ = ["TRACEBACK", "circular_module", "error_line", "last_line", "last_traceback", "program_lines"]
+__all__ = ["TRACEBACK", "circular_module", "error_line", "is_of_others", "last_line", "last_traceback", "program_lines"]
 
 TRACEBACK = "Traceback (most recent call last)"
 _OF_SERVER = lazy_pattern(
@@ -15,6 +15,7 @@ _OF_SERVER = lazy_pattern(
 _AT_ERROR = lazy_pattern(r"\b(?:ERROR|CRITICAL|FATAL)\b")
 _END_OF_SERVER = "gunicorn.errors.HaltServer: "
 """The error with which a server ends because its workers did: they have told why."""
+_OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
 _MAX_LINE = 400
 _CIRCLE = lazy_pattern(
     r"ImportError: .*partially initialized module '([\w.]+)' \(most likely due to a circular import\) \((?!\S*/site-packages/)"
@@ -43,6 +44,11 @@ def last_traceback(log: str) -> str:
     lines = program_lines(log)
     start = next((number for number in reversed(range(len(lines))) if TRACEBACK in lines[number]), len(lines))
     return "\n".join(lines[start:])
+
+
+def is_of_others(path: str) -> bool:
+    """Return whether a path in a traceback is one of Python or of an installed package, and not the project's."""
+    return _OF_OTHERS.search(path) is not None
 
 
 def circular_module(log: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.outgrown import own_absent_name
 from shipwheel.signs.output import Sign, plain_lines
-from shipwheel.signs.tracebacks import last_traceback
+from shipwheel.signs.tracebacks import is_of_others, last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
@@ -18,8 +18,6 @@ from shipwheel.user.example_files import example_of_module, ignored_file_of_modu
 __all__ = ["asks_for_input", "at_end_of_input", "for_production", "looked_for", "prefixed", "unmade", "unset_variables", "with_origin"]
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
-_OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
-"""Paths of code that is not the project's."""
 _READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)(?! +or\b)", re.ASCII)
 _OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
 """Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""
@@ -185,7 +183,7 @@ def _own_lines(traceback: str, packaged: Container[str]) -> Iterator[str]:
     for line in plain_lines(traceback):
         if (frame := _FRAME.match(line)) is not None:
             installed = frame["path"].rpartition("/site-packages/")[2].partition("/")[0].removesuffix(".py")
-            is_own = _OF_OTHERS.search(frame["path"]) is None or installed in packaged
+            is_own = not is_of_others(frame["path"]) or installed in packaged
         elif is_own and line.startswith("    ") and line.strip(" ~^"):
             shown.append(line.strip())
     yield from reversed(shown)
