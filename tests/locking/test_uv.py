@@ -170,7 +170,8 @@ def test_gives_up_a_download_that_hangs(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_starts_no_interpreter_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = []
-    answers = {"broken": "exit 1", "lies": f"echo 3.97 {sys.executable}", "real": f"echo 3.99 {sys.executable}"}
+    answers = {"broken": "exit 1", "lies": f"echo cpython@3.97 {sys.executable}", "pypy": "echo pypy@3.99 /bin/sh"}
+    answers["real"] = f"echo cpython@3.99 {sys.executable}"
     for name, answer in answers.items():
         folders.append(tmp_path / name)
         folders[-1].mkdir()

@@ -9,12 +9,12 @@ from shipwheel.locking.process import run_process
 
 __all__ = ["python_on_path"]
 
-_ASK = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+_ASK = "import sys; print('%s@%d.%d' % (sys.implementation.name, *sys.version_info[:2]), sys.executable)"
 _TIMEOUT_S = 20.0
 
 
 def python_on_path(minor: str, environment: Mapping[str, str]) -> Path | None:
-    """Return the interpreter of a minor version ("3.11") that the PATH of an environment names; None without one that starts.
+    """Return the CPython of a minor version ("3.11") that the PATH of an environment names; None without one that starts.
 
     Programs of that name may stand for an interpreter: pyenv's start the real one, or fail.
     """
@@ -24,6 +24,6 @@ def python_on_path(minor: str, environment: Mapping[str, str]) -> Path | None:
             continue
         done = run_process([found, "-I", "-c", _ASK], env=environment, timeout=_TIMEOUT_S)
         version, _, executable = done.stdout.strip().partition(" ")
-        if done.code == 0 and version == minor and Path(executable).is_file():
+        if done.code == 0 and version == f"cpython@{minor}" and Path(executable).is_file():
             return Path(executable)
     return None
