@@ -48,3 +48,8 @@ def test_without_a_traceback_the_last_line_at_the_level_of_errors_counts() -> No
     own = "[INFO] Listening\n2026-11-27 ERROR:shop: no key is set\nINFO:shop: bye\n"
     assert error_line(f"{own}[ERROR] Unexpected exit from worker-1\n[INFO] Stopped worker-1\n") == "2026-11-27 ERROR:shop: no key is set"
     assert error_line("INFO:shop: bye\n[INFO] Stopped worker-1\n") == "INFO:shop: bye"
+
+
+def test_a_last_line_without_a_level_counts_before_an_earlier_error() -> None:
+    last = "shop: error: the following arguments are required: --config"
+    assert error_line(f"ERROR:plugins: no GPU found, the CPU is used\nusage: shop [-h] --config FILE\n{last}\n") == last

@@ -13,6 +13,7 @@ _OF_SERVER = lazy_pattern(
 )
 """The start of a line that gunicorn, uWSGI, the launcher or granian writes."""
 _AT_ERROR = lazy_pattern(r"\b(?:ERROR|CRITICAL|FATAL)\b")
+_BELOW_ERROR = lazy_pattern(r"\b(?:DEBUG|INFO|NOTICE|WARN|WARNING)\b")
 _END_OF_SERVER = "gunicorn.errors.HaltServer: "
 """The error with which a server ends because its workers did: they have told why."""
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
@@ -60,8 +61,8 @@ def circular_module(log: str) -> str:
 def error_line(log: str) -> str:
     """Return the error that the last traceback of a log ends with, which servers may follow with lines of their own.
 
-    Without one, return the last line that is logged as an error, else the last line. Lines of a server about its processes count only if
-    there are no others. The error below a traceback in a box is wrapped at spaces.
+    Without one, return the last line; if that is logged at a lower level, the last that is logged as an error. Lines of a server about its
+    processes count only if there are no others. The error below a traceback in a box is wrapped at spaces.
     """
     lines = program_lines(log)
     found, inside, in_box, below_box = "", False, False, False
@@ -77,7 +78,9 @@ def error_line(log: str) -> str:
         elif inside and line.strip() and not line[0].isspace():
             found, inside = line.strip()[:_MAX_LINE], False
     own = [line for line in lines if not _OF_SERVER.match(line)]
-    return found or _last(line for line in own if _AT_ERROR.search(line)) or _last(own) or last_line(log)
+    last = _last(own)
+    logged = _last(line for line in own if _AT_ERROR.search(line)) if _BELOW_ERROR.search(last) else ""
+    return found or logged or last or last_line(log)
 
 
 def last_line(log: str) -> str:
