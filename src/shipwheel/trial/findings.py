@@ -231,7 +231,7 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         yield _redirect(redirected)
     if failed is not None:
         message = f"it answers {failed.path} with {failed.status}"
-        hint = "" if "Traceback (most recent call last)" in seen.log else _SILENT_HINT
+        hint = "" if TRACEBACK in seen.log else _SILENT_HINT
         yield Finding(FindingKind.ERROR_ANSWER, message, hint, failed.path, error_line(seen.log), blocks=True)
     elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
         yield _refused(refused or " ".join(f"400 {seen.answers[0].body}".split())[:_MAX_SHOWN], source)

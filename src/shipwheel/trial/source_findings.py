@@ -64,9 +64,11 @@ def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:
 def _unmade_module(finding: Finding, source: SourceFacts) -> Finding:
     """Return the finding of a module that a person makes: from an example, as a file that git ignores, or else in the project's package."""
     example = example_of_module(finding.subject, source.examples)
-    ignored = ignored_file_of_module(finding.subject, source.ignored)
     package = finding.subject.rpartition(".")[0]
-    if not (example or ignored or package in source.packages):
+    is_own = not package or package in source.packages
+    # A name such as config.py stands for a file in every directory of the project, and for none of an installed package.
+    ignored = ignored_file_of_module(finding.subject, source.ignored) if is_own else ""
+    if not (example or ignored or (package and is_own)):
         return finding
     made = f" from {example}" if example else ""
     why = f".gitignore names {ignored}, so each machine has its own" if ignored else f"the project has {package}, and no such file in it"

@@ -42,7 +42,7 @@ def ignored_files(root: Path) -> tuple[str, ...]:
         text = (root / ".gitignore").read_text("utf-8", "replace")
     except OSError:
         return ()
-    return tuple(match["path"] for match in _IGNORED.finditer(text) if not (root / match["path"]).exists())
+    return tuple(match["path"] for match in _IGNORED.finditer(text) if not os.path.lexists(root / match["path"]))
 
 
 def ignored_file_of_module(module: str, ignored: tuple[str, ...]) -> str:
