@@ -101,7 +101,8 @@ def test_a_module_that_a_person_makes_from_an_example_is_no_package_of_the_index
 
 
 def test_a_module_that_git_ignores_by_its_name_is_no_package_of_the_index(tmp_path: Path) -> None:
-    files = {"main.py": "import config, nowhere\n", ".gitignore": f"*.log\n{'x' * 300}.py\n/config.py\n", "requirements.txt": "", "Procfile": PROCFILE}
+    ignored = f"*.log\n{'x' * 300}.py\n/config.py\n"
+    files = {"main.py": "import config, nowhere\n", ".gitignore": ignored, "requirements.txt": "", "Procfile": PROCFILE}
     with pytest.raises(MissingImports) as caught:
         check_imports(read_project(written(tmp_path, files)), MINOR, ())
     assert "Make config.py, which .gitignore names" in caught.value.hint
