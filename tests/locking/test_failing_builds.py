@@ -4,6 +4,8 @@ import io
 import sys
 import tarfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from support.lock_requests import lock_request
 from support.programs import needs
 
 from shipwheel.errors import LockError
-from shipwheel.locking import uv
+from shipwheel.locking import kept_copies, uv
+from shipwheel.locking import make as make_module
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.make import make_lock
 from shipwheel.testing.package_index import PackageIndex
@@ -114,3 +117,43 @@ def test_another_version_is_built_as_if_none_had_failed(index: PackageIndex, tmp
     lock = make_lock(listed(tmp_path / "app", "made\nweb==1.0\n"))
     assert {str(package.name): str(package.version) for package in lock.packages}["made"] == "0.9"
     assert failures.count(True) == 1
+
+
+COUNTING = """
+import os, pathlib
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    info = pathlib.Path(folder, "own-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: own\\nVersion: 1.0\\nRequires-Dist: engine\\n")
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    pathlib.Path("left-behind").write_text("")
+    return info.name
+"""
+
+
+def test_the_projects_own_metadata_are_built_once_for_a_lock(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wheel, day in (
+        (SmallWheel("engine", "1.5", files={"engine.py": ""}), "2020-05-01"),
+        (SmallWheel("engine", "2.0", files={"engine.py": ""}), "2024-05-01"),
+        (SETUPTOOLS, "2020-05-01"),
+    ):
+        index.add(wheel.filename, wheel.content(), uploaded=f"{day}T00:00:00Z")
+    copies: list[Path] = []
+    make = kept_copies.private_copy
+
+    def counted(tree: Path) -> AbstractContextManager[Path]:
+        copies.append(tree)
+        return make(tree)
+
+    monkeypatch.setattr(kept_copies, "private_copy", counted)
+    monkeypatch.setattr(make_module, "last_commit", lambda _root: date(2020, 6, 1))
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "backend.py").write_text(COUNTING)
+    (app / "pyproject.toml").write_text(PYPROJECT)
+    lock = make_lock(lock_request(app, MINOR))
+    assert {str(package.name): str(package.version) for package in lock.packages}["engine"] == "1.5"
+    assert copies == [app], "today's packages, those of the day, and both together"
+    assert {path.name for path in app.iterdir()} == {"backend.py", "pyproject.toml"}
+    make_lock(lock_request(app, MINOR))
+    assert copies == [app, app], "no longer than the lock takes"

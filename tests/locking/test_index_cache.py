@@ -19,6 +19,13 @@ from shipwheel.testing.wheels import SmallWheel
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 PUBLIC = uv.default_index()
 MIRROR = next(mirror.index for mirror in mirrors.MIRRORS if mirror.index)
+BACKEND = """\
+    info = pathlib.Path(folder, "made-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: made\\nVersion: 1.0\\n")
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    return info.name
+"""
 OWN: dict[str, Any] = {"url": "https://pypi.corp.test/simple", "default": True}
 
 
@@ -51,7 +58,27 @@ def test_the_public_index_and_its_mirrors_have_the_rule(
 
 def test_a_rule_of_the_user_stays() -> None:
     index = {"url": MIRROR, "cache-control": {"api": "max-age=1"}}
-    assert with_cache_control({"index": [index]}, Indexes(str(OWN["url"]), "UV_DEFAULT_INDEX"))["index"] == [index]
+    assert with_cache_control({"index": [index]}, Indexes(OWN["url"], "UV_DEFAULT_INDEX"))["index"] == [index]
+
+
+def test_a_backend_that_is_asked_for_a_name_asks_the_public_index_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setattr(index_cache, "is_index_mirror", lambda _url: True)
+    backend = "def prepare_metadata_for_build_wheel(folder, config_settings=None):\n    import pathlib, tool\n" + BACKEND
+    with PackageIndex() as index:
+        wheel = SmallWheel("tool", files={"tool.py": ""})
+        index.add(wheel.filename, wheel.content())
+        root = tmp_path / "app"
+        root.mkdir()
+        (root / "backend.py").write_text(backend)
+        system = '[build-system]\nrequires = ["tool"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        (root / "pyproject.toml").write_text(f'{system}[[tool.uv.index]]\nurl = "{index.simple}"\ndefault = true\n')
+        request = replace(lock_request(root, MINOR), indexes=Indexes(index.simple, "the project's settings"))
+        make_lock(request)
+        make_lock(request)
+        assert index.count("/simple/tool/") == 1
 
 
 @pytest.mark.parametrize("is_public", [True, False])

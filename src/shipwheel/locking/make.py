@@ -14,6 +14,7 @@ from shipwheel.locking.allowed_files import apply_hashes
 from shipwheel.locking.canonical_urls import canonical
 from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest, is_current
+from shipwheel.locking.kept_copies import kept_copies
 from shipwheel.locking.other_locks import contents_of
 from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
 from shipwheel.locking.project_day import ProjectDay, day_of_code, day_of_commit, day_of_pins, moved_packages
@@ -69,6 +70,7 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     return lock.with_compiled(compiled).with_compilers(compilers, builder.values()) if compiled else lock
 
 
+@kept_copies()
 def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Packages = (), *, newest: bool = False) -> Lock:
     """Make a new lock, not yet written; `preferred` packages stay at their versions if they can.
 

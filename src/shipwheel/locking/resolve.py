@@ -26,6 +26,7 @@ from shipwheel.locking.diagnose.lookup import Lookup
 from shipwheel.locking.diagnose.suggestions import Suggestion, suggestions, user_requirements
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError, resolution_error
 from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.kept_copies import drop_copies
 from shipwheel.locking.no_wheels import package_without_wheels
 from shipwheel.locking.preferences import Packages, unbuildable, write_preferences
 from shipwheel.locking.prune import drop_other_pythons, note_systems, relocate
@@ -118,6 +119,7 @@ def _with_builds(
             bounds = (*constraints, *request.bounds)
             contents = _resolve(request, requirements, preferred, bounds, found, stated, override=override, reporter=reporter)
         except ResolutionError as error:
+            drop_copies()
             more = missing_build_requirement(error.failure, request.inputs, found)
             if more is not None:
                 found = more

@@ -20,14 +20,15 @@ from shipwheel.locking.build_requirements import BuildRequirements
 from shipwheel.locking.diagnose.uv_errors import resolution_error
 from shipwheel.locking.index_cache import with_cache_control
 from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.kept_copies import lent_copy
 from shipwheel.locking.sandbox import is_for_loader
 from shipwheel.locking.uv_output import ROOT
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.project.git_history import repository_root
+from shipwheel.project.indexes import Indexes
 from shipwheel.project.lock_inputs import LocalPath, LockInputs
 from shipwheel.project.poetry import poetry_requirements
 from shipwheel.project.requirements import Line, Requirements
-from shipwheel.project.source_copy import private_copy
 from shipwheel.similar import did_you_mean
 from shipwheel.versions import minor_number, normalized
 
@@ -135,14 +136,12 @@ def make_synthetic(
     A build backend that has to be asked runs in a private copy, which lives as long as `stack`. `build_requirements` are for packages that
     are built to learn their metadata. Raises LockError, ProjectError.
     """
-    maker = _Maker(_with_build_requirements(request.inputs, build_requirements), request.python, stack)
+    maker = _Maker(_with_build_requirements(request.inputs, build_requirements), request.python, request.indexes, stack)
     if requirements is not None:
-        made = maker.from_requirements(requirements, folder)
-    elif request.inputs.script is not None:
-        made = _from_script(request)
-    else:
-        made = maker.from_metadata(request.extras, request.groups)
-    return replace(made, settings=with_cache_control(made.settings, request.indexes))
+        return maker.from_requirements(requirements, folder)
+    if request.inputs.script is not None:
+        return _from_script(request)
+    return maker.from_metadata(request.extras, request.groups)
 
 
 def _with_build_requirements(inputs: LockInputs, more: BuildRequirements) -> LockInputs:
@@ -163,15 +162,16 @@ def _from_script(request: LockRequest) -> Synthetic:
     script = request.inputs.script
     assert script is not None  # noqa: S101 - the caller checked
     tool = script.tables.get("tool", {}).get("uv", {})
-    settings = {key: value for key, value in tool.items() if key in _SCRIPT_SETTINGS}
+    settings = with_cache_control({key: value for key, value in tool.items() if key in _SCRIPT_SETTINGS}, request.indexes)
     return Synthetic(request.python, script.origin, script.dependencies, dict(tool.get("sources", {})), settings)
 
 
 class _Maker:
     """Collects dependencies and sources, and makes private copies where a build backend has to run."""
 
-    def __init__(self, inputs: LockInputs, python: str, stack: ExitStack) -> None:
+    def __init__(self, inputs: LockInputs, python: str, indexes: Indexes, stack: ExitStack) -> None:
         self._inputs = inputs
+        self._indexes = indexes
         self._stack = stack
         self._made = Synthetic(python, "")
         self._dependencies: list[str] = []
@@ -191,7 +191,7 @@ class _Maker:
 
     def from_requirements(self, requirements: Requirements, folder: Path) -> Synthetic:
         """Make the project of requirements files, a Pipfile, or another tool's lock."""
-        settings = _requirements_settings(self._inputs.workspace.settings, requirements)
+        settings = with_cache_control(_requirements_settings(self._inputs.workspace.settings, requirements), self._indexes)
         explicit = {index["name"] for index in settings.get("index", []) if "name" in index and not index.get("default")}
         self._sources = {name: {"index": index} for name, index in requirements.index_of.items() if index in explicit}
         self._made = replace(self._made, origin=requirements.origin, settings=settings)
@@ -211,7 +211,7 @@ class _Maker:
     def from_metadata(self, extras: tuple[str, ...], groups: tuple[str, ...]) -> Synthetic:
         """Make the project of a directory with pyproject.toml, setup.cfg or setup.py."""
         inputs = self._inputs
-        tables, settings = inputs.tables, dict(inputs.workspace.settings)
+        tables, settings = inputs.tables, with_cache_control(inputs.workspace.settings, self._indexes)
         self._made = replace(self._made, origin="pyproject.toml" if tables else "setup.py", settings=settings)
         project, poetry = tables.get("project", {}), tables.get("tool", {}).get("poetry", {})
         if "build-system" not in tables and "name" not in project and not poetry and not inputs.has_setup:
@@ -324,7 +324,7 @@ class _Maker:
         for copy, original in self._copies.items():
             if local.path.is_relative_to(original):
                 return Path(copy) / local.path.relative_to(original)
-        copied = self._stack.enter_context(private_copy(local.tree))
+        copied = lent_copy(local.tree, self._stack)
         self._copies[str(copied)] = str(local.tree)
         return copied / local.path.relative_to(local.tree)
 
