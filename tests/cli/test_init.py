@@ -9,11 +9,12 @@ import pytest
 from msgspec.structs import replace
 from support.project_tree import written
 
-from shipwheel.cli.init import _proposal, _try
+from shipwheel.cli.init import _lines, _proposal, _try
 from shipwheel.request import Request
+from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings, load_settings
 from shipwheel.store.store import Store
-from shipwheel.trial.finding import Setting
+from shipwheel.trial.finding import Setting, Verdict
 from shipwheel.trial.mend import Change
 
 
@@ -26,6 +27,21 @@ def test_an_import_path_that_grew_is_written(tmp_path: Path) -> None:
     assert edit is not None
     edit.write()
     assert load_settings(path).env == {"A": "mine", "PYTHONPATH": "/app/a:/app/b"}
+
+
+def test_a_program_that_failed_says_why_beside_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.trial.report.to_lines", lambda _: [])
+    assets = Change(Setting("assets", (AssetSettings(("npm", "run", "build"), "dist"),)), "why")
+    why = "`npm run build` failed (exit status 1):\n  ReferenceError: navigator is not defined\n  Debian's node runs it."
+    rejected = ((assets, why), (Change(Setting("as-of", "2020-01-01"), "why"), "no solution\nbecause"))
+    improved: Any = SimpleNamespace(trial=SimpleNamespace(verdict=Verdict.FAILS), rejected=rejected, variables=())
+    lines = [*_lines(improved, SimpleNamespace(edit=None, by_hand=()))]  # type: ignore[arg-type]
+    assert "'output': 'dist'" in lines[0]
+    assert lines[1:] == [
+        "      ReferenceError: navigator is not defined",
+        "      Debian's node runs it.",
+        "  tried     as-of = '2020-01-01': no solution",
+    ]
 
 
 def test_only_more_requirements_leave_out_a_python_that_had_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

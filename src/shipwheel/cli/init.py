@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_MAX_OUTPUT = 8
+"""Lines of the output of a program that failed that are shown."""
+
 
 @click.command(
     "init",
@@ -148,7 +151,10 @@ def _lines(improved: "Improved", proposal: _Proposal) -> Iterator[str]:
 
     yield from to_lines(improved.trial)
     for change, why in improved.rejected:
-        yield f"  tried     {change.setting.key} = {change.setting.value!r}: {why.splitlines()[0]}"
+        first, *more = why.splitlines()
+        yield f"  tried     {change.setting.key} = {_plain(change.setting.value)!r}: {first}"
+        # A program that failed has said why at its end.
+        yield from (f"    {line}" for line in more[-_MAX_OUTPUT:] if first.endswith(":"))
     if (edit := proposal.edit) is not None:
         yield from _difference(edit)
         yield f"wrote {edit.path}" if proposal.written else f"{edit.path} was not written (--dry-run)"

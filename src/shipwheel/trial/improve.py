@@ -76,7 +76,7 @@ def improve(
         if not first:
             raise
         report(f"  not set: {error.message.splitlines()[0]}")
-        rejected += ((change, error.message) for change in first)
+        rejected += ((change, _why(error)) for change in first)
         settings, now, found = _first(counted, settings, env, report)
         kept += found
     asked: Trial | None = None
@@ -102,6 +102,11 @@ def improve(
     # What a program does with a made-up value says little: it wants the real one.
     trial = now.trial if asked is None or now.trial.verdict.is_good else asked
     return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds)
+
+
+def _why(error: ShipwheelError) -> str:
+    """Return why something could not be built, with the next step as the last line."""
+    return f"{error.message}\n  {error.hint}" if error.hint else error.message
 
 
 def _is_of_made_up(change: Change, values: Sequence[str]) -> bool:
@@ -198,7 +203,7 @@ def _apply(
             together, after, uncovered = _with_uncovered(attempt, together, env, now, after)
     except ShipwheelError as error:
         if len(changes) == 1:
-            return settings, now, [], [(changes[0], error.message)]
+            return settings, now, [], [(changes[0], _why(error))]
     else:
         doubtful = [change for change in changes if change.tentative and not _is_satisfied(change, after.trial)]
         if not doubtful or _progress(after.trial) > _progress(now.trial):
