@@ -251,9 +251,22 @@ def test_a_page_whose_script_fails_does_not_serve(words: str) -> None:
     assert "mount" in found.hint
 
 
-def test_an_address_of_another_machine_is_no_place_to_listen() -> None:
-    found = one(FindingKind.ENDED, ended(1, "Traceback (most recent call last):\nOSError: [Errno 99] Cannot assign requested address\n"))
-    assert "0.0.0.0" in found.hint
+BOUND = "ERROR:    [Errno 99] error while attempting to bind on address ('10.1.1.1', 80): cannot assign requested address"
+TRACED = "Traceback (most recent call last):\n  File '/app/main.py', line 3, in <module>\n    {}\n{}"
+
+
+@pytest.mark.parametrize(
+    ("error", "listens"),
+    [
+        (BOUND, True),
+        (TRACED.format("own.bind(PLACE)", "OSError: [Errno 99] Cannot assign requested address"), True),
+        (TRACED.format("own.connect(PLACE)", "OSError: [Errno 99] Cannot assign requested address"), False),
+        (TRACED.format("ping()", "ConnectionError: Error 99 connecting to localhost:6379. Cannot assign requested address."), False),
+    ],
+)
+def test_an_address_of_another_machine_is_no_place_to_listen(error: str, listens: bool) -> None:
+    found = one(FindingKind.ENDED, ended(1, f"{error}\n"))
+    assert ("0.0.0.0" in found.hint) == listens
 
 
 def test_another_port_brings_its_setting() -> None:
@@ -803,4 +816,6 @@ def test_a_name_that_the_projects_own_file_has_not_is_no_fault_of_packages() -> 
     own = log + error.format("/app/shop/web.py")
     (finding,) = find(ended(1, own), SERVER)
     assert (finding.hint.startswith("shop/web.py has no serve: "), is_outgrown(own)) == (True, False)
+    ends = 'Traceback (most recent call last):\n  File "/opt/venv/bin/gunicorn", line 8\ngunicorn.errors.HaltServer: <HaltServer 3>\n'
+    assert find(ended(1, own + ends), SERVER)[0].hint == finding.hint
     assert is_outgrown(log + error.format("/opt/venv/lib/python3.13/site-packages/shop/web.py"))

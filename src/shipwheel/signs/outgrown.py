@@ -62,7 +62,7 @@ _OWN_ABSENT_NAME = lazy_pattern(r"ImportError: cannot import name '(\w+)' from '
 
 def own_absent_name(log: str) -> tuple[str, str]:
     """Return (name, file of the app) if the last traceback in a log ends since one of its files lacks a name; empty if it does not."""
-    found = _OWN_ABSENT_NAME.search(log, max(0, log.rfind("Traceback (most recent call last)")))
+    found = _OWN_ABSENT_NAME.search(error_line(log))
     return (found[1], found[2]) if found is not None else ("", "")
 
 

@@ -11,7 +11,7 @@ from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs.companions import companion_hint, companion_name
 from shipwheel.signs.outgrown import absent_name, is_outgrown, unreadable_module
 from shipwheel.signs.output import Sign, SignKind, is_debug_page, signs_in
-from shipwheel.signs.tracebacks import TRACEBACK, error_line, last_line
+from shipwheel.signs.tracebacks import TRACEBACK, error_line, last_line, last_traceback
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
@@ -150,7 +150,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
     elif seen.ended or server or (source.guess and not last_line(seen.log) and not seen.written):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
         hint = _GUESS_HINT.format(source.guess) if source.guess and not seen.ended and not server else ""
-        hint = _NO_ADDRESS_HINT if _NO_ADDRESS in error_line(seen.log) else hint
+        hint = _NO_ADDRESS_HINT if _listens_elsewhere(seen.log) else hint
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=error_line(seen.log), blocks=True)
 
 
@@ -160,8 +160,16 @@ _COMPANIONS_HINT = (
     "It may wait for what it is deployed together with, {}, which the trial has not: start that, and look with shipwheel check --network, "
     "or shipwheel up."
 )
-_NO_ADDRESS = "Cannot assign requested address"
+_NO_ADDRESS = "cannot assign requested address"
 _NO_ADDRESS_HINT = "It wants to listen on an address of another machine: let `command`, `env` or its configuration name 0.0.0.0."
+
+
+def _listens_elsewhere(log: str) -> bool:
+    """Return whether a program ended since its address is another machine's; a client that connects to localhost may end so, too."""
+    error = error_line(log)
+    return _NO_ADDRESS in error.lower() and "connect" not in f"{last_traceback(log)}\n{error}".lower()
+
+
 _GUESS_HINT = "{} Set `command` to what starts the app, or to this command if that is all that it has to do."
 
 
