@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from support.project_tree import written
 
@@ -74,10 +75,20 @@ def test_no_python_is_tried_that_came_after_the_last_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, pythons: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(last_change, "last_commit", lambda _root: date.fromisoformat(changed))
-    project = SimpleNamespace(root=tmp_path, python="3.11", other_pythons=("3.9", "3.13", "3.14"))
+    project = SimpleNamespace(root=tmp_path, python="3.11", wanted_python="", other_pythons=("3.9", "3.13", "3.14"))
     built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project))
     unused: Any = None
     assert ProjectAdvisor(built, unused, unused, unused, unused).other_pythons() == pythons
+
+
+def test_the_python_that_a_file_names_is_the_first_other_one(tmp_path: Path) -> None:
+    files = {"requirements.txt": "", "main.py": "import json\n", "Dockerfile": "FROM python:3.10-slim\nCOPY . .\nCMD python main.py\n"}
+    project = read_project(written(tmp_path, files), Settings())
+    assert (project.python, project.wanted_python) == ("3.11", "3.10")
+    unused: Any = None
+    for oldest, first in ((0, "3.10"), (11, "3.13")):
+        built: Any = SimpleNamespace(resolution=SimpleNamespace(project=msgspec.structs.replace(project, oldest_python=oldest)))
+        assert ProjectAdvisor(built, unused, unused, unused, unused).other_pythons()[0] == first
 
 
 def _platform() -> SimpleNamespace:

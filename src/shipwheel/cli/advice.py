@@ -196,12 +196,17 @@ class ProjectAdvisor:
         )
 
     def other_pythons(self) -> tuple[str, ...]:
-        """See `Advisor.other_pythons`. A Python that came out after the project's last change is none that it was written for."""
+        """See `Advisor.other_pythons`: the one that a file names comes first.
+
+        A Python that came out after the project's last change is none that it was written for.
+        """
         from shipwheel.project.last_change import last_change
         from shipwheel.suites import python_released
 
         project = self._built.resolution.project
-        others = project.other_pythons
+        wanted = project.wanted_python
+        is_first = bool(wanted) and minor_number(wanted) >= project.oldest_python
+        others = (wanted, *project.other_pythons) if is_first else project.other_pythons
         day = last_change(project.root)
         if day is None:
             return others

@@ -44,6 +44,8 @@ class Project(msgspec.Struct, frozen=True):
     """The versions to try if the requirements do not resolve for `python`, the best first; empty if the user names one."""
     python_is_named: bool = False
     """True if the user or the project names `python`, so that no other is tried."""
+    wanted_python: str = ""
+    """The version that a file names where `python` is the closest that Debian has; empty otherwise."""
     unsuitable_python: str = ""
     """The Python in whose place `python` was taken since it did not work; empty if none was."""
     dependencies: frozenset[str] = frozenset()

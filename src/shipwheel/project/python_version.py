@@ -42,7 +42,8 @@ class PythonChoice(msgspec.Struct, frozen=True):
     """A Python version ("3.11", or with the micro version that the user wrote) and the reason for it.
 
     `specifier` is the project's version specifier that it satisfies. `others` are the versions to try if it does not work out, the best
-    first; empty if the user or the project names this one (`is_named`). `note` tells the user what they may not expect.
+    first; empty if the user or the project names this one (`is_named`). `note` tells the user what they may not expect. `wanted` is the
+    version that a file names, if no Debian suite has it and this is the closest.
     """
 
     version: str
@@ -51,6 +52,7 @@ class PythonChoice(msgspec.Struct, frozen=True):
     others: tuple[str, ...] = ()
     note: str = ""
     is_named: bool = False
+    wanted: str = ""
 
 
 class PythonFloor(msgspec.Struct, frozen=True):
@@ -179,7 +181,7 @@ def _closest(choice: PythonChoice, origin: str, known: Sequence[str], allowed: S
     version, *others = matching
     reason = f"{origin} names {choice.version}, which no Debian suite has; this is the closest that the project allows"
     note = f"Debian has no Python {choice.version}, which {origin} names: {version} is the closest that the project allows."
-    return PythonChoice(version, reason, _matching(version, allowed, project), tuple(others), note)
+    return PythonChoice(version, reason, _matching(version, allowed, project), tuple(others), note, wanted=choice.version)
 
 
 def _best(known: Sequence[str], allowed: Sequence[str], project: str) -> PythonChoice:

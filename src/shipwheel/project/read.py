@@ -329,6 +329,7 @@ class _Reader:
             other_pythons=python.others,
             oldest_python=floor.minor if floor is not None else 0,
             python_is_named=python.is_named,
+            wanted_python=python.wanted,
             dependencies=dependency_names((*requirements, *settings.dependencies), minor_version(python.version)),
             dynamic=metadata.dynamic and not (listed is not None and kind == "app"),
             scripts=dict(metadata.scripts),
@@ -369,8 +370,7 @@ class _Reader:
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
             raise ProjectError(message, hint=elsewhere or _of_notebooks(names) or "Give the directory that holds one of these files.")
         refuse_python_2(None, {}, modules)
-        common = common_requirements(name for name, _ in imports) if imports or lists else ()
-        if common is not None:
+        if (common := common_requirements(name for name, _ in imports) if imports or lists else ()) is not None:
             project = self._requiring(common, Metadata(origin="the imports of the code"))
             note = "No file lists the packages that the code needs. It gets those that it imports: {}. List them in a requirements.txt."
             return replace(project, notes=(*project.notes, note.format(", ".join(common) or "none")))
