@@ -57,6 +57,18 @@ def test_the_tables_that_a_file_makes_when_it_is_run(tmp_path: Path, main: str, 
         assert "'site.py'" in steps[0][2] and "flask.Flask.run" in steps[0][2]
 
 
+def test_the_tables_that_a_file_makes_before_it_runs_its_server(tmp_path: Path) -> None:
+    main = "async def main():\n    await Band.create_table()\nif __name__ == '__main__':\n    asyncio.run(main())\n    uvicorn.run(app)\n"
+    text = f"import asyncio, uvicorn\nfrom fastapi import FastAPI\nfrom x import Band\napp = FastAPI()\n{main}"
+    files = {"requirements.txt": "fastapi\nuvicorn\n", "web.py": text}
+    project = with_dependencies(read_project(written(tmp_path, files), Settings()), frozenset({"fastapi", "uvicorn"}))
+    built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project), platforms=[_platform()])
+    unused: Any = None
+    ((*_, program),) = ProjectAdvisor(built, unused, unused, unused, unused).table_steps()
+    compile(program, "step", "exec")
+    assert program.startswith("import uvicorn, runpy; uvicorn.run = lambda")
+
+
 @pytest.mark.parametrize(
     ("changed", "days"),
     [("2016-09-01", ("2021-10-05", "2019-06-27")), ("2020-02-01", ("2021-10-05", "2020-02-01")), ("2023-05-04", ("2023-05-04",))],

@@ -33,8 +33,11 @@ _TARGET = lazy_pattern(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*")
 
 _MAKES_TABLES = lazy_pattern(r"(?:init|create|setup|make|migrate)[-_]?(?:db|database|tables|all)|db[-_]?(?:init|create|upgrade)|migrate")
 
-_TABLE_CALLS = (".create_all", ".create_tables", "init_db", "create_tables", "create_db", "setup_db")
-"""Calls that make tables: SQLAlchemy's, peewee's, and people's own functions."""
+_TABLE_CALLS = (".create_all", ".create_table", ".create_tables", "init_db", "create_tables", "create_db", "setup_db")
+"""Calls that make tables: SQLAlchemy's, Piccolo's, peewee's, and people's own functions."""
+
+_RUN_BY_A_FILE = {"flask": "flask.Flask.run", "uvicorn": "uvicorn.run"}
+"""Package -> what serves an application of a file that is run itself."""
 
 
 class ProjectAdvisor:
@@ -167,7 +170,7 @@ class ProjectAdvisor:
         return tuple((*flask, name) for name in sorted(commands) if _MAKES_TABLES.fullmatch(name))
 
     def _main_steps(self) -> tuple[tuple[str, ...], ...]:
-        """Return the step that runs what a Flask application's file does when it is run itself, up to its development server.
+        """Return the step that runs what an application's file does when it is run itself, up to its server.
 
         Production imports the file, so that nothing makes the tables which it makes there.
         """
@@ -175,11 +178,13 @@ class ProjectAdvisor:
         name = next((word.partition(":")[0] for word in self.command() if _TARGET.fullmatch(word)), "")
         modules = project.scanner.scan_modules() if project.scanner is not None else ()
         module = next((each for each in modules if each.name == name and each.is_script), None)
-        if module is None or "flask" not in module.imports or not any(call.endswith(_TABLE_CALLS) for call in module.calls):
+        servers = {name: run for name, run in _RUN_BY_A_FILE.items() if module is not None and name in module.imports}
+        if module is None or not servers or not any(call.endswith(_TABLE_CALLS) for call in module.calls):
             return ()
         file = posixpath.relpath(module.file, project.launch.directory if project.launch is not None else "")
+        without = " = ".join(servers.values())
         run = f"runpy.run_path({file!r}, run_name='__main__')"
-        return (("python", "-c", f"import flask, runpy; flask.Flask.run = lambda *_, **__: None; {run}"),)
+        return (("python", "-c", f"import {', '.join(servers)}, runpy; {without} = lambda *_, **__: None; {run}"),)
 
     def _program_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the sub-commands of the program that runs, or of the project's console scripts, which prepare its data."""
