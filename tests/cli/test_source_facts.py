@@ -70,7 +70,7 @@ def test_finds_variables_without_a_default_and_modules_below(tmp_path: Path, end
 
 
 @pytest.mark.parametrize(
-    ("start", "modules"), [("shop", {}), ("python start.py", {"start": "/app", "tools": "/app", "helpers": "/app/lib"})]
+    ("start", "modules"), [("shop", {}), ("python start.py", {"start": "/app", "tools": "/app", "helpers": "/app/lib", "shop": "/app"})]
 )
 def test_finds_modules_beside_a_wheel_if_the_image_has_them(tmp_path: Path, start: str, modules: dict[str, str]) -> None:
     files = {"shop/__init__.py": "", "shop/cli.py": "def main(): ...\n", "tools.py": "", "lib/helpers.py": "", "start.py": "import tools\n"}

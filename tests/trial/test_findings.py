@@ -819,3 +819,12 @@ def test_a_name_that_the_projects_own_file_has_not_is_no_fault_of_packages() -> 
     ends = 'Traceback (most recent call last):\n  File "/opt/venv/bin/gunicorn", line 8\ngunicorn.errors.HaltServer: <HaltServer 3>\n'
     assert find(ended(1, own + ends), SERVER)[0].hint == finding.hint
     assert is_outgrown(log + error.format("/opt/venv/lib/python3.13/site-packages/shop/web.py"))
+
+
+def test_a_package_that_the_wheel_lacks_is_in_the_directory_beside_it() -> None:
+    facts = SourceFacts(modules=(("shop", "/app"),), packaged=frozenset({"shop"}), packages=frozenset({"shop"}))
+    settings = []
+    for module in ("shop", "shop.local"):
+        found = find(ended(1, f"ModuleNotFoundError: No module named '{module}'\n"), SERVER, facts)
+        settings += [each.setting for each in found if each.subject == module]
+    assert settings == [Setting("env", {"PYTHONPATH": "/app"}), None]

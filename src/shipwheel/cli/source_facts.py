@@ -108,9 +108,10 @@ def _variables(file: str, text: str) -> "Iterator[tuple[str, str, str]]":
 
 
 def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple[str, str]]":
-    """Yield the names of packages and files of the project that are not on the import path, with their directory in the image.
+    """Yield the names of packages and files of the project that may not be on the import path, with their directory in the image.
 
-    Shallow ones come first. An app's own directory is on the path; that of a package is beside its wheel, if it is in the image at all.
+    Shallow ones come first. An app's own directory is on the path; that of a package is beside its wheel, if it is in the image at all, and
+    the wheel may lack what its metadata names.
     """
     from shipwheel.known_packages import PACKAGE_OF_MODULE
 
@@ -122,7 +123,8 @@ def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple
         is_package = bool(folder) and file == "__init__.py"
         above = folder.rpartition("/")[0] if is_package else folder
         name = folder.rpartition("/")[2] if is_package else file.removesuffix(".py")
-        if (above if is_app else module.top_level not in project.packaged) and name not in PACKAGE_OF_MODULE:
+        is_missed = above if is_app else module.top_level not in project.packaged or name == module.top_level
+        if is_missed and name not in PACKAGE_OF_MODULE:
             yield name, posixpath.join(project.settings.workdir, above).rstrip("/")
 
 
