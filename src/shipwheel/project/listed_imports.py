@@ -2,14 +2,29 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from shipwheel.errors import ShipwheelError
 from shipwheel.known_packages import package_of_module
 from shipwheel.project.entrypoint.launch import Launch, started_modules
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.metadata import dependency_names
-from shipwheel.project.requirements import Line
+from shipwheel.project.project import Project
+from shipwheel.project.requirements import Line, read_requirements
+from shipwheel.project.requirements_files import find_requirements
 from shipwheel.versions import minor_version, normalized
 
-__all__ = ["listed_imports"]
+__all__ = ["lines_beside", "listed_imports"]
+
+
+def lines_beside(project: Project) -> tuple[str, tuple[Line, ...]]:
+    """Return the name of the requirements file beside the metadata that counts, and its lines; empty without one that can be read."""
+    inputs = project.inputs
+    decided = project.only or inputs.requirements is not None or inputs.other_lock is not None or inputs.pipfile is not None
+    found = find_requirements(project.root, project.files) if not decided else None
+    try:
+        return (found.name, read_requirements((found,), project.files).lines) if found is not None else ("", ())
+    except ShipwheelError:
+        # The metadata suffices.
+        return "", ()
 
 
 def listed_imports(

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from shipwheel.errors import NoCommand, NoRequirements, ProjectError, ShipwheelError
+from shipwheel.errors import NoCommand, NoRequirements, ProjectError
 from shipwheel.project.conda import CONDA_FILES, CondaEnvironment, read_conda
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
@@ -19,7 +19,7 @@ from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.entrypoint.shell_users import shell_call
 from shipwheel.project.git_history import old_last_commit
 from shipwheel.project.import_names import packaged_names
-from shipwheel.project.listed_imports import listed_imports
+from shipwheel.project.listed_imports import lines_beside, listed_imports
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
 from shipwheel.project.nested_projects import nested_projects
@@ -127,6 +127,7 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
         project.packaged,
         project.only[0] if project.only else None,
         project.still_wsgi,
+        listed=dependency_names((line.text for line in lines_beside(project)[1]), minor_version(project.python)),
     )
     scanner = project.scanner or Scanner(project.root, evidence.single_file, project.files)
     project = replace(project, scanner=scanner)
@@ -150,21 +151,12 @@ def _with_launch(project: Project, dependencies: frozenset[str]) -> Project:
 
 def _with_listed(project: Project, launch: Launch, dependencies: frozenset[str]) -> Launch:
     """Return the launch with the packages that the code imports, a requirements file lists, and the metadata that counts lacks."""
-    inputs = project.inputs
-    decided = project.only or inputs.requirements is not None or inputs.other_lock is not None or inputs.pipfile is not None
-    found = find_requirements(project.root, project.files) if not decided else None
-    if found is None or project.scanner is None:
-        return launch
-    try:
-        lines = read_requirements((found,), project.files).lines
-        more = listed_imports(launch, project.scripts, project.scanner.scan_modules(), lines, dependencies, project.python)
-    except ShipwheelError:
-        # The metadata suffices.
-        more = ()
-    if not more:
+    file, lines = lines_beside(project)
+    modules = project.scanner.scan_modules() if project.scanner is not None else ()
+    if not (more := listed_imports(launch, project.scripts, modules, lines, dependencies, project.python)):
         return launch
     names = ", ".join(sorted(dependency_names(more, minor_version(project.python))))
-    note = f"The code imports {names}, which {found.name} lists and the project's metadata lacks: the image has them."
+    note = f"The code imports {names}, which {file} lists and the project's metadata lacks: the image has them."
     return replace(launch, extra_requirements=(*launch.extra_requirements, *more), notes=(*launch.notes, note))
 
 

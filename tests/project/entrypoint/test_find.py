@@ -50,11 +50,27 @@ def test_a_console_script_is_known_beside_the_application_that_it_may_not_serve(
     assert (served.command[-1], served.application) == ("demo.main:app", ())
 
 
-def test_an_application_of_a_package_that_requires_no_framework_comes_after_all_else(tmp_path: Path) -> None:
+def test_an_application_of_a_package_whose_framework_is_listed_alone_comes_after_all_else(tmp_path: Path) -> None:
     files = {"demo/__init__.py": "", "demo/main.py": FASTAPI}
-    launch = _package(tmp_path, files, {}, "httpx")
+    listed = frozenset({"fastapi", "httpx"})
+    launch = _package(tmp_path, files, {}, "httpx", listed=listed)
     assert (launch.command[-1], launch.extra_requirements) == ("demo.main:app", ("uvicorn",))
-    assert _package(tmp_path, {"demo/__main__.py": "print(1)\n"}, {}, "httpx").command == ("python", "-m", "demo")
+    assert _package(tmp_path, {"demo/__main__.py": "print(1)\n"}, {}, "httpx", listed=listed).command == ("python", "-m", "demo")
+
+
+@pytest.mark.parametrize("file", ["demo/testing.py", "demo/contrib/web.py", "examples/app.py", "try_it/app.py"])
+def test_an_application_that_a_library_is_tried_with_is_not_served(tmp_path: Path, file: str) -> None:
+    with pytest.raises(ProjectError, match="no command to start was found"):
+        _package(tmp_path, {"demo/__init__.py": "", file: FASTAPI}, {}, "httpx")
+
+
+def test_a_listed_framework_is_in_the_image_with_the_application_of_a_package(tmp_path: Path) -> None:
+    metadata = '[project]\nname = "demo"\nversion = "1"\ndependencies = ["httpx"]\n[build-system]\nrequires = ["hatchling"]\n'
+    metadata += 'build-backend = "hatchling.build"\n'
+    files = {"demo/__init__.py": "", "demo/web.py": FASTAPI, "pyproject.toml": metadata, "requirements.txt": "fastapi\nhttpx\n"}
+    launch = read_project(written(tmp_path, files), Settings()).launch
+    assert launch is not None
+    assert (launch.command[-1], launch.extra_requirements) == ("demo.web:app", ("uvicorn", "fastapi"))
 
 
 @pytest.mark.parametrize("line", ["from shop import app", "from shop import factory\napp = factory.flask"])

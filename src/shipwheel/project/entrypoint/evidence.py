@@ -33,6 +33,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Frameworks whose applications are WSGI in the version that the project gets, other than today's."""
     declared_port: str | None = None
     """The TCP port that the project's deployment files declare."""
+    listed: frozenset[str] = frozenset()
+    """Normalised names of the packages in a requirements file beside the metadata that counts."""
 
     def has(self, *names: str) -> bool:
         """Return whether one of these Python packages is among the dependencies."""

@@ -107,11 +107,13 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
 
 
 def find_unrequired_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
-    """Return the web application of a package whose metadata does not require its framework: what the code imports is listed elsewhere."""
+    """Return the web application of a package whose framework a requirements file lists, and its metadata does not require.
+
+    A library may have an application to be tried with, whose framework nothing lists.
+    """
     frameworks = {app.framework.distribution for module in scan.modules for app in module.applications}
-    if not frameworks - {""} <= evidence.dependencies:
-        return find_web_application(replace(evidence, dependencies=evidence.dependencies | frameworks), scan)
-    return None
+    listed = (frameworks & evidence.listed) - evidence.dependencies
+    return find_web_application(replace(evidence, dependencies=evidence.dependencies | listed), scan) if listed else None
 
 
 def find_run_object(launch: Launch, evidence: Evidence, scan: Scan) -> Launch | None:
