@@ -674,7 +674,19 @@ def test_one_package_that_few_know_is_left_to_a_person(tmp_path: Path, imported:
 
 def test_code_that_imports_nothing_else_needs_no_list(tmp_path: Path) -> None:
     project = _detect(tmp_path / "root", {"main.py": "import json, own.bottle\n", "own/bottle.py": "import os\n"})
-    assert (project.dependencies, "imports: none." in project.notes[-1]) == (frozenset(), True)
+    assert (project.dependencies, project.notes) == (frozenset(), ())
+
+
+def test_a_file_that_starts_a_server_needs_no_list_whatever_its_name(tmp_path: Path) -> None:
+    code = "from http.server import HTTPServer, SimpleHTTPRequestHandler as Files\nHTTPServer(('', 8000), Files).serve_forever()\n"
+    assert _detect(tmp_path / "root", {"files.py": code}).dependencies == frozenset()
+
+
+@pytest.mark.parametrize("other", ["package.json", "go.mod", "bashrc"])
+def test_a_tool_beside_a_program_in_another_language_is_no_project(tmp_path: Path, other: str) -> None:
+    files = {other: "", "release.py": "import json\nif __name__ == '__main__':\n    print(json.dumps(1))\n"}
+    with pytest.raises(NoRequirements, match=f"is not a project.* Found: {other}, release.py"):
+        _detect(tmp_path / "root", files)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from shipwheel.project.conda import CONDA_FILES, CondaEnvironment, read_conda
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
+from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.python_2 import refuse_python_2
 from shipwheel.project.entrypoint.scan import Scanner
+from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.entrypoint.shell_users import shell_call
 from shipwheel.project.git_history import old_last_commit
 from shipwheel.project.import_names import packaged_names
@@ -176,6 +178,11 @@ def _with_members(error: NoCommand, project: Project) -> NoCommand:
         else "If a project below is meant, name its directory:"
     )
     return NoCommand(error.message, hint=f"{what} {listed}. {error.hint}")
+
+
+def _may_be_started(module: Module) -> bool:
+    """Return whether a file at the top is what a project starts, and not a tool beside what is written in another language."""
+    return "/" not in module.file and (module.file in USUAL_FILES or bool(module.ports or module.applications))
 
 
 class _Reader:
@@ -362,10 +369,11 @@ class _Reader:
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
             raise ProjectError(message, hint=elsewhere or _of_notebooks(names) or "Give the directory that holds one of these files.")
         refuse_python_2(None, {}, modules)
-        if (common := common_requirements(name for name, _ in imports) if imports or lists else ()) is not None:
+        needs_nothing = not (imports or lists) and any(map(_may_be_started, modules))
+        if (common := () if needs_nothing else common_requirements(name for name, _ in imports)) is not None:
             project = self._requiring(common, Metadata(origin="the imports of the code"))
             note = "No file lists the packages that the code needs. It gets those that it imports: {}. List them in a requirements.txt."
-            return replace(project, notes=(*project.notes, note.format(", ".join(common) or "none")))
+            return replace(project, notes=(*project.notes, *([note.format(", ".join(common))] if common else ())))
         propose = "Let `shipwheel init` propose the packages that the code imports, or list them" if imports else "List the packages"
         if lists:
             propose = f"Name the right one of {', '.join(path.name for path in lists)} in the setting `requirements`. {propose}"
