@@ -30,8 +30,8 @@ class Request(msgspec.Struct, frozen=True):
 
     `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one; `lock_mode` says whether the lock
     may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says.
-    `first_python` ("3.11") is tried first if the project allows it. `bounds` are constraints for a lock whose packages do not fit what was
-    compiled.
+    `first_pythons` ("3.11") are tried first if the project allows them. `bounds` are constraints for a lock whose packages do not fit
+    what was compiled.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Request(msgspec.Struct, frozen=True):
     upgrade_base: bool = False
     lock_mode: LockMode = LockMode.UPDATE
     compiles: bool = False
-    first_python: str = ""
+    first_pythons: tuple[str, ...] = ()
     bounds: tuple[str, ...] = ()
 
     @property

@@ -46,10 +46,10 @@ def test_a_program_that_failed_says_why_beside_what_was_tried(monkeypatch: pytes
 
 def test_only_more_requirements_leave_out_a_python_that_had_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an older day or another Python leads to says nothing of a round without it: a change may not stay."""
-    asked: list[str] = []
+    asked: list[tuple[str, ...]] = []
 
     def build(request: Request) -> Any:
-        asked.append(request.first_python)
+        asked.append(request.first_pythons)
         python = "3.9" if request.settings.as_of or request.settings.python else "3.11"
         image = SimpleNamespace(execution=None, platform=None)
         project = SimpleNamespace(name="shop", python=python)
@@ -64,4 +64,4 @@ def test_only_more_requirements_leave_out_a_python_that_had_nothing(tmp_path: Pa
     more = Settings(dependencies=("greenlet",))
     for settings in (Settings(), replace(more, as_of=datetime.date(2021, 1, 1)), replace(more, python="3.9"), more, more):
         attempt(settings, {})
-    assert asked == ["", "", "", "3.11", "3.11"]
+    assert asked == [(), (), (), ("3.11",), ("3.11",)]

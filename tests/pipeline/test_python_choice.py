@@ -63,7 +63,7 @@ def test_tries_another_python_after_a_failed_build(project: Project) -> None:
 def test_begins_with_the_python_for_which_the_fewest_packages_are_compiled(project: Project, tmp_path: Path) -> None:
     seen: list[Event] = []
     fewest = project.other_pythons[-1]
-    request = Request(project.root, Settings(), Store(tmp_path / "store"), seen.append, compiles=True, first_python=fewest)
+    request = Request(project.root, Settings(), Store(tmp_path / "store"), seen.append, compiles=True, first_pythons=(fewest,))
     assert with_suitable_python(project, request, lambda tried, bases=None: tried.python) == fewest
     assert [event.message for event in seen if isinstance(event, Warned)] == [
         f"Python {fewest} is used, since less must be compiled for it than for {project.python}"
@@ -72,18 +72,52 @@ def test_begins_with_the_python_for_which_the_fewest_packages_are_compiled(proje
 
 def test_begins_with_the_python_of_the_round_before_without_a_word(project: Project, tmp_path: Path) -> None:
     seen: list[Event] = []
-    request = Request(project.root, Settings(), Store(tmp_path / "store"), seen.append, first_python=project.other_pythons[0])
+    request = Request(project.root, Settings(), Store(tmp_path / "store"), seen.append, first_pythons=(project.other_pythons[0],))
     assert with_suitable_python(project, request, lambda tried, bases=None: tried.python) == project.other_pythons[0]
     assert not seen
 
 
 def test_begins_with_no_python_that_the_project_excludes(project: Project) -> None:
     for excluding in (replace(project, requires_python=">=3.8"), replace(project, oldest_python=8)):
-        assert try_pythons(excluding, lambda _: None, lambda tried: tried.python, first="3.7") == project.python
+        assert try_pythons(excluding, lambda _: None, lambda tried: tried.python, first=("3.7",)) == project.python
 
 
 def test_begins_with_a_python_that_only_standalone_builds_have(project: Project) -> None:
-    assert try_pythons(project, lambda _: None, lambda tried: tried.python, first="3.8") == "3.8"
+    assert try_pythons(project, lambda _: None, lambda tried: tried.python, first=("3.8",)) == "3.8"
+
+
+def test_a_standalone_python_that_fails_is_not_the_one_to_compile_for(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    informed = lacking("3.11", source("old"), pythons={"old": (standalone("3.8"),)})
+    monkeypatch.setattr(python_choice, "with_alternatives", lambda *_, **__: informed)
+
+    def attempt(tried: Project, bases: Bases | None = None) -> str:
+        if tried.python == "3.8":
+            raise FetchError("Python 3.8 is not available", hint="Take another.")
+        raise informed
+
+    asked: list[tuple[str, ...]] = []
+
+    def work(request: Request, made: Lock | None) -> str:
+        asked.append(request.first_pythons)
+        return "compiled" if request.compiles else with_suitable_python(project, request, attempt)
+
+    assert with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work) == "compiled"
+    assert asked == [(), ("3.11",)]
+
+
+def test_the_best_python_of_debian_comes_after_a_standalone_one(project: Project, tmp_path: Path) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def work(request: Request, made: Lock | None) -> str:
+        asked.append(request.first_pythons)
+        if not request.compiles:
+            raise lacking("3.11", source("old"), source("other"), pythons={"old": (standalone("3.8"),)})
+        return "compiled"
+
+    assert with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work) == "compiled"
+    assert asked == [(), ("3.8", "3.11")]
 
 
 def test_a_first_python_that_cannot_be_fetched_is_passed_over(project: Project) -> None:
@@ -92,7 +126,7 @@ def test_a_first_python_that_cannot_be_fetched_is_passed_over(project: Project) 
             raise FetchError("Python 3.8 is not available", hint="Take another.")
         return tried.python
 
-    assert try_pythons(project, lambda _: None, attempt, first="3.8") == project.python
+    assert try_pythons(project, lambda _: None, attempt, first=("3.8",)) == project.python
 
 
 def lacking(python: str, *files: MissingFile, pythons: dict[str, tuple[OtherPython, ...]] | None = None) -> NoCompatibleFile:
@@ -156,7 +190,7 @@ def test_tries_no_python_that_came_out_after_the_files_of_a_pin(tmp_path: Path, 
         raise lacking(it.python, source("old", "2019-01-01"))
 
     with pytest.raises(NoCompatibleFile) as raised:
-        try_pythons(project, lambda _: None, attempt, first=first)
+        try_pythons(project, lambda _: None, attempt, first=(first,))
     assert seen == tried
     assert {raised.value.targets[0].minor, *raised.value.tried} == {project.python, *project.other_pythons}, "as if all had been tried"
 
@@ -187,18 +221,18 @@ def test_a_lock_that_was_made_is_not_made_again_to_compile(project: Project, tmp
 
 
 def test_the_request_to_compile_names_the_python_that_lacks_the_fewest(project: Project, tmp_path: Path) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, ...]] = []
     file = MissingFile("old", "1", Mismatch.PYTHON, "only wheels for 3.9", (), "old-1.tar.gz", "", can_compile=True)
     target = Target(Platform.parse("linux/amd64"), "3.11.2", (2, 36), False)
 
     def work(request: Request, made: Lock | None) -> str:
-        asked.append(request.first_python)
+        asked.append(request.first_pythons)
         if not request.compiles:
             raise NoCompatibleFile({file: [target]}, [target])
         return "compiled"
 
     assert with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work) == "compiled"
-    assert asked == ["", "3.11"]
+    assert asked == [(), ("3.11",)]
 
 
 def test_reports_a_build_that_fails_on_every_python(project: Project) -> None:

@@ -177,19 +177,19 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
     from shipwheel.trial.paths import USUAL_PATHS
     from shipwheel.trial.trial import try_image
 
-    pythons: dict[tuple[object, ...], str] = {}
+    pythons: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def attempt(settings: "Settings", env: Mapping[str, str]) -> "Round":
         # With more requirements, a Python that had nothing for the project takes as long to fail again.
         packages = (settings.python, settings.as_of, settings.install, *sorted(settings.replace.items()))
-        now = replace(request, settings=settings, first_python=pythons.get(packages, ""))
+        now = replace(request, settings=settings, first_pythons=pythons.get(packages, ()))
 
         def load() -> Any:
             built = build(now)
             return built, engine.load(built.index, now.store, trial_name(built.resolution.project.name), now.reporter)
 
         built, name = retry_damaged(now, load)
-        pythons[packages] = built.resolution.project.python
+        pythons[packages] = (built.resolution.project.python,)
         image = built.index.images[0]
         subject = Subject(name, image.execution, image.platform, built.resolution.project.name)
         source, network = source_facts(built), "" if flags["network"] else "none"

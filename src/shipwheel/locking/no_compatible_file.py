@@ -211,6 +211,14 @@ class NoCompatibleFile(LockError):
         others = {python.target.minor: python for it in self.alternatives.values() for python in it.pythons}
         return min((own, *others), key=self._to_compile_with)
 
+    def without_python(self, minor: str) -> "NoCompatibleFile":
+        """Return the error without a Python that turned out not to do."""
+        left = {
+            file: msgspec.structs.replace(it, pythons=tuple(python for python in it.pythons if python.target.minor != minor))
+            for file, it in self.alternatives.items()
+        }
+        return NoCompatibleFile(self.missing, self.targets, left, self.tried, self.lock)
+
     @property
     def to_compile_years(self) -> float:
         """The amount to compile: one for each file and target, and the years by which the Python came out later than the source.

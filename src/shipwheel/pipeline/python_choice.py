@@ -61,7 +61,7 @@ def with_suitable_python(
         if request.lock_mode is LockMode.FROZEN and (lock := read_lock(project.inputs.lock_path)) is not None:
             return attempt(project if lock.python == project.python else adapt(project, lock.python))
         why = f"since less must be compiled for it than for {project.python}" if request.compiles else ""
-        return try_pythons(project, request.reporter, attempt, adapt, request.first_python, why)
+        return try_pythons(project, request.reporter, attempt, adapt, request.first_pythons, why)
     except NoCompatibleFile as error:
         may_change = request.lock_mode is LockMode.UPDATE
         # What will be compiled needs no other version.
@@ -75,7 +75,7 @@ def with_suitable_python(
     try:
         found = attempt(adapt(project, python.target.minor))
     except (LockError, FetchError):
-        raise informed from None
+        raise informed.without_python(python.target.minor) if compiles else informed from None
     _warn_of_other_python(python.target.minor, project, informed, request.reporter, _override_hint(informed, project.python))
     return found
 
@@ -95,13 +95,13 @@ def _override_hint(error: NoCompatibleFile, python: str) -> str:
     )
 
 
-def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python, first: str = "") -> tuple[str, ...]:
-    """Return the Python versions in the order to try them: that of a current lock, then `first` if the project allows it.
+def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python, first: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the Python versions in the order to try them: that of a current lock, then the `first` ones that the project allows.
 
-    `first` may be one that only standalone builds have.
+    These may be some that only standalone builds have.
     """
     own = (project.python, *project.other_pythons)
-    found = (first, *(version for version in own if version != first)) if first in own or _allows(project, first) else own
+    found = tuple(dict.fromkeys((*(version for version in first if version in own or _allows(project, version)), *own)))
     lock = None if project.python_is_named else read_lock(project.inputs.lock_path)
     if lock is None or lock.python == project.python or not may_fall_back_to(project, lock.python):
         return found
@@ -119,7 +119,7 @@ def may_fall_back_to(project: Project, python: str) -> bool:
 
 def _allows(project: Project, python: str) -> bool:
     """Return whether the project allows a Python that no Debian suite has."""
-    if not python or project.python_is_named or python in _DEBIAN or minor_number(python) < project.oldest_python:
+    if project.python_is_named or python in _DEBIAN or minor_number(python) < project.oldest_python:
         return False
     return not project.requires_python or satisfies_python(python, project.requires_python)
 
@@ -145,7 +145,7 @@ def try_pythons(
     reporter: Reporter,
     attempt: Callable[[Project], T],
     adapt: Callable[[Project, str], Project] = with_python,
-    first: str = "",
+    first: Sequence[str] = (),
     why_first: str = "",
 ) -> T:
     """Return the result of `attempt` for the first Python version for which it succeeds, beginning with `first`, for a reason to be told.
@@ -178,7 +178,7 @@ def try_pythons(
             raise
         if errors and version != project.python:
             _warn_of_other_python(version, project, errors[0], reporter)
-        elif why_first and version == first != project.python:
+        elif why_first and version in first and version != project.python:
             reporter(Warned(f"Python {version} is used, {why_first}"))
         return found
     best = _best(errors)

@@ -163,8 +163,9 @@ def with_sources(request: Request, work: Callable[[Request, Lock | None], T]) ->
     except NoCompatibleFile as error:
         if not error.to_compile or request.lock_mode is not LockMode.UPDATE:
             raise
-        python, made = error.python_to_compile, error.lock
-    return work(replace(request, compiles=True, first_python=python), made)
+        # A standalone build may not be to be had.
+        pythons, made = tuple(dict.fromkeys((error.python_to_compile, error.targets[0].minor))), error.lock
+    return work(replace(request, compiles=True, first_pythons=pythons), made)
 
 
 def reusable(made: Lock | None, wanted: LockRequest) -> Lock | None:
