@@ -57,16 +57,19 @@ def test_the_tables_that_a_file_makes_when_it_is_run(tmp_path: Path, main: str, 
         assert "'site.py'" in steps[0][2] and "flask.Flask.run" in steps[0][2]
 
 
-def test_the_tables_that_a_file_makes_before_it_runs_its_server(tmp_path: Path) -> None:
-    main = "async def main():\n    await Band.create_table()\nif __name__ == '__main__':\n    asyncio.run(main())\n    uvicorn.run(app)\n"
+@pytest.mark.parametrize(("serve", "ends"), [("uvicorn.run(app)", True), ("uvicorn.Server(uvicorn.Config(app)).run()", False)])
+def test_the_tables_that_a_file_makes_before_it_runs_its_server(tmp_path: Path, serve: str, ends: bool) -> None:
+    main = f"async def main():\n    await Band.create_table()\nif __name__ == '__main__':\n    asyncio.run(main())\n    {serve}\n"
     text = f"import asyncio, uvicorn\nfrom fastapi import FastAPI\nfrom x import Band\napp = FastAPI()\n{main}"
     files = {"requirements.txt": "fastapi\nuvicorn\n", "web.py": text}
     project = with_dependencies(read_project(written(tmp_path, files), Settings()), frozenset({"fastapi", "uvicorn"}))
     built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project), platforms=[_platform()])
     unused: Any = None
-    ((*_, program),) = ProjectAdvisor(built, unused, unused, unused, unused).table_steps()
-    compile(program, "step", "exec")
-    assert program.startswith("import uvicorn, runpy; uvicorn.run = lambda")
+    steps = ProjectAdvisor(built, unused, unused, unused, unused).table_steps()
+    assert bool(steps) == ends
+    for *_, program in steps:
+        compile(program, "step", "exec")
+        assert program.startswith("import uvicorn, runpy; uvicorn.run = lambda")
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,9 @@ class ProjectAdvisor:
         servers = {name: run for name, run in _RUN_BY_A_FILE.items() if module is not None and name in module.imports}
         if module is None or not servers or not any(call.endswith(_TABLE_CALLS) for call in module.calls):
             return ()
+        if "uvicorn.Server" in module.calls:
+            # The step would serve, and never end.
+            return ()
         file = posixpath.relpath(module.file, project.launch.directory if project.launch is not None else "")
         without = " = ".join(servers.values())
         run = f"runpy.run_path({file!r}, run_name='__main__')"
