@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from support.command import TEST_CACHE
 from support.programs import needs_mirror
+from support.real_archive import real_archive
 
 from shipwheel.base.compile_interpreter import (
     interpreter_packages,
@@ -20,7 +21,6 @@ from shipwheel.base.compile_interpreter import (
 from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.package import DebSource
 from shipwheel.debian.seed import resolve_seed
-from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import silent
 from shipwheel.files.compress import Deflated
 from shipwheel.files.entry import FileEntry, file, symlink
@@ -60,7 +60,7 @@ def test_starts_through_the_base_s_own_loader(tmp_path: Path) -> None:
 def test_compiles_alike_whatever_it_has_compiled_before(tmp_path: Path) -> None:
     """In bookworm's interpreter, which is older than this machine's, the text "*" is interned only by a module that has it as a name."""
     store, suite, host = Store(TEST_CACHE), suite_by_name("bookworm"), host_platform()
-    archive = ArchiveSession(None, store, silent)
+    archive = real_archive()
     packages = interpreter_packages(resolve_seed(archive.package_index(suite, host), suite))
     fetch_packages([package for package in packages if not store.has(package.digest)], archive.choose_mirror(), store)
     sources = [DebSource(package, store) for package in packages]

@@ -14,6 +14,7 @@ import pytest
 from support.command import TEST_CACHE
 from support.programs import needs, needs_mirror
 from support.project_tree import written
+from support.real_archive import real_archive
 
 from shipwheel.builder import image_workshop
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
@@ -22,7 +23,6 @@ from shipwheel.builder.interpreter import suite_python
 from shipwheel.builder.workshop import Workshop
 from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.session import ArchiveSession
 from shipwheel.digest import digest_of
 from shipwheel.events import silent
 from shipwheel.files.elf import MACHINES, read_elf
@@ -92,7 +92,7 @@ def source_of(files: Mapping[str, str], content: str) -> SourceToCompile:
 
 def workshop_for(platform: Platform) -> Workshop:
     store, suite = Store(TEST_CACHE), suite_by_name("trixie")
-    archive = ArchiveSession(None, store, silent)
+    archive = real_archive()
 
     def fetch(packages: Sequence[DebianPackage]) -> None:
         fetch_packages([package for package in packages if not store.has(package.digest)], archive.choose_mirror(), store)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.command import TEST_CACHE
 from support.programs import needs_mirror
+from support.real_archive import real_archive
 from support.run_target import RunTarget, docker_target, podman_target
 from support.small_image import make_small_image
 
@@ -26,7 +27,6 @@ from shipwheel.builder.step_run import ImageRoot
 from shipwheel.builder.workshop import Workshop
 from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.package import DebianPackage
-from shipwheel.debian.session import ArchiveSession
 from shipwheel.events import silent
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.target import Target
@@ -104,7 +104,7 @@ def engine(target: RunTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def workshop() -> Workshop:
     """The compilers of Debian for this machine."""
     store, suite, host = Store(TEST_CACHE), suite_by_name("trixie"), host_platform()
-    archive = ArchiveSession(None, store, silent)
+    archive = real_archive()
 
     def fetch(packages: Sequence[DebianPackage]) -> None:
         fetch_packages([package for package in packages if not store.has(package.digest)], archive.choose_mirror(), store)

@@ -162,8 +162,9 @@ def test_docker_compose_runs_the_exported_file(target: RunTarget, project: Path,
     settings = text.partition("[tool.shipwheel]")[0] + '[tool.shipwheel]\nname = "model"\n'
     (model / "pyproject.toml").write_text(settings)
     for path in (other, model):
-        target.sandbox.run([sys.executable, "-m", "shipwheel", "build", str(path), "--load", "docker"])
-    written = target.sandbox.run([sys.executable, "-m", "shipwheel", "export", "compose", str(other), "-o", str(tmp_path)]).stdout.strip()
+        built = target.shipwheel("build", str(path), "--load", "docker")
+        assert built.returncode == 0, built.stderr
+    written = target.shipwheel("export", "compose", str(other), "-o", str(tmp_path)).stdout.strip()
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "TOKEN").write_text("secret")
     compose = ["env", "NAME=you", "docker-compose", "--file", written]

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from shipwheel.debian.downloads import fetch_packages
 from shipwheel.debian.mirror import choose_mirror
-from shipwheel.debian.session import ArchiveSession
-from shipwheel.events import silent
 from shipwheel.platform import Platform
 from shipwheel.store.store import Store
 from shipwheel.suites import suite_by_name
 from support.command import TEST_CACHE
+from support.real_archive import real_archive
 
 __all__ = [
     "TOOLS",
@@ -76,8 +75,7 @@ def packages_of(suite: str, architecture: str, folder: Path, *packages: str) -> 
 
     The archive's lists are read as builds read them, which have mostly stored them in the tests' cache: apt would take seconds for each.
     """
-    store = Store(TEST_CACHE)
-    archive = ArchiveSession(None, store, silent)
+    store, archive = Store(TEST_CACHE), real_archive()
     index = archive.package_index(suite_by_name(suite), Platform("linux", architecture))
     found = [package for name in packages if (package := index.newest(name))]
     fetch_packages([package for package in found if not store.has(package.digest)], archive.choose_mirror(), store)
