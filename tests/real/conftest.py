@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import pytest
@@ -19,6 +19,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith("tests/real/"):
             item.add_marker("engines")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Clear an engine behind a test that has failed on it."""
+    report = yield
+    if report.failed and call.when == "call" and isinstance(item, pytest.Function):
+        for target in item.funcargs.values():
+            if isinstance(target, RunTarget):
+                target.remove_all()
+    return report
 
 
 def require(fixture: str) -> None:

@@ -10,6 +10,13 @@ from support.engines import Containerd, Dockerd, Podman, Sandbox
 
 __all__ = ["RunTarget", "bwrap_target", "containerd_target", "docker_target", "podman_target", "rootless_target"]
 
+_REMOVE_ALL = {
+    "docker": "docker ps --all --quiet | xargs --no-run-if-empty docker rm --force --volumes",
+    "podman": "podman rm --all --force --time 0 --volumes",
+    "containerd": "ctr tasks ls -q | xargs -r ctr tasks rm --force; ctr containers ls -q | xargs -r ctr containers rm",
+}
+"""Engine -> a shell's command line that removes all containers."""
+
 
 @dataclass
 class RunTarget:
@@ -35,6 +42,11 @@ class RunTarget:
     def left(self) -> str:
         """Return the remaining containers, volumes and tasks, and the processes of the image's Python."""
         return "".join(self.sandbox.run(command).stdout for command in self.listing) + self.running()
+
+    def remove_all(self) -> None:
+        """Remove what a failed test has left: its container has the port of the next ones, which would wait for it until they give up."""
+        self.sandbox.run(["sh", "-c", _REMOVE_ALL.get(self.name, ":")], check=False)
+        self.sandbox.run(["pkill", "-KILL", "-f", "/opt/venv/bin"], check=False)
 
     def running(self) -> str:
         """Return the processes of the image's Python."""
