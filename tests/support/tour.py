@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from support.command import ROOT, environment
-from support.engines import Sandbox
+from support.engines import NATIVE, Sandbox
 
 __all__ = ["PAGE", "Tour", "commands"]
 
@@ -34,9 +34,14 @@ class Tour:
     """The page in a directory of its own."""
 
     def __init__(self, folder: Path, registry: str, examples: Iterable[str]) -> None:
-        """Copy examples. `registry` is what `registry.example` stands for."""
+        """Copy examples. `registry` is what `registry.example` stands for.
+
+        The model server is for this machine's processor alone: it runs on no other here, and what it is compiled of takes a minute.
+        """
         for name in examples:
             shutil.copytree(ROOT / "examples" / name, folder / "examples" / name, ignore=shutil.ignore_patterns("pylock*.toml"))
+        settings = folder / "examples" / "chatchat-model" / "pyproject.toml"
+        settings.write_text(settings.read_text().replace("[tool.shipwheel]\n", f'[tool.shipwheel]\nplatforms = ["{NATIVE}"]\n'))
         self.project = folder / "examples" / "chatchat"
         self.left = {heading: text.replace("registry.example", registry) for heading, text in commands(PAGE).items()}
         """The sections that have not been run."""
