@@ -1,6 +1,6 @@
 """Mutated documents through every reader: each is read or refused with a named error, and nothing outside the store is touched.
 
-SHIPWHEEL_MUTATIONS is the number of documents, 300 by default. A failure names its reader and number, which make the same document again.
+SHIPWHEEL_MUTATIONS is the number of documents, 600 by default. A failure names its reader and number, which make the same document again.
 """
 
 import gzip
@@ -67,7 +67,7 @@ from shipwheel.testing.wheels import SmallWheel
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel
 from shipwheel.wheels.wheel import WheelSource
 
-COUNT = int(os.environ.get("SHIPWHEEL_MUTATIONS", "300"))
+COUNT = int(os.environ.get("SHIPWHEEL_MUTATIONS", "600"))
 RECORDED = Path(__file__).parent / "locking" / "formats" / "recorded"
 DEBIAN: dict[str, bytes | str] = {"usr/bin/tool": b"#!/bin/sh\n" * 40, "usr/lib/libx.so.1": "libx.so.1.0", "etc/tool.conf": b"x = 1\n"}
 RELEASE = """Origin: Debian
