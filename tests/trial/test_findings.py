@@ -828,3 +828,12 @@ def test_a_package_that_the_wheel_lacks_is_in_the_directory_beside_it() -> None:
         found = find(ended(1, f"ModuleNotFoundError: No module named '{module}'\n"), SERVER, facts)
         settings += [each.setting for each in found if each.subject == module]
     assert settings == [Setting("env", {"PYTHONPATH": "/app"}), None]
+
+
+@pytest.mark.parametrize(
+    ("line", "blocks"), [("2026-11-27 - root - ERROR - No token provided", True), ("no errors, 0 ERRORS", False), ("OK=5 ERROR=0", False)]
+)
+def test_a_program_whose_last_line_is_an_error_has_not_ended_well(line: str, blocks: bool) -> None:
+    found = find(ended(0, f"start\n{line}\n"), PROGRAM)
+    assert [(each.kind, each.evidence) for each in found if each.blocks] == ([(K.ENDED, line)] if blocks else [])
+    assert not any(each.blocks for each in find(ended(0, f"{line}\ndone\n"), PROGRAM))

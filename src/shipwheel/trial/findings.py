@@ -141,9 +141,9 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         message = f"the command ended, and left {seen.left} in the background: the container ends with it"
         hint = "Let the program run in the foreground: without a daemon option, without fork."
         yield Finding(FindingKind.ENDED, message, hint, evidence=error_line(seen.log), blocks=True)
-    elif not seen.ended and not server and last_line(seen.log).startswith(_FAILED_IMPORT):
-        message = "the command ended with status 0, although an import failed"
-        hint = "Let it end with another status if it cannot do its work, or import what is optional without printing a traceback."
+    elif not seen.ended and not server and (said := _ERROR.search(last_line(seen.log))) is not None:
+        message = f"the command ended with status 0, although {'an import failed' if said[1] else 'its last line is an error'}"
+        hint = "Let it end with another status if it cannot do its work, and give it what its output asks for."
         yield Finding(FindingKind.ENDED, message, hint, evidence=error_line(seen.log), blocks=True)
     elif not (seen.ended or server or seen.written) and any(s.kind is SignKind.VARIABLE and s.line == last_line(seen.log) for s in signs):
         yield Finding(FindingKind.ENDED, "it ended with status 0 where it says what it wants", evidence=last_line(seen.log), blocks=True)
@@ -155,7 +155,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
 
 
 _END_OF_INPUT = "EOFError: EOF when reading a line"
-_FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
+_ERROR = lazy_pattern(r"^(ModuleNotFoundError: |ImportError: )|\b(?:ERROR|CRITICAL|FATAL)\b(?!\W{0,3}0\b)")
 _COMPANIONS_HINT = (
     "It may wait for what it is deployed together with, {}, which the trial has not: start that, and look with shipwheel check --network, "
     "or shipwheel up."
