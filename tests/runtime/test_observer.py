@@ -478,7 +478,8 @@ def test_does_not_wait_for_the_end_of_a_stream(tmp_path: Path) -> None:
     assert set(answer.body) == {"x"}
 
 
-def test_opens_a_session_of_a_page_whose_script_only_runs_for_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [0, 500])
+def test_opens_a_session_of_a_page_whose_script_only_runs_for_one(before: int, tmp_path: Path) -> None:
     code = """
     class Page(Handler):
         def do_GET(self):
@@ -489,7 +490,7 @@ def test_opens_a_session_of_a_page_whose_script_only_runs_for_one(tmp_path: Path
             self.send_header("Content-Type", "text/html")
             self.end_headers()
             if not is_session:
-                self.wfile.write(b"<title>Streamlit</title>")
+                self.wfile.write(b"-" * BEFORE + b"<title>Streamlit</title>")
                 return
             self.connection.sendall(bytes.fromhex("8203" "0a0161"))
             print("asked for", self.rfile.read(8)[6:].hex(), flush=True)
@@ -500,6 +501,7 @@ def test_opens_a_session_of_a_page_whose_script_only_runs_for_one(tmp_path: Path
     server.RequestHandlerClass = Page
     server.serve_forever()
     """
+    code = code.replace("BEFORE", str(before))
     assert observe_code(code, tmp_path, patience=60).log.split("\n") == ["asked for 5a00", "Uncaught app exception", ""]
 
 

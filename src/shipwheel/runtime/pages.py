@@ -124,7 +124,9 @@ def open_session(answer: dict[str, Any], timeout: float) -> None:
     """
     deadline = time.monotonic() + timeout
     page, host = answer["path"], answer["host"]
-    for path in SESSION_PATHS if "streamlit" in answer.get("body", "").lower() else ():
+    # Its name is in the first line of the page, or in the title, which is near the end of a small page.
+    text = f"{answer.get('body', '')}\n{answer.get('end', '')}".lower()
+    for path in SESSION_PATHS if "streamlit" in text else ():
         connection = None
         try:
             connection = connect(answer["address"], answer["port"], timeout)
