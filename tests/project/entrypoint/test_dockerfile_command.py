@@ -395,3 +395,13 @@ def test_a_module_that_the_projects_own_package_lacks_is_not_served(tmp_path: Pa
     launch = find_launch(evidence)
     assert launch is not None
     assert launch.command[-1] == "elsewhere.main:app"
+
+
+@pytest.mark.parametrize("folder", ["src", "backend"])
+def test_a_module_of_the_projects_own_package_is_served_wherever_the_wheel_takes_it_from(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder / "shop").mkdir(parents=True)
+    (tmp_path / folder / "shop/main.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/index.html").write_text("")
+    evidence = _evidence(tmp_path, "FROM python:3.11\nCMD uvicorn shop.main:app\n", "fastapi uvicorn")
+    assert find_launch(replace(evidence, kind="package", packaged=frozenset({"shop"}))).command[-1] == "shop.main:app"
