@@ -28,7 +28,7 @@ from shipwheel.store.contents import BUILD_LOGS
 from shipwheel.store.store import Store
 from shipwheel.versions import end_of_day
 from shipwheel.wheels.built_wheels import BuiltWheel, find_built_wheel, record_built_wheel
-from shipwheel.wheels.isolated_build import INDEX_SETTINGS, BuildOptions
+from shipwheel.wheels.isolated_build import INDEX_SETTINGS, BuildOptions, RequirementsNotReached
 from shipwheel.wheels.kept_requirements import KeptRequirements
 from shipwheel.wheels.rewrite import remove_local_urls
 
@@ -267,6 +267,8 @@ class _Compilation(msgspec.Struct, frozen=True):
                 # No package would help, and the next attempt would take as long.
                 raise BuildError(f"{self._refusal}: {error}", hint=BOUNDS_HINT) from None
             except uv.UvFailed as error:
+                if error.failure.unreachable:
+                    raise RequirementsNotReached(self.source.label, error.failure) from None
                 raise _Failed("what its build requires cannot be installed", error.failure.text, lacks_requirements=True) from None
             finally:
                 root.close()

@@ -27,13 +27,13 @@ from shipwheel.locking.diagnose.suggestions import Suggestion, suggestions, user
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError, resolution_error
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.kept_copies import drop_copies
+from shipwheel.locking.next_indexes import next_indexes
 from shipwheel.locking.no_wheels import package_without_wheels
 from shipwheel.locking.preferences import Packages, unbuildable, write_preferences
 from shipwheel.locking.prune import drop_other_pythons, note_systems, relocate
 from shipwheel.locking.replaced import with_replaced
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
-from shipwheel.locking.uv_output import Failure
-from shipwheel.project.indexes import Indexes, warn_of_extra_indexes, warn_of_failed_mirror, warn_of_replaced_mirror, without_login
+from shipwheel.project.indexes import warn_of_extra_indexes, without_login
 from shipwheel.project.requirements import Requirements
 
 __all__ = ["LockContents", "declared_requirements", "resolve"]
@@ -174,7 +174,7 @@ def _resolve(
             uv_lock, pylock, accelerator = _resolve_accelerated(request, synthetic, folder, requirements)
         except LockError as error:
             failure = error.failure if isinstance(error, ResolutionError) else None
-            following = _following(request, synthetic, failure)
+            following = next_indexes(request.indexes, failure, synthetic.settings.get("index", ()))
             hint = request.indexes.replacement_hint
             if following is None and hint and failure is not None and failure.unreachable and _is_of(failure.url, request.indexes.default):
                 raise IndexUnavailable(error.message, hint=hint) from None
@@ -189,17 +189,6 @@ def _resolve(
             return _contents(pylock, uv_lock, synthetic, requirements, accelerator)
     again = replace(request, indexes=following[0])
     return _resolve(again, requirements, preferred, constraints, build_requirements, stated, override=override, reporter=reporter)
-
-
-def _following(request: LockRequest, synthetic: Synthetic, failure: Failure | None) -> tuple[Indexes, Warned] | None:
-    """Return the indexes to try after one that cannot be reached, and the warning: the next chosen mirror, or the index behind a mirror."""
-    if failure is None or not failure.unreachable:
-        return None
-    if (following := request.indexes.next_mirror()) is not None:
-        return following, warn_of_failed_mirror(request.indexes, failure.reason)
-    public = uv.default_index() if failure.url else ""
-    following = request.indexes.without_mirror(failure.url, synthetic.settings.get("index", ()), public)
-    return (following, warn_of_replaced_mirror(failure.url, public)) if following is not None else None
 
 
 def _is_of(url: str, index: str) -> bool:

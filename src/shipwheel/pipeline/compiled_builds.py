@@ -31,7 +31,7 @@ from shipwheel.suites import suite_by_name, without_python
 from shipwheel.user.files import UserFiles
 from shipwheel.versions import minor_number
 from shipwheel.wheels.built_wheels import BuiltWheel
-from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions
+from shipwheel.wheels.isolated_build import BackendFailed, BuildOptions, RequirementsNotReached
 from shipwheel.wheels.kept_requirements import KeptRequirements
 from shipwheel.wheels.source_builds import secret_rules, write_source
 from shipwheel.wheels.unpackaged import unpackaged_files
@@ -76,6 +76,8 @@ class CompiledBuilds:
         platforms = self._platforms_of(item)
         try:
             return self._pure_or_compiled(source, platforms, item.name, pure)
+        except RequirementsNotReached:
+            raise
         except BuildError as error:
             self._store.check_open()
             raise build_error_with_alternatives(error, item.name, self._resolution, self._reporter) from error

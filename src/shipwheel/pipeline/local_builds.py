@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.errors import NewerAtRunTime
+from shipwheel.errors import BuildError, NewerAtRunTime
 from shipwheel.events import Reporter, Warned, stage
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.pylock import LockedDeb
@@ -19,6 +19,7 @@ from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.secrets import left_out_secrets
 from shipwheel.platform import Platform
 from shipwheel.project.app_tree import AppTree
+from shipwheel.project.indexes import Indexes
 from shipwheel.project.source_copy import SourceTree, read_source_tree
 from shipwheel.settings.build import AssetSettings, BuildSettings
 from shipwheel.store.store import Store
@@ -96,6 +97,8 @@ class LocalBuilds:
         self._store = store
         self._reporter = reporter
         self._workers = workers
+        self._next_indexes: Indexes | None = None
+        """Those in place of the project's, one of which could not be reached."""
 
     def build(self, *, trust_metadata: bool = False) -> LocalSources:
         """Build the missing wheels and list the project's files.
@@ -254,11 +257,22 @@ class LocalBuilds:
             self._reporter(_lacks_files(project.name, needed))
 
     def _with_index(self, build: Callable[[], T]) -> T:
-        """Run a build while uv uses the chosen index: build requirements come from there too."""
+        """Run a build while uv uses the project's indexes: build requirements come from there too. See `next_indexes`."""
+        from shipwheel.locking.next_indexes import next_indexes
         from shipwheel.locking.uv import extra_environment
+        from shipwheel.wheels.isolated_build import not_reached
 
-        with extra_environment(self._downloads.indexes.environment):
-            return build()
+        while True:
+            indexes = self._next_indexes or self._downloads.indexes
+            try:
+                with extra_environment(indexes.environment):
+                    return build()
+            except BuildError as error:
+                following = next_indexes(indexes, not_reached(error), self._resolution.project.inputs.workspace.settings.get("index", ()))
+                if following is None:
+                    raise
+                self._next_indexes = following[0]
+                self._reporter(following[1])
 
 
 def _lacks_files(name: str, files: Sequence[str]) -> Warned:

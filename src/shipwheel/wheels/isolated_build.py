@@ -23,6 +23,7 @@ from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
 from shipwheel.locking.build_requirements import requirement_wanted
 from shipwheel.locking.environment import build_variables, network_variables
 from shipwheel.locking.sandbox import is_available
+from shipwheel.locking.uv_output import Failure
 from shipwheel.project.secret_files import SecretRules
 from shipwheel.settings.build import PackageBuildSettings
 from shipwheel.store.store import Store
@@ -34,7 +35,7 @@ from shipwheel.wheels.rewrite import remove_local_urls
 from shipwheel.wheels.unpackaged import unpackaged_files
 from shipwheel.wheels.wheel_secrets import remove_secrets
 
-__all__ = ["INDEX_SETTINGS", "BackendFailed", "BuildJob", "BuildOptions", "build_in_isolation"]
+__all__ = ["INDEX_SETTINGS", "BackendFailed", "BuildJob", "BuildOptions", "RequirementsNotReached", "build_in_isolation", "not_reached"]
 
 _COMPILERS = """
     cc gcc g++ c++ cpp clang clang++ c89 c99 gfortran f77 f90 cargo rustc rustup go nvcc cmake meson ninja make gmake swig
@@ -166,6 +167,24 @@ class BackendFailed(UnbuildableSource):
         self.compiles = compiles
 
 
+class RequirementsNotReached(BuildError):
+    """The package index with what the build of `label` requires cannot be reached; `failure` says which, and why."""
+
+    def __init__(self, label: str, failure: Failure) -> None:
+        super().__init__(
+            f"{label} cannot be built: what its build requires cannot be installed: {failure.text}",
+            hint="Check the package index and the network.",
+        )
+        self.failure = failure
+
+
+def not_reached(error: BaseException | None) -> Failure | None:
+    """Return why the package index of an error or of its causes was not reached; None if that is not what happened."""
+    while error is not None and not isinstance(error, RequirementsNotReached):
+        error = error.__cause__
+    return error.failure if error is not None else None
+
+
 def _build(job: BuildJob, requires: tuple[str, ...], store: Store, key: str) -> BuiltWheel:
     """Build a wheel into the store. Raise as `build_in_isolation` does."""
     with _place(job, requires, store) as place:
@@ -279,7 +298,8 @@ def _requirements_failed(job: BuildJob, root: Path, error: uv.UvFailed) -> Build
     if _marker(root).exists():
         message = f"{job.label} requires a package for its build that needs a compiler"
         return BackendFailed(message, hint=_PLATFORM_WHEEL_HINT, compiles=True)
+    if error.failure.unreachable:
+        return RequirementsNotReached(job.label, error.failure)
     return BuildError(
-        f"{job.label} cannot be built: what its build requires cannot be installed: {error.failure.text}",
-        hint="Check the package index and the network." if error.failure.unreachable else "Try another version.",
+        f"{job.label} cannot be built: what its build requires cannot be installed: {error.failure.text}", hint="Try another version."
     )
