@@ -90,3 +90,10 @@ def test_knows_what_a_dockerfile_makes(tmp_path: Path) -> None:
     dockerfile = "FROM python\nCOPY . /x\nRUN mkdir /etc/shop && shop init --ini /etc/shop/shop.ini\nRUN make $(arch)\n"
     facts = _facts(tmp_path, {"main.py": "", "requirements.txt": "", "Dockerfile": dockerfile})
     assert facts.made == (("shop init --ini /etc/shop/shop.ini", "Dockerfile, line 3"),)
+
+
+def test_finds_what_a_deployment_file_sets_and_the_image_has_not(tmp_path: Path) -> None:
+    compose = "services:\n  web:\n    build: .\n    command: python main.py\n    environment:\n      API_TOKEN: abc\n      MODE: fast\n"
+    facts = _facts(tmp_path, {"main.py": "", "requirements.txt": "", "Dockerfile": "FROM python\n", "docker-compose.yml": compose})
+    ((name, place),) = facts.withheld
+    assert (name, place.startswith("docker-compose.yml, line ")) == ("API_TOKEN", True)

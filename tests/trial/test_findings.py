@@ -837,3 +837,13 @@ def test_a_program_whose_last_line_is_an_error_has_not_ended_well(line: str, blo
     found = find(ended(0, f"start\n{line}\n"), PROGRAM)
     assert [(each.kind, each.evidence) for each in found if each.blocks] == ([(K.ENDED, line)] if blocks else [])
     assert not any(each.blocks for each in find(ended(0, f"{line}\ndone\n"), PROGRAM))
+
+
+def test_a_failure_without_a_cause_names_what_the_deployment_sets_and_the_image_has_not() -> None:
+    facts = SourceFacts(withheld=(("S3_BUCKET", "docker-compose.yml, line 18"), ("SENTRY_DSN", "docker-compose.yml, line 18")))
+    log = "Traceback (most recent call last):\nshop.NotDefined\n"
+    (finding,) = find(ended(1, log), SERVER, facts)
+    assert finding.hint.startswith("It may want S3_BUCKET, SENTRY_DSN, which docker-compose.yml, line 18, sets for it")
+    given = msgspec.structs.replace(SERVER, environment={"S3_BUCKET": "x", "SENTRY_DSN": "y"})
+    assert find(ended(1, log), given, facts)[0].hint == ""
+    assert "S3_BUCKET" not in find(ended(1, log + "BOT_TOKEN is not set\n"), SERVER, facts)[0].hint

@@ -44,6 +44,7 @@ def source_facts(built: "Built") -> "SourceFacts":
     binds = tuple((f"{module.file}, line {module.bind_line}", module.bind) for module in production if module.bind)
     binds += find_config_addresses(project.root, project.files) if not project.only else ()
     files = project.scanner.scan_deployment().built if project.scanner is not None else ()
+    deployed = project.scanner.scan_deployment().settings if project.scanner is not None else ()
     ours = {assets.to or assets.output for assets in project.assets}
     unmade = tuple((it.path, it.instruction, it.place) for it in files if not (it.is_there or it.is_made or it.path in ours))
     unpackaged = tuple(file for wheel in built.wheels for file in wheel.unpackaged)
@@ -70,6 +71,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         project.packaged,
         frozenset(name for module in modules if (name := module.name.rpartition(".")[0])),
         ignored_files(project.root),
+        tuple((name, each.place) for each in deployed for name in each.withheld if name not in project.settings.env),
     )
 
 

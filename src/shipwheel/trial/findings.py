@@ -83,7 +83,9 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
         found += unset
         if is_outgrown(seen.log) and not any(finding.blocks and finding.kind in OUTSIDE for finding in found):
             found = [_aged(finding, seen.log) for finding in found]
-        found = [looked_for(each, seen.log, source) if each.kind in _SYMPTOMS and each.blocks else each for each in found]
+        found = [
+            looked_for(each, seen.log, source, config.environment) if each.kind in _SYMPTOMS and each.blocks else each for each in found
+        ]
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in (for_production(each, seen.log) for each in found):
         unique.setdefault((finding.kind, finding.subject), finding)

@@ -42,6 +42,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `companions` are servers that the project's deployment starts beside it.
     `packaged` are the import names of what the project's own wheel has, `packages` those of the project's packages, dotted.
     `ignored` are the Python files that .gitignore names and the project has not.
+    `withheld` are (environment variable, file and line) of what a deployment file sets and the image has not.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -63,6 +64,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     packaged: frozenset[str] = frozenset()
     packages: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = ()
+    withheld: tuple[tuple[str, str], ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.signs.outgrown import own_absent_name
+from shipwheel.signs.outgrown import is_outgrown, own_absent_name
 from shipwheel.signs.output import Sign, plain_lines
 from shipwheel.signs.tracebacks import is_of_others, last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
@@ -23,6 +23,7 @@ _OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
 """Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""
 _PRODUCTION = lazy_pattern(r"[`'\"‘“](production|prod)[`'\"’”]")
 _NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
+_MAX_NAMES = 6
 _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
 
@@ -135,19 +136,30 @@ def for_production(finding: Finding, log: str) -> Finding:
     return msgspec.structs.replace(finding, hint=hint, setting=Setting("env", {finding.subject: offered[1]}))
 
 
-def looked_for(finding: Finding, log: str, source: SourceFacts) -> Finding:
+def looked_for(finding: Finding, log: str, source: SourceFacts, environment: Mapping[str, str]) -> Finding:
     """Return a failure that the project's code words itself, or has itself, with what the code has looked for."""
     said = (*plain_lines(log)[-_LAST_LINES:], finding.evidence)
     refusal = next((each for each in source.refusals if any(each.sentence in line for line in said)), None)
     if refusal is None:
         name, file = own_absent_name(log)
         hint = f"{file} has no {name}: the project's own files do not fit together. Correct the import, or take a commit where they do."
-        return msgspec.structs.replace(finding, hint=hint) if name else finding
+        return msgspec.structs.replace(finding, hint=hint) if name else _with_withheld(finding, log, source, environment)
     hint = f"{refusal.place}, says so, where the code looks for {', '.join(refusal.read)}: give it what it wants."
     examples = (example for path, example in source.examples if any(f"/{name}".endswith(f"/{path}") for name in refusal.read))
     if example := next(examples, ""):
         hint += f" {example} is an example of the file."
     hint += " A file can be mounted, a variable set where the container runs: -e NAME=VALUE."
+    return msgspec.structs.replace(finding, hint=f"{hint} {finding.hint}".rstrip())
+
+
+def _with_withheld(finding: Finding, log: str, source: SourceFacts, environment: Mapping[str, str]) -> Finding:
+    """Return a failure without another cause with the variables that a deployment file sets, and the container has not."""
+    unset = {name: place for name, place in source.withheld if not environment.get(name)}
+    if not unset or is_outgrown(log):
+        return finding
+    first, place = next(iter(unset.items()))
+    hint = f"It may want {', '.join([*unset][:_MAX_NAMES])}, which {place}, sets for it, and the image has not."
+    hint += f" Give it where the container runs: -e {first}=…"
     return msgspec.structs.replace(finding, hint=f"{hint} {finding.hint}".rstrip())
 
 
