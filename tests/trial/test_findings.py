@@ -831,7 +831,15 @@ def test_a_package_that_the_wheel_lacks_is_in_the_directory_beside_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "blocks"), [("2026-11-27 - root - ERROR - No token provided", True), ("no errors, 0 ERRORS", False), ("OK=5 ERROR=0", False)]
+    ("line", "blocks"),
+    [
+        ("2026-11-27 - root - ERROR - No token provided", True),
+        ("[2026-11-27 20:00:00] [ERROR   ] bot: no token", True),
+        ("no errors, 0 ERRORS", False),
+        ("OK=5 ERROR=0", False),
+        ("the rows that were left out are in out/ERROR.csv", False),
+        ("done with LOG_LEVEL=ERROR", False),
+    ],
 )
 def test_a_program_whose_last_line_is_an_error_has_not_ended_well(line: str, blocks: bool) -> None:
     found = find(ended(0, f"start\n{line}\n"), PROGRAM)

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.output import plain_lines
 
-__all__ = ["TRACEBACK", "circular_module", "error_line", "is_of_others", "last_line", "last_traceback", "program_lines"]
+__all__ = ["TRACEBACK", "circular_module", "error_line", "is_at_error", "is_of_others", "last_line", "last_traceback", "program_lines"]
 
 TRACEBACK = "Traceback (most recent call last)"
 _OF_SERVER = lazy_pattern(
     r"\[[\d: +-]{20,30}\] \[\d+\] \[[A-Z]+\] |\*{3} |shipwheel: |\[[A-Z]+\] (?:Unexpected exit from|Shutting down|Stopped|Granian) "
 )
 """The start of a line that gunicorn, uWSGI, the launcher or granian writes."""
-_AT_ERROR = lazy_pattern(r"\b(?:ERROR|CRITICAL|FATAL)\b")
+_AT_ERROR = lazy_pattern(r"(?<![./=])\b(?:ERROR|CRITICAL|FATAL)\b(?!\W{0,3}0\b|[./]\w)")
+"""The level of a line in a log, and no count, name of a file or value of a setting."""
 _BELOW_ERROR = lazy_pattern(r"\b(?:DEBUG|INFO|NOTICE|WARN|WARNING)\b")
 _END_OF_SERVER = "gunicorn.errors.HaltServer: "
 """The error with which a server ends because its workers did: they have told why."""
@@ -79,8 +80,13 @@ def error_line(log: str) -> str:
             found, inside = line.strip()[:_MAX_LINE], False
     own = [line for line in lines if not _OF_SERVER.match(line)]
     last = _last(own)
-    logged = _last(line for line in own if _AT_ERROR.search(line)) if _BELOW_ERROR.search(last) else ""
+    logged = _last(line for line in own if is_at_error(line)) if _BELOW_ERROR.search(last) else ""
     return found or logged or last or last_line(log)
+
+
+def is_at_error(line: str) -> bool:
+    """Return whether a line is logged as an error."""
+    return _AT_ERROR.search(line) is not None
 
 
 def last_line(log: str) -> str:

@@ -11,7 +11,7 @@ from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs.companions import companion_hint, companion_name
 from shipwheel.signs.outgrown import absent_name, is_outgrown, unreadable_module
 from shipwheel.signs.output import Sign, SignKind, is_debug_page, signs_in
-from shipwheel.signs.tracebacks import TRACEBACK, error_line, last_line, last_traceback
+from shipwheel.signs.tracebacks import TRACEBACK, error_line, is_at_error, last_line, last_traceback
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
@@ -143,8 +143,9 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         message = f"the command ended, and left {seen.left} in the background: the container ends with it"
         hint = "Let the program run in the foreground: without a daemon option, without fork."
         yield Finding(FindingKind.ENDED, message, hint, evidence=error_line(seen.log), blocks=True)
-    elif not seen.ended and not server and (said := _ERROR.search(last_line(seen.log))) is not None:
-        message = f"the command ended with status 0, although {'an import failed' if said[1] else 'its last line is an error'}"
+    elif not seen.ended and not server and ((said := last_line(seen.log)).startswith(_FAILED_IMPORT) or is_at_error(said)):
+        why = "an import failed" if said.startswith(_FAILED_IMPORT) else "its last line is an error"
+        message = f"the command ended with status 0, although {why}"
         hint = "Let it end with another status if it cannot do its work, and give it what its output asks for."
         yield Finding(FindingKind.ENDED, message, hint, evidence=error_line(seen.log), blocks=True)
     elif not (seen.ended or server or seen.written) and any(s.kind is SignKind.VARIABLE and s.line == last_line(seen.log) for s in signs):
@@ -157,7 +158,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
 
 
 _END_OF_INPUT = "EOFError: EOF when reading a line"
-_ERROR = lazy_pattern(r"^(ModuleNotFoundError: |ImportError: )|\b(?:ERROR|CRITICAL|FATAL)\b(?!\W{0,3}0\b)")
+_FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
 _COMPANIONS_HINT = (
     "It may wait for what it is deployed together with, {}, which the trial has not: start that, and look with shipwheel check --network, "
     "or shipwheel up."
