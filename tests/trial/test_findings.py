@@ -855,3 +855,5 @@ def test_a_failure_without_a_cause_names_what_the_deployment_sets_and_the_image_
     given = msgspec.structs.replace(SERVER, environment={"S3_BUCKET": "x", "SENTRY_DSN": "y"})
     assert find(ended(1, log), given, facts)[0].hint == ""
     assert "S3_BUCKET" not in find(ended(1, log + "BOT_TOKEN is not set\n"), SERVER, facts)[0].hint
+    for error in ("SyntaxError: invalid syntax", "OSError: [Errno 99] Cannot assign requested address"):
+        assert "S3_BUCKET" not in find(ended(1, log.replace("shop.NotDefined", error)), SERVER, facts)[0].hint

@@ -23,6 +23,8 @@ _OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
 """Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""
 _PRODUCTION = lazy_pattern(r"[`'\"‘“](production|prod)[`'\"’”]")
 _NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
+_NOT_OF_VARIABLES = lazy_pattern(r"(?:SyntaxError|IndentationError|TabError|NameError): |OSError: \[Errno \d+\] ")
+"""The start of an error that no environment variable takes away: of the source itself, or one in which the kernel says why."""
 _MAX_NAMES = 6
 _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
@@ -155,7 +157,7 @@ def looked_for(finding: Finding, log: str, source: SourceFacts, environment: Map
 def _with_withheld(finding: Finding, log: str, source: SourceFacts, environment: Mapping[str, str]) -> Finding:
     """Return a failure without another cause with the variables that a deployment file sets, and the container has not."""
     unset = {name: place for name, place in source.withheld if not environment.get(name)}
-    if not unset or is_outgrown(log):
+    if not unset or is_outgrown(log) or _NOT_OF_VARIABLES.match(finding.evidence):
         return finding
     first, place = next(iter(unset.items()))
     hint = f"It may want {', '.join([*unset][:_MAX_NAMES])}, which {place}, sets for it, and the image has not."
