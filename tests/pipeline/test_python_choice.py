@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from support.project_tree import written
 
 from shipwheel.base.model import Bases
-from shipwheel.errors import FetchError, LockError
+from shipwheel.errors import FetchError, LockError, ShipwheelError
 from shipwheel.events import Event, Warned
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, resolution_error
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
@@ -86,16 +86,21 @@ def test_begins_with_a_python_that_only_standalone_builds_have(project: Project)
     assert try_pythons(project, lambda _: None, lambda tried: tried.python, first=("3.8",)) == "3.8"
 
 
-def test_a_standalone_python_that_fails_is_not_the_one_to_compile_for(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("failure", "pythons"),
+    [
+        (FetchError("Python 3.8 is not available", hint="Take another."), ("3.11",)),
+        (LockError("another package has wheels for Windows alone"), ("3.8", "3.11")),
+    ],
+)  # fmt: skip
+def test_a_standalone_python_is_one_to_compile_for_if_it_can_be_fetched(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: ShipwheelError, pythons: tuple[str, ...]
 ) -> None:
     informed = lacking("3.11", source("old"), pythons={"old": (standalone("3.8"),)})
     monkeypatch.setattr(python_choice, "with_alternatives", lambda *_, **__: informed)
 
     def attempt(tried: Project, bases: Bases | None = None) -> str:
-        if tried.python == "3.8":
-            raise FetchError("Python 3.8 is not available", hint="Take another.")
-        raise informed
+        raise failure if tried.python == "3.8" else informed
 
     asked: list[tuple[str, ...]] = []
 
@@ -104,7 +109,7 @@ def test_a_standalone_python_that_fails_is_not_the_one_to_compile_for(
         return "compiled" if request.compiles else with_suitable_python(project, request, attempt)
 
     assert with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work) == "compiled"
-    assert asked == [(), ("3.11",)]
+    assert asked == [(), pythons]
 
 
 def test_the_best_python_of_debian_comes_after_a_standalone_one(project: Project, tmp_path: Path) -> None:

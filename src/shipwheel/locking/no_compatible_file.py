@@ -212,7 +212,7 @@ class NoCompatibleFile(LockError):
         return min((own, *others), key=self._to_compile_with)
 
     def without_python(self, minor: str) -> "NoCompatibleFile":
-        """Return the error without a Python that turned out not to do."""
+        """Return the error without a Python that turned out to be out of reach."""
         left = {
             file: msgspec.structs.replace(it, pythons=tuple(python for python in it.pythons if python.target.minor != minor))
             for file, it in self.alternatives.items()

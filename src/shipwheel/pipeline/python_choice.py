@@ -74,7 +74,9 @@ def with_suitable_python(
         informed = with_alternatives(informed, project, request.reporter)
     try:
         found = attempt(adapt(project, python.target.minor))
-    except (LockError, FetchError):
+    except LockError:
+        raise informed from None
+    except FetchError:
         raise informed.without_python(python.target.minor) if compiles else informed from None
     _warn_of_other_python(python.target.minor, project, informed, request.reporter, _override_hint(informed, project.python))
     return found
