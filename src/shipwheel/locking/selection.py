@@ -274,8 +274,10 @@ def _only_for(package: "Package") -> str:
 
 def _published(package: "Package") -> date | None:
     """Return the day on which the newest file of a package was uploaded, None where the lock does not say."""
-    files = (*(package.wheels or ()), *([package.sdist] if package.sdist is not None else []))
-    return max((file.upload_time.date() for file in files if file.upload_time is not None), default=None)
+    times = [wheel.upload_time for wheel in package.wheels or ()]
+    if package.sdist is not None:
+        times.append(package.sdist.upload_time)
+    return max((time.date() for time in times if time is not None), default=None)
 
 
 def _label(package: "Package") -> str:
