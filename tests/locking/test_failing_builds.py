@@ -18,6 +18,7 @@ from shipwheel.locking import kept_copies, uv
 from shipwheel.locking import make as make_module
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.make import make_lock
+from shipwheel.project import source_copy
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
 
@@ -139,7 +140,7 @@ def test_the_projects_own_metadata_are_built_once_for_a_lock(index: PackageIndex
     ):
         index.add(wheel.filename, wheel.content(), uploaded=f"{day}T00:00:00Z")
     copies: list[Path] = []
-    make = kept_copies.private_copy
+    make = source_copy.private_copy
 
     def counted(tree: Path) -> AbstractContextManager[Path]:
         copies.append(tree)

@@ -42,7 +42,7 @@ __all__ = ["ProjectAttempt", "may_fall_back_to", "older_pythons", "pythons_to_tr
 class ProjectAttempt(Protocol[Result]):
     """Resolves a project, on the given bases if there are any."""
 
-    def __call__(self, project: Project, bases: Bases | None = None) -> Result: ...
+    def __call__(self, project: Project, /, bases: Bases | None = None) -> Result: ...
 
 
 def with_suitable_python(
