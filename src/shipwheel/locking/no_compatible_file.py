@@ -239,8 +239,10 @@ class NoCompatibleFile(LockError):
 
 
 def _years_late(file: MissingFile, minor: str) -> float:
-    """Return the years from the publication of a file until a Python came out; 0 if that was before, or the day is not known."""
-    return max(0.0, (python_released(minor) - file.published).days / 365) if file.published is not None else 0.0
+    """Return the years from the publication of a source until a Python came out; 0 if that was before, or nothing can be compiled."""
+    if not file.can_compile or file.published is None:
+        return 0.0
+    return max(0.0, (python_released(minor) - file.published).days / 365)
 
 
 def _nearest(alternatives: Mapping[MissingFile, Alternatives]) -> tuple[str, ...]:
