@@ -207,9 +207,8 @@ class NoCompatibleFile(LockError):
     @property
     def python_to_compile(self) -> str:
         """The minor version of the Python that has to compile least: that of the targets, unless another has some of the files."""
-        own = self.targets[0].minor
-        others = {python.target.minor: python for it in self.alternatives.values() for python in it.pythons}
-        return min((own, *others), key=self._to_compile_with)
+        others = (python.target.minor for it in self.alternatives.values() for python in it.pythons)
+        return min((self.targets[0].minor, *others), key=self._amount_with)
 
     def without_python(self, minor: str) -> "NoCompatibleFile":
         """Return the error without a Python that turned out to be out of reach."""
@@ -220,14 +219,14 @@ class NoCompatibleFile(LockError):
         return NoCompatibleFile(self.missing, self.targets, left, self.tried, self.lock)
 
     @property
-    def to_compile_years(self) -> float:
+    def amount_to_compile(self) -> float:
         """The amount to compile: one for each file and target, and the years by which the Python came out later than the source.
 
         An old source seldom compiles with a Python that its authors did not know.
         """
-        return self._to_compile_with(self.targets[0].minor)
+        return self._amount_with(self.targets[0].minor)
 
-    def _to_compile_with(self, minor: str) -> float:
+    def _amount_with(self, minor: str) -> float:
         return sum((1 + _years_late(file, minor)) * self._lacking(file, minor) for file in self.missing)
 
     def _lacking(self, file: MissingFile, minor: str) -> int:

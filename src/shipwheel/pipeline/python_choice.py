@@ -232,7 +232,7 @@ def _best(errors: Sequence[LockError]) -> LockError:
     comparable = [error for error in errors if isinstance(error, NoCompatibleFile)]
     if not isinstance(errors[0], NoCompatibleFile):
         return errors[0]
-    return min(comparable, key=lambda error: error.to_compile_years)
+    return min(comparable, key=lambda error: error.amount_to_compile)
 
 
 def _is_about_python(error: LockError) -> bool:

@@ -105,8 +105,10 @@ class Advisor(Protocol):
         """Return the Python versions that the project may have been written for beside the one that was chosen, the best first."""
 
     def days(self) -> tuple[str, ...]:
-        """Return the days (YYYY-MM-DD) whose packages may suit the project, the surest first: that of its last change, or the first after
-        it on which packages had files for a Python that there is. None if it is not known or was not long ago.
+        """Return the days (YYYY-MM-DD) whose packages may suit the project, the surest first.
+
+        That of its last change, or the first after it on which packages had files for a Python that there is. Empty if the last change is
+        not known, or was not long ago.
         """
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:

@@ -89,6 +89,10 @@ class Evidence(msgspec.Struct, frozen=True):
         """Ask the disk whether the project has this directory with something in it."""
         return any((self.root / directory).glob("*"))
 
+    def directories(self) -> tuple[str, ...]:
+        """Ask the disk for the names of the directories at the project's top."""
+        return tuple(sorted(path.name for path in self.root.glob("*/")))
+
     def has_directory(self, path: str) -> bool:
         """Ask the disk whether the project has this directory."""
         return (self.root / path).is_dir()

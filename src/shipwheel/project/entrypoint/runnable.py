@@ -183,8 +183,7 @@ class Runnable(msgspec.Struct, frozen=True):
         path = name.replace(".", "/")
         if (top := path.partition("/")[0]) in self.evidence.packaged:
             # A wheel may take its packages from anywhere: from src, python or backend, beside other things of the package's name.
-            bases = ("", *(folder.name for folder in self.evidence.root.glob("*/")))
-            return self._is_in(path, bases) or not any(map(self.evidence.has_directory, (top, f"src/{top}")))
+            return self._is_in(path, ("", *self.evidence.directories())) or not any(map(self.evidence.has_directory, (top, f"src/{top}")))
         return directory is not None and self._is_in(path, [posixpath.join(directory, base) for base in ("", *_search_directories(words))])
 
     def _is_in(self, path: str, bases: Iterable[str]) -> bool:
