@@ -1,8 +1,6 @@
 """Builds that fail while the lock is made: none fails twice, since each takes as long as the rest of the resolution."""
 
-import io
 import sys
-import tarfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import date
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 from support.lock_requests import lock_request
 from support.programs import needs
+from support.sdist import packed
 
 from shipwheel.errors import LockError
 from shipwheel.locking import kept_copies, uv
@@ -31,13 +30,7 @@ STATED = {"made.egg-info/PKG-INFO": "Name: made\nVersion: 1.0\n", "made.egg-info
 
 
 def archive(contents: dict[str, str]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, text in {"PKG-INFO": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n", **contents}.items():
-            info = tarfile.TarInfo(f"made-1.0/{name}")
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return out.getvalue()
+    return packed("made", "1.0", {"PKG-INFO": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n", **contents})
 
 
 @pytest.fixture

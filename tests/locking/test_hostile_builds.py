@@ -1,11 +1,9 @@
 """Build backends that uv asks for metadata while the lock is made, and that want more than that."""
 
-import io
 import os
 import socket
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from support.lock_requests import lock_request
 from support.process import interrupted_when, is_below
 from support.programs import needs
+from support.sdist import packed
 
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.locking import build_hook, sandbox
@@ -145,13 +144,7 @@ def write(folder: Path, contents: dict[str, str]) -> None:
 
 
 def archive(contents: dict[str, str]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, text in {"PKG-INFO": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n", **contents}.items():
-            info = tarfile.TarInfo(f"made-1.0/{name}")
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return out.getvalue()
+    return packed("made", "1.0", {"PKG-INFO": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n", **contents})
 
 
 def request(app: Path, requirement: str, settings: str = "", **choices: Any) -> LockRequest:

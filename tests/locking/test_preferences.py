@@ -1,9 +1,7 @@
 """Preferences for locked versions, conflicts, and reports about a package: the real uv with a package index on the loopback interface."""
 
-import io
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -12,6 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from support.lock_requests import lock_path, lock_request, read_again
+from support.sdist import packed
 from support.uv_cache import new_uv_cache
 
 from shipwheel.errors import LockError, UsageError
@@ -90,13 +89,7 @@ def _broken_sdist(name: str, version: str) -> bytes:
         "backend.py": "raise SystemExit('too old')",
         "PKG-INFO": f"Metadata-Version: 1.0\nName: {name}\nVersion: {version}\n",
     }
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        for path, text in files.items():
-            entry = tarfile.TarInfo(f"{name}-{version}/{path}")
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return content.getvalue()
+    return packed(name, version, files)
 
 
 def test_gives_up_versions_that_cannot_be_had(index: PackageIndex, tmp_path: Path) -> None:

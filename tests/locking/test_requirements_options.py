@@ -1,13 +1,12 @@
 """Options of requirements files: they work as in pip, or the error names the line of an unsupported one."""
 
-import io
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.lock_requests import lock_request
+from support.sdist import packed
 from support.uv_cache import new_uv_cache
 
 from shipwheel.errors import LockError
@@ -22,16 +21,8 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 def sdist(name: str, version: str) -> bytes:
     """One whose metadata is static (2.2), so that nothing is built to know it."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for path, text in {
-            "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n",
-            "pyproject.toml": f'[project]\nname = "{name}"\nversion = "{version}"\n',
-        }.items():
-            member = tarfile.TarInfo(f"{name}-{version}/{path}")
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return out.getvalue()
+    metadata = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n"
+    return packed(name, version, {"PKG-INFO": metadata, "pyproject.toml": f'[project]\nname = "{name}"\nversion = "{version}"\n'})
 
 
 @pytest.fixture

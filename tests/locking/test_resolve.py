@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 from support.lock_requests import lock_request, read_again
+from support.sdist import packed
 
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Event, Warned
@@ -525,16 +526,8 @@ def test_does_not_take_a_source_beside_windows_wheels_for_pure_python(tmp_path: 
 
 
 def _sdist(project: str) -> bytes:
-    import io
-    import tarfile
-
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, text in {"PKG-INFO": f"Metadata-Version: 2.2\nName: {project}\nVersion: 1.0\n", "pyproject.toml": BUILD_SYSTEM}.items():
-            info = tarfile.TarInfo(f"{project}-1.0/{name}")
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return out.getvalue()
+    metadata = f"Metadata-Version: 2.2\nName: {project}\nVersion: 1.0\n"
+    return packed(project, "1.0", {"PKG-INFO": metadata, "pyproject.toml": BUILD_SYSTEM})
 
 
 @pytest.mark.online

@@ -2,8 +2,9 @@
 
 import io
 import tarfile
+from collections.abc import Mapping
 
-__all__ = ["sdist"]
+__all__ = ["packed", "sdist"]
 
 
 def sdist(name: str, version: str = "1.0", build: str = "") -> bytes:
@@ -30,10 +31,16 @@ def build_wheel(folder, *_):
         f'[project]\nname = "{name}"\nversion = "{version}"\n',
         "backend.py": backend,
     }
+    return packed(name, version, files)
+
+
+def packed(name: str, version: str, files: Mapping[str, str]) -> bytes:
+    """Return an sdist with these files: path -> text."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
         for path, text in files.items():
+            data = text.encode()
             info = tarfile.TarInfo(f"{name}-{version}/{path}")
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text.encode()))
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
     return out.getvalue()
