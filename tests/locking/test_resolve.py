@@ -291,6 +291,11 @@ def test_allows_only_files_with_listed_hashes(tmp_path: Path, index: PackageInde
         make_lock(listed(tmp_path, f"leaf==1.0 --hash=sha256:{'0' * 64}\n"))
 
 
+def test_a_replaced_package_needs_no_hash_of_the_old_version(tmp_path: Path) -> None:
+    text = f"small==1.0 --hash=sha256:{'0' * 64}\n"
+    assert pins(make_lock(listed(tmp_path, text, replaced={"Small": "small==2.0"}))) == {"small": "2.0", "leaf": "1.0"}
+
+
 def test_resolves_as_of_a_day(tmp_path: Path) -> None:
     lock = make_lock(listed(tmp_path, "small\nleaf\n", as_of="2024-09-15"))
     assert (pins(lock)["small"], lock.as_of) == ("2.0", "2024-09-15")

@@ -35,6 +35,7 @@ from shipwheel.locking.replaced import with_replaced
 from shipwheel.locking.synthetic import Synthetic, make_synthetic
 from shipwheel.project.indexes import warn_of_extra_indexes, without_login
 from shipwheel.project.requirements import Requirements
+from shipwheel.versions import normalized
 
 __all__ = ["LockContents", "declared_requirements", "resolve"]
 
@@ -186,7 +187,7 @@ def _resolve(
                 note_systems(pylock, Lookup(synthetic, request.exclude_newer).every_file)
             drop_other_pythons(pylock, request.python)
             relocate(pylock, folder, request.root, synthetic.copies)
-            return _contents(pylock, uv_lock, synthetic, requirements, accelerator)
+            return _contents(pylock, uv_lock, synthetic, requirements, accelerator, frozenset(map(normalized, request.replaced)))
     again = replace(request, indexes=following[0])
     return _resolve(again, requirements, preferred, constraints, build_requirements, stated, override=override, reporter=reporter)
 
@@ -202,13 +203,14 @@ def _contents(
     synthetic: Synthetic,
     requirements: Requirements | None,
     accelerator: Mapping[str, Any],
+    replaced: frozenset[str],
 ) -> LockContents:
     if requirements is None:
         return LockContents(pylock, uv_lock, synthetic.origin, synthetic.project, accelerator=accelerator)
     named = [(name, line) for line in requirements.lines if (name := synthetic.name_of(line))]
     hashes: dict[str, tuple[str, ...]] = {}
     for name, line in named:
-        if line.hashes:
+        if line.hashes and name not in replaced:  # they are those of another version
             hashes[name] = (*hashes.get(name, ()), *line.hashes)
     packages = apply_format_options(pylock.get("packages", []), requirements.no_binary, requirements.only_binary)
     return LockContents(
