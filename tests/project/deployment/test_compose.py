@@ -94,6 +94,8 @@ services:
     depends_on: [db]
   db: {image: "postgres:16"}
   queue: {image: "redis:7"}
+  cache: {image: "memcached:1"}
+  metrics: {image: "exporter:1", depends_on: [api]}
 """
     found = _deployment(tmp_path, text)
     assert [(process.name, process.arguments or process.words) for process in found.processes[:2]] == [
@@ -103,7 +105,7 @@ services:
     settings = found.settings[1]
     assert (settings.variables, settings.ports, settings.volumes) == ({"MODE": "fast"}, ("8000",), ("/code/media", "/var/state"))
     assert settings.withheld == ("DATABASE_URL", "QUEUE", "API_KEY", "URL")
-    assert found.companions == ("db (postgres:16)", "queue (redis:7)")
+    assert found.companions == ("db (postgres:16)", "queue (redis:7)", "cache (memcached:1)")
     assert "hidden" not in repr(settings)
 
 

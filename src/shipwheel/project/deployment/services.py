@@ -1,4 +1,4 @@
-"""The services of a compose file that run the project, in production or while it is developed, and the companions that they need."""
+"""The services of a compose file that run the project, in production or while it is developed, and their companions."""
 
 import posixpath
 import re
@@ -40,7 +40,7 @@ class Services(msgspec.Struct, frozen=True):
     settings: tuple[ContainerSettings, ...] = ()
     """Those of the web server, or of the only service."""
     companions: tuple[str, ...] = ()
-    """Other services that they need, with their image: "db (postgres:16)"."""
+    """Other services beside them, with their image: "db (postgres:16)"."""
     notes: tuple[str, ...] = ()
 
 
@@ -222,19 +222,17 @@ def _is_data(mount: ServiceMount, files: ProcessFiles) -> bool:
 
 
 def _companions(own: Sequence[ComposeService], every: Sequence[ComposeService]) -> Iterator[str]:
-    """Yield the services that the project's own depend on, or whose names are in their variables."""
+    """Yield the other services with an image that the project's own depend on, or that are not built and depend on none of them.
+
+    Most apps name no service: the address is in a file of variables, or in the code. A proxy depends on the app.
+    """
     names = {service.name for service in own}
-    by_name = {service.name: service for service in every if service.name not in names}
     wanted = {name for service in own for name in service.depends_on}
-    wanted |= {
-        name
-        for name in by_name
-        for service in own
-        if any(_is_withheld("", value, [name]) and name in value for value in service.variables.values())
-    }
-    for name, service in by_name.items():
-        if name in wanted and service.image and not _NO_COMPANION.search(service.image):
-            yield f"{name} ({service.image})"
+    for service in every:
+        is_beside = service.context is None and names.isdisjoint(service.depends_on)
+        is_other = service.name not in names and service.image and not _NO_COMPANION.search(service.image)
+        if is_other and (service.name in wanted or is_beside):
+            yield f"{service.name} ({service.image})"
 
 
 class _MountedFiles(msgspec.Struct, frozen=True):
