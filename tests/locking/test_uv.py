@@ -180,6 +180,8 @@ def test_starts_no_interpreter_of_another_version(tmp_path: Path, monkeypatch: p
         (folders[-1] / "python3.99").write_text(f"#!/bin/sh\n{answer}\n")
         for path in folders[-1].iterdir():
             path.chmod(0o755)
+    (tmp_path / "broken" / "python3.96").write_text("#!/nonexistent/interpreter\n")
+    (tmp_path / "broken" / "python3.96").chmod(0o755)
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, (*folders, "/usr/bin", "/bin"))))
     assert uv.local_python("3.99") == Path(sys.executable)
     assert uv.local_python("3.96") is None

@@ -22,7 +22,11 @@ def python_on_path(minor: str, environment: Mapping[str, str]) -> Path | None:
         found = shutil.which(f"python{minor}", path=folder) if folder else None
         if found is None:
             continue
-        done = run_process([found, "-I", "-c", _ASK], env=environment, timeout=_TIMEOUT_S)
+        try:
+            done = run_process([found, "-I", "-c", _ASK], env=environment, timeout=_TIMEOUT_S)
+        except OSError:
+            # It is for another processor, or a script whose interpreter is gone.
+            continue
         version, _, executable = done.stdout.strip().partition(" ")
         if done.code == 0 and version == f"cpython@{minor}" and Path(executable).is_file():
             return Path(executable)
