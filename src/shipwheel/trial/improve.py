@@ -42,6 +42,8 @@ class Improved(msgspec.Struct, frozen=True):
     """Changes that could not be built or did not help, with what happened."""
     rounds: int = 1
     """The images that were tried."""
+    beyond: str = ""
+    """What the program did at last with placeholders, in one line, if it did not serve with them: `trial` is one without them."""
 
 
 def improve(
@@ -101,7 +103,14 @@ def improve(
         rejected += refused
     # What a program does with a made-up value says little: it wants the real one.
     trial = now.trial if asked is None or now.trial.verdict.is_good else asked
-    return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds)
+    beyond = "" if trial is now.trial else _shown(now.trial)
+    return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds, beyond)
+
+
+def _shown(trial: Trial) -> str:
+    """Return what a trial came to, with the first line that the program printed about it."""
+    seen = next((finding.evidence for finding in trial.blocking if finding.evidence), "")
+    return f"{trial.headline} ({seen})" if seen else trial.headline
 
 
 def _why(error: ShipwheelError) -> str:
