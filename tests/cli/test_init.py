@@ -34,7 +34,9 @@ def test_a_program_that_failed_says_why_beside_what_was_tried(monkeypatch: pytes
     assets = Change(Setting("assets", (AssetSettings(("npm", "run", "build"), "dist"),)), "why")
     why = "`npm run build` failed (exit status 1):\n  ReferenceError: navigator is not defined\n  Debian's node runs it."
     rejected = ((assets, why), (Change(Setting("as-of", "2020-01-01"), "why"), "no solution\nbecause"))
-    improved: Any = SimpleNamespace(trial=SimpleNamespace(verdict=Verdict.FAILS), rejected=rejected, variables=("KEY",), beyond="fails: it ends")
+    improved: Any = SimpleNamespace(
+        trial=SimpleNamespace(verdict=Verdict.FAILS), rejected=rejected, variables=("KEY",), beyond="fails: it ends"
+    )
     lines = [*_lines(improved, SimpleNamespace(edit=None, by_hand=()))]  # type: ignore[arg-type]
     assert "'output': 'dist'" in lines[0]
     assert lines[1:] == [
