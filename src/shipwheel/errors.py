@@ -72,6 +72,11 @@ class ShipwheelError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def summary(self) -> str:
+        """The message in one line, without the places or the output that follow."""
+        return self.message.partition("\n")[0].removesuffix(":")
+
 
 class UsageError(ShipwheelError):
     """A flag or a setting is wrong."""
@@ -104,7 +109,7 @@ class LockError(ShipwheelError):
     """No set of Python packages satisfies the project, or a platform has no file of one of them.
 
     `hint_without_python` is the hint to show once other Python versions have been tried without success; None means that another Python
-    version would not help. `summary` is the message without details, for a warning of one line.
+    version would not help. `summary` says more in one line than the first line of the message.
     """
 
     exit_code = 4
@@ -112,7 +117,11 @@ class LockError(ShipwheelError):
     def __init__(self, message: str, *, hint: str = "", hint_without_python: str | None = None, summary: str = "") -> None:
         super().__init__(message, hint=hint)
         self.hint_without_python = hint_without_python
-        self.summary = summary or message
+        self._summary = summary
+
+    @property
+    def summary(self) -> str:
+        return self._summary or super().summary
 
     @property
     def another_python_may_help(self) -> bool:

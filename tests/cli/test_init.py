@@ -15,6 +15,7 @@ from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings, load_settings
 from shipwheel.store.store import Store
 from shipwheel.trial.finding import Setting, Verdict
+from shipwheel.trial.improve import Rejected
 from shipwheel.trial.mend import Change
 
 
@@ -32,8 +33,9 @@ def test_an_import_path_that_grew_is_written(tmp_path: Path) -> None:
 def test_a_program_that_failed_says_why_beside_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.trial.report.to_lines", lambda _: [])
     assets = Change(Setting("assets", (AssetSettings(("npm", "run", "build"), "dist"),)), "why")
-    why = "`npm run build` failed (exit status 1):\n  ReferenceError: navigator is not defined\n  Debian's node runs it."
-    rejected = ((assets, why), (Change(Setting("as-of", "2020-01-01"), "why"), "no solution\nbecause"))
+    output = ("  ReferenceError: navigator is not defined", "  Debian's node runs it.")
+    failed = Rejected(assets, "`npm run build` failed (exit status 1)", output)
+    rejected = (failed, Rejected(Change(Setting("as-of", "2020-01-01"), "why"), "no solution"))
     improved: Any = SimpleNamespace(
         trial=SimpleNamespace(verdict=Verdict.FAILS), rejected=rejected, variables=("KEY",), beyond="fails: it ends"
     )

@@ -7,13 +7,13 @@ from datetime import date
 import pytest
 from support.advice import FakeAdvisor
 
-from shipwheel.errors import LockError, MissingImports, NoRequirements, UnbuildableSource
+from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, UnbuildableSource
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings
 from shipwheel.trial.finding import Setting
 from shipwheel.trial.findings import find, verdict_of, with_refused_writes
-from shipwheel.trial.improve import Round, improve
+from shipwheel.trial.improve import Rejected, Round, improve
 from shipwheel.trial.mend import Change
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.trial import Trial
@@ -84,8 +84,8 @@ def test_changes_that_cannot_be_built_together_are_tried_one_by_one() -> None:
     )
     found = improve(project, Settings(), project.lines.append)
     assert [change.setting for change in found.changes] == [Setting("dependencies", ("good",))]
-    ((refused, why),) = found.rejected
-    assert (refused.setting, why) == (Setting("dependencies", ("bad",)), "no version of it fits\nat all")
+    (refused,) = found.rejected
+    assert (refused.change.setting, refused.result, refused.output) == (Setting("dependencies", ("bad",)), "no version of it fits", ())
     assert not found.trial.verdict.is_good
     assert [settings.dependencies for settings in project.tries] == [(), ("good", "bad"), ("good",), ("good", "bad")]
 
@@ -113,9 +113,9 @@ def test_a_tentative_change_stays_only_if_the_program_comes_further(helps: bool)
         assert found.rejected == ()
     else:
         assert found.changes == ()
-        ((refused, why),) = found.rejected
-        assert (refused.setting, refused.tentative) == (changed, True)
-        assert why.startswith("fails: ")
+        (refused,) = found.rejected
+        assert (refused.change.setting, refused.change.tentative) == (changed, True)
+        assert refused.result.startswith("fails: ")
     assert found.trial.verdict.is_good == helps
 
 
@@ -131,7 +131,7 @@ def test_an_older_python_stays_if_what_it_uncovers_can_be_added(helps: bool) -> 
     assert found.trial.verdict.is_good == helps
     wanted = [Setting("python", "3.11"), Setting("dependencies", ("pyyaml",))]
     assert [change.setting for change in found.changes] == (wanted if helps else [])
-    assert [change.setting for change, _ in found.rejected] == ([] if helps else wanted[:1])
+    assert [each.change.setting for each in found.rejected] == ([] if helps else wanted[:1])
 
 
 def test_the_day_of_the_last_change_is_tried_behind_one_with_files_for_every_python() -> None:
@@ -173,7 +173,7 @@ def test_packages_of_an_earlier_day_are_tried_if_those_of_a_later_one_do_not_hel
     )
     found = improve(project, Settings(), project.lines.append)
     assert [change.setting for change in found.changes] == [Setting("as-of", "2019-06-27")]
-    assert [change.setting for change, _ in found.rejected] == [Setting("as-of", "2021-10-05")]
+    assert [each.change.setting for each in found.rejected] == [Setting("as-of", "2021-10-05")]
 
 
 def test_a_server_that_callers_reach_is_better_than_one_that_answers_inside() -> None:
@@ -340,7 +340,7 @@ def test_says_why_the_packages_that_a_project_imports_cannot_be_locked() -> None
     project = WithoutRequirements(lambda settings, env: SERVES, unbuildable=lambda settings: True)
     with pytest.raises(NoRequirements):
         improve(project, Settings(), project.lines.append)
-    assert project.lines[-1] == "  not set: no version of it fits\nat all"
+    assert project.lines[-1] == "  not set: no version of it fits"
 
 
 def test_a_project_that_cannot_be_built_is_an_error() -> None:
@@ -353,8 +353,8 @@ def test_a_setting_of_a_wrong_form_is_refused() -> None:
     advisor = FakeAdvisor(modules={"yaml": Setting("dependencies", ("not a requirement!",))})
     project = Project(lambda settings, env: no_module("yaml"), advisor)
     found = improve(project, Settings(), project.lines.append)
-    ((_, why),) = found.rejected
-    assert "not a requirement" in why
+    (refused,) = found.rejected
+    assert "not a requirement" in refused.result
     assert len(project.tries) == 1
 
 
@@ -393,7 +393,7 @@ def test_the_first_changes_are_left_out_if_nothing_can_be_built_with_them() -> N
     project = Project(lambda settings, env: SERVES, unbuildable=lambda settings: bool(settings.assets))
     found = improve(project, Settings(), project.lines.append, first=[FRONT])
     assert found.trial.verdict.is_good
-    assert (found.changes, found.rejected) == ((), ((FRONT, "no version of it fits\nat all"),))
+    assert (found.changes, found.rejected) == ((), (Rejected(FRONT, "no version of it fits"),))
 
 
 def test_a_driver_that_a_made_up_value_asks_for_is_no_setting() -> None:
@@ -425,3 +425,16 @@ def test_a_source_that_nothing_replaces_is_the_error(replacements: dict[str, str
     project = Project(run)
     with pytest.raises(UnbuildableSource, match="far cannot be compiled"):
         improve(project, Settings(), project.lines.append)
+
+
+def test_a_step_that_fails_leaves_its_last_words_with_the_change() -> None:
+    serving = Project(lambda settings, env: SERVES)
+
+    def attempt(settings: Settings, env: Mapping[str, str]) -> Round:
+        if settings.assets:
+            raise BuildError("`npm run build` failed (exit status 1):\n  ReferenceError: navigator\n  at main.js", hint="Set another node.")
+        return serving(settings, env)
+
+    (refused,) = improve(attempt, Settings(), lambda _: None, first=[FRONT]).rejected
+    assert refused.result == "`npm run build` failed (exit status 1)"
+    assert refused.output == ("  ReferenceError: navigator", "  at main.js", "  Set another node.")

@@ -127,7 +127,7 @@ def _document(improved: "Improved", proposal: _Proposal) -> dict[str, Any]:
     return {
         "trial": to_json(improved.trial),
         "changes": [_change(change) for change in improved.changes],
-        "rejected": [{**_change(change), "result": why} for change, why in improved.rejected],
+        "rejected": [{**_change(each.change), "result": "\n".join((each.result, *each.output))} for each in improved.rejected],
         "by-hand": {"command": list(proposal.by_hand)} if proposal.by_hand else {},
         "file": str(proposal.edit.path) if proposal.edit is not None else None,
         "written": proposal.written,
@@ -152,11 +152,9 @@ def _lines(improved: "Improved", proposal: _Proposal) -> Iterator[str]:
     from shipwheel.trial.report import to_lines
 
     yield from to_lines(improved.trial)
-    for change, why in improved.rejected:
-        first, *more = why.splitlines()
-        yield f"  tried     {change.setting.key} = {_plain(change.setting.value)!r}: {first}"
-        # A program that failed has said why at its end.
-        yield from (f"    {line}" for line in more[-_MAX_OUTPUT:] if first.endswith(":"))
+    for each in improved.rejected:
+        yield f"  tried     {each.change.setting.key} = {_plain(each.change.setting.value)!r}: {each.result}"
+        yield from (f"    {line}" for line in each.output[-_MAX_OUTPUT:])
     if (edit := proposal.edit) is not None:
         yield from _difference(edit)
         yield f"wrote {edit.path}" if proposal.written else f"{edit.path} was not written (--dry-run)"

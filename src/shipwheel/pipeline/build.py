@@ -231,10 +231,9 @@ def _from_source(request: Request, error: ShipwheelError) -> Request:
         raise error from None
     if app.dynamic or read_project(request.path, request.settings, launch=False).kind != "package":
         raise error
-    reason = error.message.splitlines()[0]
     request.reporter(
         Warned(
-            f"the project's wheel cannot be built, so its directory goes into the image as it is ({reason})",
+            f"the project's wheel cannot be built, so its directory goes into the image as it is ({error.summary})",
             'install = "wheel" insists on the wheel; install = "source" says that this is meant.',
         )
     )
@@ -272,7 +271,7 @@ def _with_older_python(request: Request, destination: Destination | None, work: 
         raise error
     project = read_project(request.path, request.settings, launch=False)
     for version in () if project.python_is_named else older_pythons(project, request.platforms):
-        request.reporter(Warned(f"Python {version} is tried, since {error.message.splitlines()[0].removesuffix(':')}"))
+        request.reporter(Warned(f"Python {version} is tried, since {error.summary}"))
         try:
             return with_context(replace(request, settings=replace(request.settings, python=version)), destination, work)
         except (UnbuildableSource, LockError):

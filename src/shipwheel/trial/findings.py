@@ -6,12 +6,12 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 import msgspec
 
 from shipwheel.known_packages import shown_requirement
-from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs.companions import companion_hint, companion_name
+from shipwheel.signs.endings import ended_at_import, ended_in_failure, listens_elsewhere, shows_its_error, wants_input
 from shipwheel.signs.outgrown import absent_name, is_outgrown, unreadable_module
 from shipwheel.signs.output import Sign, SignKind, is_debug_page, signs_in
-from shipwheel.signs.tracebacks import TRACEBACK, error_line, is_at_error, last_line, last_traceback
+from shipwheel.signs.tracebacks import TRACEBACK, error_line, last_line
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
@@ -137,14 +137,14 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         server = server or bool(source.serving)
         hint = "Set `command` to the whole command line of the server." if server else "Give it arguments: shipwheel run … -- ARGUMENTS."
         yield Finding(FindingKind.USAGE, message, hint, evidence=usage.line, blocks=server)
-    elif not server and last_line(seen.log).startswith(_END_OF_INPUT):
+    elif not server and wants_input(seen.log):
         yield asks_for_input(last_line(seen.log))
     elif seen.ended == 0 and seen.left:
         message = f"the command ended, and left {seen.left} in the background: the container ends with it"
         hint = "Let the program run in the foreground: without a daemon option, without fork."
         yield Finding(FindingKind.ENDED, message, hint, evidence=error_line(seen.log), blocks=True)
-    elif not seen.ended and not server and ((said := last_line(seen.log)).startswith(_FAILED_IMPORT) or is_at_error(said)):
-        why = "an import failed" if said.startswith(_FAILED_IMPORT) else "its last line is an error"
+    elif not seen.ended and not server and ended_in_failure(seen.log):
+        why = "an import failed" if ended_at_import(seen.log) else "its last line is an error"
         message = f"the command ended with status 0, although {why}"
         hint = "Let it end with another status if it cannot do its work, and give it what its output asks for."
         yield Finding(FindingKind.ENDED, message, hint, evidence=error_line(seen.log), blocks=True)
@@ -153,25 +153,15 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
     elif seen.ended or server or (source.guess and not last_line(seen.log) and not seen.written):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
         hint = _GUESS_HINT.format(source.guess) if source.guess and not seen.ended and not server else ""
-        hint = _NO_ADDRESS_HINT if _listens_elsewhere(seen.log) else hint
+        hint = _NO_ADDRESS_HINT if listens_elsewhere(seen.log) else hint
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=error_line(seen.log), blocks=True)
 
 
-_END_OF_INPUT = "EOFError: EOF when reading a line"
-_FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
 _COMPANIONS_HINT = (
     "It may wait for what it is deployed together with, {}, which the trial has not: start that, and look with shipwheel check --network, "
     "or shipwheel up."
 )
-_NO_ADDRESS = "cannot assign requested address"
 _NO_ADDRESS_HINT = "It wants to listen on an address of another machine: let `command`, `env` or its configuration name 0.0.0.0."
-
-
-def _listens_elsewhere(log: str) -> bool:
-    """Return whether a program ended since its address is another machine's; a client that connects to localhost may end so, too."""
-    error = error_line(log)
-    return _NO_ADDRESS in error.lower() and "connect" not in f"{last_traceback(log)}\n{error}".lower()
-
 
 _GUESS_HINT = "{} Set `command` to what starts the app, or to this command if that is all that it has to do."
 
@@ -314,7 +304,7 @@ def _from_pages(seen: Observation) -> Iterator[Finding]:
             message = "a debugger is on: it shows its source to every caller, and lets them run code"
         evidence = f"{shown.path} answers {shown.status} with the page of a debugger"
         yield Finding(FindingKind.DEBUG, message, _DEBUG_HINT, evidence=evidence)
-    if seen.ended is None and seen.answer is not None and _UNCAUGHT.search(seen.log):
+    if seen.ended is None and seen.answer is not None and shows_its_error(seen.log):
         message = "its page shows an error to whoever opens it"
         cause = error_line(seen.log)
         hint = _SECRETS_HINT if "secrets.toml" in cause else ""
@@ -325,8 +315,6 @@ def _from_pages(seen: Observation) -> Iterator[Finding]:
         yield Finding(FindingKind.STATIC, message, _STATIC_HINT, lost[0])
 
 
-_UNCAUGHT = lazy_pattern(r"Uncaught app (?:exception|execution)")
-"""A line of Streamlit, whose pages are answered by a script that runs later."""
 _SECRETS_HINT = (
     "No image holds secrets: mount the file where the container runs, as .streamlit/secrets.toml of its working directory."
     " For docker: -v ./secrets.toml:/app/.streamlit/secrets.toml:ro."

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from shipwheel.errors import LockError, MissingImports, NoRequirements, ShipwheelError, UnbuildableSource
+from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, ShipwheelError, UnbuildableSource
 from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.settings.settings import Settings, added
 from shipwheel.signs.placeholder import placeholder
@@ -13,7 +13,7 @@ from shipwheel.trial.finding import FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, with_unlisted
 from shipwheel.trial.trial import Trial
 
-__all__ = ["Improved", "Round", "Try", "improve"]
+__all__ = ["Improved", "Rejected", "Round", "Try", "improve"]
 
 _ROUNDS = 12
 _SQLITE_DRIVER = Setting("dependencies", ("aiosqlite",))
@@ -32,14 +32,21 @@ class Try(Protocol):
     def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round: ...
 
 
+class Rejected(msgspec.Struct, frozen=True):
+    """A change that could not be built or did not help: what happened, in one line, and the last words of the program that failed."""
+
+    change: Change
+    result: str
+    output: tuple[str, ...] = ()
+
+
 class Improved(msgspec.Struct, frozen=True):
     """The result: the last trial, the changes that led to it, and the variables that got a placeholder."""
 
     trial: Trial
     changes: tuple[Change, ...]
     variables: tuple[str, ...]
-    rejected: tuple[tuple[Change, str], ...] = ()
-    """Changes that could not be built or did not help, with what happened."""
+    rejected: tuple[Rejected, ...] = ()
     rounds: int = 1
     """The images that were tried."""
     beyond: str = ""
@@ -62,7 +69,7 @@ def improve(
     env = dict(env or {})
     given = frozenset(env)
     kept: list[Change] = []
-    rejected: list[tuple[Change, str]] = []
+    rejected: list[Rejected] = []
     rounds = 0
 
     def counted(settings: Settings, env: Mapping[str, str]) -> Round:
@@ -77,15 +84,15 @@ def improve(
     except ShipwheelError as error:
         if not first:
             raise
-        report(f"  not set: {error.message.splitlines()[0]}")
-        rejected += ((change, _why(error)) for change in first)
+        report(f"  not set: {error.summary}")
+        rejected += (_unbuildable(change, error) for change in first)
         settings, now, found = _first(counted, settings, env, report)
         kept += found
     asked: Trial | None = None
     for _ in range(_ROUNDS):
         unset = [finding for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.setting is None]
         wanted = [finding.subject for finding in unset if finding.subject not in env]
-        tried = [change.setting for change in (*kept, *(change for change, _ in rejected))]
+        tried = [change.setting for change in (*kept, *(each.change for each in rejected))]
         made_up = [env[name] for name in env.keys() - given]
         found = [change for change in changes_for(now.trial, now.advisor) if not _is_of_made_up(change, made_up)]
         new = [change for change in found if change.setting not in tried]
@@ -113,9 +120,10 @@ def _shown(trial: Trial) -> str:
     return f"{trial.headline} ({seen})" if seen else trial.headline
 
 
-def _why(error: ShipwheelError) -> str:
-    """Return why something could not be built, with the next step as the last line."""
-    return f"{error.message}\n  {error.hint}" if error.hint else error.message
+def _unbuildable(change: Change, error: ShipwheelError) -> Rejected:
+    """Return a change with which nothing can be built: a step of the build that failed has said why, and what to do next."""
+    lines = (*error.message.splitlines()[1:], *([f"  {error.hint}"] if error.hint else []))
+    return Rejected(change, error.summary, lines if isinstance(error, BuildError) else ())
 
 
 def _is_of_made_up(change: Change, values: Sequence[str]) -> bool:
@@ -139,7 +147,7 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             return settings, attempt(settings, env), found
         except LockError as error:
             if missing is not None:
-                report(f"  not set: {error.message}")
+                report(f"  not set: {error.summary}")
             # The error that led to what cannot be locked says more.
             raise missing or error from None
         except UnbuildableSource as error:
@@ -147,7 +155,7 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             if not error.replacements or tried & error.replacements.keys():
                 raise
             missing = error
-            new = [Change(Setting("replace", error.replacements), error.message.splitlines()[0].removesuffix(":"))]
+            new = [Change(Setting("replace", error.replacements), error.summary)]
         except NoRequirements as error:
             missing = error
             new = _proposed(error.imports)
@@ -194,12 +202,9 @@ def _is_satisfied(change: Change, trial: Trial) -> bool:
     return got and all(finding.subject not in change.setting.value and finding.setting != change.setting for finding in trial.findings)
 
 
-_Refused = list[tuple[Change, str]]
-
-
 def _apply(
     attempt: Try, settings: Settings, env: Mapping[str, str], changes: list[Change], now: Round, report: Callable[[str], None]
-) -> tuple[Settings, Round, list[Change], _Refused]:
+) -> tuple[Settings, Round, list[Change], list[Rejected]]:
     """Try all changes together, and one by one if that cannot be built."""
     together = settings
     uncovered: list[Change] = []
@@ -212,15 +217,15 @@ def _apply(
             together, after, uncovered = _with_uncovered(attempt, together, env, now, after)
     except ShipwheelError as error:
         if len(changes) == 1:
-            return settings, now, [], [(changes[0], _why(error))]
+            return settings, now, [], [_unbuildable(changes[0], error)]
     else:
         doubtful = [change for change in changes if change.tentative and not _is_satisfied(change, after.trial)]
         if not doubtful or _progress(after.trial) > _progress(now.trial):
             return together, after, [*changes, *uncovered], []
         if len(changes) == 1:
-            return settings, now, [], [(changes[0], first.trial.headline)]
+            return settings, now, [], [Rejected(changes[0], first.trial.headline)]
     accepted: list[Change] = []
-    refused: _Refused = []
+    refused: list[Rejected] = []
     for change in changes:
         settings, now, yes, no = _apply(attempt, settings, env, [change], now, lambda _: None)
         accepted += yes
