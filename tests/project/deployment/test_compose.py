@@ -84,7 +84,7 @@ def test_a_service_names_command_environment_ports_volumes_and_companions(tmp_pa
     text = """
 services:
   proxy: {image: "nginx", depends_on: [api]}
-  worker: {build: ., command: celery -A app worker, depends_on: [queue]}
+  worker: {build: ., command: celery -A app worker, depends_on: [queue], environment: {SEARCH: "http://search:9200"}}
   api:
     build: .
     command: gunicorn -b 0.0.0.0:8000 app:app
@@ -96,6 +96,8 @@ services:
   queue: {image: "redis:7"}
   cache: {image: "memcached:1"}
   metrics: {image: "exporter:1", depends_on: [api]}
+  browser: {image: "tool-of-db:1", depends_on: [db]}
+  search: {image: "ours/search:1", build: ./search}
 """
     found = _deployment(tmp_path, text)
     assert [(process.name, process.arguments or process.words) for process in found.processes[:2]] == [
@@ -105,7 +107,7 @@ services:
     settings = found.settings[1]
     assert (settings.variables, settings.ports, settings.volumes) == ({"MODE": "fast"}, ("8000",), ("/code/media", "/var/state"))
     assert settings.withheld == ("DATABASE_URL", "QUEUE", "API_KEY", "URL")
-    assert found.companions == ("db (postgres:16)", "queue (redis:7)", "cache (memcached:1)")
+    assert found.companions == ("db (postgres:16)", "queue (redis:7)", "cache (memcached:1)", "search (ours/search:1)")
     assert "hidden" not in repr(settings)
 
 

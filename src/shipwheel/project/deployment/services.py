@@ -208,9 +208,14 @@ def _settings(service: ComposeService, files: ProcessFiles, dockerfile: Dockerfi
 
 def _is_withheld(name: str, value: str, services: Iterable[str]) -> bool:
     """Return whether a variable is secret, or names a companion, whose address is another one in production."""
-    named = any(re.search(rf"(^|[/@,;]){re.escape(service)}(:\d+)?($|[/,;?])", value) for service in services)
+    named = any(_names(value, service) for service in services)
     local = re.search(r"(^|[/@])(localhost|127\.0\.0\.1|host\.docker\.internal)(:|/|$)", value) is not None
     return named or local or is_secret_variable(name) or has_credentials(value)
+
+
+def _names(value: str, service: str) -> bool:
+    """Return whether the value of a variable has the address of a service."""
+    return re.search(rf"(^|[/@,;]){re.escape(service)}(:\d+)?($|[/,;?])", value) is not None
 
 
 def _is_data(mount: ServiceMount, files: ProcessFiles) -> bool:
@@ -222,16 +227,19 @@ def _is_data(mount: ServiceMount, files: ProcessFiles) -> bool:
 
 
 def _companions(own: Sequence[ComposeService], every: Sequence[ComposeService]) -> Iterator[str]:
-    """Yield the other services with an image that the project's own depend on, or that are not built and depend on none of them.
+    """Yield the other services with an image that the project's own depend on or have the address of, or that need no other service.
 
-    Most apps name no service: the address is in a file of variables, or in the code. A proxy depends on the app.
+    Most apps name no service: the address is in a file of variables, or in the code. A proxy depends on the app, and a tool for a database
+    on that.
     """
     names = {service.name for service in own}
     wanted = {name for service in own for name in service.depends_on}
+    values = [value for service in own for value in service.variables.values()]
     for service in every:
-        is_beside = service.context is None and names.isdisjoint(service.depends_on)
+        is_wanted = service.name in wanted or any(_names(value, service.name) for value in values)
+        is_beside = service.context is None and not service.depends_on
         is_other = service.name not in names and service.image and not _NO_COMPANION.search(service.image)
-        if is_other and (service.name in wanted or is_beside):
+        if is_other and (is_wanted or is_beside):
             yield f"{service.name} ({service.image})"
 
 
