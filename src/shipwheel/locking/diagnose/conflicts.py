@@ -44,21 +44,26 @@ def explain_conflict(
         message = f"{error.origin} cannot be locked: not found on the package index: {listed}"
         return LockError(message, hint="".join(_meant(item.name) for item in unknown) + hint)
     lines, names = conflict_lines(error.failure.premises, requirements, project)
-    message = "\n  ".join((f"{error.origin} cannot be locked: these requirements conflict:", *lines)) if lines else error.message
+    title = f"{error.origin} cannot be locked: these requirements conflict:"
+    message = "\n  ".join((title, *lines)) if lines else error.message
+    summary = f"{title} {'; '.join(map(str.strip, lines))}" if lines else error.summary
     tried = suggest(names)[:_MAX_SUGGESTIONS]
     working = try_suggestions(tried, reporter)
     if working:
         without_python = [text for suggestion, text in working if not suggestion.another_python]
-        return _with_hints(message, [text for _, text in working], without_python, prefix="Tried successfully: ")
+        return _with_hints(message, summary, [text for _, text in working], without_python, prefix="Tried successfully: ")
     texts, without_python = [it.advice for it in tried], [it.advice for it in tried if not it.another_python]
-    return _with_hints(message, texts, without_python, prefix="Tried without success: ", first=error.hint)
+    return _with_hints(message, summary, texts, without_python, prefix="Tried without success: ", first=error.hint)
 
 
-def _with_hints(message: str, texts: Sequence[str], without_python: Sequence[str], *, prefix: str, first: str = "") -> LockError:
+def _with_hints(
+    message: str, summary: str, texts: Sequence[str], without_python: Sequence[str], *, prefix: str, first: str = ""
+) -> LockError:
     def hint(some: Sequence[str]) -> str:
         return " ".join(filter(None, (first, f"{prefix}{'; or '.join(some)}." if some else "")))
 
-    return LockError(message, hint=hint(texts), hint_without_python=hint(without_python) if len(without_python) < len(texts) else None)
+    other = hint(without_python) if len(without_python) < len(texts) else None
+    return LockError(message, hint=hint(texts), hint_without_python=other, summary=summary)
 
 
 def _meant(name: str) -> str:
