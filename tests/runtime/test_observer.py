@@ -379,7 +379,20 @@ def test_asks_as_the_first_host_that_is_not_refused_and_follows_links(tmp_path: 
     assert seen.answer is not None
     assert seen.answer.host == "shop.example"
     assert [(page.path, page.status) for page in seen.pages[:2]] == [("/a.css", 200), ("/js/b.js", 404)]
-    assert [page.path for page in seen.pages[2:]] == [observer.NO_PAGE, observer.DEBUGGER]
+    assert [page.path for page in seen.pages[2:]] == [pages.NO_PAGE, pages.DEBUGGER]
+
+
+def test_asks_for_the_pages_of_the_source_where_there_are_no_usual_ones(tmp_path: Path) -> None:
+    code = "serve(statuses={'/broken': [500], '/sales': [200], '/more': [200]}).serve_forever()"
+    seen = observe_code(code, tmp_path, declared=["/gone", "/broken", "/sales", "/more"], patience=5)
+    assert [(answer.path, answer.status, answer.declared) for answer in seen.answers] == [
+        ("/", 404, False),
+        ("/broken", 500, True),
+        ("/sales", 200, True),
+    ]
+    assert seen.ready is not None
+    seen = observe_code("serve().serve_forever()", tmp_path, declared=["/sales"])
+    assert [answer.path for answer in seen.answers] == ["/"]
 
 
 def test_sees_unix_sockets(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def answers(*statuses: int, error: str = "", body: str = "") -> list[Answer]:
     return [Answer(8000, f"/{number or ''}", status=status, error=error, body=body) for number, status in enumerate(statuses)]
 
 
+def own(status: int) -> Answer:
+    """Return the answer to a path that the source names."""
+    return Answer(8000, "/sales", status=status, declared=True)
+
+
 USAGE = "Usage: shop [OPTIONS] COMMAND [ARGS]...\n"
 REFUSED = "redis.exceptions.ConnectionError: Error 111 connecting to localhost:6379. Connection refused.\n"
 NO_MODULE = "ModuleNotFoundError: No module named 'yaml'\n"
@@ -51,6 +56,9 @@ CASES: list[tuple[str, Observation, ExecutionConfig, Verdict, set[FindingKind], 
     ("a server listens on IPv6", running(Socket("tcp", "::", 8000), answers=[GOOD]), SERVER, V.SERVES, set(), set()),
     ("a server of UDP", running(Socket("udp", "::", 53)), ExecutionConfig(exposed_ports=(ExposedPort(53, "udp"),)), V.SERVES, set(), set()),
     ("a server has other pages", running(OPEN, answers=answers(404, 404)), SERVER, V.SERVES, set(), {K.NO_PAGE}),
+    ("a server has its own page", running(OPEN, answers=[*answers(404), own(200)]), SERVER, V.SERVES, set(), set()),
+    ("its own pages want a password", running(OPEN, answers=[*answers(404), own(500), own(401)]), SERVER, V.SERVES, set(), set()),
+    ("its own page fails", running(OPEN, answers=[*answers(404), own(500)]), SERVER, V.SERVES, set(), {K.ERROR_ANSWER}),
     ("a server wants a password", running(OPEN, answers=answers(401, 403)), SERVER, V.SERVES, set(), set()),
     ("a server speaks no HTTP", running(OPEN, answers=answers(0, error="BadStatusLine")), SERVER, V.SERVES, set(), set()),
     ("a server speaks TLS", running(OPEN, answers=answers(0, error="RemoteDisconnected")), SERVER, V.SERVES, set(), set()),

@@ -34,6 +34,7 @@ _DEVELOPMENT = lazy_pattern(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]
 
 def source_facts(built: "Built") -> "SourceFacts":
     """Return the facts of a project that was built, from the modules that were read to find its command, and from its wheel."""
+    from shipwheel.cli.declared_pages import declared_pages
     from shipwheel.cli.refusals import find_refusals
     from shipwheel.project.entrypoint.config_addresses import find_config_addresses
     from shipwheel.trial.source_facts import SourceFacts
@@ -72,6 +73,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         frozenset(name for module in modules if (name := module.name.rpartition(".")[0])),
         ignored_files(project.root),
         tuple((name, each.place) for each in deployed for name in each.withheld if name not in project.settings.env),
+        declared_pages([text for _, text in texts]),
     )
 
 

@@ -20,18 +20,13 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urljoin
 
 from shipwheel.runtime.import_log import ImportLog
-from shipwheel.runtime.pages import ask, open_session
+from shipwheel.runtime.pages import ask, find_pages, follow
 
 __all__ = ["main"]
 
 LOG_HEAD, LOG_TAIL = 16 << 10, 64 << 10
-NO_PAGE = "/no-such-page-for-shipwheel-check"
-DEBUGGER = "/?__debugger__=yes&cmd=resource&f=debugger.js"
-"""Werkzeug's debugger answers this with a script."""
-
 POLL_S = 0.1
 FINE_POLL_S = 0.02
 """Seconds between two looks at a start whose time is measured."""
@@ -46,9 +41,6 @@ IDLE_S = 3.0
 
 PRIVATE = ("/.", "/pymp-")
 """Parts of the paths of Unix sockets that a program's own processes talk over: hidden files, Python's multiprocessing."""
-
-ASSET_S = 3.0
-"""Seconds for what a page links to."""
 
 REFUSED_S = 3.0
 """Seconds after the first socket listens in which 4xx answers may still become others."""
@@ -271,15 +263,16 @@ class Watch:
         return refused
 
     def follow(self) -> None:
-        """Ask for what the first good page links to, for a page that nothing has, and for a debugger's own file."""
-        good = [answer for answer in self.answers.values() if 0 < answer.get("status", 0) < 400]
-        if not good:
-            return
-        address, port, path = good[0]["address"], good[0]["port"], good[0]["path"]
-        links = [urljoin(path, link) for link in good[0].get("links", [])]
-        for wanted in dict.fromkeys([*links, NO_PAGE, DEBUGGER]):
-            self.pages.append(ask(address, port, wanted, self.hosts[0], min(ASSET_S, self.options["patience"])))
-        open_session(good[0], self.options["patience"])
+        """Ask for the pages that the source names if there are none at the usual paths, and for what the first good page leads to."""
+        patience = float(self.options["patience"])
+        answers = list(self.answers.values())
+        if answers and all(answer.get("status") == 404 for answer in answers):
+            found = find_pages(answers[0], self.options.get("declared", ()), patience)
+            self.answers.update(((answer["port"], answer["path"]), answer) for answer in found)
+        good = next((answer for answer in self.answers.values() if 0 < answer.get("status", 0) < 400), None)
+        if good is not None:
+            self.ready = self.elapsed() if good.get("declared") else self.ready
+            self.pages = follow(good, patience)
 
     def is_refused(self) -> bool:
         """Return whether the server answers everything, and knows none of the pages, or not this caller: time changes nothing."""

@@ -5,10 +5,18 @@ from __future__ import annotations
 import http.client
 import re
 import time
+from collections.abc import Iterable
 from typing import IO, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-__all__ = ["ask", "is_elsewhere", "is_own_place", "open_session"]
+__all__ = ["ask", "find_pages", "follow", "is_elsewhere", "is_own_place"]
+
+NO_PAGE = "/no-such-page-for-shipwheel-check"
+DEBUGGER = "/?__debugger__=yes&cmd=resource&f=debugger.js"
+"""Werkzeug's debugger answers this with a script."""
+
+ASSET_S = 3.0
+"""Seconds for what a page links to."""
 
 BODY = 400
 PAGE = 256 << 10
@@ -115,6 +123,28 @@ def split(location: str) -> SplitResult:
         return urlsplit(location)
     except ValueError:
         return SplitResult("", "", location, "", "")
+
+
+def find_pages(answer: dict[str, Any], paths: Iterable[str], timeout: float) -> list[dict[str, Any]]:
+    """Ask the server of an answer for one page after the other until it serves one, and return the answers of all that it has."""
+    found: list[dict[str, Any]] = []
+    started = time.monotonic()
+    for path in paths:
+        left = timeout - (time.monotonic() - started)
+        seen = ask(answer["address"], answer["port"], path, answer["host"], min(ASSET_S, left)) if left > 0 else {}
+        found += [{**seen, "declared": True}] if seen.get("status", 404) != 404 else []
+        if not seen or 0 < seen.get("status", 0) < 400:
+            break
+    return found
+
+
+def follow(answer: dict[str, Any], timeout: float) -> list[dict[str, Any]]:
+    """Open a page as a browser does: return what it links to, a page that nothing has, and a debugger's own file."""
+    links = [urljoin(answer["path"], link) for link in answer.get("links", [])]
+    wanted = dict.fromkeys([*links, NO_PAGE, DEBUGGER])
+    found = [ask(answer["address"], answer["port"], path, answer["host"], min(ASSET_S, timeout)) for path in wanted]
+    open_session(answer, timeout)
+    return found
 
 
 def open_session(answer: dict[str, Any], timeout: float) -> None:

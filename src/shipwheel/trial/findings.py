@@ -223,8 +223,8 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     if not seen.answers or seen.ended is not None:
         return
     refused = next((sign.line for sign in signs if sign.kind is SignKind.HOST), "")
-    statuses = {answer.status for answer in seen.answers}
-    failed = next((answer for answer in seen.answers if answer.status >= 500), None)
+    statuses = {answer.status for answer in seen.answers if not answer.declared}
+    failed = next((answer for answer in seen.answers if answer.status >= 500 and not answer.declared), None)
     lacking = any(sign.kind in (SignKind.MODULE, SignKind.VARIABLE) for sign in signs)
     silent = next((each for each in seen.answers if not each.status and (lacking or each.error not in _OTHER_PROTOCOLS)), None)
     redirected = next((answer for answer in seen.answers if answer.forwarded), None)
@@ -247,6 +247,11 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
         hint = _COMPANIONS_HINT.format(", ".join(source.companions)) if source.companions else ""
         yield Finding(FindingKind.NO_ANSWER, message, hint, str(silent.port), error_line(seen.log), blocks=True)
+    elif statuses == {404} and (own := [answer for answer in seen.answers if answer.declared]):
+        if all(answer.status >= 500 for answer in own):
+            message = f"it answers its own page {own[0].path} with {own[0].status}"
+            evidence = error_line(seen.log) or " ".join(own[0].body.split())[:_MAX_SHOWN]
+            yield Finding(FindingKind.ERROR_ANSWER, message, _OWN_PAGE_HINT, own[0].path, evidence)
     elif statuses == {404}:
         message = "it answers 404 to every page that was asked for: it has others, or it is not the whole application"
         hint = "Ask for a page that it has: shipwheel check --path /PAGE. If that is missing, set `command` to what starts the application."
@@ -329,6 +334,7 @@ _STATIC_HINT = (
     "Let a proxy serve them, or the app. For Django: add whitenoise to its dependencies, and to MIDDLEWARE, after SecurityMiddleware,"
     ' "whitenoise.middleware.WhiteNoiseMiddleware"; and set STATIC_ROOT = BASE_DIR / "staticfiles". A front end has to be built first.'
 )
+_OWN_PAGE_HINT = "It may want parameters, data that is made first, or a service that the trial has not: ask for it where that is there."
 _MAX_HOSTS = 5
 _MAX_SHOWN = 120
 _MAX_LINKS = 3

@@ -53,6 +53,8 @@ class Answer(msgspec.Struct, frozen=True):
     """True if it redirects callers to the same page, and was asked as a proxy with TLS asks."""
     error: str = ""
     seconds: float = 0.0
+    declared: bool = False
+    """True for a page that the source names, and that was asked since none of the usual ones was there."""
 
     @property
     def is_good(self) -> bool:

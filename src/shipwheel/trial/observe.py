@@ -100,6 +100,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "command": command,
         "ports": [port.number for port in config.exposed_ports],
         "paths": tuple(dict.fromkeys((*conditions.paths[:1], *health, *conditions.paths[1:]))),
+        "declared": conditions.source.pages,
         "hosts": tuple(dict.fromkeys((conditions.host, *conditions.source.host_names[:_MAX_HOSTS]))),
         "timeout": (conditions.timeout or 0) * factor,
         "starting": _starting(conditions) * factor,

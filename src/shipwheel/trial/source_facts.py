@@ -43,6 +43,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `packaged` are the import names of what the project's own wheel has, `packages` those of the project's packages, dotted.
     `ignored` are the Python files that .gitignore names and the project has not.
     `withheld` are (environment variable, file and line) of what a deployment file sets and the image has not.
+    `pages` are paths that its routes name, without parameters.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -65,6 +66,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     packages: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = ()
     withheld: tuple[tuple[str, str], ...] = ()
+    pages: tuple[str, ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

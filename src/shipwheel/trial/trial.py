@@ -54,7 +54,8 @@ class Trial(msgspec.Struct, frozen=True):
             return f"serves: {answer.path} on port {answer.port} answers {answer.status} after {self.seen.ready or 0:.1f} s"
         if self.verdict is Verdict.SERVES:
             where = ", ".join(dict.fromkeys(f"{found.port}/{found.protocol}" for found in self.seen.reachable))
-            said = next((f", and answers {answer.path} with {answer.status}" for answer in self.seen.answers if answer.status), "")
+            answers = sorted(self.seen.answers, key=lambda answer: not answer.declared)
+            said = next((f", and answers {answer.path} with {answer.status}" for answer in answers if answer.status), "")
             return f"serves: it listens on {where}{said}"
         if self.verdict is Verdict.RUNS:
             return f"runs: no port, alive after {self.seen.seconds:.0f} s"

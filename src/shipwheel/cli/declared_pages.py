@@ -1,0 +1,33 @@
+"""The pages that a project's routes name: some servers have none at the usual paths."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.trial.paths import USUAL_PATHS
+
+__all__ = ["declared_pages"]
+
+_ROUTE = lazy_pattern(
+    r"(?:@\w+(?:\.\w+)*\.(?:route|get|api_route)|\b(?:add_get|add_route|add_url_rule|add_resource|add_api_route|Route))"
+    r"\(\s*(?:[\w.]+,\s*|[\"']GET[\"'],\s*)?[\"'](?P<path>/?[\w./~-]+)[\"'](?P<rest>[^)]*)"
+)
+_PREFIX = lazy_pattern(r"\b(?:url_)?prefix\s*=\s*[\"'](/[\w./~-]*\w)/?[\"']")
+_METHODS = lazy_pattern(r"\bmethods\s*=")
+_GET = lazy_pattern(r"\bget\b", re.IGNORECASE)
+_MAX = 30
+"""Each costs a request, and this many only if none is there."""
+
+
+def declared_pages(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the paths of the routes for GET in the source's texts that have no parameters: plain ones first, then behind each prefix."""
+    routes = list(dict.fromkeys(path for text in texts for path in _routes(text)))
+    prefixes = dict.fromkeys(prefix for text in texts for prefix in _PREFIX.findall(text))
+    pages = dict.fromkeys((*routes, *(f"{prefix}{path}" for prefix in prefixes for path in routes)))
+    return tuple(page for page in pages if page not in USUAL_PATHS)[:_MAX]
+
+
+def _routes(text: str) -> Iterator[str]:
+    for match in _ROUTE.finditer(text):
+        if _METHODS.search(match["rest"]) is None or _GET.search(match["rest"]) is not None:
+            yield f"/{match['path'].lstrip('/')}"

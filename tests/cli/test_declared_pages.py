@@ -1,0 +1,37 @@
+from shipwheel.cli.declared_pages import declared_pages
+
+SOURCE = """
+@app.route('/sales', methods=['GET'])
+@app.route("/login")
+@app.route("/orders/<int:number>")
+@app.route("/orders", methods=["POST"])
+@api.get(
+    "/items",
+)
+@api.post("/items/new")
+@router.api_route("/both", methods=["GET", "POST"])
+@client.tasks.task("/nothing")
+def page(): ...
+app.add_url_rule("/rule", view_func=page)
+app.router.add_get("/aio", page)
+app.router.add_route("GET", "/aio-too", page)
+api.add_resource(Users, "/users")
+routes = [Route("/starlette", endpoint=page)]
+answer = requests.get("/elsewhere")
+"""
+PAGES = ("/sales", "/items", "/both", "/rule", "/aio", "/aio-too", "/users", "/starlette")
+
+
+def test_finds_the_pages_without_parameters() -> None:
+    assert declared_pages([SOURCE]) == PAGES
+
+
+def test_asks_behind_each_prefix_after_the_plain_pages() -> None:
+    text = 'bp = Blueprint("x", __name__, url_prefix="/v1/")\n@bp.route("users")\n@bp.route("/")\n'
+    assert declared_pages([text, 'app.include_router(other, prefix="/api/v2")']) == (
+        *("/users", "/v1/users", "/v1/", "/api/v2/users", "/api/v2/"),
+    )
+
+
+def test_asks_for_few() -> None:
+    assert len(declared_pages(["".join(f'@app.get("/{number}")\n' for number in range(100))])) == 30
