@@ -37,7 +37,7 @@ def test_a_program_that_failed_says_why_beside_what_was_tried(monkeypatch: pytes
     failed = Rejected(assets, "`npm run build` failed (exit status 1)", output)
     rejected = (failed, Rejected(Change(Setting("as-of", "2020-01-01"), "why"), "no solution"))
     improved: Any = SimpleNamespace(
-        trial=SimpleNamespace(verdict=Verdict.FAILS), rejected=rejected, variables=("KEY",), beyond="fails: it ends"
+        trial=SimpleNamespace(verdict=Verdict.FAILS), rejected=rejected, variables=("KEY",), with_placeholders="fails: it ends"
     )
     lines = [*_lines(improved, SimpleNamespace(edit=None, by_hand=()))]  # type: ignore[arg-type]
     assert "'output': 'dist'" in lines[0]

@@ -221,7 +221,7 @@ def test_variables_get_a_value_for_the_trial_only() -> None:
     found = improve(project, Settings(), project.lines.append, {"GIVEN": "a value"})
     assert found.trial.verdict.is_good
     assert (found.variables, found.changes) == (("API_TOKEN", "SECRET_KEY"), ())
-    assert found.beyond == ""
+    assert found.with_placeholders == ""
     assert all(settings == Settings() for settings in project.tries)
 
 
@@ -229,7 +229,7 @@ def test_what_a_program_does_with_made_up_values_is_said() -> None:
     wants, ends = fails("decouple.UndefinedValueError: SECRET_KEY not found."), fails("Traceback (most recent call last):", "KeyError: 'x'")
     found = improve(Project(lambda settings, env: ends if env else wants), Settings(), print)
     assert "SECRET_KEY" in found.trial.headline
-    assert found.beyond == "fails: the command ended with status 1 after 0.0 s (KeyError: 'x')"
+    assert found.with_placeholders == "fails: the command ended with status 1 after 0.0 s (KeyError: 'x')"
 
 
 def test_a_variable_that_does_not_help_ends_it() -> None:

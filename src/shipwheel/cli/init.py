@@ -132,7 +132,7 @@ def _document(improved: "Improved", proposal: _Proposal) -> dict[str, Any]:
         "file": str(proposal.edit.path) if proposal.edit is not None else None,
         "written": proposal.written,
         "variables": list(improved.variables),
-        "beyond": improved.beyond,
+        "with-placeholders": improved.with_placeholders,
         "rounds": improved.rounds,
     }
 
@@ -164,8 +164,8 @@ def _lines(improved: "Improved", proposal: _Proposal) -> Iterator[str]:
         yield f"change the command that you wrote, which init leaves as it is: command = {json.dumps(proposal.by_hand)}"
     for name in improved.variables:
         yield f"it wants {name}: give it a value where the container runs (-e {name}=…)"
-    if improved.beyond:
-        yield f"with made-up values it does not serve either: {improved.beyond[:_MAX_LINE]}"
+    if improved.with_placeholders:
+        yield f"with made-up values it does not serve either: {improved.with_placeholders[:_MAX_LINE]}"
 
 
 def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try":

@@ -49,8 +49,8 @@ class Improved(msgspec.Struct, frozen=True):
     rejected: tuple[Rejected, ...] = ()
     rounds: int = 1
     """The images that were tried."""
-    beyond: str = ""
-    """What the program did at last with placeholders, in one line, if it did not serve with them: `trial` is one without them."""
+    with_placeholders: str = ""
+    """One line about the last trial with placeholders, if the program did not serve with them: `trial` is one without them."""
 
 
 def improve(
@@ -110,8 +110,8 @@ def improve(
         rejected += refused
     # What a program does with a made-up value says little: it wants the real one.
     trial = now.trial if asked is None or now.trial.verdict.is_good else asked
-    beyond = "" if trial is now.trial else _shown(now.trial)
-    return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds, beyond)
+    filled = "" if trial is now.trial else _shown(now.trial)
+    return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds, filled)
 
 
 def _shown(trial: Trial) -> str:
