@@ -35,3 +35,9 @@ def test_asks_behind_each_prefix_after_the_plain_pages() -> None:
 
 def test_asks_for_few() -> None:
     assert len(declared_pages(["".join(f'@app.get("/{number}")\n' for number in range(100))])) == 30
+
+
+def test_asks_for_no_page_that_ends_the_server_or_undoes_something() -> None:
+    unsafe = ("/shutdown", "/api/shut-down", "/users/delete_all", "/Logout", "/reset")
+    safe = ("/backdrop", "/existing", "/shoppingcart")
+    assert declared_pages(["".join(f'@app.get("{path}")\n' for path in (*unsafe, *safe))]) == safe

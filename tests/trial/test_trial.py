@@ -24,6 +24,7 @@ from shipwheel.trial.finding import FindingKind, Verdict
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
 from shipwheel.trial.observe import Conditions, Subject, observe, split_init, trial_name
 from shipwheel.trial.report import to_json, to_lines
+from shipwheel.trial.source_facts import SourceFacts
 from shipwheel.trial.trial import Trial, require_good, try_image
 
 CONFIG = ExecutionConfig(
@@ -120,6 +121,13 @@ def test_a_program_without_a_port_is_watched_shortly_unless_told_otherwise() -> 
     for timeout in (None, 45.0):
         observe(engine, subject, Conditions(timeout))  # type: ignore[arg-type]
     assert [(options(spec)["timeout"], options(spec)["starting"]) for spec in engine.specs] == [(10, 40), (45, 180)], "it may be loading"
+
+
+def test_pages_of_the_source_are_asked_for_only_where_they_reach_nothing_else() -> None:
+    engine = FakeEngine([Observation(), Observation()])
+    for network in ("none", ""):
+        observe(engine, SUBJECT, Conditions(source=SourceFacts(pages=("/sync",)), network=network))  # type: ignore[arg-type]
+    assert [options(spec)["declared"] for spec in engine.specs] == [["/sync"], []]
 
 
 def test_everything_may_take_longer_under_an_emulator() -> None:

@@ -15,6 +15,10 @@ _ROUTE = lazy_pattern(
 _PREFIX = lazy_pattern(r"\b(?:url_)?prefix\s*=\s*[\"'](/[\w./~-]*\w)/?[\"']")
 _METHODS = lazy_pattern(r"\bmethods\s*=")
 _GET = lazy_pattern(r"\bget\b", re.IGNORECASE)
+_UNSAFE = lazy_pattern(
+    r"(?<![a-z])(?:shut_?-?down|quit|exit|kill|stop|restart|reboot|reset|delete|remove|drop|clear|log_?-?out)", re.IGNORECASE
+)
+"""Words in paths of pages that end the server, or undo what it has, although GET is to be safe (RFC 9110, section 9.2.1)."""
 _MAX = 30
 """Each costs a request, and this many only if none is there."""
 
@@ -29,5 +33,6 @@ def declared_pages(texts: Sequence[str]) -> tuple[str, ...]:
 
 def _routes(text: str) -> Iterator[str]:
     for match in _ROUTE.finditer(text):
-        if _METHODS.search(match["rest"]) is None or _GET.search(match["rest"]) is not None:
+        is_got = _METHODS.search(match["rest"]) is None or _GET.search(match["rest"]) is not None
+        if is_got and _UNSAFE.search(match["path"]) is None:
             yield f"/{match['path'].lstrip('/')}"

@@ -100,7 +100,8 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "command": command,
         "ports": [port.number for port in config.exposed_ports],
         "paths": tuple(dict.fromkeys((*conditions.paths[:1], *health, *conditions.paths[1:]))),
-        "declared": conditions.source.pages,
+        # With a network, what they do is done in services that last.
+        "declared": conditions.source.pages if conditions.network == "none" else (),
         "hosts": tuple(dict.fromkeys((conditions.host, *conditions.source.host_names[:_MAX_HOSTS]))),
         "timeout": (conditions.timeout or 0) * factor,
         "starting": _starting(conditions) * factor,
