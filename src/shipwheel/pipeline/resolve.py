@@ -18,9 +18,10 @@ from shipwheel.events import Reporter
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.build_requirements import requirement_name, stated_requirements
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest, is_current
+from shipwheel.locking.kept_selection import kept_selections
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import FORMAT, Lock, LockedDeb, name_in, read_lock
-from shipwheel.locking.selection import Selection, select_all
+from shipwheel.locking.selection import Selection
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.indexes import indexes_of
@@ -102,12 +103,12 @@ def with_compiled(lock: Lock, targets: Sequence[Target], request: Request) -> tu
     Raise NoCompatibleFile if files are missing, and the request does not compile or that does not help with all of them.
     """
     try:
-        return lock, select_all(lock, targets)
+        return lock, kept_selections(lock, targets, request.store)
     except NoCompatibleFile as error:
         if not (request.compiles and error.to_compile):
             raise
         lock = lock.with_compiled({**lock.compiled, **dict.fromkeys(error.to_compile, ())})
-    return lock, select_all(lock, targets)
+    return lock, kept_selections(lock, targets, request.store)
 
 
 def without_other_compilers(lock: Lock, bases: Mapping[Platform, Base]) -> Lock:
