@@ -5,6 +5,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from shipwheel.project.old_names import specifiers_of
+from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -20,7 +21,9 @@ def still_wsgi(requirements: Sequence[str], day: date | None) -> frozenset[str]:
 
     Its `requirements` (PEP 508) bound them so, or they leave it open and `day`, the last of an old project, is before.
     """
-    bounds = specifiers_of(requirements)
+    # Most projects require none, and what parses requirements takes long to import.
+    named = [text for text in requirements if any(name in normalized(text) for name in _BECAME_ASGI)]
+    bounds = specifiers_of(named) if named else {}
     found = set()
     for name in _BECAME_ASGI.keys() & bounds:
         major, first_day = _BECAME_ASGI[name]

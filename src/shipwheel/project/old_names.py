@@ -1,7 +1,7 @@
 """Names that packages and Python itself no longer have: code that imports them is older than the version that removed them."""
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -49,23 +49,24 @@ def old_names(modules: Iterable[Module], requirements: Sequence[str]) -> tuple[O
     A name does not count if the project's `requirements` (PEP 508) exclude all versions that had it, or bring it back, nor if a module of
     the project has it.
     """
-    modules, bounds = tuple(modules), specifiers_of(requirements)
+    modules = tuple(modules)
+    gone = [(module, line, *its) for module in modules for dotted, line in _uses(module) if (its := _removed(dotted)) is not None]
+    # Most projects use none, and what parses requirements takes long to import.
+    bounds = specifiers_of(requirements) if gone else {}
     own = {module.top_level for module in modules} | {(posixpath.dirname(module.file), _stem(module)) for module in modules}
     found: dict[Removal, OldName] = {}
-    for module in modules:
-        for dotted, line in (*module.required, *module.required_calls):
-            name, removal = _removed(dotted)
-            if removal is None or removal in found or _NOW_IN.get(removal.package) in bounds:
-                continue
-            if not all(bound.contains(removal.last) for bound in bounds.get(removal.package, ())):
-                continue
-            top = name.partition(".")[0]
-            if top in own or (posixpath.dirname(module.file), top) in own or any(each.format(top) in bounds for each in _BROUGHT_BACK):
-                continue
-            bound = f"{removal.package}<{removal.version}" if removal.package else ""
-            ended_by = f"{removal.package or 'Python'} {removal.version}"
-            place = f"{module.file}, line {line},"
-            found[removal] = OldName(name, place, removal.day - timedelta(days=1), ended_by, removal.package, bound)
+    for module, line, name, removal in gone:
+        if removal in found or _NOW_IN.get(removal.package) in bounds:
+            continue
+        if not all(bound.contains(removal.last) for bound in bounds.get(removal.package, ())):
+            continue
+        top = name.partition(".")[0]
+        if top in own or (posixpath.dirname(module.file), top) in own or any(each.format(top) in bounds for each in _BROUGHT_BACK):
+            continue
+        bound = f"{removal.package}<{removal.version}" if removal.package else ""
+        ended_by = f"{removal.package or 'Python'} {removal.version}"
+        place = f"{module.file}, line {line},"
+        found[removal] = OldName(name, place, removal.day - timedelta(days=1), ended_by, removal.package, bound)
     return tuple(sorted(found.values(), key=lambda each: each.day))
 
 
@@ -73,10 +74,15 @@ def _stem(module: Module) -> str:
     return posixpath.basename(module.file).removesuffix(".py")
 
 
-def _removed(dotted: str) -> tuple[str, Removal | None]:
+def _uses(module: Module) -> Iterator[tuple[str, int]]:
+    yield from module.required
+    yield from module.required_calls
+
+
+def _removed(dotted: str) -> tuple[str, Removal] | None:
     parts = dotted.split(".")
     names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
-    return next(((name, removal) for name in names if (removal := REMOVAL_OF.get(name)) is not None), ("", None))
+    return next(((name, removal) for name in names if (removal := REMOVAL_OF.get(name)) is not None), None)
 
 
 def specifiers_of(requirements: Sequence[str]) -> "dict[str, list[SpecifierSet]]":

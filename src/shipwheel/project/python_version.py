@@ -17,7 +17,7 @@ from shipwheel.project.old_names import OldName
 from shipwheel.settings.settings import Settings
 from shipwheel.suites import SUITES, SUITES_BY_PREFERENCE
 from shipwheel.user.files import UserFiles
-from shipwheel.versions import minor_number, minor_version
+from shipwheel.versions import minor_number, minor_version, satisfies_plainly
 
 __all__ = ["PythonChoice", "PythonFloor", "allowed_pythons", "choose_python", "python_floor", "satisfies_python"]
 
@@ -248,12 +248,6 @@ def _matching(version: str, allowed: Sequence[str], project: str) -> str | None:
 
 
 def _satisfies(version: str, specifier: str, origin: str) -> bool:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        wanted = SpecifierSet(specifier)
-    except InvalidSpecifier:
-        raise ProjectError(f"{origin}: {specifier!r} is not a version specifier for Python", hint='Write it like ">=3.11,<3.14".') from None
     if version.count(".") == 2:
         versions = [version]
     elif version in _BY_PYTHON:
@@ -261,4 +255,13 @@ def _satisfies(version: str, specifier: str, origin: str) -> bool:
     else:
         # No suite has it, so any of its micro versions counts.
         versions = [f"{version}.{micro}" for micro in (0, 9, 30)]
+    plainly = [satisfies_plainly(one, specifier) for one in versions]
+    if None not in plainly:
+        return any(plainly)
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        wanted = SpecifierSet(specifier)
+    except InvalidSpecifier:
+        raise ProjectError(f"{origin}: {specifier!r} is not a version specifier for Python", hint='Write it like ">=3.11,<3.14".') from None
     return any(wanted.contains(one, prereleases=True) for one in versions)
