@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.trial.paths import USUAL_PATHS
@@ -27,8 +28,8 @@ def declared_pages(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the paths of the routes for GET in the source's texts that have no parameters: plain ones first, then behind each prefix."""
     routes = list(dict.fromkeys(path for text in texts for path in _routes(text)))
     prefixes = dict.fromkeys(prefix for text in texts for prefix in _PREFIX.findall(text))
-    pages = dict.fromkeys((*routes, *(f"{prefix}{path}" for prefix in prefixes for path in routes)))
-    return tuple(page for page in pages if page not in USUAL_PATHS)[:_MAX]
+    pages = chain(routes, (f"{prefix}{path}" for prefix in prefixes for path in routes))
+    return tuple(dict.fromkeys(islice((page for page in pages if page not in USUAL_PATHS), _MAX)))
 
 
 def _routes(text: str) -> Iterator[str]:
