@@ -156,7 +156,8 @@ def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_
     path = write(
         tmp_path,
         "requirements.txt",
-        "wsgiref==0.1.2\ndistribute==0.6.24\npkg-resources==0.0.0\nargparse==1.2.1\nenum34==1.1\n"
+        "wsgiref==0.1.2\ndistribute==0.6.24\npkg-resources==0.0.0\nargparse==1.2.1\nfutures==3.3.0\n"
+        "enum34==1.1\nfunctools32==3.2.3.post2\nurllib3==1.26\ncontextlib2==0.5.1\n"
         "certifi @ file:///croot/certifi_1671487769961/work/certifi\n"
         "rich[jupyter] @ file:///C:/ci_311/rich_1674000000000/work ; python_version > '3'\n"
         f"idna @ {here.as_uri()}\nown @ file:///home/me/work/own_2/ci/own\n"
@@ -166,7 +167,8 @@ def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_
     here.mkdir(parents=True)
     found = read_requirements((path,))
     assert [line.text for line in found.lines] == [
-        "enum34==1.1",
+        "urllib3==1.26",
+        "contextlib2==0.5.1",
         "certifi",
         'rich[jupyter] ; python_version > "3"',
         f"idna @ {here.as_uri()}",
@@ -175,8 +177,9 @@ def test_what_only_the_machine_of_pip_freeze_could_install_is_left_out_or_comes_
         "platform @ git+https://git.invalid/platform",
     ]
     assert found.notes[0] == "requirements.txt, line 1: wsgiref is in Python's standard library: it is left out."
-    assert found.notes[4].endswith("of another machine: certifi comes from the package index.")
-    assert len(found.notes) == 6
+    assert found.notes[5] == "requirements.txt, line 6: enum34 is in Python's standard library: it is left out."
+    assert found.notes[7].endswith("of another machine: certifi comes from the package index.")
+    assert len(found.notes) == 9
 
 
 @pytest.mark.parametrize("place", [f"{'x' * 300}_1674000000000/work", "a%00b", "x" * 300])

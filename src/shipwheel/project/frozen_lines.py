@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["elsewhere"]
 
 _PART_OF_SETUPTOOLS = {"distribute": "an old name of setuptools", "pkg-resources": "a part of setuptools"}
+_OF_PYTHON_3 = frozenset({"futures"})
+"""Backports for Python 2 with other names than the modules of Python 3: futures brings concurrent.futures."""
 _BACKPORTED = standard_library("3.14")
+_VERSION = lazy_pattern(r"(?:2[67]|3[234])$")
+"""The Python that a backport is from or for, in its name: enum34, functools32."""
 _OF_CONDA = lazy_pattern(r"_\d{9,}/work(/|$)")
 """The end of a directory in which conda builds, NAME_TIME/work. The index may have a stranger's like of what comes from any other one."""
 
@@ -32,7 +36,8 @@ def elsewhere(requirement: "Requirement") -> tuple[str, str] | None:
     name = normalized(requirement.name) if requirement.marker is None and requirement.url is None else ""
     if (reason := _PART_OF_SETUPTOOLS.get(name)) is not None:
         return "", f"{requirement.name} is {reason}"
-    if name.replace("-", "_") in _BACKPORTED:
+    module = name.replace("-", "_")
+    if module in _BACKPORTED or _VERSION.sub("", module) in _BACKPORTED or name in _OF_PYTHON_3:
         return "", f"{requirement.name} is in Python's standard library"
     path = unquote(urlsplit(requirement.url).path) if (requirement.url or "").startswith("file:") else ""
     if not _OF_CONDA.search(path) or os.path.exists(path):  # noqa: PTH110 - False for a name that the file system cannot have
