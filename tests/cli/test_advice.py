@@ -7,9 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.lock_requests import lock_request
 from support.project_tree import written
 
 from shipwheel.cli.advice import ProjectAdvisor
+from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project import last_change
 from shipwheel.project.read import read_project, with_dependencies, with_python
 from shipwheel.settings.settings import Settings, added
@@ -83,6 +86,29 @@ def test_the_days_have_packages_for_a_python_that_there_is(
     built: Any = SimpleNamespace(resolution=SimpleNamespace(project=SimpleNamespace(root=tmp_path)))
     unused: Any = None
     assert ProjectAdvisor(built, unused, unused, unused, unused).days() == days
+
+
+@pytest.mark.parametrize(("day", "requirement"), [("2017-11-30", "pyyaml==3.12"), ("2022-01-01", ""), (None, "")])
+def test_the_version_of_a_package_when_another_was_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, day: str | None, requirement: str
+) -> None:
+    asked: list[date | None] = []
+
+    def version_of_day(name: str, request: LockRequest) -> str:
+        asked.append(request.as_of)
+        return {"pyyaml": "3.12"}[name]
+
+    monkeypatch.setattr("shipwheel.locking.diagnose.alternatives.version_of_day", version_of_day)
+    monkeypatch.setattr("shipwheel.pipeline.resolve.lock_request", lambda _: lock_request(tmp_path, "3.9"))
+    old = LockedDistribution("old-user", "1.0", "sdist", uploaded=date.fromisoformat(day) if day else None)
+    new = LockedDistribution("pyyaml", "5.4", "wheel", uploaded=date(2021, 1, 20))
+    platform = SimpleNamespace(resolved=SimpleNamespace(selection=SimpleNamespace(distributions=(old, new))))
+    built: Any = SimpleNamespace(resolution=SimpleNamespace(project=None), platforms=[platform])
+    unused: Any = None
+    advisor = ProjectAdvisor(built, unused, unused, unused, unused)
+    assert advisor.version_then("yaml", "old_user") == requirement
+    assert advisor.version_then("collections", "old_user") == ""
+    assert asked == ([old.uploaded] if requirement else [])
 
 
 @pytest.mark.parametrize(("changed", "pythons"), [("2023-10-13", ("3.9",)), ("2025-01-01", ("3.9", "3.13"))])

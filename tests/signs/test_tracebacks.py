@@ -1,6 +1,8 @@
 """Errors in tracebacks: where output tells why a program ended."""
 
-from shipwheel.signs.outgrown import absent_name
+import pytest
+
+from shipwheel.signs.outgrown import Misfit, absent_name, misfit
 from shipwheel.signs.tracebacks import error_line, program_lines
 
 FAILED = """\
@@ -53,3 +55,25 @@ def test_without_a_traceback_the_last_line_at_the_level_of_errors_counts() -> No
 def test_a_last_line_without_a_level_counts_before_an_earlier_error() -> None:
     last = "shop: error: the following arguments are required: --config"
     assert error_line(f"ERROR:plugins: no GPU found, the CPU is used\nusage: shop [-h] --config FILE\n{last}\n") == last
+
+
+@pytest.mark.parametrize(
+    ("error", "inside", "found"),
+    [
+        ("ImportError: cannot import name 'unquote' from 'yarl' (/opt/venv/lib/python3.9/site-packages/yarl/__init__.py)", "", True),
+        ("AttributeError: module 'yarl' has no attribute 'quoting'", "", True),
+        ("AttributeError: module 'yarl' has no attribute 'quoting'", "yarl/__init__.py", True),
+        ("ModuleNotFoundError: No module named 'yarl.quoting'", "", True),
+        ("AttributeError: module 'aiohttp' has no attribute 'x'", "", False),
+        ("AttributeError: 'str' object has no attribute 'x'", "", False),
+    ],
+)
+def test_a_package_that_wants_what_another_has_not_is_a_misfit(error: str, inside: str, found: bool) -> None:
+    frames = ["/app/main.py", "/opt/venv/lib/python3.9/site-packages/aiohttp/web.py"]
+    frames += [f"/opt/venv/lib/python3.9/site-packages/{inside}"] if inside else []
+    shown = "".join(f'  File "{path}", line 3, in <module>\n    import it\n' for path in frames)
+    assert misfit(f"Traceback (most recent call last):\n{shown}{error}\n") == (Misfit("aiohttp", "yarl") if found else None)
+
+
+def test_what_the_program_itself_wants_is_no_misfit() -> None:
+    assert misfit(FAILED) is None

@@ -25,6 +25,7 @@ class FakeAdvisor:
     served: tuple[str, ...] = ()
     others: tuple[tuple[str, ...], ...] = ()
     without_list: tuple[str, ...] = ()
+    then: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def application(self) -> tuple[str, ...]:
         return self.served
@@ -61,6 +62,9 @@ class FakeAdvisor:
 
     def days(self) -> tuple[str, ...]:
         return self.dates
+
+    def version_then(self, module: str, user: str) -> str:
+        return self.then.get((module, user), "")
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         return self.steps

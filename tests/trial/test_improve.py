@@ -212,6 +212,30 @@ def test_a_program_that_fails_in_another_way_has_come_further() -> None:
     assert found.trial.verdict.is_good
 
 
+MISFIT = """\
+Traceback (most recent call last):
+  File "/app/main.py", line 1, in <module>
+    import sub
+  File "/opt/venv/lib/python3.9/site-packages/sub/web.py", line 21, in <module>
+    from {0} import name
+ImportError: cannot import name 'name' from '{0}' (/opt/venv/lib/python3.9/site-packages/{0}/__init__.py)
+"""
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_a_package_that_another_has_outgrown_gets_its_version_of_then(helps: bool) -> None:
+    """Whatever is missing next; older packages of all kinds are tried only if that does not help."""
+
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        return SERVES if settings.as_of else fails(MISFIT.format("other" if helps and settings.dependencies else "base"))
+
+    project = Project(run, FakeAdvisor(dates=("2020-01-01",), then={("base", "sub"): "base==1.2"}))
+    found = improve(project, Settings(), project.lines.append)
+    assert [settings.dependencies for settings in project.tries][:2] == [(), ("base==1.2",)]
+    assert found.trial.verdict.is_good
+    assert [change.setting.key for change in found.changes] == (["dependencies", "as-of"] if helps else ["as-of"])
+
+
 def test_variables_get_a_value_for_the_trial_only() -> None:
     def run(settings: Settings, env: Mapping[str, str]) -> Observation:
         missing = next((name for name in ("SECRET_KEY", "API_TOKEN", "GIVEN") if name not in env), None)

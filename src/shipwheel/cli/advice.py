@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
     from shipwheel.engine.interface import Engine
     from shipwheel.events import Reporter
+    from shipwheel.locking.selection import LockedDistribution
     from shipwheel.pipeline.build import Built
     from shipwheel.store.store import Store
     from shipwheel.trial.finding import Setting
@@ -230,6 +231,28 @@ class ProjectAdvisor:
         found = last_change(self._built.resolution.project.root)
         oldest = (SUITES[0].python_released, python_released(_OLDEST_STANDALONE))
         return tuple(dict.fromkeys(max(found, day + _ADOPTION).isoformat() for day in oldest)) if found is not None else ()
+
+    def version_then(self, module: str, user: str) -> str:
+        """See `Advisor.version_then`."""
+        from msgspec.structs import replace
+
+        from shipwheel.locking.diagnose.alternatives import version_of_day
+        from shipwheel.pipeline.resolve import lock_request
+
+        older, newer = self._locked(user), self._locked(module)
+        if older is None or newer is None or not (older.uploaded and newer.uploaded and older.uploaded < newer.uploaded):
+            return ""
+        request = replace(lock_request(self._built.resolution.project), as_of=older.uploaded)
+        version = version_of_day(newer.name, request)
+        return f"{newer.name}=={version}" if version not in ("", newer.version) else ""
+
+    def _locked(self, module: str) -> "LockedDistribution | None":
+        """Return the installed distribution of a top-level module, if its name tells which that is."""
+        from shipwheel.known_packages import PACKAGE_OF_MODULE
+        from shipwheel.versions import normalized
+
+        name = normalized(re.split(r"[^\w.-]", PACKAGE_OF_MODULE.get(module, module))[0])
+        return next((each for each in self._built.platforms[0].resolved.selection.distributions if each.name == name), None)
 
     def _package_index(self) -> "DebianPackageIndex | None":
         from shipwheel.debian.session import ArchiveSession

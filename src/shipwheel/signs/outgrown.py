@@ -7,7 +7,7 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.tracebacks import error_line, is_of_others, last_traceback
 
-__all__ = ["AbsentName", "absent_name", "is_outgrown", "own_absent_name", "unreadable_module"]
+__all__ = ["AbsentName", "Misfit", "absent_name", "is_outgrown", "misfit", "own_absent_name", "unreadable_module"]
 
 _OUTGROWN = (
     r"ImportError: cannot import name (?!'\w+' from '[\w.]+' \(/app/)",
@@ -75,3 +75,26 @@ def unreadable_module(log: str) -> str:
     """Return the top-level module of an installed package that the image's Python cannot parse, by the last traceback; empty if it can."""
     found = _UNREADABLE.search(last_traceback(log))
     return found[1] if found is not None else ""
+
+
+_MISSED = lazy_pattern(
+    r"(?:ImportError: cannot import name '\w+' from|AttributeError: module|ModuleNotFoundError: No module named) '([A-Za-z]\w*)[\w.]*'"
+)
+_INSTALLED = lazy_pattern(r"/site-packages/([A-Za-z]\w*)[/.]")
+
+
+class Misfit(msgspec.Struct, frozen=True):
+    """Two installed packages of different times, by their top-level modules: the user wants of the other what that has not."""
+
+    user: str
+    module: str
+
+
+def misfit(log: str) -> Misfit | None:
+    """Return the two packages of which one wants a name of the other that is not there, by the last traceback; None if it has no such."""
+    found = _MISSED.match(error_line(log))
+    paths = [frame["path"] for frame in _FRAME.finditer(last_traceback(log))] if found is not None else []
+    # A package may tell by a function of its own that it has no such name.
+    outside = (path for path in reversed(paths) if found is not None and f"/site-packages/{found[1]}" not in path)
+    user = _INSTALLED.search(next(outside, ""))
+    return Misfit(user[1], found[1]) if user is not None and found is not None else None

@@ -210,6 +210,7 @@ _CLIENTS = tuple(
         (SignKind.VARIABLE, "AWS_ACCESS_KEY_ID", r"NoCredentialsError: Unable to locate credentials"),
         (SignKind.VARIABLE, "GOOGLE_APPLICATION_CREDENTIALS", r"DefaultCredentialsError: Your default credentials were not found"),
         (SignKind.VARIABLE, "PINECONE_API_KEY", r"PineconeConfigurationError: You haven't specified an [Aa][Pp][Ii]-?[Kk]ey"),
+        (SignKind.VARIABLE, "CHAINLIT_AUTH_SECRET", r"You must provide a JWT secret in the environment to use authentication"),
         (SignKind.COMPANION, "5672", r"pika\.exceptions\.AMQPConnectionError"),
         (SignKind.COMPANION, "9092", r"kafka\.errors\.NoBrokersAvailable"),
         (SignKind.COMPANION, "4222", r"nats\.errors\.NoServersError"),

@@ -8,6 +8,7 @@ import msgspec
 from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, ShipwheelError, UnbuildableSource
 from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.settings.settings import Settings, added
+from shipwheel.signs.outgrown import misfit
 from shipwheel.signs.placeholder import placeholder
 from shipwheel.trial.finding import FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, with_unlisted
@@ -196,9 +197,10 @@ def _progress(trial: Trial) -> tuple[bool, ...]:
     return serves, seen.answer is not None, listens, needs, seen.ended is None, not usage, "Traceback" not in seen.log
 
 
-def _is_satisfied(change: Change, trial: Trial) -> bool:
+def _is_satisfied(change: Change, before: Trial, trial: Trial) -> bool:
     """Return whether a program got a package that it asked for, or can write to a path, whatever it lacks next."""
-    got = change.setting.key in ("dependencies", "state")
+    unfit = misfit(before.seen.log)
+    got = change.setting.key in ("dependencies", "state") and (unfit is None or misfit(trial.seen.log) != unfit)
     return got and all(finding.subject not in change.setting.value and finding.setting != change.setting for finding in trial.findings)
 
 
@@ -219,7 +221,7 @@ def _apply(
         if len(changes) == 1:
             return settings, now, [], [_unbuildable(changes[0], error)]
     else:
-        doubtful = [change for change in changes if change.tentative and not _is_satisfied(change, after.trial)]
+        doubtful = [change for change in changes if change.tentative and not _is_satisfied(change, now.trial, after.trial)]
         if not doubtful or _progress(after.trial) > _progress(now.trial):
             return together, after, [*changes, *uncovered], []
         if len(changes) == 1:

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.known_packages import GENERATED_SUFFIXES, extends_django, requirement_of_module
-from shipwheel.signs.outgrown import is_outgrown
+from shipwheel.signs.outgrown import is_outgrown, misfit
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
@@ -111,6 +111,12 @@ class Advisor(Protocol):
         not known, or was not long ago.
         """
 
+    def version_then(self, module: str, user: str) -> str:
+        """Return the requirement for the version of the package of a module when that of the module `user` was published.
+
+        Empty if it has that version or an older one, or if either day is not known.
+        """
+
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands that make the database's tables."""
 
@@ -144,6 +150,7 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             change = Change(setting, _reason(finding), tentative=guessed or finding.kind in _GUESSES)
             yield with_unlisted(change, advisor.unlisted())
     if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
+        yield from _fitting(trial.seen.log, advisor)
         yield from _older(advisor)
 
 
@@ -153,6 +160,15 @@ def with_unlisted(change: Change, unlisted: Iterable[str]) -> Change:
         return change
     setting = Setting("dependencies", tuple(dict.fromkeys((*unlisted, *change.setting.value))))
     return msgspec.structs.replace(change, setting=setting)
+
+
+def _fitting(log: str, advisor: Advisor) -> Iterator[Change]:
+    """Yield what brings the version of a package that another one was written for."""
+    found = misfit(log)
+    requirement = advisor.version_then(found.module, found.user) if found is not None else ""
+    if found is not None and requirement:
+        reason = f"{found.user} wants what {found.module} no longer has: this was its version when that came out"
+        yield with_unlisted(Change(Setting("dependencies", (requirement,)), reason, tentative=True), advisor.unlisted())
 
 
 def _older(advisor: Advisor) -> Iterator[Change]:

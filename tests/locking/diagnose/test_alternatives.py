@@ -10,7 +10,7 @@ from support.lock_requests import lock_request
 from support.uv_cache import new_uv_cache
 
 from shipwheel.events import silent
-from shipwheel.locking.diagnose.alternatives import find_alternatives
+from shipwheel.locking.diagnose.alternatives import find_alternatives, version_of_day
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
@@ -53,6 +53,15 @@ def test_finds_the_nearest_version_in_both_directions(index: PackageIndex, tmp_p
     found = alternatives(tmp_path, "3.0", AMD64)
     assert (found.older, found.newer, found.by_platform) == ("2.0", "4.0", ())
     assert found.lines[0] == "nearest versions with files: 2.0 (older), 4.0 (newer)"
+
+
+def test_finds_the_version_of_a_day(index: PackageIndex, tmp_path: Path) -> None:
+    for version in ("1.0", "2.0", "3.0"):
+        add(index, version, "py3-none-any", uploaded=f"202{version[0]}-01-01T00:00:00Z")
+    (tmp_path / "requirements.txt").write_text("far==3.0\n")
+    request = lock_request(tmp_path, "3.13", (tmp_path / "requirements.txt",), as_of="2022-06-01")
+    assert version_of_day("far", request) == "2.0"
+    assert version_of_day("absent", request) == ""
 
 
 def test_finds_one_version_for_all_platforms(index: PackageIndex, tmp_path: Path) -> None:

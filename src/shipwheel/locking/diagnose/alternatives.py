@@ -1,4 +1,4 @@
-"""Find alternatives to packages that have no file for a target: other versions and other Pythons, in the project's own indexes."""
+"""Find alternatives to packages that have no file for a target, or do not fit: other versions and Pythons, in the project's own indexes."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from shipwheel.locking.synthetic import make_synthetic
 from shipwheel.locking.target import Target
 from shipwheel.versions import normalized
 
-__all__ = ["find_alternatives"]
+__all__ = ["find_alternatives", "version_of_day"]
 
 _MAX_PACKAGES = 8
 """With more missing files than this, another Python or another list of requirements is the better choice."""
@@ -58,6 +58,14 @@ def find_alternatives(
     known = {file: alternatives for file, alternatives in found.items() if alternatives.known}
     reporter(StageFinished("nearest versions", f"for {len(known)} of {len(missing)}"))
     return known
+
+
+def version_of_day(name: str, request: LockRequest) -> str:
+    """Return the version of a package that a request for it alone gets, as of its day; empty if there is none."""
+    with ExitStack() as stack:
+        stack.enter_context(uv.extra_environment(request.indexes.environment))
+        packages = _lookup(request, stack).packages({name: ""}, request.python)
+    return next((str(package.get("version", "")) for package in packages if package["name"] == normalized(name)), "")
 
 
 def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:
