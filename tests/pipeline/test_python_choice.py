@@ -86,30 +86,37 @@ def test_begins_with_a_python_that_only_standalone_builds_have(project: Project)
     assert try_pythons(project, lambda _: None, lambda tried: tried.python, first=("3.8",)) == "3.8"
 
 
-@pytest.mark.parametrize(
-    ("failure", "pythons"),
-    [
-        (FetchError("Python 3.8 is not available", hint="Take another."), ("3.11",)),
-        (LockError("another package has wheels for Windows alone"), ("3.8", "3.11")),
-    ],
-)  # fmt: skip
-def test_a_standalone_python_is_one_to_compile_for_if_it_can_be_fetched(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: ShipwheelError, pythons: tuple[str, ...]
+def test_a_standalone_python_that_lacks_other_files_is_one_to_compile_for(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert _compiled_after(lacking("3.8", source("new")), project, tmp_path, monkeypatch) == "3.8"
+
+
+@pytest.mark.parametrize(
+    "failure", [FetchError("Python 3.8 is not available", hint="Take another."), LockError("these requirements conflict")]
+)
+def test_nothing_is_compiled_for_a_standalone_python_that_fails_for_another_reason(
+    failure: ShipwheelError, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _compiled_after(failure, project, tmp_path, monkeypatch) == "3.11"
+
+
+def _compiled_after(failure: ShipwheelError, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the Python for which files are compiled that 3.8 would have, if that fails at first."""
     informed = lacking("3.11", source("old"), pythons={"old": (standalone("3.8"),)})
     monkeypatch.setattr(python_choice, "with_alternatives", lambda *_, **__: informed)
 
-    def attempt(tried: Project, bases: Bases | None = None) -> str:
-        raise failure if tried.python == "3.8" else informed
-
-    asked: list[tuple[str, ...]] = []
-
     def work(request: Request, made: Lock | None) -> str:
-        asked.append(request.first_pythons)
-        return "compiled" if request.compiles else with_suitable_python(project, request, attempt)
+        def attempt(tried: Project, bases: Bases | None = None) -> str:
+            if tried.python == "3.8" and not (request.compiles and isinstance(failure, NoCompatibleFile)):
+                raise failure
+            if not request.compiles:
+                raise informed
+            return tried.python
 
-    assert with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work) == "compiled"
-    assert asked == [(), pythons]
+        return with_suitable_python(project, request, attempt)
+
+    return with_sources(Request(project.root, Settings(), Store(tmp_path / "store")), work)
 
 
 def test_the_best_python_of_debian_comes_after_a_standalone_one(project: Project, tmp_path: Path) -> None:

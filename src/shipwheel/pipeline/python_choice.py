@@ -74,10 +74,10 @@ def with_suitable_python(
         informed = with_alternatives(informed, project, request.reporter)
     try:
         found = attempt(adapt(project, python.target.minor))
-    except LockError:
-        raise informed from None
-    except FetchError:
-        raise informed.without_python(python.target.minor) if compiles else informed from None
+    except (LockError, FetchError) as error:
+        # Compiling helps with other files that are missing, and with nothing else.
+        is_out = compiles and not (isinstance(error, NoCompatibleFile) and error.to_compile)
+        raise informed.without_python(python.target.minor) if is_out else informed from None
     _warn_of_other_python(python.target.minor, project, informed, request.reporter, _override_hint(informed, project.python))
     return found
 
