@@ -32,6 +32,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from shipwheel.digest import Digest
 
 __all__ = [
@@ -173,12 +175,16 @@ class ProjectWheelError(BuildError):
 class UnbuildableSource(BuildError):
     """The source of a package cannot be built, which may be so for the chosen Python alone.
 
-    `replacements` are the entries of the setting `replace` that would do without it: package -> a requirement that has files.
+    `replacements` are the entries of the setting `replace` that would do without it: package -> a requirement that has files. `published`
+    is the day of its version, None if that is not known.
     """
 
-    def __init__(self, message: str, *, hint: str = "", replacements: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", replacements: Mapping[str, str] | None = None, published: "date | None" = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.replacements = dict(replacements or {})
+        self.published = published
 
 
 class NewerAtRunTime(BuildError):

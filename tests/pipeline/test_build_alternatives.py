@@ -1,8 +1,10 @@
 """The error of a source that cannot be built names what has wheels instead, on all of the platforms."""
 
 import time
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,7 +88,13 @@ def test_a_source_of_no_index_has_no_alternatives(monkeypatch: pytest.MonkeyPatc
 
 
 def tried(
-    monkeypatch: pytest.MonkeyPatch, root: Path, *fails: str, mode: LockMode = LockMode.UPDATE, unreachable: str = ""
+    monkeypatch: pytest.MonkeyPatch,
+    root: Path,
+    *fails: str,
+    mode: LockMode = LockMode.UPDATE,
+    unreachable: str = "",
+    published: date | None = None,
+    replacements: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[str], list[str]]:
     """Return the Pythons with which a build is tried that fails with some of them, "" for the project's own, and what is said."""
     pythons: list[str] = []
@@ -95,7 +103,8 @@ def tried(
     def once(request: Request, _destination: object, _work: object) -> None:
         pythons.append(request.settings.python or "")
         if pythons[-1] in fails:
-            raise UnbuildableSource(f"far 1.0 cannot be compiled {len(pythons)}:\n  its output")
+            message = f"far 1.0 cannot be compiled {len(pythons)}:\n  its output"
+            raise UnbuildableSource(message, published=published, replacements=replacements)
         if pythons[-1] == unreachable:
             raise FetchError("Python is not available")
 
@@ -124,6 +133,23 @@ def test_an_older_python_may_build_what_the_chosen_one_does_not(monkeypatch: pyt
     assert tried(monkeypatch, tmp_path, "", mode=LockMode.LOCKED)[0] == [""]
     (tmp_path / ".python-version").write_text("3.13\n")
     assert tried(monkeypatch, tmp_path, "")[0] == [""]
+
+
+@pytest.mark.parametrize(
+    ("published", "replacements", "pythons"),
+    [
+        ("2017-02-01", {"far": "far==2.0"}, [""]),
+        ("2017-02-01", {}, ["", "3.11", "3.9", "3.8"]),
+        ("2019-02-01", {"far": "far==2.0"}, ["", "3.8"]),
+    ],
+)
+def test_no_python_is_tried_that_came_long_after_a_source_with_another_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: str, replacements: dict[str, str], pythons: list[str]
+) -> None:
+    (tmp_path / "main.py").write_text("print(1)\n")
+    fails = ("", "3.11", "3.9", "3.8")
+    day = date.fromisoformat(published)
+    assert tried(monkeypatch, tmp_path, *fails, published=day, replacements=replacements)[0] == pythons
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -49,7 +49,7 @@ def build_error_with_alternatives(error: BuildError, name: str, resolution: Reso
     hint = " ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else [])))
     if not isinstance(error, UnbuildableSource):
         return BuildError(message, hint=hint)
-    return UnbuildableSource(message, hint=hint, replacements=found.replacements(name))
+    return UnbuildableSource(message, hint=hint, replacements=found.replacements(name), published=missing.published)
 
 
 def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:

@@ -4,6 +4,7 @@ Every stage asks the store first. A build that was interrupted, or that met a da
 """
 
 from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -56,6 +57,7 @@ from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
 from shipwheel.request import LockMode, Request
+from shipwheel.suites import python_released
 from shipwheel.timeline import belongs, span
 from shipwheel.wheels.bytecode import Interpreter, OtherInterpreter
 from shipwheel.witness.witness import note_unknown
@@ -79,6 +81,7 @@ T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
 _MAX_RETRIES = 5
+_LONG = timedelta(days=365)
 _COMPARED = "compared"
 """Records for wheels in layers whose files need not be repeated above them."""
 
@@ -266,11 +269,17 @@ def _within_bounds(request: Request, error: NewerAtRunTime) -> Request:
 
 
 def _with_older_python(request: Request, destination: Destination | None, work: Work[T], error: UnbuildableSource) -> T:
-    """Return the result with an older Python that builds the source; raise `error` if none does, or the Python is not ours to choose."""
+    """Return the result with an older Python that builds the source; raise `error` if none does, or the Python is not ours to choose.
+
+    No time is spent on a Python that came out long after a source in whose place another version can be taken.
+    """
     if request.settings.base is not None or request.path.is_file() or request.lock_mode is not LockMode.UPDATE:
         raise error
     project = read_project(request.path, request.settings, launch=False)
+    last = error.published + _LONG if error.replacements and error.published is not None else date.max
     for version in () if project.python_is_named else older_pythons(project, request.platforms):
+        if python_released(version) > last:
+            continue
         request.reporter(Warned(f"Python {version} is tried, since {error.summary}"))
         try:
             return with_context(replace(request, settings=replace(request.settings, python=version)), destination, work)
