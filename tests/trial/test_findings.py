@@ -865,3 +865,9 @@ def test_a_failure_without_a_cause_names_what_the_deployment_sets_and_the_image_
     assert "S3_BUCKET" not in find(ended(1, log + "BOT_TOKEN is not set\n"), SERVER, facts)[0].hint
     for error in ("SyntaxError: invalid syntax", "OSError: [Errno 99] Cannot assign requested address"):
         assert "S3_BUCKET" not in find(ended(1, log.replace("shop.NotDefined", error)), SERVER, facts)[0].hint
+
+
+def test_a_page_of_its_own_that_fails_says_why_itself() -> None:
+    broken = Answer(8000, "/sales", status=500, body='{"error": "no such table: sales"}', declared=True)
+    (finding,) = find(running(OPEN, answers=[*answers(404), broken], log="connected\n"), SERVER)
+    assert (finding.evidence, finding.blocks) == ('{"error": "no such table: sales"}', False)

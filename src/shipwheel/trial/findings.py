@@ -250,7 +250,8 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     elif statuses == {404} and (own := [answer for answer in seen.answers if answer.declared]):
         if all(answer.status >= 500 for answer in own):
             message = f"it answers its own page {own[0].path} with {own[0].status}"
-            evidence = error_line(seen.log) or " ".join(own[0].body.split())[:_MAX_SHOWN]
+            said = " ".join(own[0].body.split())[:_MAX_SHOWN]
+            evidence = error_line(seen.log) if TRACEBACK in seen.log or not said else said
             yield Finding(FindingKind.ERROR_ANSWER, message, _OWN_PAGE_HINT, own[0].path, evidence)
     elif statuses == {404}:
         message = "it answers 404 to every page that was asked for: it has others, or it is not the whole application"
