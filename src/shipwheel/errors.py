@@ -7,7 +7,8 @@
     │   └── NoRequirements         3   it has code, and nothing says which packages that needs
     ├── LockError                  4   no set of Python packages satisfies the project, or one has no wheel for a platform
     ├── FetchError                 5   a server could not be reached, or refused a request
-    │   └── IntegrityError         5   a server sent other bytes than expected
+    │   ├── IntegrityError         5   a server sent other bytes than expected
+    │   └── RemovedFiles           5   the index no longer has files of the lock
     ├── ArchiveError               6   a wheel, .deb, sdist or image archive is malformed or hostile
     ├── SignatureError             6   a signature is missing or wrong
     ├── BuildError                 7   a step of the build failed
@@ -55,6 +56,7 @@ __all__ = [
     "ProjectError",
     "ProjectWheelError",
     "ProofError",
+    "RemovedFiles",
     "ShipwheelError",
     "SignatureError",
     "StoreError",
@@ -148,6 +150,17 @@ class FetchError(ShipwheelError):
 
 class IntegrityError(FetchError):
     """A server sent other bytes than expected: their size or their hash is wrong."""
+
+
+class RemovedFiles(FetchError):
+    """The package index no longer has files that the lock names: such a version was deleted.
+
+    `replacements` are the entries of the setting `replace` that take an older version: package -> a requirement.
+    """
+
+    def __init__(self, message: str, replacements: Mapping[str, str], *, hint: str) -> None:
+        super().__init__(message, hint=hint, not_found=True)
+        self.replacements = dict(replacements)
 
 
 class ArchiveError(ShipwheelError):

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from support.sdist import sdist
 
+from shipwheel.testing.package_index import Fault
 from shipwheel.testing.world import MINOR, SUITE, World, extension_wheel
 
 
@@ -39,6 +40,15 @@ def test_each_file_once_and_then_nothing(world: World) -> None:
     assert world.build(place, "--bytecode").digest == digest
     assert world.run("plan", place).code == 0
     assert asked(world) == before, "nobody is asked for anything"
+
+
+def test_a_version_that_the_index_has_deleted_is_named_with_what_takes_its_place(world: World) -> None:
+    place = world.app("small\n")
+    assert world.run("lock", place).code == 0
+    world.index.fault("/files/small-*", Fault(status=404))
+    result = world.run("build", place)
+    assert result.code == 5
+    assert '[tool.shipwheel.replace] small = "small<1.0"' in result.err
 
 
 def test_without_servers_nothing_is_missed(world: World) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from support.advice import FakeAdvisor
 
-from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, UnbuildableSource
+from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, RemovedFiles, UnbuildableSource
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings
@@ -439,6 +439,18 @@ def test_a_source_that_cannot_be_built_is_replaced_by_what_has_files() -> None:
     assert found.trial.verdict.is_good
     assert [change.setting for change in found.changes] == [Setting("replace", {"far": "far==1.1"})]
     assert found.changes[0].reason == "far 1.0 cannot be compiled"
+
+
+def test_a_version_that_was_deleted_is_replaced_by_an_older_one() -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        if not settings.replace:
+            raise RemovedFiles("far-1.0.whl: answered 404 Not Found", {"far": "far<1.0"}, hint="Lock another version.")
+        return SERVES
+
+    project = Project(run)
+    assert [change.setting for change in improve(project, Settings(), project.lines.append).changes] == [
+        Setting("replace", {"far": "far<1.0"})
+    ]
 
 
 @pytest.mark.parametrize("replacements", [{}, {"far": "far==1.1"}])

@@ -1,6 +1,6 @@
 """The downloads of a build: Python packages, Debian packages and standalone Pythons. Each call fetches only what the store lacks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
@@ -8,6 +8,7 @@ from shipwheel.debian.downloads import fetch_packages, load_segments
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.digest import Digest
+from shipwheel.errors import FetchError, RemovedFiles
 from shipwheel.events import Reporter
 from shipwheel.files.segment import Segment, load_segment_metadata, make_segment
 from shipwheel.locking.selection import LockedDistribution
@@ -17,6 +18,10 @@ from shipwheel.store.store import Store
 from shipwheel.wheels.kept_requirements import KeptWheel
 
 __all__ = ["Downloads"]
+
+
+def _table(entries: Mapping[str, str]) -> str:
+    return ", ".join(f'{name} = "{text}"' for name, text in entries.items())
 
 
 class Downloads:
@@ -35,8 +40,16 @@ class Downloads:
         return indexes_of(self._project, root=self._store.root)
 
     def distributions(self, items: Sequence[LockedDistribution]) -> None:
-        """Fetch files of the lock; directories and repositories are no files. Raises FetchError or IntegrityError."""
-        self._files([(item.filename, digest, item.size, item.urls) for item in items if (digest := item.digest) is not None])
+        """Fetch files of the lock; directories and repositories are no files. Raises FetchError, RemovedFiles or IntegrityError."""
+        try:
+            self._files([(item.filename, digest, item.size, item.urls) for item in items if (digest := item.digest) is not None])
+        except FetchError as error:
+            absent = [item for item in items if item.version and item.digest is not None and not self._store.has(item.digest)]
+            if not (error.not_found and absent):
+                raise
+            older = {item.name: f"{item.name}<{item.version}" for item in absent}
+            hint = "The index has removed it: lock another version, such as"
+            raise RemovedFiles(error.message, older, hint=f"{hint} [tool.shipwheel.replace] {_table(older)}.") from error
 
     def build_requirements(self, wheels: Sequence[KeptWheel]) -> None:
         """Fetch wheels that builds require. Raises FetchError or IntegrityError."""

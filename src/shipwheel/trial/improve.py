@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, ShipwheelError, UnbuildableSource
+from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, RemovedFiles, ShipwheelError, UnbuildableSource
 from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.settings.settings import Settings, added
 from shipwheel.signs.outgrown import misfit
@@ -151,7 +151,7 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
                 report(f"  not set: {error.summary}")
             # The error that led to what cannot be locked says more.
             raise missing or error from None
-        except UnbuildableSource as error:
+        except (UnbuildableSource, RemovedFiles) as error:
             tried = {name for change in found if change.setting.key == "replace" for name in change.setting.value}
             if not error.replacements or tried & error.replacements.keys():
                 raise
