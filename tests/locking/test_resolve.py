@@ -378,6 +378,16 @@ def test_a_uv_lock_of_a_project_that_was_renamed_keeps_its_versions(tmp_path: Pa
     assert any("does not match pyproject.toml" in event.message for event in seen if isinstance(event, Warned))
 
 
+def test_a_uv_lock_that_the_check_cannot_judge_keeps_its_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv checks with an interpreter, and the project may allow none that there is."""
+    text = '[project]\nname = "{}"\nversion = "1"\nrequires-python = ">=3.8"\ndependencies = ["small{}"]\n'
+    project(tmp_path, text.format("template", "<2"))
+    assert uv.run(["lock"], cwd=tmp_path).code == 0
+    project(tmp_path, text.format("shop", ""))
+    monkeypatch.setattr(uv, "lock_is_outdated", lambda *_: False)
+    assert pins(make_lock(lock_request(tmp_path, MINOR)))["small"] == "1.0"
+
+
 def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_path: Path) -> None:
     for wheel, day in (
         (SmallWheel("web", "1.0", files={"web.py": ""}, requires=("engine>=1",)), "2020-06-01"),

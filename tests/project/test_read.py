@@ -540,6 +540,8 @@ def test_prefers_the_python_that_the_user_names(tmp_path: Path) -> None:
         ("3.12", ">=3.12", "3.13", ("3.14",)),
         ("3.15", ">=3.11", "3.14", ("3.13", "3.11")),
         ("3.12", "==3.12.*", "3.12", ()),
+        ("3.11.7", ">=3.11.7", "3.13", ("3.14",)),
+        ("3.11.7", "==3.11.7", "3.11", ()),
     ],
 )
 def test_chooses_the_closest_python_if_debian_lacks_the_preferred_one(
@@ -549,8 +551,10 @@ def test_chooses_the_closest_python_if_debian_lacks_the_preferred_one(
     project = _detect(tmp_path, {".python-version": f"# pyenv\n{preferred}\n", "pyproject.toml": PROJECT + line, "main.py": ""})
     assert (project.python, project.other_pythons) == (chosen, others)
     short = ".".join(preferred.split(".")[:2])
-    note = f"Debian has no Python {short}, which .python-version names: {chosen} is the closest that the project allows."
-    assert project.notes == ((note,) if chosen != short else ())
+    lacking = "3.11 that pyproject.toml allows (it has 3.11.2)" if short == "3.11" else short
+    note = f"Debian has no Python {lacking}, which .python-version names: {chosen} is the closest that the project allows."
+    fixes = f"pyproject.toml requires Python {requires}: the image has Debian's 3.11.2, which differs in fixes alone."
+    assert project.notes == ((note,) if chosen != short else (fixes,) if short == "3.11" else ())
 
 
 def test_chooses_the_python_of_the_suite_setting(tmp_path: Path) -> None:

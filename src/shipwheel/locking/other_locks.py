@@ -18,6 +18,7 @@ from shipwheel.locking.preferences import Packages
 from shipwheel.locking.project_day import day_of_lock
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
+from shipwheel.locking.uv_output import is_outdated_lock
 from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.versions import normalized
 
@@ -44,6 +45,8 @@ def _from_uv_lock(other: OtherLock, request: LockRequest, reporter: Reporter) ->
     try:
         pylock = uv.export_project(request.root, chosen)
     except uv.UvFailed as error:
+        # Without an interpreter that the project allows, the check cannot tell.
+        outdated = outdated or is_outdated_lock(error.failure.text)
         if not outdated:
             raise resolution_error(error.failure, "uv.lock", {}) from None
         pylock = ""

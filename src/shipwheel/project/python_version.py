@@ -113,7 +113,8 @@ def _chosen(
     known = known or [SUITES[0].python]
     for version, origin in _named_in_files(files, root):
         choice = _named(version, origin, allowed, metadata.origin)
-        return choice if version in _BY_PYTHON else _closest(choice, origin, known, allowed, metadata.origin)
+        fits = not allowed or _matching(version, allowed, metadata.origin) is not None
+        return choice if version in _BY_PYTHON and fits else _closest(choice, origin, known, allowed, metadata.origin)
     version, origin = installs.python, f"FROM in {installs.python_place},"
     if version and (not allowed or _matching(version, allowed, metadata.origin) is not None):
         choice = _named(version, origin, allowed, metadata.origin)
@@ -179,8 +180,11 @@ def _closest(choice: PythonChoice, origin: str, known: Sequence[str], allowed: S
     if not matching:
         return choice
     version, *others = matching
+    lacking = choice.version
+    if lacking in _BY_PYTHON:
+        lacking += f" that {project} allows (it has {_BY_PYTHON[lacking].full_python})"
     reason = f"{origin} names {choice.version}, which no Debian suite has; this is the closest that the project allows"
-    note = f"Debian has no Python {choice.version}, which {origin} names: {version} is the closest that the project allows."
+    note = f"Debian has no Python {lacking}, which {origin} names: {version} is the closest that the project allows."
     return PythonChoice(version, reason, _matching(version, allowed, project), tuple(others), note, wanted=choice.version)
 
 
