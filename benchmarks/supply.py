@@ -19,7 +19,7 @@ import msgspec
 
 from shipwheel.digest import Digest
 from shipwheel.store.store import Store
-from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.package_index import Fault, PackageIndex
 
 __all__ = ["SHIPWHEEL", "Supply", "environment", "fresh", "locked_files", "relocked", "shipwheel_env", "warm"]
 
@@ -27,6 +27,8 @@ SHIPWHEEL = (str(Path(sys.executable).with_name("shipwheel")),)
 """The command line that is installed next to this interpreter."""
 
 _ARCHIVES = ("debian", "debian-security")
+_FOR_EVER = Fault(headers={"Cache-Control": "max-age=365000000, immutable, public"})
+"""What package indexes say of files: their URLs have a hash of the contents. Pages have no such rule here, and are asked for each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Supply:
 
     def __init__(self) -> None:
         self.index = PackageIndex()
+        self.index.fault("/files/*", _FOR_EVER)
         self.mirror = PackageIndex()
 
     def add(self, lock: Path, store: Store) -> None:

@@ -66,6 +66,7 @@ class PackageIndex(Loopback):
         super().__init__(_Handler)
         self._files: dict[str, bytes] = {}
         self._upload_times: dict[str, str] = {}
+        self._entries: dict[str, dict[str, object]] = {}
         self._faults: dict[str, tuple[Fault, int]] = {}
         self._requests: list[RecordedRequest] = []
         self.throttled: Counter[str] = Counter()
@@ -115,11 +116,12 @@ class PackageIndex(Loopback):
         digest = hashlib.blake2b(data, digest_size=32).hexdigest()
         folder = f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}" if shared else "/files"
         path = f"{folder}/{quote(filename, safe='/+')}"
+        metadata = _metadata(data) if filename.endswith(".whl") else None
         with self._lock:
             self._files[path] = data
             self._upload_times[path] = uploaded
-        if filename.endswith(".whl") and (metadata := _metadata(data)):
-            with self._lock:
+            self._entries.pop(path, None)
+            if metadata:
                 self._files[f"{path}.metadata"] = metadata
         return path
 
@@ -155,13 +157,20 @@ class PackageIndex(Loopback):
             # Vendors have an index for each kind of build below /whl, in HTML.
             path, accept = re.sub(r"^/whl/[^/]+/", "/simple/", path), ""
         if match := re.fullmatch(r"/simple/([^/]+)/", path):
-            files = [self._file(item) for item in self._distributions() if _project(item) == match[1]]
+            files = [self._entry(item) for item in self._distributions() if _project(item) == match[1]]
             return _listing(files, match[1], accept) if files else None
         return None
 
     def _distributions(self) -> list[str]:
         with self._lock:
             return sorted(path for path in self._files if path.endswith((".whl", ".tar.gz", ".zip")))
+
+    def _entry(self, path: str) -> dict[str, object]:
+        """Return a file's entry in its project's page. It is kept: to hash large files for each request takes longer than to lock them."""
+        with self._lock:
+            if path not in self._entries:
+                self._entries[path] = self._file(path)
+            return self._entries[path]
 
     def _file(self, path: str) -> dict[str, object]:
         metadata = self._files.get(f"{path}.metadata")
