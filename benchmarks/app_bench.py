@@ -216,8 +216,8 @@ def _beside(key: str, title: str, platforms: str, prepared: Prepared, results: R
         + ", ".join(f"{name}: {_runs(results, name)}" for name in ("shipwheel", *others))
         + ".",
         "All end with a push to a registry on loopback, which has nothing at first; shipwheel validates what it pushes.",
-        "Cold: no cache but the base, which is the same for all and was made before. Wheels come from an index on the loopback interface, "
-        "whose files clients may keep; its pages have to be asked for each time.",
+        "Cold: no cache but the base, which is the same for all and was made before. Wheels come from an index on the loopback interface.",
+        "Clients may keep the index's files, but have to ask for its pages each time.",
         "Bytecode cached: the same with the bytecode of the build before. The peers keep none: their cold build is shown again.",
         "One dependency changed: shipwheel makes its lock again within this time; the peers are given a new requirements.txt.",
         *(f"{name} is not measured: {why}" for name, why in absent.items()),
