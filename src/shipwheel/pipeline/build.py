@@ -57,7 +57,7 @@ from shipwheel.pipeline.winning_files import winning_files
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
 from shipwheel.request import LockMode, Request
-from shipwheel.suites import python_released
+from shipwheel.suites import SUITES, python_released
 from shipwheel.timeline import belongs, span
 from shipwheel.wheels.bytecode import Interpreter, OtherInterpreter
 from shipwheel.witness.witness import note_unknown
@@ -82,6 +82,7 @@ Result = TypeVar("Result", covariant=True)
 
 _MAX_RETRIES = 5
 _LONG = timedelta(days=365)
+_DEBIAN = frozenset(suite.python for suite in SUITES)
 _COMPARED = "compared"
 """Records for wheels in layers whose files need not be repeated above them."""
 
@@ -271,14 +272,15 @@ def _within_bounds(request: Request, error: NewerAtRunTime) -> Request:
 def _with_older_python(request: Request, destination: Destination | None, work: Work[T], error: UnbuildableSource) -> T:
     """Return the result with an older Python that builds the source; raise `error` if none does, or the Python is not ours to choose.
 
-    No time is spent on a Python that came out long after a source in whose place another version can be taken.
+    No time is spent on a standalone Python that came out long after a source in whose place another version can be taken: those of Debian
+    that are newer have failed.
     """
     if request.settings.base is not None or request.path.is_file() or request.lock_mode is not LockMode.UPDATE:
         raise error
     project = read_project(request.path, request.settings, launch=False)
     last = error.published + _LONG if error.replacements and error.published is not None else date.max
     for version in () if project.python_is_named else older_pythons(project, request.platforms):
-        if python_released(version) > last:
+        if version not in _DEBIAN and python_released(version) > last:
             continue
         request.reporter(Warned(f"Python {version} is tried, since {error.summary}"))
         try:
