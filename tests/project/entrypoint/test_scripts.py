@@ -43,6 +43,17 @@ LAYOUTS: dict[str, Layout] = {
         "grpcio",
         ("python", "greeter_server.py"),
     ),
+    "the only file": ({"weather.py": "client.run()\n", "setup.py": MAIN}, "discord.py", ("python", "weather.py")),
+    "a loop without end": (
+        {"dns-proxy/__init__.py": "", "dns-proxy/server.py": "while True:\n    serve()\n", "dns-proxy/wire.py": "x = 1\n"},
+        "",
+        ("python", "-m", "dns-proxy.server"),
+    ),
+    "a loop that ends": (
+        {"collect.py": "while True:\n    serve()\n", "wait.py": "while True:\n    if ready():\n        break\n"},
+        "",
+        ("python", "collect.py"),
+    ),
     "application in tests": ({"tests/app.py": FASTAPI, "main.py": "x = 1"}, "fastapi uvicorn", ("python", "main.py")),
 }
 

@@ -54,7 +54,7 @@ from shipwheel.project.entrypoint.project_paths import find_outside_wheel
 from shipwheel.project.entrypoint.protocol_servers import chooses_transport
 from shipwheel.project.entrypoint.python_2 import refuse_python_2
 from shipwheel.project.entrypoint.scan import Scan, Scanner
-from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_script, list_programs
+from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_only_file, find_script, list_programs
 from shipwheel.project.entrypoint.servers import GUNICORN_SETTINGS
 from shipwheel.project.entrypoint.volumes import with_state, with_volumes
 from shipwheel.project.entrypoint.web import (
@@ -107,6 +107,7 @@ _FINDERS: tuple[Finder, ...] = (
     find_script,  # main.py, PACKAGE/__main__.py, the only script
     find_unrequired_web_application,  # a web application of a package that does not require its framework
     refuse_template,  # no command: there is nothing but a template of Django projects
+    find_only_file,  # a script without a main guard
 )
 """The finders of a command, most reliable first. The settings come before all of them."""
 _MAX_PATH = 200

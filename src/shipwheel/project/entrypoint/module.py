@@ -36,6 +36,7 @@ from shipwheel.project.entrypoint.syntax import (
     full_name,
     imported_names,
     imported_packages,
+    is_endless_loop,
     is_main_guard,
     parse_source,
     required_imports,
@@ -69,7 +70,10 @@ class Module(ModulePath, frozen=True):
     calls: frozenset[str] = frozenset()
     """The functions that it calls, decorators included: dotted names, and methods as `.name`."""
     is_script: bool = False
-    """True if it has an `if __name__ == "__main__"` block, or serves an application at its top level, so that nothing can import it."""
+    """True if it has an `if __name__ == "__main__"` block, or serves an application or loops without end at its top level, so that nothing
+    can import it."""
+    acts: bool = False
+    """True if its last statement calls something at its top level: it does its work when it is run."""
     ignored_run: bool = False
     """True if it runs a Flask application at its top level, which Flask can be told to ignore."""
     unresolved: tuple[tuple[str, str], ...] = ()
@@ -156,7 +160,8 @@ def _scan(source: SourceFile) -> Module:
         imports=imported_packages(source),
         applications=applications,
         calls=frozenset(_calls(source)),
-        is_script=len(applications) < len(found) or any(is_main_guard(node) for node in tree.body),
+        is_script=len(applications) < len(found) or any(is_main_guard(node) or is_endless_loop(node) for node in tree.body),
+        acts=bool(tree.body) and isinstance(last := tree.body[-1], ast.Expr) and isinstance(last.value, ast.Call),
         ignored_run=any(calls_run(app, source) for app in applications if app.framework.distribution in FLASKS),
         unresolved=tuple(unresolved),
         factories=(*factories, *exports),

@@ -11,7 +11,7 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import EXAMPLES, Scan
 from shipwheel.versions import normalized
 
-__all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_script", "list_programs"]
+__all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_only_file", "find_script", "list_programs"]
 
 USUAL_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
 """Names of scripts, the likeliest first."""
@@ -108,6 +108,14 @@ def _only_server(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the one file at the top that starts a server on a port: the scripts beside it are its clients and tools."""
     found = [module for module in scan.modules if module.ports and "/" not in module.file]
     return launch_file(evidence, found[0], (), f"{found[0].file} is the only file that starts a server.") if len(found) == 1 else None
+
+
+def find_only_file(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return the only Python file of a project that is no package, if its last line starts something."""
+    found = [module for module in scan.modules if _name(module) not in (*_OF_TOOLS, "__init__.py")]
+    if evidence.kind != "app" or len(found) != 1 or not found[0].acts:
+        return None
+    return launch_file(evidence, found[0], (), f"{found[0].file} is the project's only Python file.")
 
 
 def _name(module: Module) -> str:

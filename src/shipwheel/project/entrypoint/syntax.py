@@ -20,6 +20,7 @@ __all__ = [
     "full_name",
     "imported_names",
     "imported_packages",
+    "is_endless_loop",
     "is_main_guard",
     "keyword_value",
     "parse_source",
@@ -111,6 +112,12 @@ def assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.expr 
 def is_main_guard(node: ast.stmt) -> bool:
     """Return whether a statement is `if __name__ == "__main__"`."""
     return isinstance(node, ast.If) and any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
+
+
+def is_endless_loop(node: ast.stmt) -> bool:
+    """Return whether a statement is a `while True` that nothing breaks."""
+    loops = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
+    return loops and not any(isinstance(part, ast.Break) for part in ast.walk(node))
 
 
 def imported_packages(source: SourceFile) -> frozenset[str]:
