@@ -1,11 +1,13 @@
 """What a build asks the servers for: each file once when it is cold, nothing at all when nothing changed, nothing large for nothing."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from support.sdist import sdist
 
 from shipwheel.testing.package_index import Fault
+from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, SUITE, World, extension_wheel
 
 
@@ -49,6 +51,25 @@ def test_a_version_that_the_index_has_deleted_is_named_with_what_takes_its_place
     result = world.run("build", place)
     assert result.code == 5
     assert '[tool.shipwheel.replace] small = "small<1.0"' in result.err
+
+
+def test_only_what_an_index_does_not_have_is_to_be_replaced(world: World) -> None:
+    place = world.app("small\n")
+    assert world.run("lock", place).code == 0
+    world.index.fault("/files/small-*", Fault(status=404))
+    world.index.fault("/files/tiny-*", Fault(status=403))
+    result = world.run("build", place)
+    assert result.code == 5 and "replace" not in result.err
+
+
+def test_a_file_of_this_machine_is_none_that_an_index_has_deleted(world: World, tmp_path: Path) -> None:
+    place = world.app("./own-1.0-py3-none-any.whl\n")
+    wheel = place / "own-1.0-py3-none-any.whl"
+    wheel.write_bytes(SmallWheel("own").content())
+    world.build(place)
+    wheel.unlink()
+    result = world.run("build", place, "--frozen", env={"SHIPWHEEL_CACHE": str(tmp_path / "another")})
+    assert result.code == 5 and "replace" not in result.err and "Put the file there" in result.err
 
 
 def test_without_servers_nothing_is_missed(world: World) -> None:

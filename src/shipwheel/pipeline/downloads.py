@@ -1,6 +1,6 @@
 """The downloads of a build: Python packages, Debian packages and standalone Pythons. Each call fetches only what the store lacks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
@@ -18,10 +18,6 @@ from shipwheel.store.store import Store
 from shipwheel.wheels.kept_requirements import KeptWheel
 
 __all__ = ["Downloads"]
-
-
-def _table(entries: Mapping[str, str]) -> str:
-    return ", ".join(f'{name} = "{text}"' for name, text in entries.items())
 
 
 class Downloads:
@@ -44,12 +40,14 @@ class Downloads:
         try:
             self._files([(item.filename, digest, item.size, item.urls) for item in items if (digest := item.digest) is not None])
         except FetchError as error:
-            absent = [item for item in items if item.version and item.digest is not None and not self._store.has(item.digest)]
-            if not (error.not_found and absent):
+            absent = [item for item in items if item.digest is not None and not self._store.has(item.digest)]
+            # Of several packages, some may not have come for another reason; a file that the user names is none of an index.
+            is_one = len({item.name for item in absent}) == 1
+            if not (error.not_found and is_one and all(item.version and item.path is None and not item.is_direct for item in absent)):
                 raise
-            older = {item.name: f"{item.name}<{item.version}" for item in absent}
-            hint = "The index has removed it: lock another version, such as"
-            raise RemovedFiles(error.message, older, hint=f"{hint} [tool.shipwheel.replace] {_table(older)}.") from error
+            name, older = absent[0].name, f"{absent[0].name}<{absent[0].version}"
+            hint = f'The index has removed it: lock another version, such as [tool.shipwheel.replace] {name} = "{older}".'
+            raise RemovedFiles(error.message, {name: older}, hint=hint) from error
 
     def build_requirements(self, wheels: Sequence[KeptWheel]) -> None:
         """Fetch wheels that builds require. Raises FetchError or IntegrityError."""
