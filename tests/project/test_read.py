@@ -555,6 +555,9 @@ def test_chooses_the_closest_python_if_debian_lacks_the_preferred_one(
     note = f"Debian has no Python {lacking}, which .python-version names: {chosen} is the closest that the project allows."
     fixes = f"pyproject.toml requires Python {requires}: the image has Debian's 3.11.2, which differs in fixes alone."
     assert project.notes == ((note,) if chosen != short else (fixes,) if short == "3.11" else ())
+    if chosen != short:
+        assert project.python_reason.startswith(f".python-version names {short}, and Debian has no {lacking}; ")
+        assert project.wanted_python == ("" if short == "3.11" else short), "where Debian has it, its builds are no others"
 
 
 def test_chooses_the_python_of_the_suite_setting(tmp_path: Path) -> None:

@@ -173,19 +173,19 @@ def _named(version: str, origin: str, allowed: Sequence[str], project: str) -> P
 
 def _closest(choice: PythonChoice, origin: str, known: Sequence[str], allowed: Sequence[str], project: str) -> PythonChoice:
     """Return Debian's next newer version, else the next older one: a version file only tells what a developer's machine has."""
-    wanted = minor_number(choice.version)
-    newer = sorted((version for version in known if minor_number(version) > wanted), key=minor_number)
-    older = sorted((version for version in known if minor_number(version) < wanted), key=minor_number, reverse=True)
+    number = minor_number(choice.version)
+    newer = sorted((version for version in known if minor_number(version) > number), key=minor_number)
+    older = sorted((version for version in known if minor_number(version) < number), key=minor_number, reverse=True)
     matching = [version for version in (*newer, *older) if not allowed or _matching(version, allowed, project) is not None]
     if not matching:
         return choice
     version, *others = matching
-    lacking = choice.version
-    if lacking in _BY_PYTHON:
-        lacking += f" that {project} allows (it has {_BY_PYTHON[lacking].full_python})"
-    reason = f"{origin} names {choice.version}, which no Debian suite has; this is the closest that the project allows"
+    lacking = wanted = choice.version
+    if wanted in _BY_PYTHON:
+        lacking, wanted = f"{wanted} that {project} allows (it has {_BY_PYTHON[wanted].full_python})", ""
+    reason = f"{origin} names {choice.version}, and Debian has no {lacking}; this is the closest that the project allows"
     note = f"Debian has no Python {lacking}, which {origin} names: {version} is the closest that the project allows."
-    return PythonChoice(version, reason, _matching(version, allowed, project), tuple(others), note, wanted=choice.version)
+    return PythonChoice(version, reason, _matching(version, allowed, project), tuple(others), note, wanted=wanted)
 
 
 def _best(known: Sequence[str], allowed: Sequence[str], project: str) -> PythonChoice:
