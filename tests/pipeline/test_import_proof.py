@@ -109,6 +109,21 @@ def test_a_module_that_git_ignores_by_its_name_is_no_package_of_the_index(tmp_pa
     assert caught.value.modules == ("nowhere",)
 
 
+def test_a_submodule_that_is_not_checked_out_is_no_package_of_the_index(tmp_path: Path) -> None:
+    modules = '[submodule "lib/shop-core"]\n\tpath = lib/shop-core\n\turl = ../shop-core.git\n'
+    files = {"main.py": "import shop_core.views, nowhere\n", ".gitmodules": modules, "requirements.txt": "", "Procfile": PROCFILE}
+    root = written(tmp_path, files)
+    (root / "lib/shop-core").mkdir(parents=True)
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(root), MINOR, ())
+    assert "lib/shop-core: a git submodule that is not checked out. Run `git submodule update --init`" in caught.value.hint
+    assert caught.value.modules == ("nowhere",)
+    (root / "lib/shop-core/shop_core").mkdir()
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(root), MINOR, ())
+    assert set(caught.value.modules) == {"shop_core", "nowhere"}
+
+
 def test_what_no_file_of_requirements_lists_is_handed_on(tmp_path: Path) -> None:
     files = {"main.py": "import flask, nowhere\n", "environment.yml": "dependencies:\n  - flask=2.0\n", "Procfile": PROCFILE}
     with pytest.raises(MissingImports) as caught:

@@ -20,6 +20,7 @@ from shipwheel.project.entrypoint.protobuf import generated_modules
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
+from shipwheel.project.submodules import absent_submodules
 from shipwheel.user.example_files import example_of_module, find_examples, ignored_file_of_module, ignored_files
 
 __all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
@@ -65,7 +66,8 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     unpackaged = [name for name in names if project.kind == "package" and _is_own(project, name)]
     others = tuple(name for name in names if name not in {*outer, *left_out, *folders, *unpackaged})
     unmade = dict(_unmade(project, others))
-    others = tuple(name for name in others if name not in unmade)
+    submodules = {name: path for name, path in absent_submodules(project.root).items() if name in others}
+    others = tuple(name for name in others if name not in {*unmade, *submodules})
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
     if outer:
@@ -89,6 +91,9 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     if unmade:
         made = ", ".join(unmade.values())
         hints.append(f"Make {made} before the build. It is part of the image: let it read secrets from the environment.")
+    if submodules:
+        listed = ", ".join(submodules.values())
+        hints.append(f"{listed}: a git submodule that is not checked out. Run `git submodule update --init`, and build again.")
     dotted = {found.module: found.name for found in reversed(missing)}
     hints += _hints_for_packages({name: dotted[name] or name for name in others}, project.unlisted)
     raise MissingImports(
