@@ -112,6 +112,7 @@ CASES: list[tuple[str, Observation, ExecutionConfig, Verdict, set[FindingKind], 
     ("a batch job fails", ended(1, "boom\n"), PROGRAM, V.FAILS, {K.ENDED}, set()),
     ("a command line says how to use it", ended(2, USAGE), PROGRAM, V.ENDS, set(), {K.USAGE}),
     ("a server says how to use it", ended(2, USAGE), SERVER, V.FAILS, {K.USAGE}, set()),
+    ("a server wants an argument", ended(1, "Error: missing required path to database file.\n"), SERVER, V.FAILS, {K.USAGE}, set()),
     (
         "a program fails below its usage",
         ended(1, f"{USAGE}Traceback (most recent call last):\n{NO_MODULE}"),

@@ -48,7 +48,7 @@ class SignKind(Enum):
     TABLE = "table"
     """A database has no such table: its name."""
     USAGE = "usage"
-    """The program prints how to use it."""
+    """The program prints how to use it, or that arguments are missing."""
     HOST = "host"
     """The application refuses the host name of the request."""
     DEVELOPMENT = "development"
@@ -171,6 +171,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.HOST, r"Invalid HTTP_HOST header: '([^']*)'"),
     (SignKind.HOST, r"()You must set settings.ALLOWED_HOSTS"),
     (SignKind.USAGE, r"^ {0,4}()[Uu]sage:|^()SYNOPSIS$|^()Type '\S+ help <subcommand>' for help"),
+    (SignKind.USAGE, r"^(?:[Ee]rror: )?()[Mm]issing required (?:argument|option|parameter|path)\b"),
     (SignKind.DEVELOPMENT, r"()This is a development server|()Starting development server at"),
     (SignKind.DEBUG, r"()Debugger is active|()Debug mode: on|()\bDEBUG = True\b"),
     (SignKind.PRIVILEGED_PORT, r"attempting to bind on address \('[^']*+', (\d{1,3})\b[^\n]*(?:permission denied|Permission denied)"),

@@ -132,7 +132,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
         return
     how = f"ended with status {seen.ended}" if seen.ended >= 0 else f"was killed by signal {-seen.ended}"
     if usage is not None and seen.ended in (0, 1, 2) and TRACEBACK not in seen.log:
-        message = "the command prints how to use it, and ends: it wants a sub-command or arguments"
+        message = "the command ends since it wants a sub-command or arguments"
         message += f"; {source.serving}" if source.serving and not server else ""
         server = server or bool(source.serving)
         hint = "Set `command` to the whole command line of the server." if server else "Give it arguments: shipwheel run … -- ARGUMENTS."
