@@ -46,8 +46,9 @@ class Downloads:
             if not (error.not_found and is_one and all(item.version and item.path is None and not item.is_direct for item in absent)):
                 raise
             name, older = absent[0].name, f"{absent[0].name}<{absent[0].version}"
+            message = f"the index no longer has a file of {name} {absent[0].version}:\n  {error.message}"
             hint = f'The index has removed it: lock another version, such as [tool.shipwheel.replace] {name} = "{older}".'
-            raise RemovedFiles(error.message, {name: older}, hint=hint) from error
+            raise RemovedFiles(message, {name: older}, hint=hint) from error
 
     def build_requirements(self, wheels: Sequence[KeptWheel]) -> None:
         """Fetch wheels that builds require. Raises FetchError or IntegrityError."""
