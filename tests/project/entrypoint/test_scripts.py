@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from support.project_tree import Layout, assert_command, launched
 
+from shipwheel.errors import NoCommand
+
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 MAIN = 'if __name__ == "__main__":\n    print(1)\n'
 
@@ -43,7 +45,13 @@ LAYOUTS: dict[str, Layout] = {
         "grpcio",
         ("python", "greeter_server.py"),
     ),
-    "the only file": ({"weather.py": "client.run()\n", "setup.py": MAIN}, "discord.py", ("python", "weather.py")),
+    "the only file": ({"weather.py": "client = Client()\nclient.run()\n", "setup.py": MAIN}, "discord.py", ("python", "weather.py")),
+    "a loop beside a script": ({"blink.py": "while True:\n    wait()\n", "collect.py": MAIN}, "", ("python", "collect.py")),
+    "a loop in a package beside a script": (
+        {"pkg/__init__.py": "", "pkg/worker.py": "while True:\n    wait()\n", "collect.py": MAIN},
+        "",
+        ("python", "collect.py"),
+    ),
     "a loop without end": (
         {"dns-proxy/__init__.py": "", "dns-proxy/server.py": "while True:\n    serve()\n", "dns-proxy/wire.py": "x = 1\n"},
         "",
@@ -61,6 +69,12 @@ LAYOUTS: dict[str, Layout] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_finds_the_command(tmp_path: Path, layout: str) -> None:
     assert_command(tmp_path, LAYOUTS[layout])
+
+
+@pytest.mark.parametrize("text", ["DEBUG = True\nlogging.basicConfig()\n", "def load(): ...\nwarnings.filterwarnings('ignore')\n"])
+def test_an_only_file_that_starts_nothing_of_its_own_is_no_program(tmp_path: Path, text: str) -> None:
+    with pytest.raises(NoCommand):
+        launched(tmp_path, {"settings.py": text})
 
 
 def test_a_script_that_parses_arguments_is_a_program(tmp_path: Path) -> None:

@@ -70,10 +70,11 @@ class Module(ModulePath, frozen=True):
     calls: frozenset[str] = frozenset()
     """The functions that it calls, decorators included: dotted names, and methods as `.name`."""
     is_script: bool = False
-    """True if it has an `if __name__ == "__main__"` block, or serves an application or loops without end at its top level, so that nothing
-    can import it."""
+    """True if it has an `if __name__ == "__main__"` block, or serves an application at its top level, so that nothing can import it."""
+    loops: bool = False
+    """True if it loops without end at its top level."""
     acts: bool = False
-    """True if its last statement calls something at its top level: it does its work when it is run."""
+    """True if its last statement calls something of its own, or gives it to a call: it does its work when it is run."""
     ignored_run: bool = False
     """True if it runs a Flask application at its top level, which Flask can be told to ignore."""
     unresolved: tuple[tuple[str, str], ...] = ()
@@ -160,8 +161,9 @@ def _scan(source: SourceFile) -> Module:
         imports=imported_packages(source),
         applications=applications,
         calls=frozenset(_calls(source)),
-        is_script=len(applications) < len(found) or any(is_main_guard(node) or is_endless_loop(node) for node in tree.body),
-        acts=bool(tree.body) and isinstance(last := tree.body[-1], ast.Expr) and isinstance(last.value, ast.Call),
+        is_script=len(applications) < len(found) or any(map(is_main_guard, tree.body)),
+        loops=any(map(is_endless_loop, tree.body)),
+        acts=_acts(tree),
         ignored_run=any(calls_run(app, source) for app in applications if app.framework.distribution in FLASKS),
         unresolved=tuple(unresolved),
         factories=(*factories, *exports),
@@ -200,6 +202,16 @@ def _calls(source: SourceFile) -> Iterator[str]:
                 yield name
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield from (name for decorator in node.decorator_list if (name := full_name(decorator, source.aliases)))
+
+
+def _acts(tree: ast.Module) -> bool:
+    match tree.body[-1:]:
+        case [ast.Expr(value=ast.Call() as call)]:
+            own = {name for name, _, _ in assignments(tree.body)}
+            own |= {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+            # A setting such as logging.basicConfig() is no work.
+            return any(isinstance(part, ast.Name) and part.id in own for part in ast.walk(call))
+    return False
 
 
 def _reads_arguments(source: SourceFile) -> bool:

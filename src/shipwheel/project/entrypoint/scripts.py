@@ -51,11 +51,15 @@ def _is_manager(module: Module) -> bool:
 
 
 def find_script(evidence: Evidence, scan: Scan) -> Launch | None:
-    """Return the project's single file, a file with a usual name, a package's `__main__`, the only file with a main guard or a server."""
+    """Return the project's single file, a file with a usual name, a package's `__main__`, the only file with a main guard or a server.
+
+    Without any of them, a file that loops without end at its top level is as one with a main guard.
+    """
     if evidence.single_file is not None:
         return launch_file(evidence, scan.modules[0], (), f"{scan.modules[0].file} is the script.") if scan.modules else None
     finders = (_named_file, _main_module, _module_in_package, _only_script, _only_server)
-    return next((launch for find in finders if (launch := find(evidence, scan)) is not None), None)
+    looping = replace(scan, modules=tuple(replace(module, is_script=True) if module.loops else module for module in scan.modules))
+    return next((launch for each in (scan, looping) for find in finders if (launch := find(evidence, each)) is not None), None)
 
 
 def _named_file(evidence: Evidence, scan: Scan) -> Launch | None:
@@ -124,7 +128,7 @@ def _name(module: Module) -> str:
 
 def list_programs(evidence: Evidence, scan: Scan) -> list[str]:
     """Return the files that can be run as programs, those of examples last: none of them is the application by itself."""
-    own = [module.file for module in scan.modules if module.is_script and Path(module.file).name not in _OF_TOOLS]
+    own = [module.file for module in scan.modules if (module.is_script or module.loops) and Path(module.file).name not in _OF_TOOLS]
     below = sorted(path for name in EXAMPLES for pattern in ("*.py", "*/*.py") for path in (evidence.root / name).glob(pattern))
     files = [path.relative_to(evidence.root).as_posix() for path in below]
     return [*own, *(file for file in files if "__main__" in evidence.read_text(file))]
