@@ -40,7 +40,13 @@ def explained(
         asked.append(error)
         return NoCompatibleFile(error.missing, error.targets, dict.fromkeys(error.missing, found))
 
+    def siblings(name: str, version: str, locked: Mapping[str, str], _request: object, _target: Target) -> dict[str, str]:
+        assert locked == {"far": "1.0"}
+        return {"near": "3.0"} if (name, version) == ("far", "1.1") else {}
+
     monkeypatch.setattr(alternatives, "with_alternatives", answer)
+    monkeypatch.setattr(alternatives, "lock_request", lambda _: None)
+    monkeypatch.setattr("shipwheel.locking.diagnose.alternatives.siblings_for", siblings)
     wheels = {"wheels": [file(f"far-1.0-{tag}.whl") for tag in tags]} if tags else {}
     package = {"name": "far", "version": "1.0", **wheels, **(source or {"sdist": file("far-1.0.tar.gz")})}
     tool = {"frozen": False, "origin": "requirements.txt", "roots": {}, "compiled": {"far": []}}
@@ -65,7 +71,7 @@ def test_what_serves_all_platforms_is_asked_for_even_if_one_has_a_wheel(monkeypa
 @pytest.mark.parametrize(
     ("found", "replacements"),
     [
-        (Alternatives(known=True, older="0.9", newer="1.1", sibling="far-binary 1.1"), {"far": "far==1.1"}),
+        (Alternatives(known=True, older="0.9", newer="1.1", sibling="far-binary 1.1"), {"far": "far==1.1", "near": "near==3.0"}),
         (Alternatives(known=True, sibling="far-binary 1.1"), {"far": "far-binary==1.1"}),
         (Alternatives(), {}),
     ],

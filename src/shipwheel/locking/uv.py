@@ -285,14 +285,14 @@ def list_files(
     python: str,
     *,
     exclude_newer: str | None,
-    options: Sequence[str] = ("--universal",),
+    options: Sequence[str] = ("--no-deps", "--universal"),
     timeout: float | None = None,
 ) -> str:
-    """Return a pylock.toml of requirements without their dependencies, by default with the files for every operating system.
+    """Return a pylock.toml of requirements, by default without their dependencies and with the files for every operating system.
 
     `python` is a version, minor or full; `options` are further options of `uv pip compile`; `timeout` is in seconds. Raise UvFailed.
     """
-    command = ["pip", "compile", "--no-deps", "--no-header", "--format", "pylock.toml", "--python-version", python, "--no-python-downloads"]
+    command = ["pip", "compile", "--no-header", "--format", "pylock.toml", "--python-version", python, "--no-python-downloads"]
     command += [*_limit(exclude_newer), *options, str(requirements)]
     # Nothing is built for a list of files, so that any interpreter will do.
     return _checked(_run_with_builds(command, cwd=directory, python=sys.executable, timeout=timeout)).stdout

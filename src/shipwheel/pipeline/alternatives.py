@@ -49,7 +49,20 @@ def build_error_with_alternatives(error: BuildError, name: str, resolution: Reso
     hint = " ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else [])))
     if not isinstance(error, UnbuildableSource):
         return BuildError(message, hint=hint)
-    return UnbuildableSource(message, hint=hint, replacements=found.replacements(name), published=missing.published)
+    replacements = _with_siblings(name, found.replacements(name), resolution, targets[0])
+    return UnbuildableSource(message, hint=hint, replacements=replacements, published=missing.published)
+
+
+def _with_siblings(name: str, replacements: dict[str, str], resolution: Resolution, target: Target) -> dict[str, str]:
+    """Return the replacements with those of other locked packages that a newer version of this one requires in newer versions."""
+    package, _, version = replacements.get(name, "").partition("==")
+    if not version:
+        return replacements
+    from shipwheel.locking.diagnose.alternatives import siblings_for
+
+    locked = {each["name"]: str(each["version"]) for each in resolution.lock.data.get("packages", ()) if "version" in each}
+    found = siblings_for(package, version, locked, lock_request(resolution.project), target)
+    return {**replacements, **{other: f"{other}=={newer}" for other, newer in found.items()}}
 
 
 def _other_pythons(project: Project, targets: Sequence[Target]) -> list[OtherPython]:

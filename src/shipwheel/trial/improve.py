@@ -153,7 +153,8 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             raise missing or error from None
         except (UnbuildableSource, RemovedFiles) as error:
             tried = {name for change in found if change.setting.key == "replace" for name in change.setting.value}
-            if not error.replacements or tried & error.replacements.keys():
+            # The first of them is the package itself, the others are what its version requires.
+            if not error.replacements or next(iter(error.replacements)) in tried:
                 raise
             missing = error
             new = [Change(Setting("replace", error.replacements), error.summary)]

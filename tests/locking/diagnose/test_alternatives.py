@@ -10,7 +10,7 @@ from support.lock_requests import lock_request
 from support.uv_cache import new_uv_cache
 
 from shipwheel.events import silent
-from shipwheel.locking.diagnose.alternatives import find_alternatives, version_of_day
+from shipwheel.locking.diagnose.alternatives import find_alternatives, siblings_for, version_of_day
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
@@ -62,6 +62,22 @@ def test_finds_the_version_of_a_day(index: PackageIndex, tmp_path: Path) -> None
     request = lock_request(tmp_path, "3.13", (tmp_path / "requirements.txt",), as_of="2022-06-01")
     assert version_of_day("far", request) == "2.0"
     assert version_of_day("absent", request) == ""
+
+
+def test_finds_the_versions_that_a_version_of_another_package_requires(index: PackageIndex, tmp_path: Path) -> None:
+    wheels = [
+        SmallWheel("far", version="2.0", files={"far.py": ""}, requires=("near>=1.2", "kept>=1"), tag=f"cp313-cp313-{X86}"),
+        *(SmallWheel("near", version=version, files={"near.py": ""}) for version in ("1.0", "1.1", "1.2", "1.3")),
+        SmallWheel("kept", version="1.0", files={"kept.py": ""}),
+        SmallWheel("kept", version="2.0", files={"kept.py": ""}),
+    ]
+    for wheel in wheels:
+        index.add(wheel.filename, wheel.content())
+    (tmp_path / "requirements.txt").write_text("far==1.0\nnear==1.1\nkept==1.0\n")
+    request = lock_request(tmp_path, "3.13", (tmp_path / "requirements.txt",))
+    locked = {"far": "1.0", "near": "1.1", "kept": "1.0"}
+    assert siblings_for("far", "2.0", locked, request, AMD64) == {"near": "1.2"}
+    assert siblings_for("far", "3.0", locked, request, AMD64) == {}
 
 
 def test_finds_one_version_for_all_platforms(index: PackageIndex, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from shipwheel.locking.synthetic import make_synthetic
 from shipwheel.locking.target import Target
 from shipwheel.versions import normalized
 
-__all__ = ["find_alternatives", "version_of_day"]
+__all__ = ["find_alternatives", "siblings_for", "version_of_day"]
 
 _MAX_PACKAGES = 8
 """With more missing files than this, another Python or another list of requirements is the better choice."""
@@ -66,6 +66,27 @@ def version_of_day(name: str, request: LockRequest) -> str:
         stack.enter_context(uv.extra_environment(request.indexes.environment))
         packages = _lookup(request, stack).packages({name: ""}, request.python)
     return next((str(package.get("version", "")) for package in packages if package["name"] == normalized(name)), "")
+
+
+def siblings_for(name: str, version: str, locked: Mapping[str, str], request: LockRequest, target: Target) -> dict[str, str]:
+    """Return the locked packages that a version of another one requires in other versions, with the lowest newer ones that have wheels.
+
+    `locked` maps all names to their versions. A package that the index has in no such version is left out.
+    """
+    options = ("--only-binary", ":all:", "--python-platform", _platform(target))
+    with ExitStack() as stack:
+        stack.enter_context(uv.extra_environment(request.indexes.environment))
+        lookup = _lookup(request, stack)
+
+        def resolved(*more: str, **bounds: str) -> dict[str, str]:
+            versions = {name: f"=={version}", **bounds}
+            packages = lookup.packages(versions, target.python, (*options, *more), dependencies=True)
+            return {each["name"]: str(each.get("version", "")) for each in packages}
+
+        others = [other for other in resolved() if other in locked and other != normalized(name)]
+        refused = [other for other in others if not resolved(**{other: f"=={locked[other]}"})]
+        found = {other: resolved("--resolution", "lowest-direct", **{other: f">{locked[other]}"}).get(other, "") for other in refused}
+    return {other: newer for other, newer in found.items() if newer}
 
 
 def _lookup(request: LockRequest, stack: ExitStack) -> Lookup:

@@ -39,18 +39,21 @@ class Lookup(msgspec.Struct, frozen=True):
         results = (self.packages({name: specifier}, python) for python in _PYTHONS)
         return next((package for packages in results for package in packages if package["name"] == name), None)
 
-    def packages(self, versions: Mapping[str, str], python: str, options: Sequence[str] = ("--universal",)) -> list[dict[str, Any]]:
+    def packages(
+        self, versions: Mapping[str, str], python: str, options: Sequence[str] = ("--universal",), *, dependencies: bool = False
+    ) -> list[dict[str, Any]]:
         """Return the versions that uv selects for names with specifiers, as packages of a pylock.toml; none if uv cannot find them all.
 
         `python` is a version, minor or full. By default the files are those for all platforms, for this Python and later ones; `options`
-        of `uv pip compile` can restrict them to one platform.
+        of `uv pip compile` can restrict them to one platform. With `dependencies`, what they require is returned as well.
         """
         requirements = [name + specifier for name, specifier in versions.items()]
         with scratch_directory("shipwheel-files-") as folder:
             only(self.synthetic, requirements, list(versions)).write_for_all(folder)
             project = folder / "pyproject.toml"
             try:
-                text = uv.list_files(folder, project, python, exclude_newer=self.limit, options=options, timeout=_TIMEOUT_S)
+                alone = () if dependencies else ("--no-deps",)
+                text = uv.list_files(folder, project, python, exclude_newer=self.limit, options=(*alone, *options), timeout=_TIMEOUT_S)
                 return list(tomllib.loads(text).get("packages", []))
             except (uv.UvFailed, tomllib.TOMLDecodeError):
                 return []
