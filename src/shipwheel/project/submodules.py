@@ -8,7 +8,7 @@ from shipwheel.project.git_history import repository_root
 
 __all__ = ["absent_submodules"]
 
-_PATH = lazy_pattern(r"^\s*path\s*=\s*(\S.*?)\s*$", re.MULTILINE)
+_PATH = lazy_pattern(r"^[ \t]*path[ \t]*=(.+)$", re.MULTILINE)
 
 
 def absent_submodules(root: Path) -> dict[str, str]:
@@ -18,11 +18,14 @@ def absent_submodules(root: Path) -> dict[str, str]:
         text = (top / ".gitmodules").read_text("utf-8", "replace")
     except OSError:
         return {}
-    return {Path(path).name.replace("-", "_"): path for path in _PATH.findall(text) if _is_absent(top / path)}
+    paths = (found.strip() for found in _PATH.findall(text))
+    return {Path(path).name.replace("-", "_"): path for path in paths if _is_absent(top / path)}
 
 
 def _is_absent(path: Path) -> bool:
     try:
         return next(path.iterdir(), None) is None
-    except OSError:
-        return not path.exists()
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
