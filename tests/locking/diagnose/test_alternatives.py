@@ -10,6 +10,7 @@ from support.lock_requests import lock_request
 from support.uv_cache import new_uv_cache
 
 from shipwheel.events import silent
+from shipwheel.locking import uv
 from shipwheel.locking.diagnose.alternatives import find_alternatives, siblings_for, version_of_day
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
 from shipwheel.locking.target import Target
@@ -64,7 +65,9 @@ def test_finds_the_version_of_a_day(index: PackageIndex, tmp_path: Path) -> None
     assert version_of_day("absent", request) == ""
 
 
-def test_finds_the_versions_that_a_version_of_another_package_requires(index: PackageIndex, tmp_path: Path) -> None:
+def test_finds_the_versions_that_a_version_of_another_package_requires(
+    index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wheels = [
         SmallWheel("far", version="2.0", files={"far.py": ""}, requires=("near>=1.2", "kept>=1"), tag=f"cp313-cp313-{X86}"),
         *(SmallWheel("near", version=version, files={"near.py": ""}) for version in ("1.0", "1.1", "1.2", "1.3")),
@@ -78,6 +81,11 @@ def test_finds_the_versions_that_a_version_of_another_package_requires(index: Pa
     locked = {"far": "1.0", "near": "1.1", "kept": "1.0"}
     assert siblings_for("far", "2.0", locked, request, AMD64) == {"near": "1.2"}
     assert siblings_for("far", "3.0", locked, request, AMD64) == {}
+    asked: list[Path] = []
+    list_files = uv.list_files
+    monkeypatch.setattr(uv, "list_files", lambda folder, *given, **named: asked.append(folder) or list_files(folder, *given, **named))
+    assert siblings_for("far", "2.0", {**locked, "near": "1.2"}, request, AMD64) == {}
+    assert len(asked) == 2, "one more for each package would take as long as a lock"
 
 
 def test_finds_one_version_for_all_platforms(index: PackageIndex, tmp_path: Path) -> None:

@@ -84,6 +84,9 @@ def siblings_for(name: str, version: str, locked: Mapping[str, str], request: Lo
             return {each["name"]: str(each.get("version", "")) for each in packages}
 
         others = [other for other in resolved() if other in locked and other != normalized(name)]
+        # To ask for each by itself takes a resolution for each.
+        if not others or resolved(**{other: f"=={locked[other]}" for other in others}):
+            return {}
         refused = [other for other in others if not resolved(**{other: f"=={locked[other]}"})]
         found = {other: resolved("--resolution", "lowest-direct", **{other: f">{locked[other]}"}).get(other, "") for other in refused}
     return {other: newer for other, newer in found.items() if newer}
