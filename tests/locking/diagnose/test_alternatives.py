@@ -83,7 +83,12 @@ def test_finds_the_versions_that_a_version_of_another_package_requires(
     assert siblings_for("far", "3.0", locked, request, AMD64) == {}
     asked: list[Path] = []
     list_files = uv.list_files
-    monkeypatch.setattr(uv, "list_files", lambda folder, *given, **named: asked.append(folder) or list_files(folder, *given, **named))
+
+    def counted(folder: Path, *given: Any, **named: Any) -> str:
+        asked.append(folder)
+        return list_files(folder, *given, **named)
+
+    monkeypatch.setattr(uv, "list_files", counted)
     assert siblings_for("far", "2.0", {**locked, "near": "1.2"}, request, AMD64) == {}
     assert len(asked) == 2, "one more for each package would take as long as a lock"
 
