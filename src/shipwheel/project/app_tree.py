@@ -11,22 +11,25 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from pathspec import GitIgnoreSpec, PathSpec
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import is_whiteout
+from shipwheel.project.default_excludes import is_excluded_by_default
 from shipwheel.project.git_history import repository_root, tracked_files
 from shipwheel.project.gitignore import dockerignore_spec, gitignore_spec, read_gitignore
 from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules
 from shipwheel.project.secret_tokens import FoundToken
 from shipwheel.timeline import TIMELINE_START
 
-__all__ = ["AppFile", "AppTree", "excluded_by_default", "is_storable", "list_app", "list_copies"]
+if TYPE_CHECKING:
+    from pathspec import PathSpec
+
+__all__ = ["AppFile", "AppTree", "is_storable", "list_app", "list_copies"]
 
 _NEVER_INCLUDED = frozenset(
     """
@@ -34,13 +37,6 @@ _NEVER_INCLUDED = frozenset(
     .idea .vscode .eggs .cache .uv-cache __pypackages__ .DS_Store .pytype .pyre .docker
     """.split()  # noqa: SIM905
 )
-_EXCLUDED_BY_DEFAULT = """
-    *.py[cod] *.egg-info *.egg .coverage .coverage.* Thumbs.db desktop.ini *.swp *~ .gitignore .gitattributes .gitmodules .dockerignore
-    .github .gitlab-ci.yml .pre-commit-config.yaml .editorconfig .devcontainer Dockerfile* *.Dockerfile Containerfile*
-    docker-compose*.y*ml compose.y*ml compose.*.y*ml /shipwheel.toml /pylock.toml /pylock.*.toml /uv.lock /poetry.lock /pdm.lock
-    /Pipfile.lock /.shipwheel docker-bake.hcl
-    """.split()  # noqa: SIM905
-"""Patterns that a .gitignore file may negate."""
 _NO_SOURCE = ("pyvenv.cfg", "oci-layout", "CACHEDIR.TAG")
 """Files that mark a directory as a virtual environment, an image layout or a cache (https://bford.info/cachedir)."""
 
@@ -126,12 +122,6 @@ def list_copies(root: Path, copies: Mapping[str, str], *, secret_rules: SecretRu
     return walk.tree()
 
 
-@cache
-def excluded_by_default() -> PathSpec[Any]:
-    """Return the patterns of what is left out unless an ignore file or a setting takes it back."""
-    return GitIgnoreSpec.from_lines(_EXCLUDED_BY_DEFAULT)
-
-
 def _pattern(path: str) -> str:
     """Return the pattern that matches a path, and what is below it, alone."""
     return "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path)
@@ -142,7 +132,7 @@ class _Rules(msgspec.Struct, frozen=True):
 
     base: str
     """The file's directory relative to the root, with a trailing slash; empty for the root and for files above it."""
-    spec: PathSpec[Any]
+    spec: "PathSpec[Any]"
     prefix: str = ""
     """The root relative to the directory of an ignore file above it, with a trailing slash."""
 
@@ -159,8 +149,7 @@ class _Walk:
     def __init__(self, root: Path, include: tuple[str, ...], exclude: tuple[str, ...], secret_rules: SecretRules) -> None:
         self._root = root
         self._real = os.path.realpath(root)
-        self._default = _Rules("", excluded_by_default())
-        self._exclude = _Rules("", gitignore_spec(exclude, "exclude"))
+        self._exclude = _Rules("", gitignore_spec(exclude, "exclude")) if exclude else None
         self._include = _Rules("", gitignore_spec(include, "include")) if include else None
         self._docker = _docker_rules(root / ".dockerignore")
         # A pattern that takes files back may match below an excluded directory.
@@ -272,9 +261,9 @@ class _Walk:
 
     def _take_entry(self, path: str, entry: os.DirEntry[str], rules: tuple[_Rules, ...], ignored: bool) -> None:
         is_directory = entry.is_dir(follow_symlinks=False)
-        ignored = _is_ignored(path, is_directory, (self._default, *rules), ignored)
+        ignored = _is_ignored(path, is_directory, rules, ignored, by_default=is_excluded_by_default(path))
         if ignored and path in self._tracked:
-            ignored = _is_ignored(path, is_directory, (self._default,), ignored=False)
+            ignored = is_excluded_by_default(path)
         excluded = self._is_excluded(path, is_directory, ignored)
         if excluded and not (is_directory and (self._enters_excluded or path in self._tracked_directories)):
             return
@@ -296,7 +285,7 @@ class _Walk:
 
     def _is_excluded(self, path: str, is_directory: bool, ignored: bool) -> bool:
         excluded = ignored or (self._docker is not None and _docker_excludes(self._docker.spec, path, is_directory))
-        decision = self._exclude.decide(path, is_directory)
+        decision = self._exclude.decide(path, is_directory) if self._exclude is not None else None
         excluded = excluded if decision is None else decision
         return excluded and not (self._include is not None and self._include.decide(path, is_directory))
 
@@ -331,9 +320,15 @@ class _Walk:
         self.files.append(AppFile(path, Path(entry.path), False, 0, _image_name(target)))
 
 
-def _is_ignored(path: str, is_directory: bool, rules: tuple[_Rules, ...], ignored: bool) -> bool:
-    """Return whether .gitignore files exclude a path; nothing below an ignored directory comes back."""
-    for rule in rules if not ignored else ():
+def _is_ignored(path: str, is_directory: bool, rules: tuple[_Rules, ...], ignored: bool, *, by_default: bool = False) -> bool:
+    """Return whether .gitignore files exclude a path; nothing below an ignored directory comes back.
+
+    `by_default` counts where none of them decides.
+    """
+    if ignored:
+        return True
+    ignored = by_default
+    for rule in rules:
         decision = rule.decide(path, is_directory)
         ignored = ignored if decision is None else decision
     return ignored
@@ -391,7 +386,7 @@ def _docker_rules(path: Path) -> _Rules | None:
     return _Rules("", dockerignore_spec(path)) if path.is_file() else None
 
 
-def _docker_excludes(spec: PathSpec[Any], path: str, is_directory: bool) -> bool:
+def _docker_excludes(spec: "PathSpec[Any]", path: str, is_directory: bool) -> bool:
     """Return the decision of the last pattern that matches a path or a directory above it."""
     parts = path.split("/")
     every = [*("/".join(parts[:number]) + "/" for number in range(1, len(parts))), path + "/" * is_directory]

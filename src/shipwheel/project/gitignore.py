@@ -4,18 +4,19 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from pathspec import GitIgnoreSpec, PathSpec
+from typing import TYPE_CHECKING, Any
 
 from shipwheel.errors import ProjectError
 from shipwheel.quiet import without_warnings
 from shipwheel.user.files import read_text
 
+if TYPE_CHECKING:
+    from pathspec import PathSpec
+
 __all__ = ["dockerignore_spec", "gitignore_spec", "read_gitignore"]
 
 
-def read_gitignore(path: Path) -> PathSpec[Any]:
+def read_gitignore(path: Path) -> "PathSpec[Any]":
     """Return the patterns in a .gitignore file, without invalid ones, which git ignores. Raise ProjectError if it cannot be read."""
     lines = read_text(path).splitlines()
     try:
@@ -32,15 +33,19 @@ def _is_valid(pattern: str) -> bool:
     return True
 
 
-def gitignore_spec(patterns: Iterable[str], origin: str) -> PathSpec[Any]:
+def gitignore_spec(patterns: Iterable[str], origin: str) -> "PathSpec[Any]":
     """Return patterns, compiled. Raise ProjectError that names their `origin` if one is wrong."""
+    from pathspec import GitIgnoreSpec
+
     # pathspec lets `a/**/` match `a/` itself; it means the directories below.
     lines = [re.sub(r"/\*\*/\s*$", "/**/*/", line) for line in patterns]
     return _compiled(lambda: GitIgnoreSpec.from_lines(lines), origin)
 
 
-def dockerignore_spec(path: Path) -> PathSpec[Any]:
+def dockerignore_spec(path: Path) -> "PathSpec[Any]":
     """Return the patterns in a .dockerignore file, which start at its directory. Raise ProjectError."""
+    from pathspec import PathSpec
+
     return _compiled(lambda: PathSpec.from_lines("gitignore", _anchored(read_text(path).splitlines())), str(path))
 
 
@@ -56,7 +61,7 @@ def _anchored(lines: Iterable[str]) -> Iterator[str]:
             yield f"{negation}/{pattern}"
 
 
-def _compiled(compile_patterns: Callable[[], PathSpec[Any]], origin: str) -> PathSpec[Any]:
+def _compiled(compile_patterns: "Callable[[], PathSpec[Any]]", origin: str) -> "PathSpec[Any]":
     try:
         # The regular expression compiler warns about patterns like [[].
         with without_warnings():

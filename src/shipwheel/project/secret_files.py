@@ -118,11 +118,12 @@ class SecretRules:
     """Decides which files of a project are secrets. `allowed` are patterns, as in .gitignore, of files that the user means to ship."""
 
     def __init__(self, allowed: Iterable[str] = ()) -> None:
-        self._allowed = gitignore_spec(tuple(allowed), "allow-secrets")
+        patterns = tuple(allowed)
+        self._allowed = gitignore_spec(patterns, "allow-secrets") if patterns else None
 
     def allows(self, path: str) -> bool:
         """Return whether the user means to ship a file or, with a slash at the end, a directory."""
-        return self._allowed.match_file(path)
+        return self._allowed is not None and self._allowed.match_file(path)
 
     def is_secret_by_name(self, path: str) -> bool:
         """Return whether the name says that a file or, with a slash at the end, a directory is a secret: .env, id_rsa, .aws/."""

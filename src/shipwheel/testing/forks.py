@@ -26,7 +26,6 @@ from typing import NoReturn
 import shipwheel
 from shipwheel.download.http import trusted_authorities
 from shipwheel.lazy_pattern import LazyPattern
-from shipwheel.project.app_tree import excluded_by_default
 from shipwheel.testing import offline_command
 
 __all__ = ["CODE_UNDER_TEST", "Command", "can_run", "run", "without_start_variables"]
@@ -36,8 +35,8 @@ CODE_UNDER_TEST = {"PYTHONPATH": str(Path(shipwheel.__file__).parents[1])}
 
 _OTHERS = """
     _strptime email.policy encodings.ascii encodings.cp437 encodings.idna encodings.utf_8_sig httpcore httpx importlib.readers installer
-    installer.destinations installer.scripts installer.sources packaging.pylock packaging.requirements pysequoia rich.live tomli_w tomlkit
-    uv yaml zlib_ng.zlib_ng zstandard
+    installer.destinations installer.scripts installer.sources packaging.pylock packaging.requirements pathspec pysequoia rich.live tomli_w
+    tomlkit uv yaml zlib_ng.zlib_ng zstandard
     """.split()  # noqa: SIM905
 """Modules that shipwheel imports inside functions, and that such modules do."""
 
@@ -142,7 +141,6 @@ def _import_all() -> None:
     for name in _OTHERS:
         import_module(name)
     trusted_authorities()
-    excluded_by_default()
     for pattern in gc.get_objects():
         if isinstance(pattern, LazyPattern):
             pattern.compiled()
