@@ -16,7 +16,6 @@ from shipwheel.debian.package import DebianPackage
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter
 from shipwheel.files.entry import Source
-from shipwheel.locking import uv
 from shipwheel.oci.image import Image
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.store.store import Store
@@ -46,6 +45,8 @@ def host_identity(python: str, version: str) -> str:
 
 def local_version(python: str) -> str | None:
     """Return the full version of this machine's Python of the same minor version, None if it has none."""
+    from shipwheel.locking import uv
+
     path = uv.local_python(minor_version(python))
     return None if path is None else _version(path)
 
@@ -103,6 +104,8 @@ def host_interpreter(python: str) -> Interpreter:
 
     Raise BuildError if there is none.
     """
+    from shipwheel.locking import uv
+
     minor = minor_version(python)
     path = uv.local_python(minor) or uv.find_python(python) or uv.find_python(minor)
     version = _version(path) if path is not None else None

@@ -25,9 +25,11 @@ def with_cache_control(settings: Mapping[str, Any], indexes: Indexes) -> dict[st
     """
     if settings.get("no-index"):
         return dict(settings)
+    is_named = indexes.default or indexes.origin or any(os.environ.get(name) for name in DEFAULT_VARIABLES)
+    if is_named and not settings.get("index"):
+        return dict(settings)
     public = uv.default_index()
     listed = [_controlled(index, public) for index in settings.get("index", ())]
-    is_named = indexes.default or indexes.origin or any(os.environ.get(name) for name in DEFAULT_VARIABLES)
     if public and not (is_named or any(index.get("default") for index in listed)):
         listed.append({"url": public, "default": True, "cache-control": _CONTROL})
     return {**settings, "index": listed} if listed else dict(settings)

@@ -27,9 +27,7 @@ from shipwheel.errors import (
 )
 from shipwheel.events import StageFinished, StageStarted, Warned, stage
 from shipwheel.files.segment import key_of
-from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.pylock import Lock
-from shipwheel.locking.uv_output import FailureKind
 from shipwheel.oci.image import ImageIndex
 from shipwheel.oci.layer import Layer
 from shipwheel.oci.reference import Reference
@@ -207,6 +205,9 @@ def _resolve(request: Request, destination: Destination | None = None) -> tuple[
     try:
         return with_sources(request, once)
     except LockError as error:
+        from shipwheel.locking.diagnose.uv_errors import ResolutionError
+        from shipwheel.locking.uv_output import FailureKind
+
         cause = error.__cause__ or error
         if not isinstance(cause, ResolutionError) or cause.failure.kind is not FailureKind.BUILD:
             raise

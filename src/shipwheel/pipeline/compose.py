@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 
 from shipwheel import __version__
 from shipwheel.container.venv import Paths
@@ -47,7 +47,7 @@ def _creation_time(lock: Lock) -> int:
     if os.environ.get("SOURCE_DATE_EPOCH") or not lock.as_of:
         return source_date_epoch()
     try:
-        day = datetime.strptime(lock.as_of, "%Y-%m-%d").replace(tzinfo=UTC)
+        day = datetime.combine(date.fromisoformat(lock.as_of), time(), UTC)
     except ValueError as error:
         what = f"{lock.path}: [tool.shipwheel] as-of is {lock.as_of!r}, which is not a day"
         raise LockError(what, hint="Write it as YYYY-MM-DD, or make the lock again: shipwheel lock.") from error

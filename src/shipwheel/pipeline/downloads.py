@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from shipwheel.base.standalone_archive import Standalone, StandaloneSource
 from shipwheel.debian.downloads import fetch_packages, load_segments
@@ -15,7 +16,9 @@ from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.indexes import Indexes, indexes_of
 from shipwheel.project.project import Project
 from shipwheel.store.store import Store
-from shipwheel.wheels.kept_requirements import KeptWheel
+
+if TYPE_CHECKING:
+    from shipwheel.wheels.kept_requirements import KeptWheel
 
 __all__ = ["Downloads"]
 
@@ -50,7 +53,7 @@ class Downloads:
             hint = f'The index has removed it: lock another version, such as [tool.shipwheel.replace] {name} = "{older}".'
             raise RemovedFiles(message, {name: older}, hint=hint) from error
 
-    def build_requirements(self, wheels: Sequence[KeptWheel]) -> None:
+    def build_requirements(self, wheels: "Sequence[KeptWheel]") -> None:
         """Fetch wheels that builds require. Raises FetchError or IntegrityError."""
         self._files([(wheel.filename, wheel.digest, wheel.size, (wheel.url,)) for wheel in wheels])
 

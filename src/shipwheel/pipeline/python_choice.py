@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Reporter, Warned
-from shipwheel.locking.build_requirements import stated_requirements
-from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.inputs import inputs_digest
 from shipwheel.locking.no_compatible_file import Mismatch, NoCompatibleFile
 from shipwheel.locking.pylock import read_lock
-from shipwheel.locking.uv_output import FailureKind
 from shipwheel.pipeline.alternatives import with_alternatives
 from shipwheel.pipeline.resolve import lock_request
 from shipwheel.platform import Platform
@@ -167,6 +164,8 @@ def try_pythons(
         try:
             found = attempt(project if version == project.python else adapt(project, version))
         except LockError as error:
+            from shipwheel.locking.diagnose.uv_errors import IndexUnavailable
+
             if isinstance(error, IndexUnavailable) or not (errors or error.another_python_may_help):
                 errors = errors or [error]
                 break
@@ -210,6 +209,8 @@ def _pinned(project: Project) -> frozenset[str] | None:
     """Return the packages of which the project accepts one version; None if that holds for all of them."""
     from packaging.requirements import InvalidRequirement, Requirement
 
+    from shipwheel.locking.build_requirements import stated_requirements
+
     inputs = project.inputs
     by_lock = inputs.other_lock is not None and project.settings.as_of is None
     if by_lock or (inputs.requirements is not None and inputs.requirements.is_pinned):
@@ -236,6 +237,9 @@ def _best(errors: Sequence[LockError]) -> LockError:
 
 
 def _is_about_python(error: LockError) -> bool:
+    from shipwheel.locking.diagnose.uv_errors import ResolutionError
+    from shipwheel.locking.uv_output import FailureKind
+
     return isinstance(error, ResolutionError) and error.failure.kind is FailureKind.PYTHON_VERSION
 
 

@@ -16,7 +16,6 @@ from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Reporter
 from shipwheel.locking.bounds import Bounds
-from shipwheel.locking.build_requirements import requirement_name, stated_requirements
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest, is_current
 from shipwheel.locking.kept_selection import kept_selections
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
@@ -210,6 +209,8 @@ def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock
 
 def _difference(before: Lock, wanted: LockRequest) -> str:
     """Return why a lock is not current, with the packages that the project states and the lock lacks."""
+    from shipwheel.locking.build_requirements import requirement_name, stated_requirements
+
     stated = {normalized(requirement_name(text)) for text in stated_requirements(wanted.inputs)}
     lacking = sorted(stated - {normalized(name) for name in before.names})
     return outdated_reason(before, wanted) + (f" (it lacks {', '.join(lacking)})" if lacking else "")

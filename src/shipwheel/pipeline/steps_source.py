@@ -1,13 +1,15 @@
 """The files that steps write in an image, as a source of a layer."""
 
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from shipwheel.builder.step_run import WrittenFile
 from shipwheel.files.entry import EntryType, FileEntry, LazyContent, directories_above, directory, symlink
 from shipwheel.files.segment import Directory
+
+if TYPE_CHECKING:
+    from shipwheel.builder.step_run import WrittenFile
 
 __all__ = ["StepsSource"]
 
@@ -20,7 +22,7 @@ class StepsSource(msgspec.Struct, frozen=True):
 
     label: str
     key: str
-    files: tuple[WrittenFile, ...] = ()
+    files: "tuple[WrittenFile, ...]" = ()
     around: Mapping[str, Directory] = msgspec.field(default_factory=dict)
 
     def entries(self) -> Iterator[FileEntry]:
@@ -32,7 +34,7 @@ class StepsSource(msgspec.Struct, frozen=True):
             yield _entry(each)
 
 
-def _entry(each: WrittenFile) -> FileEntry:
+def _entry(each: "WrittenFile") -> FileEntry:
     if (target := each.link) is not None:
         return symlink(each.path, target)
 

@@ -108,13 +108,15 @@ def describe(root: Path) -> bytes:
 
 
 def _git(root: Path, *arguments: str) -> bytes:
-    """Return what git prints about a directory; empty without git, if it fails, and after a minute."""
+    """Return what git prints about a directory; empty outside of a repository, without git, if it fails, and after a minute."""
     _note_repository(root)
+    # git goes up from where the directory really is.
+    if repository_root(Path(os.path.realpath(root))) is None and _ELSEWHERE.isdisjoint(os.environ):
+        return b""
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
-        if repository_root(root) is not None:
-            note_unknown()  # what git says the next time
+        note_unknown()  # what git says the next time
         return b""
     return done.stdout if done.returncode == 0 else b""
 

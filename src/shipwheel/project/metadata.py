@@ -4,7 +4,6 @@ Supported are PEP 621, Poetry's table, setup.cfg, setup.py (only its syntax tree
 """
 
 import ast
-import configparser
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -214,6 +213,8 @@ def _has_setup_cfg(files: UserFiles, root: Path) -> bool:
 
 
 def _setup_cfg(files: UserFiles, path: Path) -> dict[str, dict[str, str]]:
+    import configparser
+
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(files.read_text(path), str(path))

@@ -1,15 +1,18 @@
 """The programs that supervisord starts, by its configuration (supervisord's documentation, "Configuration File")."""
 
-import configparser
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles
+
+if TYPE_CHECKING:
+    import configparser
 
 __all__ = ["Program", "is_supervisor", "supervised"]
 
@@ -81,7 +84,9 @@ def _option(words: Sequence[str]) -> str:
     return ""
 
 
-def _parsed(script: Script | None) -> configparser.RawConfigParser:
+def _parsed(script: Script | None) -> "configparser.RawConfigParser":
+    import configparser
+
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";",), strict=False)
     try:
         parser.read_string(script.data.decode("utf-8", "replace") if script is not None and len(script.data) <= _MAX_BYTES else "")
