@@ -5,19 +5,20 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from shipwheel.base import standalone_builds
 from shipwheel.errors import BuildError, FetchError, NewerAtRunTime, OptionalStepError, UnbuildableSource
 from shipwheel.events import Event, Warned, silent
-from shipwheel.locking.no_compatible_file import Alternatives, NoCompatibleFile
+from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.target import Target
 from shipwheel.pipeline import alternatives, build
-from shipwheel.pipeline.alternatives import build_error_with_alternatives
+from shipwheel.pipeline.alternatives import build_error_with_alternatives, with_replacements
 from shipwheel.platform import Platform
+from shipwheel.project.project import Project
 from shipwheel.request import LockMode, Request
 from shipwheel.settings.settings import Settings
 from shipwheel.store.store import Store
@@ -82,6 +83,29 @@ def test_a_source_that_cannot_be_built_names_what_to_take(
     error, _ = explained(monkeypatch, found, failed=UnbuildableSource("far 1.0 cannot be compiled"))
     assert isinstance(error, UnbuildableSource)
     assert error.replacements == replacements
+
+
+@pytest.mark.parametrize(
+    ("far", "also", "replacements"),
+    [
+        (Alternatives(known=True, newer="1.1"), Alternatives(), {"far": "far==1.1", "near": "near==3.0"}),
+        (Alternatives(), Alternatives(known=True, newer="1.1"), {}),
+    ],
+)
+def test_what_has_neither_file_nor_source_may_be_replaced(
+    monkeypatch: pytest.MonkeyPatch, far: Alternatives, also: Alternatives, replacements: dict[str, str]
+) -> None:
+    """What has a source is compiled."""
+
+    def missing(name: str, *, can_compile: bool) -> MissingFile:
+        return MissingFile(name, "1.0", Mismatch.PYTHON, "no wheel is for Python 3.11", (), "", "requirements.txt", can_compile)
+
+    monkeypatch.setattr(alternatives, "lock_request", lambda _: None)
+    monkeypatch.setattr("shipwheel.locking.diagnose.alternatives.siblings_for", lambda *_: {"near": "3.0"})
+    hopeless, source = missing("far", can_compile=False), missing("also", can_compile=True)
+    lock, project = Lock(Path("/project/pylock.toml"), {"packages": []}), cast("Project", None)
+    error = NoCompatibleFile({hopeless: TARGETS, source: TARGETS}, TARGETS, {hopeless: far, source: also}, lock=lock)
+    assert with_replacements(error, project).replacements == replacements
 
 
 def test_a_package_with_wheels_for_windows_alone_may_get_a_marker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -453,6 +453,21 @@ def test_a_version_that_was_deleted_is_replaced_by_an_older_one() -> None:
     ]
 
 
+def test_a_package_without_a_file_is_replaced_by_what_has_one() -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        if "far" not in settings.replace:
+            error = LockError("far 1.0 has no file")
+            error.replacements = {"far": "far==1.1", "near": "near==2.0"}
+            raise error
+        if "other" not in settings.replace:
+            raise UnbuildableSource("other 1.0 cannot be compiled", replacements={"other": "other==1.1", "near": "near==3.0"})
+        return SERVES
+
+    found = improve(Project(run), Settings(), print)
+    assert found.trial.verdict.is_good
+    assert [change.reason for change in found.changes] == ["far 1.0 has no file", "other 1.0 cannot be compiled"]
+
+
 @pytest.mark.parametrize("replacements", [{}, {"far": "far==1.1"}])
 def test_a_source_that_nothing_replaces_is_the_error(replacements: dict[str, str]) -> None:
     def run(settings: Settings, env: Mapping[str, str]) -> Observation:

@@ -173,7 +173,10 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
 
     from shipwheel.cli.advice import ProjectAdvisor
     from shipwheel.cli.source_facts import source_facts
+    from shipwheel.locking.no_compatible_file import NoCompatibleFile
+    from shipwheel.pipeline.alternatives import with_replacements
     from shipwheel.pipeline.build import build, retry_damaged
+    from shipwheel.project.read import read_project
     from shipwheel.trial.improve import Round
     from shipwheel.trial.observe import Conditions, Subject, trial_name
     from shipwheel.trial.paths import USUAL_PATHS
@@ -190,7 +193,10 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
             built = build(now)
             return built, engine.load(built.index, now.store, trial_name(built.resolution.project.name), now.reporter)
 
-        built, name = retry_damaged(now, load)
+        try:
+            built, name = retry_damaged(now, load)
+        except NoCompatibleFile as error:
+            raise with_replacements(error, read_project(request.path, settings, launch=False)) from None
         pythons[packages] = (built.resolution.project.python,)
         image = built.index.images[0]
         subject = Subject(name, image.execution, image.platform, built.resolution.project.name)

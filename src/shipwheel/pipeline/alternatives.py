@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from shipwheel.errors import BuildError, UnbuildableSource
 from shipwheel.events import Reporter
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, NoCompatibleFile, OtherPython
+from shipwheel.locking.pylock import Lock
 from shipwheel.locking.selection import missing_wheel
 from shipwheel.locking.target import Target
 from shipwheel.pipeline.resolve import Resolution, lock_request
@@ -15,7 +16,7 @@ from shipwheel.project.python_version import allowed_pythons
 from shipwheel.suites import SUITES, without_python
 from shipwheel.versions import minor_number
 
-__all__ = ["build_error_with_alternatives", "with_alternatives"]
+__all__ = ["build_error_with_alternatives", "with_alternatives", "with_replacements"]
 
 _IMAGE_PYTHONS = tuple(f"3.{minor}" for minor in range(9, 15))
 """The Python versions for which public images exist."""
@@ -49,19 +50,33 @@ def build_error_with_alternatives(error: BuildError, name: str, resolution: Reso
     hint = " ".join((error.hint, *([f"Or choose {', or '.join(choices)}."] if choices else [])))
     if not isinstance(error, UnbuildableSource):
         return BuildError(message, hint=hint)
-    replacements = _with_siblings(name, found.replacements(name), resolution, targets[0])
+    replacements = _with_siblings(name, found.replacements(name), resolution.lock, resolution.project, targets[0])
     return UnbuildableSource(message, hint=hint, replacements=replacements, published=missing.published)
 
 
-def _with_siblings(name: str, replacements: dict[str, str], resolution: Resolution, target: Target) -> dict[str, str]:
+def with_replacements(error: NoCompatibleFile, project: Project) -> NoCompatibleFile:
+    """Return the error with what takes the place of all packages that have neither a file nor a source, if there is such for each."""
+    hopeless = [file for file in error.missing if not file.can_compile]
+    own = [(file.name, error.alternatives.get(file, Alternatives()).replacements(file.name)) for file in hopeless]
+    found = NoCompatibleFile(error.missing, error.targets, error.alternatives, error.tried, error.lock)
+    if error.lock is not None and all(replacements for _, replacements in own):
+        found.replacements = {
+            key: value
+            for name, replacements in own
+            for key, value in _with_siblings(name, replacements, error.lock, project, error.targets[0]).items()
+        }
+    return found
+
+
+def _with_siblings(name: str, replacements: dict[str, str], lock: Lock, project: Project, target: Target) -> dict[str, str]:
     """Return the replacements with those of other locked packages that a newer version of this one requires in newer versions."""
     package, _, version = replacements.get(name, "").partition("==")
     if not version:
         return replacements
     from shipwheel.locking.diagnose.alternatives import siblings_for
 
-    locked = {each["name"]: str(each["version"]) for each in resolution.lock.data.get("packages", ()) if "version" in each}
-    found = siblings_for(package, version, locked, lock_request(resolution.project), target)
+    locked = {each["name"]: str(each["version"]) for each in lock.data.get("packages", ()) if "version" in each}
+    found = siblings_for(package, version, locked, lock_request(project), target)
     return {**replacements, **{other: f"{other}=={newer}" for other, newer in found.items()}}
 
 

@@ -146,18 +146,18 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
     for _ in range(_ROUNDS):
         try:
             return settings, attempt(settings, env), found
-        except LockError as error:
-            if missing is not None:
-                report(f"  not set: {error.summary}")
-            # The error that led to what cannot be locked says more.
-            raise missing or error from None
-        except (UnbuildableSource, RemovedFiles) as error:
+        except (LockError, UnbuildableSource, RemovedFiles) as error:
             tried = {name for change in found if change.setting.key == "replace" for name in change.setting.value}
             # The first of them is the package itself, the others are what its version requires.
             if not error.replacements or next(iter(error.replacements)) in tried:
-                raise
+                if not isinstance(error, LockError):
+                    raise
+                if missing is not None:
+                    report(f"  not set: {error.summary}")
+                # The error that led to what cannot be locked says more.
+                raise missing or error from None
             missing = error
-            new = [Change(Setting("replace", error.replacements), error.summary)]
+            new = [Change(Setting("replace", dict(error.replacements)), error.summary)]
         except NoRequirements as error:
             missing = error
             new = _proposed(error.imports)
