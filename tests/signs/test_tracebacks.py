@@ -2,7 +2,7 @@
 
 import pytest
 
-from shipwheel.signs.outgrown import Misfit, absent_name, misfit
+from shipwheel.signs.outgrown import Misfit, absent_name, is_outgrown, misfit
 from shipwheel.signs.tracebacks import error_line, program_lines
 
 FAILED = """\
@@ -77,3 +77,8 @@ def test_a_package_that_wants_what_another_has_not_is_a_misfit(error: str, insid
 
 def test_what_the_program_itself_wants_is_no_misfit() -> None:
     assert misfit(FAILED) is None
+
+
+def test_a_line_of_many_paths_is_read_once() -> None:
+    """As often as it names site-packages, that took hours."""
+    assert not is_outgrown("/site-packages/a" * 200_000 + "\n")

@@ -19,7 +19,7 @@ _OUTGROWN = (
     r"RuntimeError: Working outside of application context",
     r"PydanticUserError: |PydanticImportError: ",
     r"TypeError: .*(?:unexpected keyword argument|positional argument|unhashable type)",
-    r"(?s)site-packages[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
+    r"(?m)^(?>[^\n]*?site-packages)[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
 )
 """Errors of programs that are older than the packages or the Python that they got."""
 
