@@ -3,7 +3,7 @@
 import pytest
 
 from shipwheel.signs.outgrown import Misfit, absent_name, is_outgrown, misfit
-from shipwheel.signs.tracebacks import error_line, program_lines
+from shipwheel.signs.tracebacks import error_line, is_at_error, program_lines
 
 FAILED = """\
 [2026-11-27 19:47:42 +0000] [6] [ERROR] Exception in worker process
@@ -82,3 +82,16 @@ def test_what_the_program_itself_wants_is_no_misfit() -> None:
 def test_a_line_of_many_paths_is_read_once() -> None:
     """As often as it names site-packages, that took hours."""
     assert not is_outgrown("/site-packages/a" * 200_000 + "\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "at_error"),
+    [
+        ("2026-11-27 ERROR shop: INFO is off", True),
+        ("[CRITICAL] shop", True),
+        ("INFO:shop:mails at level ERROR are off", False),
+        ("12 read, ERROR: 0", False),
+    ],
+)
+def test_the_first_level_of_a_line_is_its_own(line: str, at_error: bool) -> None:
+    assert is_at_error(line) is at_error

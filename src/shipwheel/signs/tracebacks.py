@@ -85,8 +85,9 @@ def error_line(log: str) -> str:
 
 
 def is_at_error(line: str) -> bool:
-    """Return whether a line is logged as an error."""
-    return _AT_ERROR.search(line) is not None
+    """Return whether a line is logged as an error: the first level in it is the line's own."""
+    found = _AT_ERROR.search(line)
+    return found is not None and _BELOW_ERROR.search(line[: found.start()]) is None
 
 
 def last_line(log: str) -> str:
