@@ -161,6 +161,13 @@ def test_serves_routes_of_bottles_default_application(tmp_path: Path) -> None:
     assert launched(tmp_path, {}, "bottle gunicorn").command[-2:] == ("gunicorn", "web")
 
 
+def test_the_back_end_of_a_reflex_app_has_no_pages(tmp_path: Path) -> None:
+    files = {"rxconfig.py": "", "Procfile": "web: reflex run --env prod --backend-only --backend-port $PORT"}
+    launch = launched(tmp_path, files, "reflex")
+    assert launch.volumes == ("/app/.states", "/app/.web")
+    assert any("reflex export --frontend-only" in note for note in launch.notes)
+
+
 def test_chainlit_writes_to_a_volume_or_to_tmp(tmp_path: Path) -> None:
     launch = launched(tmp_path, {"app.py": "import chainlit as cl\n"}, "chainlit")
     assert (launch.env, launch.volumes) == ({"CHAINLIT_APP_ROOT": "/tmp"}, ())

@@ -30,6 +30,7 @@ __all__ = [
     "launch_aiohttp",
     "with_chainlit_files",
     "with_framework_settings",
+    "with_reflex_files",
 ]
 
 _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui", "demo")
@@ -251,6 +252,15 @@ def find_reflex(evidence: Evidence, _scan: Scan) -> Launch | None:
         hint="Make the pages with `reflex export --frontend-only`, for a web server of their own. For the back end alone, set"
         ' command = ["reflex", "run", "--env", "prod", "--backend-only"], ports = [8000] and state = [".states/", ".web/"].',
     )
+
+
+def with_reflex_files(launch: Launch, evidence: Evidence) -> Launch:
+    """Return the launch of a Reflex app's back end with the directories that it writes, and a note that it has no pages."""
+    if tool_of(launch.command) != "reflex" or "--backend-only" not in (*launch.command, *launch.arguments):
+        return launch
+    note = "--backend-only serves no pages: make them with `reflex export --frontend-only`, for a web server of their own."
+    volumes = launch.volumes or (f"{evidence.workdir}/.states", f"{evidence.workdir}/.web")
+    return replace(launch, volumes=volumes, notes=(*launch.notes, note))
 
 
 def find_twisted(evidence: Evidence, scan: Scan) -> Launch | None:

@@ -40,6 +40,7 @@ from shipwheel.project.entrypoint.file_servers import (
     find_voila,
     with_chainlit_files,
     with_framework_settings,
+    with_reflex_files,
 )
 from shipwheel.project.entrypoint.flask_steps import with_flask_steps
 from shipwheel.project.entrypoint.front_ends import with_front_ends
@@ -189,7 +190,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         steps, notes = declared_steps(evidence, scan, launch.before_start)
         launch = replace(launch, before_start=steps, every_start=steps, notes=(*launch.notes, *notes))
     launch = with_chainlit_files(with_open_address(launch, evidence, modules), evidence)
-    launch = with_framework_settings(launch, evidence, modules)
+    launch = with_framework_settings(with_reflex_files(launch, evidence), evidence, modules)
     if evidence.has("whitenoise"):
         launch = with_static_files(launch, evidence, modules)
     started = (*([launch.command] if launch.declared_at else []), *launch.before_start)
