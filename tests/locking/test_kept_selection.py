@@ -1,5 +1,6 @@
-"""Selections that are kept in the store."""
+"""Locks and selections that are kept in the store."""
 
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from shipwheel.errors import LockError
 from shipwheel.locking import kept_selection
-from shipwheel.locking.kept_selection import kept_selections
+from shipwheel.locking.kept_selection import kept_selections, read_kept_lock
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.selection import Selection, select_all
@@ -86,3 +87,56 @@ def test_selects_anew_if_the_record_is_damaged(store: Store, selected: list[Lock
             path.write_bytes(path.read_bytes()[:-9])
     assert kept_selections(lock(package("1.0")), TARGETS, store) == select_all(lock(package("1.0")), TARGETS)
     assert len(selected) == 2
+
+
+LOCK = """\
+lock-version = "1.0"
+created-by = "shipwheel"
+
+[[packages]]
+name = "six"
+version = "1.0"
+wheels = [
+    {{ url = "https://files.invalid/six-1.0-py3-none-any.whl", upload-time = 2024-01-01T00:00:00.5Z, hashes = {{ sha256 = "{hash}" }} }},
+]
+
+[tool.shipwheel]
+format = 2
+
+[tool.other]
+value = {value}
+"""
+
+
+VALUES = (
+    *("1", "[true, 1.5, 'x']", "nan", "99999999999999999999999"),
+    *("2024-01-01", "12:00:00", "1979-05-27T07:32:00", "2024-01-01T02:00:00+02:00"),
+)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_reads_a_lock_as_it_is_written(tmp_path: Path, store: Store, value: str) -> None:
+    path = tmp_path / "pylock.toml"
+    path.write_text(LOCK.format(hash="cd" * 32, value=value))
+    for _ in range(2):
+        lock = read_kept_lock(path, store)
+        assert lock is not None
+        assert repr(lock.data) == repr(tomllib.loads(path.read_text()))
+
+
+def test_parses_a_lock_once(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pylock.toml"
+    path.write_text(LOCK.format(hash="cd" * 32, value=1))
+    first = read_kept_lock(path, store)
+    monkeypatch.setattr(kept_selection, "parsed", lambda _: pytest.fail("it was parsed again"))
+    assert read_kept_lock(path, store) == first
+
+
+def test_reads_no_lock_that_is_damaged(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "pylock.toml"
+    assert read_kept_lock(path, store) is None
+    for text in ("[[packages", LOCK.format(hash="", value=1)):
+        path.write_text(text)
+        for _ in range(2):
+            with pytest.raises(LockError):
+                read_kept_lock(path, store)

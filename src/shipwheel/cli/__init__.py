@@ -8,7 +8,7 @@ import gc
 import sys
 
 from shipwheel.cli.interruption import Interruption
-from shipwheel.cli.left_out import left_out
+from shipwheel.cli.left_out import leave_out_imports
 from shipwheel.cli.terminal import Terminal
 
 __all__ = ["main"]
@@ -16,7 +16,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line, and exit with its code."""
-    _leave_out_imports()
     # Most of what a command makes stays until its end: to look for garbage as often as usual takes a twentieth of a short one's time.
     gc.set_threshold(100_000, 20, 20)
     terminal = Terminal()
@@ -30,18 +29,10 @@ def main() -> None:
     sys.exit(status)
 
 
-def _leave_out_imports() -> None:
-    """Keep libraries from importing what they try to and can do without."""
-    # httpx tries to import its own command line, and with it rich and pygments: half of its import time.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    with left_out("typing_extensions"):
-        # msgspec takes it in place of typing if it is there: a third of its import time.
-        import msgspec  # noqa: F401
-
-
 def _run(terminal: Terminal, interruption: Interruption) -> int:
     try:
         if sys.argv[1:2] == ["build"]:
+            leave_out_imports()
             from shipwheel.cli.repeat import repeat_build
 
             if repeat_build(terminal):

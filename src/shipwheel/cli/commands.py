@@ -8,6 +8,7 @@ import click
 from shipwheel import __version__
 from shipwheel.cli.command import Session
 from shipwheel.cli.interruption import Interruption
+from shipwheel.cli.left_out import leave_out_imports
 from shipwheel.cli.terminal import Terminal
 from shipwheel.errors import ShipwheelError, UsageError
 
@@ -74,6 +75,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in COMMANDS:
             return None
+        leave_out_imports()
         command: click.Command = import_module(f"shipwheel.cli.{cmd_name}").command
         return command
 

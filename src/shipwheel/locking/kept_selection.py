@@ -1,19 +1,42 @@
-"""The selections of earlier builds, kept in the store: a build of an unchanged lock imports nothing that parses packages and markers."""
+"""Locks as parsed, and selections, of earlier builds, kept in the store: a build of an unchanged lock parses none of it again."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from shipwheel.locking.pylock import Lock
+from shipwheel.locking.pylock import Lock, parsed, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.locking.target import Target
 from shipwheel.store.store import Store
 
-__all__ = ["kept_selections"]
+__all__ = ["kept_selections", "read_kept_lock"]
 
 RULES_VERSION = "1"
 _RECORD = "selections"
+_LOCK_RECORD = "locks"
+
+
+def read_kept_lock(path: Path, store: Store) -> Lock | None:
+    """Return the lock in a file, as `read_lock` does. Raise LockError for a damaged one."""
+    return read_lock(path, partial(_parsed, store))
+
+
+def _parsed(store: Store, text: str) -> Mapping[str, Any]:
+    key = hashlib.sha256(text.encode()).hexdigest()
+    with suppress(msgspec.MsgspecError):
+        if (record := store.get(_LOCK_RECORD, key)) is not None:
+            return msgspec.msgpack.decode(record, type=dict[str, Any])
+    data = parsed(text)
+    # Some values of TOML have no form of their own there, as times without a day, or of another zone.
+    with suppress(OverflowError, TypeError, msgspec.MsgspecError):
+        if repr(msgspec.msgpack.decode(record := msgspec.msgpack.encode(data))) == repr(data):
+            store.put(_LOCK_RECORD, key, record)
+    return data
 
 
 def kept_selections(lock: Lock, targets: Sequence[Target], store: Store) -> tuple[Selection, ...]:

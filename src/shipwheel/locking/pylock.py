@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from functools import cached_property, lru_cache
@@ -28,7 +28,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-__all__ = ["CREATOR", "FORMAT", "Lock", "LockedDeb", "check_hashes", "checked_lock", "file_name", "name_in", "read_lock"]
+__all__ = ["CREATOR", "FORMAT", "Lock", "LockedDeb", "check_hashes", "checked_lock", "file_name", "name_in", "parsed", "read_lock"]
 
 FORMAT = 2
 """The format of the [tool.shipwheel] table. It is part of the inputs' checksum, so a lock in another format is made again.
@@ -310,10 +310,13 @@ def name_in(label: str) -> str:
     return label.partition(" ")[0]
 
 
-def read_lock(path: Path) -> Lock | None:
-    """Return the lock in a file, or None if there is none or another tool made it. Raise LockError for a damaged one."""
+def read_lock(path: Path, parse: Callable[[str], Mapping[str, Any]] | None = None) -> Lock | None:
+    """Return the lock in a file, or None if there is none or another tool made it. Raise LockError for a damaged one.
+
+    `parse` may know the text already; by default it is that of the standard library.
+    """
     try:
-        data = _parsed(path.read_text(encoding="utf-8"))
+        data = (parse or parsed)(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -339,7 +342,8 @@ def _invalid(name: str, reason: object) -> LockError:
 
 
 @lru_cache(maxsize=1)
-def _parsed(text: str) -> Mapping[str, Any]:
+def parsed(text: str) -> Mapping[str, Any]:
+    """Return the data of a lock's text. Raise ValueError, RecursionError."""
     # A build reads the lock more than once, and parsing it takes longer than anything else that is done with it.
     return tomllib.loads(text)
 

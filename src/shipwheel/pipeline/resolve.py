@@ -17,9 +17,9 @@ from shipwheel.errors import LockError, ProjectError
 from shipwheel.events import Reporter
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest, is_current
-from shipwheel.locking.kept_selection import kept_selections
+from shipwheel.locking.kept_selection import kept_selections, read_kept_lock
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
-from shipwheel.locking.pylock import FORMAT, Lock, LockedDeb, name_in, read_lock
+from shipwheel.locking.pylock import FORMAT, Lock, LockedDeb, name_in
 from shipwheel.locking.selection import Selection
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
@@ -75,7 +75,7 @@ def resolve(project: Project, request: Request, bases: Bases, made: Lock | None 
     and for a lock that would have to change if the request forbids it.
     """
     platforms, upgrade = request.platforms, request.upgrade_base
-    before = read_lock(project.inputs.lock_path)
+    before = read_kept_lock(project.inputs.lock_path, request.store)
     project, lock = lock_with_command(project, before, lambda wanted: reusable(made, wanted) or _renewed(wanted, before, request))
     if upgrade and lock.compilers:
         lock = lock.with_compilers({})

@@ -1,6 +1,5 @@
 """The settings of uv and pip outside the project: the user's and the machine's configuration files, and pip's variables."""
 
-import configparser
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -41,7 +40,9 @@ def _is_file(path: Path) -> bool:
 def pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Return pip's `index-url` and `extra-index-url`: its variables win over the user's files, and these over the machine's."""
     found: dict[str, str] = {}
-    for path in _pip_files(environ):
+    for path in filter(_is_file, _pip_files(environ)):
+        import configparser
+
         parser = configparser.RawConfigParser()
         try:
             parser.read(path, encoding="utf-8")

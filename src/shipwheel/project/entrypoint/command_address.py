@@ -3,7 +3,6 @@
 To add a server, add a row to `_SERVERS`.
 """
 
-import configparser
 import re
 from collections.abc import Mapping, Sequence
 
@@ -300,6 +299,8 @@ def _config_file(words: tuple[str, ...], options: tuple[str, ...]) -> str:
 
 
 def _uwsgi_address(text: str) -> str:
+    import configparser
+
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     try:
         parser.read_string(text)

@@ -1,13 +1,16 @@
 """PasteDeploy's ini files, which describe an application and its server, mostly of Pyramid projects."""
 
-import configparser
 import re
+from typing import TYPE_CHECKING
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
+
+if TYPE_CHECKING:
+    import configparser
 
 __all__ = ["find_pastedeploy"]
 
@@ -42,13 +45,15 @@ def find_pastedeploy(evidence: Evidence, scan: Scan) -> Launch | None:
     return None
 
 
-def _threads(parser: configparser.RawConfigParser) -> tuple[str, ...]:
+def _threads(parser: "configparser.RawConfigParser") -> tuple[str, ...]:
     """Return the option for threads, unless the file's server section decides. gunicorn reads it, and its options override it."""
     decided = any({"threads", "worker_class"} & {*parser.options(name)} for name in parser.sections() if name.startswith("server:"))
     return () if decided else ("--threads", "8")
 
 
-def _parsed(text: str) -> configparser.RawConfigParser | None:
+def _parsed(text: str) -> "configparser.RawConfigParser | None":
+    import configparser
+
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(text)
@@ -57,7 +62,7 @@ def _parsed(text: str) -> configparser.RawConfigParser | None:
     return parser
 
 
-def _public_port(parser: configparser.RawConfigParser) -> str | None:
+def _public_port(parser: "configparser.RawConfigParser") -> str | None:
     """Return the port of the server, if it can be reached from outside the container."""
     if not parser.has_section(_SERVER_SECTION):
         return None
