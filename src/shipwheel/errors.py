@@ -114,15 +114,23 @@ class LockError(ShipwheelError):
 
     `hint_without_python` is the hint to show once other Python versions have been tried without success; None means that another Python
     version would not help. `summary` says more in one line than the first line of the message. `replacements` are the entries of the
-    setting `replace` that would do without what has no file, as far as the index was asked: package -> a requirement that has files.
+    setting `replace` with which the project could be locked, as far as the index was asked: package -> a requirement that has files.
     """
 
     exit_code = 4
 
-    def __init__(self, message: str, *, hint: str = "", hint_without_python: str | None = None, summary: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        hint_without_python: str | None = None,
+        summary: str = "",
+        replacements: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.hint_without_python = hint_without_python
-        self.replacements: Mapping[str, str] = {}
+        self.replacements: Mapping[str, str] = dict(replacements or {})
         self._summary = summary
 
     @property

@@ -441,6 +441,30 @@ def test_a_source_that_cannot_be_built_is_replaced_by_what_has_files() -> None:
     assert found.changes[0].reason == "far 1.0 cannot be compiled"
 
 
+def test_requirements_that_conflict_are_locked_with_the_version_that_was_tried() -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        if "far" not in settings.replace:
+            raise LockError("these requirements conflict", replacements={"far": "far==1.1"})
+        if "near" not in settings.replace:
+            raise LockError("others conflict", replacements={"near": "near==2"})
+        return SERVES
+
+    project = Project(run)
+    changes = improve(project, Settings(), project.lines.append).changes
+    assert [change.setting for change in changes] == [Setting("replace", {"far": "far==1.1"}), Setting("replace", {"near": "near==2"})]
+
+
+def test_of_requirements_that_conflict_all_the_same_the_first_are_named() -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        name = "others" if settings.replace else "these"
+        raise LockError(f"{name} conflict", replacements={"far": "far==1.1"})
+
+    project = Project(run)
+    with pytest.raises(LockError, match="these conflict"):
+        improve(project, Settings(), project.lines.append)
+    assert project.lines[-1] == "  not set: others conflict"
+
+
 def test_a_version_that_was_deleted_is_replaced_by_an_older_one() -> None:
     def run(settings: Settings, env: Mapping[str, str]) -> Observation:
         if not settings.replace:

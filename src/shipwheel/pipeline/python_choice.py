@@ -245,7 +245,8 @@ def _is_about_python(error: LockError) -> bool:
 
 def _with_tried(error: LockError, tried: Sequence[str]) -> LockError:
     """Return the error with the Python versions that failed too in its hint, in place of advice to try another version."""
-    if not error.another_python_may_help:
-        return LockError(error.message, hint=f"{error.hint} Python {', '.join(tried)} failed too.".strip(), summary=error.summary)
-    hint = f"Python {', '.join(tried)} failed too: choose other versions of these packages, or those of an older day (--as-of)."
-    return LockError(error.message, hint=" ".join(filter(None, (hint, error.hint_without_python))), summary=error.summary)
+    hint = f"{error.hint} Python {', '.join(tried)} failed too.".strip()
+    if error.another_python_may_help:
+        hint = f"Python {', '.join(tried)} failed too: choose other versions of these packages, or those of an older day (--as-of)."
+        hint = " ".join(filter(None, (hint, error.hint_without_python)))
+    return LockError(error.message, hint=hint, summary=error.summary, replacements=error.replacements)

@@ -156,7 +156,7 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
                     report(f"  not set: {error.summary}")
                 # The error that led to what cannot be locked says more.
                 raise missing or error from None
-            missing = error
+            missing = missing if missing is not None and isinstance(error, LockError) else error
             new = [Change(Setting("replace", dict(error.replacements)), error.summary)]
         except NoRequirements as error:
             missing = error

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from shipwheel.errors import LockError
 from shipwheel.events import silent
+from shipwheel.locking.diagnose import conflicts
 from shipwheel.locking.diagnose.conflicts import conflict_lines, explain_conflict
-from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, loosened, specifiers
+from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, Working, loosened, specifiers
 from shipwheel.locking.diagnose.uv_errors import resolution_error
 from shipwheel.locking.synthetic import Synthetic
 from shipwheel.locking.uv_output import Premise, parse_failure
@@ -144,3 +145,13 @@ def test_loosens_one_requirement() -> None:
     made = loosened(Synthetic("3.11", "x"), texts, "fast-api")
     assert made.dependencies == ("Fast.API[all] ; python_version > '3'", *texts[1:])
     assert specifiers(texts) == {"fast-api": ">=1", "numpy": "~=1.0"}
+
+
+def test_sets_what_changes_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    synthetic = Synthetic("3.11", "x")
+    tried = [Suggestion(f"drop it from {name}", synthetic, None, name) for name in ("requests", "urllib3")]
+    found = [Working(each, each.advice, version) for each, version in zip(tried, ("2.32.3", "1.25.11"), strict=True)]
+    monkeypatch.setattr(conflicts, "try_suggestions", lambda *_: found)
+    requirements = [UserRequirement("requests", "requests==2.22.0", "l1"), UserRequirement("urllib3", "urllib3==1.26.5", "l2")]
+    error = resolution_error(parse_failure(f"{NO_SOLUTION}Because a and b, we can conclude"), "r.txt", {})
+    assert explain_conflict(error, requirements, "", lambda _: tried, silent).replacements == {"urllib3": "urllib3==1.25.11"}

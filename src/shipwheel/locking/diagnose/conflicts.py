@@ -1,12 +1,13 @@
 """Explain conflicts between requirements in the user's own lines, with suggestions that were tried before they are made."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter
 from shipwheel.known_packages import COMMON_PACKAGES, PACKAGE_OF_MODULE
-from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, try_suggestions
+from shipwheel.locking.diagnose.suggestions import Suggestion, UserRequirement, Working, specifiers, try_suggestions
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionError
 from shipwheel.locking.uv_output import ROOT, FailureKind, Premise
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
@@ -50,10 +51,24 @@ def explain_conflict(
     tried = suggest(names)[:_MAX_SUGGESTIONS]
     working = try_suggestions(tried, reporter)
     if working:
-        without_python = [text for suggestion, text in working if not suggestion.another_python]
-        return _with_hints(message, summary, [text for _, text in working], without_python, prefix="Tried successfully: ")
+        without_python = [each.advice for each in working if not each.suggestion.another_python]
+        found = _with_hints(message, summary, [each.advice for each in working], without_python, prefix="Tried successfully: ")
+        found.replacements = _smallest_change(working, specifiers([item.text for item in requirements]))
+        return found
     texts, without_python = [it.advice for it in tried], [it.advice for it in tried if not it.another_python]
     return _with_hints(message, summary, texts, without_python, prefix="Tried without success: ", first=error.hint)
+
+
+def _smallest_change(working: Sequence[Working], written: Mapping[str, str]) -> dict[str, str]:
+    """Return the package and version of a suggestion, of several that which is closest to the specifier `written`; empty without any."""
+
+    def distance(each: Working) -> list[int]:
+        texts = (written.get(each.suggestion.name, ""), each.version)
+        numbers = zip_longest(*([int(part) for part in re.findall(r"\d{1,9}", text)[:3]] for text in texts), fillvalue=0)
+        return [abs(before - after) for before, after in numbers]
+
+    nearest = min((each for each in working if each.suggestion.name and each.version), key=distance, default=None)
+    return {nearest.suggestion.name: f"{nearest.suggestion.name}=={nearest.version}"} if nearest is not None else {}
 
 
 def _with_hints(

@@ -22,7 +22,7 @@ from shipwheel.project.requirements import Requirements, decode
 from shipwheel.suites import SUITES
 from shipwheel.versions import end_of_day, minor_number, normalized
 
-__all__ = ["Suggestion", "UserRequirement", "loosened", "specifiers", "suggestions", "try_suggestions", "user_requirements"]
+__all__ = ["Suggestion", "UserRequirement", "Working", "loosened", "specifiers", "suggestions", "try_suggestions", "user_requirements"]
 
 _OLD_DAYS = 30
 """The age of the last commit from which on its day is worth trying."""
@@ -149,29 +149,36 @@ def _day_of_last_commit(request: LockRequest) -> date | None:
     return day if day is not None and (date.today() - day).days > _OLD_DAYS else None
 
 
-def try_suggestions(tried: Sequence[Suggestion], reporter: Reporter) -> list[tuple[Suggestion, str]]:
-    """Return the suggestions with which uv finds a solution, and the advice to show; at most two, tried in parallel."""
+class Working(msgspec.Struct, frozen=True):
+    """A suggestion with which uv finds a solution: the advice to show, and the version of its package that this leads to, if it has one."""
+
+    suggestion: Suggestion
+    advice: str
+    version: str = ""
+
+
+def try_suggestions(tried: Sequence[Suggestion], reporter: Reporter) -> list[Working]:
+    """Return the suggestions that work; at most two, tried in parallel."""
     if not tried:
         return []
     reporter(StageStarted("suggestions", len(tried), detail=True))
     with ThreadPoolExecutor(len(tried), thread_name_prefix="suggestion") as pool:
-        advice = list(pool.map(uv.with_extra_environment(_working_advice), tried))
-    working = [(suggestion, text) for suggestion, text in zip(tried, advice, strict=True) if text]
+        working = list(filter(None, pool.map(uv.with_extra_environment(_working), tried)))
     reporter(StageFinished("suggestions", f"{len(working)} of {len(tried)} work"))
     return working[:_MAX_WORKING]
 
 
-def _working_advice(suggestion: Suggestion) -> str:
-    """Return the advice with the version that it leads to; empty if uv finds no solution in time."""
+def _working(suggestion: Suggestion) -> Working | None:
+    """Return a suggestion with the version that it leads to; None if uv finds no solution in time."""
     with scratch_directory("shipwheel-lock-") as folder:
         made = suggestion.synthetic
         made.write(folder, everywhere=False)
         text = uv.try_lock(folder, made.python, exclude_newer=suggestion.limit, readable=made.readable(), timeout=_TIMEOUT_S)
     if text is None:
-        return ""
+        return None
     versions = {package["name"]: package.get("version", "") for package in tomllib.loads(text).get("package", [])}
     version = versions.get(suggestion.name, "")
-    return f"{suggestion.advice} (then {version})" if version else suggestion.advice
+    return Working(suggestion, f"{suggestion.advice} (then {version})" if version else suggestion.advice, version)
 
 
 def loosened(synthetic: Synthetic, requirements: Sequence[str], name: str) -> Synthetic:
