@@ -36,6 +36,24 @@ def test_finds_the_examples_of_files_that_a_person_makes(tmp_path: Path) -> None
     }
 
 
+def test_finds_the_files_that_are_read_only_if_they_are_there(tmp_path: Path) -> None:
+    reads = "from configparser import ConfigParser\nit = ConfigParser()\n"
+    files = {
+        "requirements.txt": "",
+        "main.py": f"{reads}it.read('conf/a.ini')\nit.read([\"b.cfg\", 'kept.ini'])\n",
+        "kept.ini": "",
+        "shop/conf.py": f"{reads}it.read(os.path.join(HERE, 'own.ini'))\n",
+        "shop/own.ini": "",
+        "shop/env.py": "from dotenv import dotenv_values\nvalues = dotenv_values('.env')\n",
+        "shop/log.py": "open('log.conf')\n",
+    }
+    assert sorted(_facts(tmp_path, files).passed_over) == [
+        (".env", "shop/env.py, line 2"),
+        ("b.cfg", "main.py, line 4"),
+        ("conf/a.ini", "main.py, line 3"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

@@ -728,6 +728,23 @@ def test_what_a_program_says_is_found_in_its_source_with_what_it_looks_for() -> 
 
 
 @pytest.mark.parametrize(
+    ("frame", "error", "found"),
+    [
+        ("/usr/lib/python3.11/configparser.py", "configparser.NoSectionError: No section: 'db'", True),
+        ("/usr/lib/python3.11/configparser.py", "KeyError: 'db'", True),
+        ("/app/shop/conf.py", "KeyError: 'TOKEN'", True),
+        ("/app/shop/other.py", "KeyError: 'TOKEN'", False),
+        ("/app/shop/conf.py", "ValueError: x", False),
+    ],
+)
+def test_a_value_of_a_file_that_is_passed_over_names_the_file(frame: str, error: str, found: bool) -> None:
+    source = SourceFacts(passed_over=(("conf.ini", "shop/conf.py, line 3"),), examples=(("conf.ini", "conf.ini.sample"),))
+    log = f'Traceback (most recent call last):\n  File "/app/main.py", line 2\n  File "{frame}", line 9\n{error}\n'
+    (finding,) = find(ended(1, log), SERVER, source)
+    assert finding.hint.startswith("shop/conf.py, line 3, reads conf.ini if it is there, and the project has none: make it from") == found
+
+
+@pytest.mark.parametrize(
     ("path", "state"),
     [
         ("/app/twistd.pid", "twistd.pid"),

@@ -10,6 +10,8 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.user.example_files import find_examples, ignored_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shipwheel.pipeline.build import Built
     from shipwheel.project.entrypoint.module import Module
     from shipwheel.project.project import Project
@@ -26,6 +28,9 @@ _READ_VARIABLE = lazy_pattern(
     r"\)\)?[ \t]*(?:#.*)?$",
     re.MULTILINE | re.ASCII,
 )
+_SKIPPING = lazy_pattern(r"\bConfigParser\(|\bdotenv_values\(")
+"""Readers of files that pass over one which is not there."""
+_SKIPPED = lazy_pattern(r"[\"']((?:[\w.-]+/)*[\w.-]*\w\.(?:ini|cfg|conf)|(?:[\w.-]+/)*\.env)[\"']")
 _MAX_SOURCE = 1 << 20
 _MCP = frozenset({"mcp", "fastmcp"})
 """Python packages of servers that speak over their standard input unless they are told otherwise."""
@@ -74,6 +79,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         ignored_files(project.root),
         tuple((name, each.place) for each in deployed for name in each.withheld if name not in project.settings.env),
         declared_pages([text for _, text in texts]),
+        tuple(found for file, text in texts for found in _passed_over(project.root, file, text)),
     )
 
 
@@ -109,6 +115,14 @@ def _variables(file: str, text: str) -> "Iterator[tuple[str, str, str]]":
     """Yield (name, variable, place) of what a file assigns from the environment, without a default or with an empty one."""
     for match in _READ_VARIABLE.finditer(text):
         yield match["name"], match["variable"], f"{file}, line {text.count(chr(10), 0, match.start('name')) + 1}"
+
+
+def _passed_over(root: "Path", file: str, text: str) -> "Iterator[tuple[str, str]]":
+    """Yield (path, place) of the files that a source file reads if they are there, and the project has not."""
+    for match in _SKIPPED.finditer(text) if _SKIPPING.search(text) is not None else ():
+        path = posixpath.normpath(match[1])
+        if not any((root / folder / path).exists() for folder in ("", posixpath.dirname(file))):
+            yield path, f"{file}, line {text.count(chr(10), 0, match.start()) + 1}"
 
 
 def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple[str, str]]":

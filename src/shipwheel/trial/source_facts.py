@@ -44,6 +44,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `ignored` are the Python files that .gitignore names and the project has not.
     `withheld` are (environment variable, file and line) of what a deployment file sets and the image has not.
     `pages` are paths that its routes name, without parameters.
+    `passed_over` are (path, file and line) of files that the code reads only if they are there, and the project has not.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -67,6 +68,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...] = ()
     withheld: tuple[tuple[str, str], ...] = ()
     pages: tuple[str, ...] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

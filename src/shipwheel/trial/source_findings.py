@@ -25,6 +25,7 @@ _PRODUCTION = lazy_pattern(r"[`'\"‘“](production|prod)[`'\"’”]")
 _NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
 _NOT_OF_VARIABLES = lazy_pattern(r"(?:SyntaxError|IndentationError|TabError|NameError): |OSError: \[Errno \d+\] ")
 """The start of an error that no environment variable takes away: of the source itself, or one in which the kernel says why."""
+_LACKS_KEY = lazy_pattern(r"(?:configparser\.)?(?:NoSectionError|NoOptionError): |KeyError: ")
 _MAX_NAMES = 6
 _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
@@ -145,13 +146,30 @@ def looked_for(finding: Finding, log: str, source: SourceFacts, environment: Map
     if refusal is None:
         name, file = own_absent_name(log)
         hint = f"{file} has no {name}: the project's own files do not fit together. Correct the import, or take a commit where they do."
-        return msgspec.structs.replace(finding, hint=hint) if name else _with_withheld(finding, log, source, environment)
+        if name:
+            return msgspec.structs.replace(finding, hint=hint)
+        return _with_passed_over(finding, log, source) or _with_withheld(finding, log, source, environment)
     hint = f"{refusal.place}, says so, where the code looks for {', '.join(refusal.read)}: give it what it wants."
     examples = (example for path, example in source.examples if any(f"/{name}".endswith(f"/{path}") for name in refusal.read))
     if example := next(examples, ""):
         hint += f" {example} is an example of the file."
     hint += " A file can be mounted, a variable set where the container runs: -e NAME=VALUE."
     return msgspec.structs.replace(finding, hint=f"{hint} {finding.hint}".rstrip())
+
+
+def _with_passed_over(finding: Finding, log: str, source: SourceFacts) -> Finding | None:
+    """Return the failure of a program that lacks a value of a file which the code passes over where it is not there; None for another."""
+    if _LACKS_KEY.match(finding.evidence) is None:
+        return None
+    frames = [match["path"] for match in map(_FRAME.match, plain_lines(last_traceback(log))) if match is not None]
+    in_parser = any(path.endswith("/configparser.py") for path in frames)
+    for path, place in source.passed_over:
+        if in_parser or any(frame.endswith(f"/{place.partition(',')[0]}") for frame in frames):
+            example = next((f" from {example}" for made, example in source.examples if f"/{made}".endswith(f"/{path}")), "")
+            hint = f"{place}, reads {path} if it is there, and the project has none: make it{example}, and mount it where the container"
+            hint += " runs, or put it into the project before the build if it holds no secret."
+            return msgspec.structs.replace(finding, hint=hint)
+    return None
 
 
 def _with_withheld(finding: Finding, log: str, source: SourceFacts, environment: Mapping[str, str]) -> Finding:
