@@ -23,7 +23,7 @@ FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 
 def _facts(root: Path, files: dict[str, str]) -> "SourceFacts":
     project = read_project(written(root, files))
-    return source_facts(cast("Built", SimpleNamespace(resolution=SimpleNamespace(project=project), wheels=())))
+    return source_facts(cast("Built", SimpleNamespace(resolution=SimpleNamespace(project=project), wheels=(), platforms=())))
 
 
 def test_finds_the_examples_of_files_that_a_person_makes(tmp_path: Path) -> None:

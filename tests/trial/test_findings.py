@@ -716,6 +716,13 @@ def test_a_program_that_is_older_than_its_packages_has_a_next_step() -> None:
     assert "--as-of" not in find(ended(1, OLDER + NO_MODULE), SERVER)[0].hint
 
 
+def test_a_package_that_is_there_is_not_wanted() -> None:
+    """How to install it stands in the sentence about something else that is missing."""
+    log = "OSError: You have never set up your robot. To do this, run:\n> pip install anki_vector\n> python -m anki_vector.configure\n"
+    assert [each.kind for each in find(ended(1, log), SERVER, SourceFacts(installed=frozenset({"anki-vector"})))] == [K.ENDED]
+    assert K.PACKAGE in [each.kind for each in find(ended(1, log), SERVER)]
+
+
 def test_what_a_program_says_is_found_in_its_source_with_what_it_looks_for() -> None:
     refusal = Refusal("The configuration file could not be found.", "bot/config.py, line 12", ("BOT_CONFIG", "bot.yml"))
     source = SourceFacts(refusals=(refusal,), examples=(("bot.yml", "bot.example.yml"),))

@@ -80,6 +80,7 @@ def source_facts(built: "Built") -> "SourceFacts":
         tuple((name, each.place) for each in deployed for name in each.withheld if name not in project.settings.env),
         declared_pages([text for _, text in texts]),
         tuple(found for file, text in texts for found in _passed_over(project.root, file, text)),
+        frozenset(item.name for platform in built.platforms[:1] for item in platform.resolved.selection.distributions),
     )
 
 

@@ -27,6 +27,7 @@ from shipwheel.trial.source_findings import (
     with_origin,
 )
 from shipwheel.trial.unimportable import unimportable
+from shipwheel.versions import normalized
 
 __all__ = [
     "find",
@@ -77,7 +78,7 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
     unset = tuple(unset_variables(source, seen.log, config.environment)) if unexplained else ()
     found += [*unmade(source, seen.log, blocks=unexplained), *at_end_of_input(seen, source)]
     # A sentence about a package may be a warning of long before: a variable in the very line that failed says more.
-    causes = [sign for sign in signs if not (unset and sign.kind is SignKind.PACKAGE)]
+    causes = [sign for sign in signs if sign.kind is not SignKind.PACKAGE or not (unset or normalized(sign.subject) in source.installed)]
     found += (with_origin(finding, source, seen.log) for sign in causes if (finding := _of_sign(sign, blocks=unexplained)) is not None)
     if unexplained and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks):
         found += unset

@@ -45,6 +45,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `withheld` are (environment variable, file and line) of what a deployment file sets and the image has not.
     `pages` are paths that its routes name, without parameters.
     `passed_over` are (path, file and line) of files that the code reads only if they are there, and the project has not.
+    `installed` are the normalized names of the Python packages in the image.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -69,6 +70,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     withheld: tuple[tuple[str, str], ...] = ()
     pages: tuple[str, ...] = ()
     passed_over: tuple[tuple[str, str], ...] = ()
+    installed: frozenset[str] = frozenset()
 
     @property
     def host_names(self) -> tuple[str, ...]:
