@@ -21,6 +21,14 @@ def test_a_procfile_names_them(tmp_path: Path) -> None:
     assert "Procfile, line 3: the process clock cannot run in the image" in "\n".join(launch.notes)
 
 
+def test_a_module_of_a_dependency_is_in_the_image(tmp_path: Path) -> None:
+    procfile = "web: gunicorn app:app\nbeat: celery -A jobs beat --scheduler django_celery_beat.schedulers:DatabaseScheduler\n"
+    launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn celery django-celery-beat")
+    assert "beat" in dict(launch.processes)
+    launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn celery")
+    assert "the project has no module django_celery_beat.schedulers" in "\n".join(launch.notes)
+
+
 def test_what_a_person_starts_once_is_no_step_of_every_start(tmp_path: Path) -> None:
     procfile = "web: gunicorn -b :$PORT app:app\ninit: python manage.py recreate_db && python manage.py add_fake_data\n"
     launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn flask")

@@ -89,7 +89,9 @@ class Runnable(msgspec.Struct, frozen=True):
             return ""
         if words[0] not in PROGRAM_PACKAGES and not self._is_installed(words[0]):
             return f"{words[0]} is not in the image"
-        missing = [target for target in self._targets(words) if not self._has_module(target, directory, words)]
+        missing = [
+            it for it in self._targets(words) if not (self._has_module(it, directory, words) or self._is_installed(it.split(".")[0]))
+        ]
         if missing:
             return f"the project has no module {missing[0]}"
         file = self._missing_file(words) if tool_of(words) in _SERVE_FILES else ""
