@@ -2,6 +2,7 @@
 
 import pytest
 
+from shipwheel.download.mirrors import _PYTHONS_DOMAIN as PYTHONS_DOMAIN
 from shipwheel.download.mirrors import MIRRORS
 from shipwheel.project.indexes import Indexes, read_indexes
 
@@ -20,6 +21,14 @@ def test_the_index_takes_the_place_of_a_named_mirror_among_others() -> None:
     found = Indexes(environment={"UV_INDEX": PRIVATE}).without_mirror(f"{MIRROR}/flask/", listed, PUBLIC)
     assert found is not None and found.environment == {"UV_INDEX": f"fast={PUBLIC} {PRIVATE}"}
     assert found.without_mirror(f"{MIRROR}/flask/", listed, PUBLIC) is None
+
+
+def test_the_index_takes_the_place_of_its_former_address() -> None:
+    former = PUBLIC.replace("index.example", f"pypi{PYTHONS_DOMAIN}")
+    found = read_indexes({}, {}, listed=former).without_mirror(f"{former}/flask/", (), PUBLIC)
+    assert found is not None and found.default == PUBLIC
+    other = former.replace("//", "//test")
+    assert read_indexes({}, {}, listed=other).without_mirror(f"{other}/flask/", (), PUBLIC) is None
 
 
 @pytest.mark.parametrize("failed", [f"{PRIVATE}/flask/", ""])

@@ -92,15 +92,17 @@ MIRRORS = (
 )
 """Mirrors of universities and vendors. Each has `simple` and `packages`, or `debian` and `debian-security`, side by side."""
 
+_PYTHONS_DOMAIN = ".python.org"
+
 
 def is_index_mirror(url: str) -> bool:
-    """Return whether a URL is that of a public mirror of the package index.
+    """Return whether a URL is that of a public mirror of the package index, or its own before it left Python's domain.
 
     Some servers of mirrors have other indexes as well, such as PyTorch's, whose files the package index does not have.
     """
-    host, path = urlsplit(url).hostname, urlsplit(url).path.rstrip("/")
+    host, path = urlsplit(url).hostname or "", urlsplit(url).path.rstrip("/")
     known = {urlsplit(mirror.index).hostname for mirror in MIRRORS if mirror.index}
-    return host in known and path.endswith("/simple")
+    return (host in known or host.removeprefix("pypi") == _PYTHONS_DOMAIN) and path.endswith("/simple")
 
 
 class Measurement(msgspec.Struct, frozen=True):
