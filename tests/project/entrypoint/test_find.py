@@ -112,6 +112,14 @@ def test_the_module_that_makes_an_application_and_its_file_are_alternatives(tmp_
     assert (launch.command[-1], launch.alternatives) == ("main:app", (("python", "main.py"),))
 
 
+def test_a_program_that_adds_the_pages_before_it_serves_is_an_alternative(tmp_path: Path) -> None:
+    start = "from shop.main import main\nif __name__ == '__main__':\n    main()\n"
+    main = "from shop import app\n\ndef main():\n    from shop import pages\n    app.register_blueprint(pages)\n"
+    files = {"start.py": start, "shop/__init__.py": "from flask import Flask\napp = Flask(__name__)\n", "shop/main.py": main}
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert (launch.command[-1], launch.alternatives) == ("shop:app", (("python", "start.py"),))
+
+
 def test_a_declared_command_has_no_alternatives(tmp_path: Path) -> None:
     files = {"main.py": FASTAPI, "hooks.py": FASTAPI, "Procfile": "web: uvicorn hooks:app\n"}
     assert launched(tmp_path, files, "fastapi uvicorn").alternatives == ()

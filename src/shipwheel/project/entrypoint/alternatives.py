@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from shipwheel.project.entrypoint.declared import needs_server
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, launch_file
+from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.reached import reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.web import find_other_applications
@@ -31,3 +32,10 @@ def _others(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
         starts = module.is_script and not module.loopback_only and (module.ports or module.serves)
         if starts and not needs_server(reached_modules(module.name, modules), scan.modules, evidence):
             yield launch_file(evidence, module, (), "")
+    # The pages may be added by what a program calls before it serves.
+    packages = {module.top_level for module in scan.modules if module.applications}
+    yield from (launch_file(evidence, module, (), "") for module in scan.modules if _is_top_script(module) and module.imports & packages)
+
+
+def _is_top_script(module: Module) -> bool:
+    return module.is_script and "/" not in module.file and ".run" not in module.calls
