@@ -32,6 +32,19 @@ def test_another_version_of_the_same_package_overrules_what_is_required() -> Non
     assert found.settings == {"override-dependencies": ["uwsgi==2.0.31"]}
 
 
+@pytest.mark.parametrize(
+    ("text", "locked"),
+    [
+        ("celery==5.4", "celery[redis,sqs]==5.4"),
+        ("celery[pytest]==5.4", "celery[pytest]==5.4"),
+        ("other==1", "celery ; python_version < '0'"),
+    ],
+)
+def test_another_version_has_the_extras_that_the_project_requires(text: str, locked: str) -> None:
+    project = replace(PROJECT, dependencies=("Celery[redis]==4.4", "celery[sqs]", "flask"))
+    assert with_replaced(project, {"celery": text}).settings == {"override-dependencies": [locked]}
+
+
 def test_nothing_is_replaced_by_default() -> None:
     assert with_replaced(PROJECT, {}) is PROJECT
 

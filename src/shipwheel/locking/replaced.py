@@ -16,15 +16,26 @@ def with_replaced(synthetic: Synthetic, replaced: Mapping[str, str]) -> Syntheti
     """Return the project with other packages in place of some, whatever depends on these.
 
     `replaced` maps a name to the requirement that takes its place, which may be another version of the same package. One without a version
-    gets the version that the project requires of the package that it replaces.
+    gets the version that the project requires of the package that it replaces; another version has the extras that the project requires.
     """
     if not replaced:
         return synthetic
-    names = {normalized(name): requirement for name, requirement in replaced.items()}
+    names = {normalized(name): _with_extras(requirement, normalized(name), synthetic) for name, requirement in replaced.items()}
     kept = [text for text in synthetic.settings.get("override-dependencies", []) if _name(text) not in names]
     overrides = [*kept, *(text if _name(text) == name else f"{name} ; {_NEVER}" for name, text in names.items())]
     dependencies = (*synthetic.dependencies, *_requirements(synthetic, names))
     return replace(synthetic, dependencies=dependencies, settings={**synthetic.settings, "override-dependencies": overrides})
+
+
+def _with_extras(text: str, name: str, synthetic: Synthetic) -> str:
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(text)
+    stated = [Requirement(each).extras for each in synthetic.dependencies if _name(each) == name == normalized(wanted.name)]
+    if wanted.extras or not any(stated):
+        return text
+    wanted.extras = set().union(*stated)
+    return str(wanted)
 
 
 def _requirements(synthetic: Synthetic, names: Mapping[str, str]) -> Iterator[str]:
