@@ -256,15 +256,31 @@ TWO_SETTINGS = {
 }
 
 
+OWN_SETTINGS = {"config/settings/__init__.py": "# as ever\nfrom .production import *\n"}
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
         ({}, "config.settings.production"),
         ({"config/wsgi.py": SETTINGS_MODULE.format("config.settings.local")}, None),
         ({"config/wsgi.py": SETTINGS_MODULE.format("settings.elsewhere")}, None),
+        ({"config/wsgi.py": SETTINGS_MODULE.format("config.settings")}, "config.settings.production"),
+        ({"config/wsgi.py": SETTINGS_MODULE.format("config.settings"), **OWN_SETTINGS}, "config.settings"),
+        ({"config/wsgi.py": SETTINGS_MODULE.format("config.other"), "config/other/local.py": ""}, None),
+        ({"config/wsgi.py": SETTINGS_MODULE.format("config.other"), "config/other/prod.py": ""}, "config.other.prod"),
         ({"Dockerfile": "FROM python:3.13\nENV DJANGO_SETTINGS_MODULE=config.settings.docker\n"}, "config.settings.docker"),
     ],
-    ids=["others", "the same", "not in the project", "in the Dockerfile"],
+    ids=[
+        "others",
+        "the same",
+        "not in the project",
+        "an empty package",
+        "a package with settings",
+        "a package without any for production",
+        "a directory",
+        "in the Dockerfile",
+    ],
 )
 def test_steps_get_the_settings_of_the_application_that_is_served(tmp_path: Path, more: dict[str, str], expected: str | None) -> None:
     launch = launched(tmp_path, {**TWO_SETTINGS, **more}, "django gunicorn")

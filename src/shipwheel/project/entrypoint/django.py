@@ -43,6 +43,8 @@ _SERVERS = frozenset({*PROGRAM_PACKAGES, *PROGRAM_PACKAGES.values(), "uwsgi"})
 """Programs, and modules that Python runs, which import the application that their command names."""
 _FACTORY_OPTIONS = frozenset({"--factory", "--call"})
 _STATIC_SERVERS = ("whitenoise", "servestatic", "dj-static")
+_PRODUCTION = ("production", "prod", "live", "deploy", "deployment")
+"""Names of settings modules for production, surest first."""
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
 
 
@@ -126,6 +128,9 @@ def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[M
         return launch
     served = [module for word in launch.command[1:] if (module := project.modules.get(word.partition(":")[0])) is not None]
     settings = next((value for module in served for value in _settings_of(module)), "")
+    if inner := _in_empty_package(settings, project, evidence):
+        note = f"{served[0].file} names the settings {settings}, a package with nothing in it: {_SETTINGS_MODULE} is {inner}."
+        return replace(launch, env={**launch.env, _SETTINGS_MODULE: inner}, notes=(*launch.notes, note))
     others = settings in project.modules and settings not in _settings_of(project.manager)
     if served and not settings and _names_no_settings(served[0], project, evidence):
         candidates = (*_settings_of(project.manager), f"{served[0].top_level}.settings")
@@ -133,6 +138,23 @@ def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[M
         others = bool(settings)
         launch = replace(launch, notes=tuple(dict.fromkeys((*launch.notes, *_development_settings(project, served[0].name)))))
     return replace(launch, env={**launch.env, _SETTINGS_MODULE: settings}) if others else launch
+
+
+def _in_empty_package(name: str, project: _DjangoProject, evidence: Evidence) -> str:
+    """Return the settings for production in a package that says nothing itself, or else those of manage.py; empty for any other name."""
+    if not name or ((module := project.modules.get(name)) is not None and not _is_empty(evidence.root / module.file)):
+        return ""
+    named = (f"{name}.{word}" for word in _PRODUCTION)
+    own = (each for each in _settings_of(project.manager) if each.startswith(f"{name}."))
+    return next((each for each in (*named, *own) if each in project.modules), "")
+
+
+def _is_empty(file: Path) -> bool:
+    """Return whether a file has nothing but comments."""
+    try:
+        return all(not line.strip() or line.lstrip().startswith(b"#") for line in file.read_bytes().splitlines())
+    except OSError:
+        return False
 
 
 def _names_no_settings(served: Module, project: _DjangoProject, evidence: Evidence) -> bool:
