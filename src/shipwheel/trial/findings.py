@@ -97,7 +97,7 @@ def _aged(finding: Finding, log: str) -> Finding:
     """Return a failure without another cause with the next step for a program that is older than its packages."""
     hint = (
         "It may be older than its packages or its Python: `shipwheel init` tries those of its last change."
-        " By hand, --as-of YYYY-MM-DD takes the packages of a day, and --python another Python."
+        " If they are too new as well, --as-of YYYY-MM-DD takes the packages of a day, and --python another Python."
     )
     if module := unreadable_module(log):
         hint = (
