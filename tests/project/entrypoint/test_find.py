@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import launched, written
 
-from shipwheel.errors import ProjectError
+from shipwheel.errors import NoCommand, ProjectError
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.read import read_project
@@ -294,6 +294,29 @@ def test_never_runs_the_code(tmp_path: Path) -> None:
     evil = f"open({str(mark)!r}, 'w')\n"
     launched(tmp_path, {"main.py": evil + FASTAPI, "conftest.py": evil, "manage.py": evil}, "fastapi uvicorn")
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "target"),
+    [
+        ({"local_test.py": "from flask import Flask\napp = Flask(__name__)\n"}, "local_test:app"),
+        ({"test_web.py": "from flask import Flask\napp = Flask(__name__)\ndef test_it(): ...\n"}, ""),
+        (
+            {
+                "test_web.py": "from flask import Flask\napp = Flask(__name__)\n",
+                "shop/web.py": "from flask import Flask\nit = Flask('x')\n",
+            },
+            "shop.web:it",
+        ),
+    ],
+    ids=["alone", "a test", "beside the application"],
+)
+def test_an_application_may_have_the_name_of_a_test(tmp_path: Path, files: dict[str, str], target: str) -> None:
+    if target:
+        assert launched(tmp_path, files, "flask gunicorn").command[-1] == target
+    else:
+        with pytest.raises(NoCommand):
+            launched(tmp_path, files, "flask gunicorn")
 
 
 def test_an_application_in_a_test_is_not_the_projects(tmp_path: Path) -> None:

@@ -128,7 +128,9 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     launch = _from_settings(evidence)
     if launch is None:
         scan = _with_transport(scanner.scan_project(), evidence)
-        launch = next((found for finder in _FINDERS if (found := finder(evidence, scan)) is not None), None)
+        launch = _find(evidence, scan)
+        if launch is None and (other := _with_transport(scanner.scan_named_as_tests(), evidence)).modules != scan.modules:
+            scan, launch = other, _find(evidence, other)
         if launch is not None:
             launch = with_alternatives(_with_application(launch, evidence, scan), evidence, scan)
             launch = with_working_directory(launch, evidence, scan)
@@ -145,6 +147,10 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     if not evidence.settings.command and not evidence.settings.entrypoint:
         launch = replace(launch, notes=(*launch.notes, *unused_commands(evidence, scan, launch), *directory_notes(evidence, scan, launch)))
     return _completed(launch, evidence, scan)
+
+
+def _find(evidence: Evidence, scan: Scan) -> Launch | None:
+    return next((found for finder in _FINDERS if (found := finder(evidence, scan)) is not None), None)
 
 
 def _with_transport(scan: Scan, evidence: Evidence) -> Scan:

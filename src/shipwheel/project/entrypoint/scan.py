@@ -32,6 +32,7 @@ _DJANGO_FILES = ("wsgi.py", "asgi.py", "settings.py")
 _PASTEDEPLOY_FILES = ("production.ini", "prod.ini")
 """Not development.ini, which enables a debugger that runs whatever a visitor types."""
 _IMPORT = lazy_pattern(rb"^[ \t]*(?:from|import)[ \t]+(\.|[A-Za-z_]\w*)", re.MULTILINE)
+_TESTS = lazy_pattern(rb"\b(?:pytest|unittest|nose)\b|^[ \t]*(?:async )?def test_|^class Test", re.MULTILINE)
 _MAX_FILES = 1500
 _MAX_DEPTH = 5
 _MAX_FILES_OF_ROOT = 100
@@ -77,6 +78,14 @@ class Scanner:
             names = names or tuple(_python_files(self._root, _SKIPPED_DIRECTORIES.difference(EXAMPLES)))
             self._modules = link_factories([module for file in names if (module := reader.module(file)) is not None])
         return self._modules
+
+    def scan_named_as_tests(self) -> Scan:
+        """Return the scan with the files of the root that only have the names of tests: local_test.py may be all that starts a project."""
+        scan = self.scan_project()
+        reader = _FileReader(self._root, self._files)
+        names = (path.name for path in sorted(self._root.glob("*.py")) if self._single_file is None and _is_named_as_test(path.name))
+        more = [module for name in names if (module := reader.program(name)) is not None]
+        return msgspec.structs.replace(scan, modules=link_factories([*scan.modules, *more])) if more else scan
 
     def scan_deployment(self) -> Deployment:
         """Return what the repository says about its deployment. Raises ProjectError if there is a Procfile that cannot be read."""
@@ -139,8 +148,11 @@ def _is_django_package(entry: os.DirEntry[str]) -> bool:
 
 def _is_candidate(entry: os.DirEntry[str]) -> bool:
     name = entry.name
-    is_test = name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
-    return name.endswith(".py") and entry.is_file() and not name.startswith(".") and not is_test
+    return name.endswith(".py") and entry.is_file() and not name.startswith(".") and not _is_named_as_test(name)
+
+
+def _is_named_as_test(name: str) -> bool:
+    return name == "conftest.py" or name.startswith("test_") or name.endswith("_test.py")
 
 
 class _FileReader:
@@ -156,6 +168,10 @@ class _FileReader:
         """Read and parse one file; None if it cannot be read, is too large or is not valid Python."""
         data = self._read(file)
         return read_module(self._module_path(file), data) if data is not None and len(data) <= _MAX_BYTES else None
+
+    def program(self, file: str) -> Module | None:
+        """Read and parse one file as `module` does; None as well for the tests of a test runner."""
+        return self.module(file) if _TESTS.search(self._read(file) or b"") is None else None
 
     def _read(self, file: str) -> bytes | None:
         """Return a file's content, or the first byte above the limit too if it is larger; None if it cannot be read."""
