@@ -696,11 +696,19 @@ def test_names_a_variable_that_the_failing_line_reads() -> None:
 
 
 def test_names_the_directory_of_a_module_that_is_not_on_the_path() -> None:
-    facts = SourceFacts(modules=(("shop", "/app/src"), ("shop", "/app/old/src")))
+    facts = SourceFacts(modules=(("shop", "/app/src"), ("shop", "/app/old/src"), ("basket", "/app/src/shop")))
     found = find(ended(1, "ModuleNotFoundError: No module named 'shop.basket'\n"), SERVER, facts)
     (finding,) = (each for each in found if each.kind is K.MODULE)
     assert "has shop in /app/src" in finding.message
     assert finding.setting == Setting("env", {"PYTHONPATH": "/app/src"})
+
+
+def test_a_module_that_its_own_package_lacks_is_in_no_other_directory() -> None:
+    facts = SourceFacts(modules=(("cogs", "/app/bot"), ("clan", "/app/bot/cogs")), packages=frozenset({"cogs"}))
+    found = find(ended(1, "ModuleNotFoundError: No module named 'cogs.persistence'\n"), PROGRAM, facts)
+    (finding,) = (each for each in found if each.subject == "cogs.persistence")
+    assert (finding.kind, finding.setting) == (K.NOT_MADE, None)
+    assert "the project has cogs, and no such file in it" in finding.message
 
 
 OLDER = "  File \"/app/app.py\", line 1\nImportError: cannot import name 'safe' from 'tools' (/opt/venv/tools.py)\n"

@@ -50,8 +50,10 @@ def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:
     Of several directories, the one of the file that imports it is meant.
     """
     top = finding.subject.partition(".")[0]
+    *above, last = finding.subject.split(".")
     # Of a package that is there, a directory of the path would have no more.
     folders = [folder for name, folder in source.modules if name == top and (top == finding.subject or top not in source.packaged)]
+    folders = [folder for folder in folders if (last, posixpath.join(folder, *above)) in source.modules]
     importing = [posixpath.dirname(frame["path"]) for frame in map(_FRAME.match, plain_lines(log)) if frame is not None][-1:]
     folder = next((each for each in (*importing, *folders) if each in folders), "")
     if not folder and not source.beside.isdisjoint((f"{top}.py", f"{top}/__init__.py")):
