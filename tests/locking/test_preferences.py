@@ -195,6 +195,20 @@ def test_names_the_lines_of_a_conflict_in_pyproject(index: PackageIndex, tmp_pat
     assert "from small" not in raised.value.hint, "there is no other version of small"
 
 
+def test_suggests_the_pins_that_have_to_move_if_no_single_one_helps(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "leaf", "2.0")
+    add(index, "small", "2.0", "leaf>=2")
+    add(index, "tool", "1.0")
+    add(index, "tool", "2.0")
+    with pytest.raises(LockError) as raised:
+        make_lock(listed(tmp_path, "small==1.5\nleaf==1.0\ntool==1.0\n"))
+    assert raised.value.hint == "Tried successfully: drop ==1.5 from small (then 1.0)."
+    with pytest.raises(LockError) as raised:
+        make_lock(listed(tmp_path, "small==1.5\nleaf==1.5\ntool==1.0\n"))
+    assert raised.value.hint.endswith("Tried successfully: take small 2.0, leaf 2.0.")
+    assert raised.value.replacements == {"small": "small==2.0", "leaf": "leaf==2.0"}
+
+
 def test_suggests_nothing_that_does_not_work(index: PackageIndex, tmp_path: Path) -> None:
     with pytest.raises(LockError) as raised:
         make_lock(listed(tmp_path, "small==1.0\nleaf>=2\nnothing-of-that-name\n"))

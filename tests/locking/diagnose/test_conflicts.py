@@ -150,7 +150,7 @@ def test_loosens_one_requirement() -> None:
 def test_sets_what_changes_least(monkeypatch: pytest.MonkeyPatch) -> None:
     synthetic = Synthetic("3.11", "x")
     tried = [Suggestion(f"drop it from {name}", synthetic, None, name) for name in ("requests", "urllib3")]
-    found = [Working(each, each.advice, version) for each, version in zip(tried, ("2.32.3", "1.25.11"), strict=True)]
+    found = [Working(each, each.advice, {each.name: now}) for each, now in zip(tried, ("2.32.3", "1.25.11"), strict=True)]
     monkeypatch.setattr(conflicts, "try_suggestions", lambda *_: found)
     requirements = [UserRequirement("requests", "requests==2.22.0", "l1"), UserRequirement("urllib3", "urllib3==1.26.5", "l2")]
     error = resolution_error(parse_failure(f"{NO_SOLUTION}Because a and b, we can conclude"), "r.txt", {})

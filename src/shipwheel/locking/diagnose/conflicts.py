@@ -48,8 +48,9 @@ def explain_conflict(
     title = f"{error.origin} cannot be locked: these requirements conflict:"
     message = "\n  ".join((title, *lines)) if lines else error.message
     summary = f"{title} {'; '.join(map(str.strip, lines))}" if lines else error.summary
-    tried = suggest(names)[:_MAX_SUGGESTIONS]
-    working = try_suggestions(tried, reporter)
+    every = suggest(names)
+    tried = [each for each in every if not each.pins][:_MAX_SUGGESTIONS]
+    working = try_suggestions(tried, reporter) or try_suggestions([each for each in every if each.pins], reporter)
     if working:
         without_python = [each.advice for each in working if not each.suggestion.another_python]
         found = _with_hints(message, summary, [each.advice for each in working], without_python, prefix="Tried successfully: ")
@@ -60,15 +61,16 @@ def explain_conflict(
 
 
 def _smallest_change(working: Sequence[Working], written: Mapping[str, str]) -> dict[str, str]:
-    """Return the package and version of a suggestion, of several that which is closest to the specifier `written`; empty without any."""
+    """Return the packages and versions of a suggestion, of several that which is closest to the specifier `written`; empty without any."""
 
     def distance(each: Working) -> list[int]:
-        texts = (written.get(each.suggestion.name, ""), each.version)
+        name, version = next(iter(each.versions.items()))
+        texts = (written.get(name, ""), version)
         numbers = zip_longest(*([int(part) for part in re.findall(r"\d{1,9}", text)[:3]] for text in texts), fillvalue=0)
         return [abs(before - after) for before, after in numbers]
 
-    nearest = min((each for each in working if each.suggestion.name and each.version), key=distance, default=None)
-    return {nearest.suggestion.name: f"{nearest.suggestion.name}=={nearest.version}"} if nearest is not None else {}
+    nearest = min((each for each in working if each.versions), key=distance, default=None)
+    return {name: f"{name}=={version}" for name, version in nearest.versions.items()} if nearest is not None else {}
 
 
 def _with_hints(

@@ -15,6 +15,7 @@ from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking import uv
 from shipwheel.locking.inputs import LockRequest
+from shipwheel.locking.preferences import write_preferences
 from shipwheel.locking.synthetic import Synthetic
 from shipwheel.project.git_history import last_commit
 from shipwheel.project.metadata import read_group
@@ -32,6 +33,7 @@ _MAX_WORKING = 2
 _TIMEOUT_S = 20.0
 """For trying one suggestion."""
 
+_PIN = lazy_pattern(r"===?\s*([\w.!+-]+)")
 _REQUIREMENT = lazy_pattern(r"\s*([A-Za-z0-9][\w.-]*)\s*(\[[^\]]*\])?([^;@]*)(;.*)?$")
 
 
@@ -47,6 +49,7 @@ class Suggestion(msgspec.Struct, frozen=True):
     """A change to try: the advice to the user, and the project and the instant (RFC 3339) for which uv then locks.
 
     `name` is the package whose new version the advice should mention; `another_python` says that the change is another Python version.
+    `pins` are the versions that should stay if they can: what becomes of the others is the advice. It is only tried if nothing else works.
     """
 
     advice: str
@@ -54,6 +57,7 @@ class Suggestion(msgspec.Struct, frozen=True):
     limit: str | None
     name: str = ""
     another_python: bool = False
+    pins: Mapping[str, str] = {}
 
 
 def user_requirements(request: LockRequest, listed: Requirements | None, synthetic: Synthetic) -> list[UserRequirement]:
@@ -126,6 +130,18 @@ def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]
         yield Suggestion(f"resolve as of another day: --as-of {day}", replace(synthetic, preferred=()), end_of_day(day))
     elif request.as_of:
         yield Suggestion("resolve as of today: without --as-of", replace(synthetic, preferred=()), None)
+    pins = {name: match[1] for name, text in known.items() if (match := _PIN.fullmatch(text)) is not None}
+    if can_change and len(pins) > 1:
+        yield _letting_pins_move(synthetic, texts, pins, limit)
+
+
+def _letting_pins_move(synthetic: Synthetic, texts: Sequence[str], pins: Mapping[str, str], limit: str | None) -> Suggestion:
+    changed = synthetic
+    for name in pins:
+        changed = loosened(changed, texts, name)
+        texts = changed.dependencies
+    preferred = tuple({"name": name, "version": version, "wheels": ()} for name, version in pins.items())
+    return Suggestion("let pinned versions move", replace(_without_own_project(changed), preferred=preferred), limit, pins=pins)
 
 
 def _without_own_project(synthetic: Synthetic) -> Synthetic:
@@ -150,11 +166,11 @@ def _day_of_last_commit(request: LockRequest) -> date | None:
 
 
 class Working(msgspec.Struct, frozen=True):
-    """A suggestion with which uv finds a solution: the advice to show, and the version of its package that this leads to, if it has one."""
+    """A suggestion with which uv finds a solution: the advice to show, and the versions of packages that this changes."""
 
     suggestion: Suggestion
     advice: str
-    version: str = ""
+    versions: Mapping[str, str] = {}
 
 
 def try_suggestions(tried: Sequence[Suggestion], reporter: Reporter) -> list[Working]:
@@ -173,12 +189,18 @@ def _working(suggestion: Suggestion) -> Working | None:
     with scratch_directory("shipwheel-lock-") as folder:
         made = suggestion.synthetic
         made.write(folder, everywhere=False)
+        write_preferences(made.preferred, folder)
         text = uv.try_lock(folder, made.python, exclude_newer=suggestion.limit, readable=made.readable(), timeout=_TIMEOUT_S)
     if text is None:
         return None
     versions = {package["name"]: package.get("version", "") for package in tomllib.loads(text).get("package", [])}
+    if suggestion.pins:
+        moved = {name: now for name, pinned in suggestion.pins.items() if (now := versions.get(name, pinned)) != pinned}
+        return Working(suggestion, f"take {', '.join(f'{name} {now}' for name, now in moved.items())}", moved) if moved else None
     version = versions.get(suggestion.name, "")
-    return Working(suggestion, f"{suggestion.advice} (then {version})" if version else suggestion.advice, version)
+    if not version:
+        return Working(suggestion, suggestion.advice)
+    return Working(suggestion, f"{suggestion.advice} (then {version})", {suggestion.name: version})
 
 
 def loosened(synthetic: Synthetic, requirements: Sequence[str], name: str) -> Synthetic:
