@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
-from shipwheel.project.module_origin import extra_or_group_with
+from shipwheel.project.module_origin import extra_or_group_with, listed_elsewhere
 from shipwheel.project.read import read_project
 from shipwheel.settings.settings import Settings
 
@@ -52,3 +52,27 @@ def test_tables_of_other_forms_have_none(table: str, tmp_path: Path) -> None:
     files = {"pyproject.toml": f"{table}\n", "requirements.txt": "b\n", "main.py": "print(1)\n"}
     project = read_project(written(tmp_path, files), launch=False)
     assert extra_or_group_with(project, "a") is None
+
+
+@pytest.mark.parametrize(
+    ("module", "found"),
+    [
+        ("djmoney", "django-money==1.0"),
+        ("redis", "redis==3.3.11"),
+        ("stripe", "stripe>=2"),
+        ("yaml", None),
+        ("django", None),
+        ("dj", None),
+        ("ryaml", None),
+        ("gone", None),
+    ],
+)
+def test_another_list_of_the_project_may_have_the_package_of_a_module(tmp_path: Path, module: str, found: str | None) -> None:
+    files = {
+        "main.py": "",
+        "requirements.txt": "django\n",
+        "requirements/live.txt": "stripe>=2\n-e .\n",
+        "requirements-old.txt": "-r nowhere.txt\ngone\n",
+        "Pipfile": '[packages]\ndjango = "*"\ndjango-money = "==1.0"\nredis = "==3.3.11"\nryaml = {path = "x"}\n',
+    }
+    assert listed_elsewhere(read_project(written(tmp_path, files)), module, {"django"}) == found

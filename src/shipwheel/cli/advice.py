@@ -120,11 +120,15 @@ class ProjectAdvisor:
 
     def package_setting(self, name: str) -> "Setting | None":
         """See `Advisor.package_setting`."""
-        from shipwheel.project.module_origin import extra_or_group_with
+        from shipwheel.project.module_origin import extra_or_group_with, listed_elsewhere
         from shipwheel.trial.finding import Setting
 
-        found = extra_or_group_with(self._built.resolution.project, name)
-        return None if found is None else Setting(found[0], (found[1],))
+        project = self._built.resolution.project
+        if (found := extra_or_group_with(project, name)) is not None:
+            return Setting(found[0], (found[1],))
+        locked = {item.name for item in self._built.platforms[0].resolved.selection.distributions}
+        listed = listed_elsewhere(project, name, locked)
+        return None if listed is None else Setting("dependencies", (listed,))
 
     def left_out(self, path: str) -> str:
         """See `Advisor.left_out`: the whole directory of a file, which is seldom the only one that is wanted."""

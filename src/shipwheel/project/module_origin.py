@@ -1,19 +1,24 @@
-"""The extra or dependency group of a project that would bring a module."""
+"""The extra, the dependency group or the other list of a project that would bring a module."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from shipwheel.errors import LockError, ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.pipfile import read_pipfile
+from shipwheel.project.requirements import read_requirements
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
     from shipwheel.project.project import Project
 
-__all__ = ["extra_or_group_with"]
+__all__ = ["extra_or_group_with", "listed_elsewhere"]
 
 _FOR_DEVELOPERS = lazy_pattern(r"(?i)dev|test|doc|lint|typ(e|ing)|check|ci$|bench|example|build|release|all$")
 """Extras and groups that do not belong into an image because of one package."""
 
+_MIN_ABBREVIATION = 5
 _NAME = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -28,6 +33,37 @@ def extra_or_group_with(project: "Project", package: str) -> tuple[str, str] | N
             if name not in chosen:
                 return kind, name
     return None
+
+
+def listed_elsewhere(project: "Project", module: str, locked: Container[str]) -> str | None:
+    """Return the requirement in a Pipfile or requirements file of the project that was not locked, and whose name has that of a module.
+
+    A name that the module abbreviates counts, too, if it is the only one: django-money for djmoney.
+    """
+    of_index = ((match[0], text) for text in _listed(project) if "@" not in text and (match := _NAME.match(text)) is not None)
+    found = {normalized(name): text for name, text in of_index if normalized(name) not in locked}
+    if (exact := found.get(normalized(module))) is not None:
+        return exact
+    longer = [text for name, text in found.items() if len(module) >= _MIN_ABBREVIATION and _abbreviates(module, name)]
+    return longer[0] if len(longer) == 1 else None
+
+
+def _listed(project: "Project") -> Iterator[str]:
+    """Yield the requirements in the project's Pipfile and requirements files."""
+    paths = sorted(path for pattern in ("requirements*.txt", "requirements/*.txt") for path in project.root.glob(pattern))
+    for path in (path for path in paths if project.files.is_file(path)):
+        with suppress(ProjectError, LockError):
+            yield from (line.text for line in read_requirements((path,)).lines if line.requirement is not None)
+    if project.files.is_file(project.root / "Pipfile"):
+        with suppress(ProjectError):
+            yield from read_pipfile(project.files, project.root / "Pipfile").metadata().dependencies
+
+
+def _abbreviates(module: str, name: str) -> bool:
+    """Return whether a module's letters are in a package's name in their order, with the same two at the start and at the end."""
+    short, whole = module.lower().replace("_", ""), name.replace("-", "")
+    letters = iter(whole)
+    return whole[:2] == short[:2] and whole[-2:] == short[-2:] and all(letter in letters for letter in short)
 
 
 def _optional(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, list[str]]]:

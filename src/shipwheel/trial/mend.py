@@ -96,7 +96,7 @@ class Advisor(Protocol):
         """Return the Debian package with a program."""
 
     def package_setting(self, name: str) -> Setting | None:
-        """Return the setting that brings a Python package from the project's own extras or groups."""
+        """Return the setting that brings a Python package, or a module, from the project's own extras, groups or other lists."""
 
     def left_out(self, path: str) -> str:
         """Return the pattern that includes a file which the project has and the image lacks; empty for any other path."""
