@@ -117,11 +117,11 @@ def parents(path: str) -> Iterator[str]:
 def directories_above(paths: Iterable[str]) -> set[str]:
     """Return all directories above the paths."""
     found: set[str] = set()
-    for path in paths:
-        for parent in parents(path):
-            if parent in found:
-                break  # so are those above it
-            found.add(parent)
+    # Most files share their directory with others.
+    for folder in {path.rpartition("/")[0] for path in paths}:
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
     return found
 
 

@@ -12,6 +12,7 @@ object's dependencies, and knows neither LD_LIBRARY_PATH nor dlopen. Therefore:
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from shipwheel.files.elf import ElfObject
 from shipwheel.files.segment import Segment
@@ -76,7 +77,7 @@ class Loader:
         links: dict[str, str] = {}
         for segment in segments:
             links.update(segment.links)
-        paths = (path for segment in segments for path in segment.files)
+        paths = chain.from_iterable(segment.files for segment in segments)
         numbers = {item.path: number for number, segment in enumerate(packages, 1) for item in segment.elf}
         return cls(paths, links, (item for segment in segments for item in segment.elf), multiarch, numbers)
 

@@ -1,6 +1,7 @@
 """The paths that several segments have: of one path, the last segment's file is in the image."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import msgspec
 
@@ -57,5 +58,5 @@ def check_kinds(segments: Sequence[Segment]) -> None:
 
 
 def _directories(segments: Sequence[Segment]) -> set[str]:
-    own = {path for segment in segments for path in segment.directories}
-    return own | directories_above(path for segment in segments for path in (*segment.files, *segment.links, *segment.directories))
+    own = set(chain.from_iterable(segment.directories for segment in segments))
+    return own | directories_above(chain(own, *(chain(segment.files, segment.links) for segment in segments)))

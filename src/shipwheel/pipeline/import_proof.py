@@ -220,15 +220,17 @@ def _directories(project: Project, minor: str, reached: Sequence[Module]) -> fro
     )
 
 
-def _top_levels(directories: frozenset[str], segment: Segment) -> Iterator[str]:
-    """Yield the names that can be imported from a segment's files in these directories or in the standard library."""
-    for path in (*segment.files, *segment.links):
-        for directory in directories:
-            if path.startswith(f"{directory}/"):
-                yield _name(path[len(directory) + 1 :])
-        _, library, rest = path.partition("/lib/python3.")
-        if library and "-packages/" not in rest:
-            yield _name(rest.partition("/")[2].removeprefix("lib-dynload/"))
+def _top_levels(directories: frozenset[str], segment: Segment) -> set[str]:
+    """Return the names that can be imported from a segment's files in these directories or in the standard library."""
+    paths = (*segment.files, *segment.links)
+    # Most files share a few first parts of their paths, of which each is looked at once.
+    tops: set[tuple[str, ...]] = set()
+    for start in (f"{directory}/" for directory in directories):
+        tops.update(path[len(start) :].partition("/")[:2] for path in paths if path.startswith(start))
+    rests = (path.partition("/lib/python3.")[2] for path in paths)
+    library = (rest.partition("/")[2].removeprefix("lib-dynload/") for rest in rests if rest and "-packages/" not in rest)
+    tops.update(path.partition("/")[:2] for path in library)
+    return {_name("".join(top)) for top in tops}
 
 
 def _name(path: str) -> str:

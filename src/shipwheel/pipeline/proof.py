@@ -143,7 +143,7 @@ class _Check(msgspec.Struct, frozen=True, dict=True):
         """Check that no file of ours makes an engine delete others. Segments refuse such names; metadata from a registry may have them."""
         for part in self.parts:
             paths = (*part.segment.files, *part.segment.links, *part.segment.directories) if part.origin is not Origin.PARENT else ()
-            for path in filter(is_whiteout, paths):
+            for path in (path for path in paths if ".wh." in path and is_whiteout(path)):
                 yield _Result(f"{part.segment.label}: {path} would delete other files", fatal=True)
 
     def _problems(self, part: Part, elf: ElfObject) -> Iterator[str]:
