@@ -193,9 +193,15 @@ def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock
         name = wanted.inputs.lock_path.name
         message = f"there is no {name}" if before is None else f"{name} is out of date: {outdated_reason(before, wanted)}"
         raise LockError(message, hint=f"Run `shipwheel lock` and commit {name}, or leave out --{request.lock_mode.value}.")
+    from shipwheel.locking.sandbox import is_available
+
+    # A program is started for it, while the imports below keep this thread busy.
+    probe = threading.Thread(target=is_available, name="sandbox")
+    probe.start()
     from shipwheel.locking.diagnose.uv_errors import IndexUnavailable
     from shipwheel.locking.make import renewed
 
+    probe.join()
     # While uv runs, this process has nothing to do; a new lock mostly names something that is not in the store.
     threading.Thread(target=_prepare_downloads, name="prepare").start()
     try:
