@@ -319,6 +319,14 @@ def test_an_application_may_have_the_name_of_a_test(tmp_path: Path, files: dict[
             launched(tmp_path, files, "flask gunicorn")
 
 
+def test_a_file_with_the_name_of_a_test_is_one_if_it_serves_nothing_or_is_beside_a_library(tmp_path: Path) -> None:
+    smoke = "from handler import run\nif __name__ == '__main__':\n    run()\n"
+    with pytest.raises(NoCommand):
+        launched(tmp_path / "app", {"handler.py": "def run(): ...\n", "smoke_test.py": smoke})
+    with pytest.raises(ProjectError):
+        _package(tmp_path / "library", {"demo/__init__.py": "", "try_test.py": FASTAPI}, {}, "fastapi uvicorn")
+
+
 def test_an_application_in_a_test_is_not_the_projects(tmp_path: Path) -> None:
     fixtures = {f"{name}.py": FASTAPI for name in ("app_test", "test_app", "conftest")}
     files = {**fixtures, "shop/__init__.py": "", "shop/core/__init__.py": "", "shop/core/site.py": FASTAPI}

@@ -129,8 +129,10 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     if launch is None:
         scan = _with_transport(scanner.scan_project(), evidence)
         launch = _find(evidence, scan)
-        if launch is None and (other := _with_transport(scanner.scan_named_as_tests(), evidence)).modules != scan.modules:
-            scan, launch = other, _find(evidence, other)
+        if launch is None and evidence.kind == "app":
+            other = _with_transport(scanner.scan_named_as_tests(), evidence)
+            if other.modules != scan.modules:
+                scan, launch = other, _find(evidence, other)
         if launch is not None:
             launch = with_alternatives(_with_application(launch, evidence, scan), evidence, scan)
             launch = with_working_directory(launch, evidence, scan)

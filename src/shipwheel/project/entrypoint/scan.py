@@ -80,11 +80,15 @@ class Scanner:
         return self._modules
 
     def scan_named_as_tests(self) -> Scan:
-        """Return the scan with the files of the root that only have the names of tests: local_test.py may be all that starts a project."""
+        """Return the scan with the servers of the root that only have the names of tests: local_test.py may be all that starts a project.
+
+        A file of such a name that serves nothing is a test, or measures something.
+        """
         scan = self.scan_project()
         reader = _FileReader(self._root, self._files)
         names = (path.name for path in sorted(self._root.glob("*.py")) if self._single_file is None and _is_named_as_test(path.name))
-        more = [module for name in names if (module := reader.program(name)) is not None]
+        programs = [module for name in names if (module := reader.program(name)) is not None]
+        more = [module for module in programs if module.applications or module.ports]
         return msgspec.structs.replace(scan, modules=link_factories([*scan.modules, *more])) if more else scan
 
     def scan_deployment(self) -> Deployment:
