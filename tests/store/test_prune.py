@@ -16,7 +16,7 @@ from support.canary import plant, untouched
 from shipwheel.digest import Digest, digest_of
 from shipwheel.files.entry import file
 from shipwheel.oci.layer import LayerSpec, layer_chunks, make_layer
-from shipwheel.store.contents import BUILD_LOGS, BUILD_PACKAGES, BUILDERS, BYTECODE, IMAGES, INTERPRETERS, Kind, stored_items
+from shipwheel.store.contents import BUILD_LOGS, BUILD_PACKAGES, BUILDERS, BYTECODE, IMAGES, INTERPRETERS, LAYER_FILES, Kind, stored_items
 from shipwheel.store.directory_cache import DirectoryCache
 from shipwheel.store.prune import clean, prune
 from shipwheel.store.store import Store
@@ -74,7 +74,7 @@ def everything(root: Path) -> set[Kind]:
     store.partial(digest_of(b"half")).write_bytes(b"ha")
     (root / BUILD_LOGS).mkdir()
     (root / BUILD_LOGS / "a-amd64.log").write_text("error")
-    for name in (IMAGES, INTERPRETERS, BUILDERS, BUILD_PACKAGES):
+    for name in (IMAGES, LAYER_FILES, INTERPRETERS, BUILDERS, BUILD_PACKAGES):
         DirectoryCache(root / name).fill("a" * 64, lambda folder: (folder / "file").touch(), keep=1).close()
         (root / name / ".0a1b2c3d").mkdir()
     with sqlite3.connect(root / BYTECODE) as database:

@@ -12,7 +12,7 @@ _SONGS = (".profile", ".ssh/id_ed25519", "documents/thesis.tex", "blobs/sha256/a
 
 STORE_FILES = re.compile(
     r"blobs/sha256/([0-9a-f]{2})/\1[0-9a-f]{62}|partial/[0-9a-f]{64,128}|records/[a-z-]+/[^/]{2}/[0-9A-Za-z][0-9A-Za-z._-]*"
-    r"|bytecode\.sqlite3(-wal|-shm)?|sessions/session-[0-9a-z_]+"
+    r"|bytecode\.sqlite3(-wal|-shm)?|sessions/session-[0-9a-z_]+|layer-files/[0-9a-f]{64}/(index|[0-9]+)"
 )
 """The paths of files in a store."""
 

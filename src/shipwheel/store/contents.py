@@ -16,12 +16,23 @@ from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.store.sessions import TEMPORARY_NAME, exclusive, leftover_files
 
-__all__ = ["BUILDERS", "BUILD_LOGS", "BUILD_PACKAGES", "BYTECODE", "IMAGES", "INTERPRETERS", "Kind", "StoredItem", "stored_items"]
+__all__ = [
+    "BUILDERS",
+    "BUILD_LOGS",
+    "BUILD_PACKAGES",
+    "BYTECODE",
+    "IMAGES",
+    "INTERPRETERS",
+    "LAYER_FILES",
+    "Kind",
+    "StoredItem",
+    "stored_items",
+]
 
 BYTECODE, BUILD_LOGS = "bytecode.sqlite3", "build-logs"
 """Names in a store: of the database with compiled files, and of the directory with the output of failed builds."""
 
-IMAGES, INTERPRETERS, BUILDERS, BUILD_PACKAGES = "rootfs", "interpreters", "builders", "build-packages"
+IMAGES, LAYER_FILES, INTERPRETERS, BUILDERS, BUILD_PACKAGES = "rootfs", "layer-files", "interpreters", "builders", "build-packages"
 """Names in a store of directories of directories (see `directory_cache`)."""
 
 _BLOCK_BYTES = 4096
@@ -38,6 +49,7 @@ class Kind(Enum):
     WHEELS = "built wheels"
     BYTECODE = "bytecode"
     IMAGES = "unpacked images"
+    LAYER_FILES = "unpacked layers"
     INTERPRETERS = "interpreters"
     BUILDERS = "compilers"
     BUILD_PACKAGES = "packages of npm and cargo"
@@ -49,6 +61,7 @@ class Kind(Enum):
 
 _DIRECTORIES = {
     Kind.IMAGES: IMAGES,
+    Kind.LAYER_FILES: LAYER_FILES,
     Kind.INTERPRETERS: INTERPRETERS,
     Kind.BUILDERS: BUILDERS,
     Kind.BUILD_PACKAGES: BUILD_PACKAGES,
@@ -158,7 +171,9 @@ def _size_below(folder: str) -> int:
     for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                total += _allocated(os.lstat(os.path.join(parent, name)).st_size)  # noqa: PTH118 - for thousands of files
+                status = os.lstat(os.path.join(parent, name))  # noqa: PTH118 - for thousands of files
+                # An unpacked image and its layers share their files.
+                total += _allocated(status.st_size) // status.st_nlink
     return total
 
 

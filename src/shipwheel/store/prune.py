@@ -12,7 +12,18 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.store.contents import BUILD_LOGS, BUILD_PACKAGES, BUILDERS, BYTECODE, IMAGES, INTERPRETERS, Kind, StoredItem, stored_items
+from shipwheel.store.contents import (
+    BUILD_LOGS,
+    BUILD_PACKAGES,
+    BUILDERS,
+    BYTECODE,
+    IMAGES,
+    INTERPRETERS,
+    LAYER_FILES,
+    Kind,
+    StoredItem,
+    stored_items,
+)
 from shipwheel.store.directory_cache import DirectoryCache
 from shipwheel.store.sessions import exclusive, used_since
 
@@ -21,7 +32,7 @@ __all__ = ["Pruned", "clean", "prune"]
 _BATCH = 256
 """Builds that begin wait while so many items are removed."""
 
-_FOLDERS = ("blobs", "records", "partial", "tmp", "sessions", IMAGES, INTERPRETERS, BUILDERS, BUILD_PACKAGES, BUILD_LOGS)
+_FOLDERS = ("blobs", "records", "partial", "tmp", "sessions", IMAGES, LAYER_FILES, INTERPRETERS, BUILDERS, BUILD_PACKAGES, BUILD_LOGS)
 
 
 class Pruned(msgspec.Struct):
@@ -91,7 +102,7 @@ def _remove_unless_used(item: StoredItem, since: float | None, pruned: Pruned, *
 def _is_removed(item: StoredItem) -> bool:
     """Remove an item. Return False if a process has locked it."""
     match item.kind:
-        case Kind.IMAGES | Kind.INTERPRETERS | Kind.BUILDERS | Kind.BUILD_PACKAGES:
+        case Kind.IMAGES | Kind.LAYER_FILES | Kind.INTERPRETERS | Kind.BUILDERS | Kind.BUILD_PACKAGES:
             return DirectoryCache(item.path.parent).remove(item.path.name)
         case Kind.BYTECODE:
             # The log first: a new database beside an old log would be damaged.

@@ -1,6 +1,8 @@
 """Unpacking an image into a directory: layers replace each other, and nothing outside the directory changes."""
 
+import errno
 import io
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, ShipwheelErr
 from shipwheel.oci.image import FileLayer
 from shipwheel.oci.model import Descriptor
 from shipwheel.oci.read.rootfs import Rootfs
+from shipwheel.store.contents import LAYER_FILES
 from shipwheel.store.store import Store
 
 Entry = tuple[str, str, str]
@@ -119,7 +122,9 @@ def test_changes_nothing_outside_the_directory(tmp_path: Path, store: Store, ent
     outside.mkdir()
     (outside / "keep").write_text("kept")
     (outside / "root").mkdir()
-    before = {path for path in tmp_path.rglob("*") if outside / "root" not in path.parents}
+    (store.root / LAYER_FILES).mkdir(parents=True)
+    apart = {outside / "root", store.root / LAYER_FILES}
+    before = {path for path in tmp_path.rglob("*") if apart.isdisjoint(path.parents)}
     made = layer(tmp_path, [(path, kind, text.format(outside=outside)) for path, kind, text in entries])
     before.add(made.path)
     try:
@@ -127,7 +132,7 @@ def test_changes_nothing_outside_the_directory(tmp_path: Path, store: Store, ent
     except ShipwheelError as error:
         assert isinstance(error, ArchiveError | ImageError)
     assert (outside / "keep").read_text() == "kept"
-    assert {path for path in tmp_path.rglob("*") if outside / "root" not in path.parents} == before
+    assert {path for path in tmp_path.rglob("*") if apart.isdisjoint(path.parents)} == before
 
 
 def test_leaves_out_devices_and_set_user_id_bits(tmp_path: Path, store: Store) -> None:
@@ -149,3 +154,30 @@ def test_does_not_blame_the_image_for_a_damaged_blob(tmp_path: Path, store: Stor
     made.path.write_bytes(b"\x1f\x8b" + made.path.read_bytes()[2:])
     with pytest.raises(DamagedBlob):
         Rootfs(tmp_path / "root").apply(made, store)
+
+
+def test_unpacked_images_share_the_files_of_their_layers(tmp_path: Path, store: Store) -> None:
+    made = layer(tmp_path, [("a/file", "f", "text"), ("a/link", "s", "file")], mode=0o640)
+    roots = [tmp_path / "one", tmp_path / "two"]
+    for root in roots:
+        root.mkdir()
+        Rootfs(root).apply(made, store)
+        made.path.unlink(missing_ok=True)
+    first, second = (root / "a/file" for root in roots)
+    assert first.samefile(second) and first.read_text() == "text"
+    assert first.stat().st_mode & 0o777 == 0o640
+    assert (roots[1] / "a/link").read_text() == "text"
+
+
+def test_a_file_system_without_hard_links_gets_copies(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", link)
+    root = laid(tmp_path, store, [("file", "f", "text")])
+    assert (root / "file").read_text() == "text" and (root / "file").stat().st_nlink == 1
+
+
+def test_a_name_that_is_no_text_stays(tmp_path: Path, store: Store) -> None:
+    root = laid(tmp_path, store, [("caf\udce9", "f", "x")])
+    assert [os.fsencode(path.name) for path in root.iterdir()] == [b"caf\xe9"]

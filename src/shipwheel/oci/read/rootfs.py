@@ -8,25 +8,25 @@ import errno
 import os
 import shutil
 import stat
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shipwheel.digest import hash_digest
-from shipwheel.errors import ArchiveError, DamagedBlob, ImageError
+from shipwheel.errors import ArchiveError, ImageError
 from shipwheel.files.entry import checked_path
-from shipwheel.oci.image import ImageLayer, compressed_chunks
-from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
-from shipwheel.oci.read.layer_stream import Allowance, CompressedStream, UncompressedStream, UnpackError, check_member
+from shipwheel.oci.image import ImageLayer
+from shipwheel.oci.read.layer_files import EntryKind, LayerEntry, LayerFiles, read_layer
+from shipwheel.oci.read.layer_stream import Allowance, UnpackError
 from shipwheel.store.store import Store
 
 __all__ = ["Rootfs"]
 
 # image-spec, layer.md: whiteouts.
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
-_MAX_LINKS = 40
+_MAX_LINKS, _MAX_SHOWN = 40, 200
 _IMPOSSIBLE = {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
+_UNLINKABLE = {errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""Errors of file systems that have no hard links, or no more of them for a file."""
 
 
 class Rootfs:
@@ -43,25 +43,23 @@ class Rootfs:
 
         Raise ImageError or ArchiveError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest.
         """
-        compressed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
-        data = UncompressedStream(compressed, None, self._allowance)
-        written: set[Path] = set()
-        self._resolved.clear()
+        files = read_layer(layer, store)
         try:
-            with tarfile.open(fileobj=CappedReader(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
-                for member in members(archive):
-                    with _impossible_paths(member):
-                        self._apply_member(archive, member, written)
-            data.drain()
-        except (*TAR_ERRORS, UnpackError) as error:
-            compressed.drain()
-            if hash_digest(compressed.hash) != layer.descriptor.digest:
-                raise DamagedBlob(layer.descriptor.digest) from error
+            self._take(files, layer)
+            written: set[Path] = set()
+            self._resolved.clear()
+            for number, entry in enumerate(files.entries):
+                with _impossible_paths(entry):
+                    self._apply_entry(entry, files.content(number), written)
+        finally:
+            files.close()
+
+    def _take(self, files: LayerFiles, layer: ImageLayer) -> None:
+        try:
+            self._allowance.take(size=files.size, entries=len(files.entries))
+        except UnpackError as error:
             hint = "The image is damaged; build or copy it again."
             raise ImageError(f"the layer {layer.descriptor.digest} cannot be read: {error}", hint=hint) from error
-        compressed.drain()
-        if hash_digest(compressed.hash) != layer.descriptor.digest:
-            raise DamagedBlob(layer.descriptor.digest)
 
     def make_mount_point(self, path: str, *, directory: bool) -> str:
         """Create a directory or an empty file to mount on, unless the path exists. Return its absolute path, which leads through no link.
@@ -83,14 +81,12 @@ class Rootfs:
         target = self._target(path)
         return target.read_text("utf-8", "replace") if target.is_file() and not target.is_symlink() else ""
 
-    def _apply_member(self, archive: tarfile.TarFile, member: tarfile.TarInfo, written: set[Path]) -> None:
+    def _apply_entry(self, entry: LayerEntry, content: Path, written: set[Path]) -> None:
         """Apply an entry. `written` are the paths that the layer has written so far, with the directories above them."""
-        check_member(member)
-        self._allowance.take(entries=1)
-        name = member.name.strip("/")
-        if name.removeprefix("./") in ("", "."):
+        name = os.fsdecode(entry.name)
+        if name.strip("/").removeprefix("./") in ("", "."):
             return
-        folder, _, base = checked_path(member.name, "the image").rpartition("/")
+        folder, _, base = checked_path(name, "the image").rpartition("/")
         if folder not in self._resolved:
             self._resolved[folder] = self._directory(folder.split("/"))
         target = self._resolved[folder] / base
@@ -102,41 +98,38 @@ class Rootfs:
             self._resolved.clear()
             hidden = base.removeprefix(_WHITEOUT)
             if hidden in ("", ".", ".."):
-                raise ArchiveError(f"the image: the whiteout {member.name!r} leads outside", hint="The image is hostile; do not use it.")
+                raise ArchiveError(f"the image: the whiteout {name!r} leads outside", hint="The image is hostile; do not use it.")
             _remove_unwritten([target.with_name(hidden)], written)
             return
-        self._write(archive, member, target)
+        self._write(entry, content, target)
         while target not in written and target != self._root:
             written.add(target)
             target = target.parent
 
-    def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    def _write(self, entry: LayerEntry, content: Path, target: Path) -> None:
         exists = os.path.lexists(target)
-        if member.isdir():
+        if entry.kind is EntryKind.DIRECTORY:
             if exists and not stat.S_ISDIR(target.lstat().st_mode):
                 self._resolved.clear()
                 target.unlink()
             target.mkdir(exist_ok=True)
             # Later entries are written below it, maybe by a user who is not root.
-            target.chmod(member.mode & 0o1777 | 0o700)
+            target.chmod(entry.mode & 0o1777 | 0o700)
             return
         if exists:
             self._resolved.clear()
             _remove(target)
-        if member.issym():
-            target.symlink_to(member.linkname)
-        elif member.islnk():
-            source = self._target(checked_path(member.linkname, "the image"))
+        link = os.fsdecode(entry.target)
+        if entry.kind is EntryKind.SYMLINK:
+            target.symlink_to(link)
+        elif entry.kind is EntryKind.HARD_LINK:
+            source = self._target(checked_path(link, "the image"))
             if source.is_dir() or not os.path.lexists(source):
-                what = f"the image: {member.name[:200]!r} is a hard link to {member.linkname[:200]!r}, which is not one of its files"
+                what = f"the image: {_shown(entry.name)} is a hard link to {_shown(entry.target)}, which is not one of its files"
                 raise ArchiveError(what, hint="The image is damaged; build or copy it again.")
             os.link(source, target, follow_symlinks=False)
-        elif member.isreg():
-            with target.open("xb") as file:
-                stream = archive.extractfile(member)
-                assert stream is not None  # noqa: S101 - it is a regular file
-                shutil.copyfileobj(stream, file, 1 << 20)
-            target.chmod(member.mode & 0o777)
+        elif entry.kind is EntryKind.FILE:
+            _place(content, target)
 
     def _target(self, path: str) -> Path:
         """Return the path of an entry on this machine. Its parent is resolved as inside the container, and created if it is missing."""
@@ -181,16 +174,30 @@ def _remove_unwritten(paths: list[Path], written: set[Path]) -> None:
             paths += [Path(child.path) for child in os.scandir(path)]
 
 
+def _place(content: Path, target: Path) -> None:
+    """Make a file with some content, without a copy of it where the file system can do so."""
+    try:
+        os.link(content, target)
+    except OSError as error:
+        if error.errno not in _UNLINKABLE:
+            raise
+        shutil.copy(content, target)
+
+
 @contextmanager
-def _impossible_paths(member: tarfile.TarInfo) -> Iterator[None]:
+def _impossible_paths(entry: LayerEntry) -> Iterator[None]:
     """Raise ArchiveError if the file system has no place for an entry; other errors, such as a full disk, are not the image's fault."""
     try:
         yield
     except OSError as error:
         if error.errno not in _IMPOSSIBLE:
             raise
-        what = f"the image: {member.name[:200]!r} cannot be a file: {error.strerror}"
+        what = f"the image: {_shown(entry.name)} cannot be a file: {error.strerror}"
         raise ArchiveError(what, hint="The image is damaged or hostile; build or copy it again.") from error
+
+
+def _shown(name: bytes) -> str:
+    return repr(os.fsdecode(name)[:_MAX_SHOWN])
 
 
 def _remove(path: Path) -> None:

@@ -1,0 +1,129 @@
+"""The files of a layer, unpacked once: any number of unpacked images have them as hard links.
+
+A directory below the store has a file for the content of each regular file of the layer, named by the number of its entry, and an index
+of all entries in their order. Nothing in it depends on other layers, and no name of the layer becomes a name on this machine.
+"""
+
+import os
+import shutil
+import tarfile
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from shipwheel.digest import hash_digest
+from shipwheel.errors import DamagedBlob, ImageError
+from shipwheel.oci.image import ImageLayer, compressed_chunks
+from shipwheel.oci.read.image_files import TAR_ERRORS, CappedReader, ChunkStream, members
+from shipwheel.oci.read.layer_stream import Allowance, CompressedStream, UncompressedStream, UnpackError, check_member
+from shipwheel.store.contents import LAYER_FILES
+from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
+from shipwheel.store.store import Store
+
+__all__ = ["EntryKind", "LayerEntry", "LayerFiles", "read_layer"]
+
+_KEPT = 200
+"""The number of unused layers that stay in the store."""
+_INDEX = "index"
+
+
+class EntryKind(Enum):
+    """The kinds of entries that an engine which runs directories tells apart."""
+
+    DIRECTORY = "d"
+    FILE = "f"
+    SYMLINK = "s"
+    HARD_LINK = "h"
+    OTHER = "o"
+    """A device or a pipe."""
+
+
+class LayerEntry(msgspec.Struct, frozen=True, array_like=True):
+    """An entry of a layer. `name` and `target`, that of a link, are as in the archive, in bytes: they may be no text."""
+
+    name: bytes
+    kind: EntryKind
+    mode: int
+    target: bytes = b""
+
+
+class _Index(msgspec.Struct, frozen=True, array_like=True):
+    size: int
+    entries: tuple[LayerEntry, ...]
+
+
+class LayerFiles:
+    """The entries of a layer, and `size`, its uncompressed bytes. Stays in the store until `close` is called."""
+
+    def __init__(self, directory: CachedDirectory) -> None:
+        self._directory = directory
+        index = msgspec.msgpack.decode((directory.path / _INDEX).read_bytes(), type=_Index)
+        self.size, self.entries = index.size, index.entries
+
+    def content(self, number: int) -> Path:
+        """Return the file with the content and the mode of the entry of this number, a regular file. It must not be changed."""
+        return self._directory.path / str(number)
+
+    def close(self) -> None:
+        """Allow the files to be removed."""
+        self._directory.close()
+
+
+def read_layer(layer: ImageLayer, store: Store) -> LayerFiles:
+    """Return the files of a layer, which are unpacked if the store does not have them.
+
+    Raise ImageError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest, OSError if they cannot be written.
+    """
+    cache = DirectoryCache(store.root / LAYER_FILES)
+    name = layer.descriptor.digest.partition(":")[2]
+
+    def fill(directory: Path) -> None:
+        (directory / _INDEX).write_bytes(msgspec.msgpack.encode(_unpack(layer, store, directory)))
+
+    return LayerFiles(cache.find(name) or cache.fill(name, fill, keep=_KEPT))
+
+
+def _unpack(layer: ImageLayer, store: Store, directory: Path) -> _Index:
+    compressed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
+    allowance = Allowance()
+    data = UncompressedStream(compressed, None, allowance)
+    entries: list[LayerEntry] = []
+    try:
+        with tarfile.open(fileobj=CappedReader(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
+            for member in members(archive):
+                check_member(member)
+                allowance.take(entries=1)
+                if (kind := _kind(member)) is EntryKind.FILE:
+                    _write(archive, member, directory / str(len(entries)))
+                target = os.fsencode(member.linkname) if kind in (EntryKind.SYMLINK, EntryKind.HARD_LINK) else b""
+                entries.append(LayerEntry(os.fsencode(member.name), kind, member.mode & 0o7777, target))
+        data.drain()
+    except (*TAR_ERRORS, UnpackError) as error:
+        compressed.drain()
+        if hash_digest(compressed.hash) != layer.descriptor.digest:
+            raise DamagedBlob(layer.descriptor.digest) from error
+        hint = "The image is damaged; build or copy it again."
+        raise ImageError(f"the layer {layer.descriptor.digest} cannot be read: {error}", hint=hint) from error
+    compressed.drain()
+    if hash_digest(compressed.hash) != layer.descriptor.digest:
+        raise DamagedBlob(layer.descriptor.digest)
+    return _Index(data.size, tuple(entries))
+
+
+def _kind(member: tarfile.TarInfo) -> EntryKind:
+    if member.isdir():
+        return EntryKind.DIRECTORY
+    if member.issym():
+        return EntryKind.SYMLINK
+    if member.islnk():
+        return EntryKind.HARD_LINK
+    return EntryKind.FILE if member.isreg() else EntryKind.OTHER
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    with path.open("xb") as file:
+        stream = archive.extractfile(member)
+        assert stream is not None  # noqa: S101 - it is a regular file
+        shutil.copyfileobj(stream, file, 1 << 20)
+        os.fchmod(file.fileno(), member.mode & 0o777)
