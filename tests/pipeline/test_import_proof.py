@@ -124,6 +124,16 @@ def test_a_submodule_that_is_not_checked_out_is_no_package_of_the_index(tmp_path
     assert set(caught.value.modules) == {"shop_core", "nowhere"}
 
 
+def test_a_package_of_another_list_is_taken_from_there(tmp_path: Path) -> None:
+    lists = {"requirements.txt": "", "requirements_webui.txt": "streamlit-chatbox~=1.1.11\n", "requirements-dev.txt": "nowhere\n"}
+    files = {"main.py": "import streamlit_chatbox, nowhere\n", **lists, "Procfile": PROCFILE}
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(written(tmp_path, files)), MINOR, ())
+    assert caught.value.settings == (("dependencies", ("streamlit-chatbox~=1.1.11",)),)
+    assert '"streamlit-chatbox~=1.1.11" (requirements_webui.txt, line 1)' in caught.value.hint
+    assert caught.value.modules == ("nowhere",)
+
+
 def test_what_no_file_of_requirements_lists_is_handed_on(tmp_path: Path) -> None:
     files = {"main.py": "import flask, nowhere\n", "environment.yml": "dependencies:\n  - flask=2.0\n", "Procfile": PROCFILE}
     with pytest.raises(MissingImports) as caught:

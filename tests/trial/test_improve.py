@@ -441,6 +441,18 @@ def test_a_source_that_cannot_be_built_is_replaced_by_what_has_files() -> None:
     assert found.changes[0].reason == "far 1.0 cannot be compiled"
 
 
+def test_a_package_of_another_list_is_set_as_that_has_it() -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        if not settings.dependencies:
+            raise MissingImports("the program would not start", (), (("dependencies", ("yaml~=1.0",)),), hint="Add it.")
+        return SERVES
+
+    project = Project(run)
+    (change,) = improve(project, Settings(), project.lines.append).changes
+    assert change.setting == Setting("dependencies", ("yaml~=1.0",))
+    assert "another list of the project" in change.reason
+
+
 def test_requirements_that_conflict_are_locked_with_the_version_that_was_tried() -> None:
     def run(settings: Settings, env: Mapping[str, str]) -> Observation:
         if "far" not in settings.replace:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.container.venv import Paths
-from shipwheel.errors import MissingImports
+from shipwheel.errors import MissingImports, ShipwheelError
 from shipwheel.files.segment import Segment
 from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE, shown_requirement
 from shipwheel.project.entrypoint.launch import started_modules
@@ -19,9 +19,12 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
+from shipwheel.project.requirements import read_requirements
+from shipwheel.project.requirements_files import other_lists
 from shipwheel.project.standard_library import standard_library
 from shipwheel.project.submodules import absent_submodules
 from shipwheel.user.example_files import example_of_module, find_examples, ignored_file_of_module, ignored_files
+from shipwheel.versions import normalized
 
 __all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
 
@@ -68,6 +71,8 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     unmade = dict(_unmade(project, others))
     submodules = {name: path for name, path in absent_submodules(project.root).items() if name in others}
     others = tuple(name for name in others if name not in {*unmade, *submodules})
+    by_lists = dict(_listed(project, others))
+    others = tuple(name for name in others if name not in by_lists)
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
     if outer:
@@ -91,6 +96,10 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     if unmade:
         made = ", ".join(unmade.values())
         hints.append(f"Make {made} before the build. It is part of the image: let it read secrets from the environment.")
+    if by_lists:
+        settings += [("dependencies", (text,)) for text, _ in by_lists.values()]
+        texts = ", ".join(f'"{text}" ({place})' for text, place in by_lists.values())
+        hints.append(f"Another list of the project has it: add {texts} to the setting `dependencies`.")
     if submodules:
         listed = ", ".join(submodules.values())
         hints.append(f"{listed}: a git submodule that is not checked out. Run `git submodule update --init`, and build again.")
@@ -113,6 +122,21 @@ def _unmade(project: Project, names: Sequence[str]) -> Iterator[tuple[str, str]]
             yield name, f"{name}.py from {example}"
         elif file := ignored_file_of_module(name, ignored):
             yield name, f"{file}, which .gitignore names, since each machine has its own,"
+
+
+def _listed(project: Project, names: Sequence[str]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the modules whose packages a list has that the project's requirements do not come from, each with its line and the place."""
+    main = project.inputs.requirements
+    places = {line.place.partition(",")[0] for line in main.lines} if main is not None else set()
+    for path in other_lists(project.root, project.files) if names else ():
+        try:
+            lines = read_requirements((path,), project.files).lines if path.name not in places else ()
+        except ShipwheelError:
+            continue
+        found = {normalized(line.requirement.name): line for line in lines if line.requirement is not None}
+        for name in names:
+            if (line := found.get(normalized(shown_requirement(name) or name))) is not None:
+                yield name, (line.text, line.place)
 
 
 def _hints_for_packages(names: Mapping[str, str], unlisted: Sequence[str]) -> Iterator[str]:

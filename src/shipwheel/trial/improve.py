@@ -168,13 +168,20 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             reason = "The program imports a module of the project that is left out or not on the import path"
             packages = [change_for_module(name, f"It imports {name}, which no package in the image has") for name in error.modules]
             changes = [with_unlisted(change, error.unlisted) if change is not None else None for change in packages]
-            changes += [Change(Setting(key, value), reason) for key, value in error.settings]
+            changes += [_brought(Setting(key, value), reason, error.unlisted) for key, value in error.settings]
             new = [change for change in changes if change is not None and change.setting not in [each.setting for each in found]]
             if len(new) < len(changes) or not changes:
                 raise
         settings = _with_changes(settings, new, report)
         found += new
     return settings, attempt(settings, env), found
+
+
+def _brought(setting: Setting, reason: str, unlisted: tuple[str, ...]) -> Change:
+    """Return the change that brings a module of the project, or a package that another of its lists has."""
+    if setting.key != "dependencies":
+        return Change(setting, reason)
+    return with_unlisted(Change(setting, "The program imports it, and another list of the project has it"), unlisted)
 
 
 def _proposed(imports: Sequence[tuple[str, str]]) -> list[Change]:
