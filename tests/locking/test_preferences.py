@@ -207,6 +207,7 @@ def test_suggests_the_pins_that_have_to_move_if_no_single_one_helps(index: Packa
         make_lock(listed(tmp_path, "small==1.5\nleaf==1.5\ntool==1.0\n"))
     assert raised.value.hint.endswith("Tried successfully: take small 2.0, leaf 2.0.")
     assert raised.value.replacements == {"small": "small==2.0", "leaf": "leaf==2.0"}
+    assert raised.value.summary.startswith("requirements.txt cannot be locked: no such version of ")
 
 
 def test_suggests_nothing_that_does_not_work(index: PackageIndex, tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def explain_conflict(
     lines, names = conflict_lines(error.failure.premises, requirements, project)
     title = f"{error.origin} cannot be locked: these requirements conflict:"
     message = "\n  ".join((title, *lines)) if lines else error.message
-    summary = f"{title} {'; '.join(map(str.strip, lines))}" if lines else error.summary
+    absent = ", ".join(sorted(error.failure.no_version))
+    summary = f"{error.origin} cannot be locked: no such version of {absent} is on the index" if absent else error.summary
+    summary = f"{title} {'; '.join(map(str.strip, lines))}" if lines else summary
     every = suggest(names)
     tried = [each for each in every if not each.pins][:_MAX_SUGGESTIONS]
     working = try_suggestions(tried, reporter) or try_suggestions([each for each in every if each.pins], reporter)
