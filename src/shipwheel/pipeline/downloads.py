@@ -50,7 +50,7 @@ class Downloads:
                 raise
             name, older = absent[0].name, f"{absent[0].name}<{absent[0].version}"
             message = f"the index no longer has a file of {name} {absent[0].version}:\n  {error.message}"
-            hint = f'The index has removed it: lock another version, such as [tool.shipwheel.replace] {name} = "{older}".'
+            hint = f'{error.hint} Or lock another version, such as [tool.shipwheel.replace] {name} = "{older}".'
             raise RemovedFiles(message, {name: older}, hint=hint) from error
 
     def build_requirements(self, wheels: "Sequence[KeptWheel]") -> None:
