@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shipwheel.errors import LockError
+from shipwheel.errors import LockError, StoreError
 from shipwheel.locking import kept_selection
 from shipwheel.locking.kept_selection import kept_selections, read_kept_lock
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
@@ -140,3 +140,15 @@ def test_reads_no_lock_that_is_damaged(tmp_path: Path, store: Store) -> None:
         for _ in range(2):
             with pytest.raises(LockError):
                 read_kept_lock(path, store)
+
+
+def test_needs_no_store_that_can_be_written(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreError("no space left on the disk of the store", hint="")
+
+    monkeypatch.setattr(store, "put", refuse)
+    path = tmp_path / "pylock.toml"
+    path.write_text(LOCK.format(hash="cd" * 32, value=1))
+    found = read_kept_lock(path, store)
+    assert found is not None
+    assert kept_selections(found, TARGETS, store) == select_all(found, TARGETS)

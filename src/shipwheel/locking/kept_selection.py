@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from shipwheel.errors import StoreError
 from shipwheel.locking.pylock import Lock, parsed, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.locking.target import Target
@@ -35,8 +36,14 @@ def _parsed(store: Store, text: str) -> Mapping[str, Any]:
     # Some values of TOML have no form of their own there, as times without a day, or of another zone.
     with suppress(OverflowError, TypeError, msgspec.MsgspecError):
         if repr(msgspec.msgpack.decode(record := msgspec.msgpack.encode(data))) == repr(data):
-            store.put(_LOCK_RECORD, key, record)
+            _keep(store, _LOCK_RECORD, key, record)
     return data
+
+
+def _keep(store: Store, kind: str, key: str, record: bytes) -> None:
+    # Nothing depends on it: a store that cannot be written, or is full, serves to plan and to check a lock.
+    with suppress(StoreError):
+        store.put(kind, key, record)
 
 
 def kept_selections(lock: Lock, targets: Sequence[Target], store: Store) -> tuple[Selection, ...]:
@@ -48,7 +55,7 @@ def kept_selections(lock: Lock, targets: Sequence[Target], store: Store) -> tupl
     selections = select_all(lock, targets)
     # A path is of one directory on this machine; the key names none.
     if all(item.path is None for selection in selections for item in selection.distributions):
-        store.put(_RECORD, key, msgspec.json.encode(selections))
+        _keep(store, _RECORD, key, msgspec.json.encode(selections))
     return selections
 
 
