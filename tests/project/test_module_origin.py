@@ -57,21 +57,23 @@ def test_tables_of_other_forms_have_none(table: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "found"),
     [
-        ("djmoney", "django-money==1.0"),
-        ("redis", "redis==3.3.11"),
-        ("stripe", "stripe>=2"),
-        ("yaml", None),
+        ("djmoney", ("django-money==1.0", "Pipfile")),
+        ("redis", ("redis==3.3.11", "Pipfile")),
+        ("stripe", ("stripe>=2", "live.txt, line 1")),
+        ("yaml", ("PyYAML==5.1", "live.txt, line 3")),
+        ("developed", None),
         ("django", None),
         ("dj", None),
         ("ryaml", None),
         ("gone", None),
     ],
 )
-def test_another_list_of_the_project_may_have_the_package_of_a_module(tmp_path: Path, module: str, found: str | None) -> None:
+def test_another_list_of_the_project_may_have_the_package_of_a_module(tmp_path: Path, module: str, found: tuple[str, str] | None) -> None:
     files = {
         "main.py": "",
         "requirements.txt": "django\n",
-        "requirements/live.txt": "stripe>=2\n-e .\n",
+        "requirements/live.txt": "stripe>=2\n-e .\nPyYAML==5.1\n",
+        "requirements-dev.txt": "developed\n",
         "requirements-old.txt": "-r nowhere.txt\ngone\n",
         "Pipfile": '[packages]\ndjango = "*"\ndjango-money = "==1.0"\nredis = "==3.3.11"\nryaml = {path = "x"}\n',
     }

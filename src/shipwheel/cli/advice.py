@@ -128,7 +128,7 @@ class ProjectAdvisor:
             return Setting(found[0], (found[1],))
         locked = {item.name for item in self._built.platforms[0].resolved.selection.distributions}
         listed = listed_elsewhere(project, name, locked)
-        return None if listed is None else Setting("dependencies", (listed,))
+        return None if listed is None else Setting("dependencies", listed[:1])
 
     def left_out(self, path: str) -> str:
         """See `Advisor.left_out`: the whole directory of a file, which is seldom the only one that is wanted."""

@@ -11,20 +11,18 @@ from typing import Any
 import msgspec
 
 from shipwheel.container.venv import Paths
-from shipwheel.errors import MissingImports, ShipwheelError
+from shipwheel.errors import MissingImports
 from shipwheel.files.segment import Segment
 from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE, shown_requirement
 from shipwheel.project.entrypoint.launch import started_modules
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
+from shipwheel.project.module_origin import listed_elsewhere
 from shipwheel.project.outer_package import outer_package
 from shipwheel.project.project import Project
-from shipwheel.project.requirements import read_requirements
-from shipwheel.project.requirements_files import other_lists
 from shipwheel.project.standard_library import standard_library
 from shipwheel.project.submodules import absent_submodules
 from shipwheel.user.example_files import example_of_module, find_examples, ignored_file_of_module, ignored_files
-from shipwheel.versions import normalized
 
 __all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
 
@@ -71,7 +69,7 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     unmade = dict(_unmade(project, others))
     submodules = {name: path for name, path in absent_submodules(project.root).items() if name in others}
     others = tuple(name for name in others if name not in {*unmade, *submodules})
-    by_lists = dict(_listed(project, others))
+    by_lists = {name: found for name in others if (found := listed_elsewhere(project, name, project.dependencies)) is not None}
     others = tuple(name for name in others if name not in by_lists)
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
@@ -122,21 +120,6 @@ def _unmade(project: Project, names: Sequence[str]) -> Iterator[tuple[str, str]]
             yield name, f"{name}.py from {example}"
         elif file := ignored_file_of_module(name, ignored):
             yield name, f"{file}, which .gitignore names, since each machine has its own,"
-
-
-def _listed(project: Project, names: Sequence[str]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the modules whose packages a list has that the project's requirements do not come from, each with its line and the place."""
-    main = project.inputs.requirements
-    places = {line.place.partition(",")[0] for line in main.lines} if main is not None else set()
-    for path in other_lists(project.root, project.files) if names else ():
-        try:
-            lines = read_requirements((path,), project.files).lines if path.name not in places else ()
-        except ShipwheelError:
-            continue
-        found = {normalized(line.requirement.name): line for line in lines if line.requirement is not None}
-        for name in names:
-            if (line := found.get(normalized(shown_requirement(name) or name))) is not None:
-                yield name, (line.text, line.place)
 
 
 def _hints_for_packages(names: Mapping[str, str], unlisted: Sequence[str]) -> Iterator[str]:

@@ -5,9 +5,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from shipwheel.errors import LockError, ProjectError
+from shipwheel.known_packages import requirement_of_module
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.requirements import read_requirements
+from shipwheel.project.requirements_files import other_lists
 from shipwheel.versions import normalized
 
 if TYPE_CHECKING:
@@ -35,28 +37,34 @@ def extra_or_group_with(project: "Project", package: str) -> tuple[str, str] | N
     return None
 
 
-def listed_elsewhere(project: "Project", module: str, locked: Container[str]) -> str | None:
-    """Return the requirement in a Pipfile or requirements file of the project that was not locked, and whose name has that of a module.
+def listed_elsewhere(project: "Project", module: str, locked: Container[str]) -> tuple[str, str] | None:
+    """Return the requirement in a Pipfile or another list of the project that was not locked and brings a module, with its place.
 
-    A name that the module abbreviates counts, too, if it is the only one: django-money for djmoney.
+    Its name is that of the module or of the package that is known to have it, or, if it is the only one, a name that the module
+    abbreviates: django-money for djmoney.
     """
-    of_index = ((match[0], text) for text in _listed(project) if "@" not in text and (match := _NAME.match(text)) is not None)
-    found = {normalized(name): text for name, text in of_index if normalized(name) not in locked}
-    if (exact := found.get(normalized(module))) is not None:
-        return exact
-    longer = [text for name, text in found.items() if len(module) >= _MIN_ABBREVIATION and _abbreviates(module, name)]
+    found: dict[str, tuple[str, str]] = {}
+    for text, place in _listed(project):
+        match = _NAME.match(text)
+        if match is not None and "@" not in text and normalized(match[0]) not in locked:
+            found[normalized(match[0])] = text, place
+    for name in (module, requirement_of_module(module) or ""):
+        if (match := _NAME.match(name)) is not None and (exact := found.get(normalized(match[0]))) is not None:
+            return exact
+    longer = [listed for name, listed in found.items() if len(module) >= _MIN_ABBREVIATION and _abbreviates(module, name)]
     return longer[0] if len(longer) == 1 else None
 
 
-def _listed(project: "Project") -> Iterator[str]:
-    """Yield the requirements in the project's Pipfile and requirements files."""
-    paths = sorted(path for pattern in ("requirements*.txt", "requirements/*.txt") for path in project.root.glob(pattern))
-    for path in (path for path in paths if project.files.is_file(path)):
+def _listed(project: "Project") -> Iterator[tuple[str, str]]:
+    """Yield the requirements in the project's other lists and its Pipfile, with their places."""
+    for path in other_lists(project.root, project.files):
         with suppress(ProjectError, LockError):
-            yield from (line.text for line in read_requirements((path,)).lines if line.requirement is not None)
+            lines = read_requirements((path,), project.files).lines
+            yield from ((line.text, line.place) for line in lines if line.requirement is not None)
     if project.files.is_file(project.root / "Pipfile"):
         with suppress(ProjectError):
-            yield from read_pipfile(project.files, project.root / "Pipfile").metadata().dependencies
+            pipfile = read_pipfile(project.files, project.root / "Pipfile")
+            yield from ((text, "Pipfile") for text in pipfile.metadata().dependencies)
 
 
 def _abbreviates(module: str, name: str) -> bool:
