@@ -111,6 +111,25 @@ def test_the_version_of_a_package_when_another_was_published(
     assert asked == ([old.uploaded] if requirement else [])
 
 
+def test_the_image_tells_the_package_of_a_module_with_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shipwheel.locking.diagnose.alternatives.version_of_day", lambda name, _: {"py-moneyed": "0.8"}[name])
+    monkeypatch.setattr("shipwheel.pipeline.resolve.lock_request", lambda _: lock_request(tmp_path, "3.9"))
+
+    def run(_self: ProjectAdvisor, command: tuple[str, ...]) -> str:
+        compile(command[2], "program", "exec")
+        return {"moneyed": "a warning\nowner: py-moneyed\n", "djmoney": "owner: other\nowner: Django_Money\n"}.get(command[3], "")
+
+    monkeypatch.setattr(ProjectAdvisor, "_help", run)
+    old = LockedDistribution("django-money", "1.0", "wheel", uploaded=date(2019, 11, 8))
+    new = LockedDistribution("py-moneyed", "1.2", "wheel", uploaded=date(2021, 2, 23))
+    platform = SimpleNamespace(resolved=SimpleNamespace(selection=SimpleNamespace(distributions=(old, new))))
+    built: Any = SimpleNamespace(resolution=SimpleNamespace(project=None), platforms=[platform])
+    unused: Any = None
+    advisor = ProjectAdvisor(built, unused, unused, unused, unused)
+    assert advisor.version_then("moneyed", "djmoney") == "py-moneyed==0.8"
+    assert advisor.version_then("moneyed", "unknown") == ""
+
+
 @pytest.mark.parametrize(("changed", "pythons"), [("2023-10-13", ("3.9",)), ("2025-01-01", ("3.9", "3.13"))])
 def test_no_python_is_tried_that_came_after_the_last_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, pythons: tuple[str, ...]

@@ -3,6 +3,7 @@
 import datetime
 import posixpath
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,14 @@ _MAKES_TABLES = lazy_pattern(r"(?:init|create|setup|make|migrate)[-_]?(?:db|data
 _TABLE_CALLS = (".create_all", ".create_table", ".create_tables", "init_db", "create_tables", "create_db", "setup_db")
 """Calls that make tables: SQLAlchemy's, Piccolo's, peewee's, and people's own functions."""
 
+_OWNERS = """\
+import importlib.metadata, sys
+for each in importlib.metadata.distributions():
+    if any(str(file).split("/")[0] in (sys.argv[1], sys.argv[1] + ".py") for file in each.files or ()):
+        print("owner:", each.metadata["Name"])
+"""
+"""A program that prints the packages which have a top-level module."""
+_OWNER = lazy_pattern(r"^owner: (\S+)$", re.MULTILINE)
 _RUN_BY_A_FILE = {"flask": "flask.Flask.run", "uvicorn": "uvicorn.run"}
 """Package -> what serves an application of a file that is run itself."""
 
@@ -251,12 +260,16 @@ class ProjectAdvisor:
         return f"{newer.name}=={version}" if version not in ("", newer.version) else ""
 
     def _locked(self, module: str) -> "LockedDistribution | None":
-        """Return the installed distribution of a top-level module, if its name tells which that is."""
+        """Return the installed distribution of a top-level module, by its name, or else by what the image's own Python finds."""
         from shipwheel.known_packages import PACKAGE_OF_MODULE
         from shipwheel.versions import normalized
 
         name = normalized(re.split(r"[^\w.-]", PACKAGE_OF_MODULE.get(module, module))[0])
-        return next((each for each in self._built.platforms[0].resolved.selection.distributions if each.name == name), None)
+        locked = {each.name: each for each in self._built.platforms[0].resolved.selection.distributions}
+        if name in locked or module in sys.stdlib_module_names:
+            return locked.get(name)
+        owners = _OWNER.finditer(self._help(("python", "-c", _OWNERS, module)))
+        return next((locked[name] for match in owners if (name := normalized(match[1])) in locked), None)
 
     def _package_index(self) -> "DebianPackageIndex | None":
         from shipwheel.debian.session import ArchiveSession
