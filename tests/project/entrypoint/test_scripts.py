@@ -52,6 +52,11 @@ LAYOUTS: dict[str, Layout] = {
         "",
         ("python", "collect.py"),
     ),
+    "a package of scripts alone": (
+        {"scripts/__init__.py": "", "scripts/worker.py": "import scripts.metrics\nwhile True:\n    pass\n", "scripts/metrics.py": ""},
+        "",
+        ("python", "-m", "scripts.worker"),
+    ),
     "a loop without end": (
         {"dns-proxy/__init__.py": "", "dns-proxy/server.py": "while True:\n    serve()\n", "dns-proxy/wire.py": "x = 1\n"},
         "",

@@ -27,7 +27,8 @@ _SKIPPED_DIRECTORIES = frozenset(
     """.split()  # noqa: SIM905
 )
 EXAMPLES = ("examples", "example", "samples")
-"""Skipped directories, which are the project itself where it has no other code."""
+_TOOLS = ("scripts", "tools")
+"""Skipped directories, which are the project itself where it has no other code: those of tools only if they are packages."""
 _DJANGO_FILES = ("wsgi.py", "asgi.py", "settings.py")
 _PASTEDEPLOY_FILES = ("production.ini", "prod.ini")
 """Not development.ini, which enables a debugger that runs whatever a visitor types."""
@@ -75,7 +76,8 @@ class Scanner:
         if self._modules is None:
             reader = _FileReader(self._root, self._files)
             names = (self._single_file,) if self._single_file is not None else tuple(_python_files(self._root, _SKIPPED_DIRECTORIES))
-            names = names or tuple(_python_files(self._root, _SKIPPED_DIRECTORIES.difference(EXAMPLES)))
+            packages = [name for name in _TOOLS if (self._root / name / "__init__.py").is_file()]
+            names = names or tuple(_python_files(self._root, _SKIPPED_DIRECTORIES.difference(EXAMPLES, packages)))
             self._modules = link_factories([module for file in names if (module := reader.module(file)) is not None])
         return self._modules
 
