@@ -118,3 +118,19 @@ def test_the_timeline_has_each_stage_and_the_platforms_of_layers(world: World) -
     system = min(event["ts"] for event in events if event["name"] == "system")
     base = min(event["ts"] for event in events if event["name"] == "layer" and event["args"]["about"].startswith("Debian "))
     assert base < system, "the base that all apps share is made beside the wheels"
+
+
+def test_an_edit_imports_nothing_that_locks_or_downloads(world: World) -> None:
+    project = world.app("small\n")
+    (project / "requirements.txt").unlink()
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.8"\ndependencies = ["small"]\n'
+    )
+    assert world.build(project).code == 0
+    (project / "main.py").write_text('print("edited")\n')
+    done = world.build(project, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert done.code == 0
+    loaded = {line.rpartition("|")[2].strip() for line in done.err.splitlines() if line.startswith("import time:")}
+    assert "shipwheel.pipeline.build" in loaded
+    slow = {"configparser", "httpx", "packaging.pylock", "packaging.requirements", "packaging.tags", "pathspec"}
+    assert loaded & {*slow, "shipwheel.locking.make", "shipwheel.locking.uv", "shipwheel.locking.uv_output"} == set()

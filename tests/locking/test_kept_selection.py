@@ -53,7 +53,10 @@ def test_selects_once_from_the_same_lock(store: Store, selected: list[Lock]) -> 
     first = kept_selections(lock(package("1.0")), TARGETS, store)
     again = kept_selections(lock(package("1.0")), TARGETS, store)
     assert first == again == select_all(lock(package("1.0")), TARGETS)
+    kept_selections(lock(package("1.0")).with_base("amd64", {"suite": "trixie"}).with_imports({"six": ["six"]}), TARGETS, store)
     assert len(selected) == 1
+    kept_selections(lock(package("1.0")).with_compiled({"six": ("libsix-dev",)}), TARGETS, store)
+    assert len(selected) == 2
 
 
 def test_selects_anew_from_another_lock_and_for_other_targets(store: Store, selected: list[Lock]) -> None:

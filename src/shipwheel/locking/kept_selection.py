@@ -20,6 +20,8 @@ __all__ = ["kept_selections", "read_kept_lock"]
 RULES_VERSION = "1"
 _RECORD = "selections"
 _LOCK_RECORD = "locks"
+_WITHOUT_EFFECT = ("base", "builder", "compilers", "imports")
+"""Tables of a lock that are written after its first selection, or change without it."""
 
 
 def read_kept_lock(path: Path, store: Store) -> Lock | None:
@@ -62,5 +64,7 @@ def kept_selections(lock: Lock, targets: Sequence[Target], store: Store) -> tupl
 def _key(lock: Lock, targets: Sequence[Target]) -> str:
     from packaging import __version__ as parser_version
 
-    facts = (RULES_VERSION, parser_version, targets, lock.data)
-    return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
+    tools = lock.data.get("tool", {})
+    own = {name: value for name, value in tools.get("shipwheel", {}).items() if name not in _WITHOUT_EFFECT}
+    facts = (RULES_VERSION, parser_version, targets, {**lock.data, "tool": {**tools, "shipwheel": own}})
+    return hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()
