@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shipwheel.container.path import ContainerPath
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
@@ -904,3 +905,10 @@ def test_a_page_of_its_own_that_fails_says_why_itself() -> None:
     broken = Answer(8000, "/sales", status=500, body='{"error": "no such table: sales"}', declared=True)
     (finding,) = find(running(OPEN, answers=[*answers(404), broken], log="connected\n"), SERVER)
     assert (finding.evidence, finding.blocks) == ('{"error": "no such table: sales"}', False)
+
+
+def test_workers_that_end_again_and_again_are_no_slow_server() -> None:
+    log = "".join(f"[2026-11-27 23:55:23 +0000] [{pid}] [INFO] Booting worker with pid: {pid}\n" for pid in (7, 8, 9))
+    slow = replace(running(OPEN, answers=answers(0, error="timeout"), log=log), processes=4)
+    assert "does not answer" in one(K.NO_ANSWER, slow).message
+    assert one(K.NO_ANSWER, replace(slow, processes=2)).message.endswith("starts others for them: 3 in all")

@@ -3,13 +3,14 @@
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.tracebacks import error_line, is_at_error, last_line, last_traceback
 
-__all__ = ["ended_at_import", "ended_in_failure", "listens_elsewhere", "shows_its_error", "wants_input"]
+__all__ = ["ended_at_import", "ended_in_failure", "listens_elsewhere", "shows_its_error", "wants_input", "workers_started"]
 
 _END_OF_INPUT = "EOFError: EOF when reading a line"
 _FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
 _NO_ADDRESS = "cannot assign requested address"
 _UNCAUGHT = lazy_pattern(r"Uncaught app (?:exception|execution)")
 """A line of Streamlit, whose pages are answered by a script that runs later."""
+_WORKER = lazy_pattern(r"Booting worker with pid|Booted as pid|spawned uWSGI worker|Started server process")
 
 
 def wants_input(log: str) -> bool:
@@ -36,3 +37,8 @@ def listens_elsewhere(log: str) -> bool:
 def shows_its_error(log: str) -> bool:
     """Return whether a server that answers wrote that its pages are those of an error."""
     return _UNCAUGHT.search(log) is not None
+
+
+def workers_started(log: str) -> int:
+    """Return how many workers a server has started, those in place of others included; old servers do not say how one ended."""
+    return len(_WORKER.findall(log))

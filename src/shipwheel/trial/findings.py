@@ -8,7 +8,7 @@ import msgspec
 from shipwheel.known_packages import shown_requirement
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.signs.companions import companion_hint, companion_name
-from shipwheel.signs.endings import ended_at_import, ended_in_failure, listens_elsewhere, shows_its_error, wants_input
+from shipwheel.signs.endings import ended_at_import, ended_in_failure, listens_elsewhere, shows_its_error, wants_input, workers_started
 from shipwheel.signs.outgrown import absent_name, is_outgrown, unreadable_module
 from shipwheel.signs.output import Sign, SignKind, is_debug_page, signs_in
 from shipwheel.signs.tracebacks import TRACEBACK, error_line, last_line
@@ -246,6 +246,8 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         yield _crashed(crash, seen.log)
     elif silent is not None and seen.answer is None:
         message = f"port {silent.port} accepts connections and does not answer ({silent.error})"
+        if (starts := workers_started(seen.log)) > max(seen.processes, 1):
+            message = f"its workers end when they are asked, and it starts others for them: {starts} in all"
         hint = _COMPANIONS_HINT.format(", ".join(source.companions)) if source.companions else ""
         yield Finding(FindingKind.NO_ANSWER, message, hint, str(silent.port), error_line(seen.log), blocks=True)
     elif statuses == {404} and (own := [answer for answer in seen.answers if answer.declared]):
