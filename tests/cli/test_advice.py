@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -109,6 +109,14 @@ def test_the_version_of_a_package_when_another_was_published(
     assert advisor.version_then("yaml", "old_user") == requirement
     assert advisor.version_then("collections", "old_user") == ""
     assert asked == ([old.uploaded] if requirement else [])
+
+
+@pytest.mark.parametrize(("version", "requirement"), [("2.0.1", "old-user<2"), ("1.3", ""), ("0.9", ""), ("v1", "")])
+def test_the_versions_before_the_major_one(version: str, requirement: str) -> None:
+    item = LockedDistribution("old-user", version, "wheel")
+    platform = SimpleNamespace(resolved=SimpleNamespace(selection=SimpleNamespace(distributions=(item,))))
+    built, unused = cast(Any, SimpleNamespace(platforms=[platform])), cast(Any, None)
+    assert ProjectAdvisor(built, unused, unused, unused, unused).before_major("old_user") == requirement
 
 
 def test_the_image_tells_the_package_of_a_module_with_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,18 +65,21 @@ def test_a_last_line_without_a_level_counts_before_an_earlier_error() -> None:
         ("AttributeError: module 'yarl' has no attribute 'quoting'", "yarl/__init__.py", True),
         ("ModuleNotFoundError: No module named 'yarl.quoting'", "", True),
         ("AttributeError: module 'aiohttp' has no attribute 'x'", "", False),
+        ("ModuleNotFoundError: No module named 'yarl'", "", False),
         ("AttributeError: 'str' object has no attribute 'x'", "", False),
     ],
 )
 def test_a_package_that_wants_what_another_has_not_is_a_misfit(error: str, inside: str, found: bool) -> None:
     frames = ["/app/main.py", "/opt/venv/lib/python3.9/site-packages/aiohttp/web.py"]
     frames += [f"/opt/venv/lib/python3.9/site-packages/{inside}"] if inside else []
-    shown = "".join(f'  File "{path}", line 3, in <module>\n    import it\n' for path in frames)
+    functions = ["<module>", "<module>", "__getattr__"]
+    shown = "".join(f'  File "{path}", line 3, in {name}\n    import it\n' for path, name in zip(frames, functions, strict=False))
     assert misfit(f"Traceback (most recent call last):\n{shown}{error}\n") == (Misfit("aiohttp", "yarl") if found else None)
 
 
-def test_what_the_program_itself_wants_is_no_misfit() -> None:
-    assert misfit(FAILED) is None
+def test_what_the_program_itself_wants_of_a_package_is_a_misfit() -> None:
+    assert misfit(FAILED) == Misfit("", "flask")
+    assert misfit(FAILED.replace("/app/shop.py", "/usr/lib/python3.9/abc.py")) is None
 
 
 def test_a_line_of_many_paths_is_read_once() -> None:

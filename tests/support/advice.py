@@ -66,6 +66,9 @@ class FakeAdvisor:
     def version_then(self, module: str, user: str) -> str:
         return self.then.get((module, user), "")
 
+    def before_major(self, module: str) -> str:
+        return self.then.get((module, ""), "")
+
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         return self.steps
 

@@ -236,6 +236,18 @@ def test_a_package_that_another_has_outgrown_gets_its_version_of_then(helps: boo
     assert [change.setting.key for change in found.changes] == (["dependencies", "as-of"] if helps else ["as-of"])
 
 
+@pytest.mark.parametrize("helps", [True, False])
+def test_a_package_that_the_program_has_outgrown_gets_the_version_before(helps: bool) -> None:
+    log = MISFIT.format("base").replace("/opt/venv/lib/python3.9/site-packages/sub/web.py", "/app/web.py")
+
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        return SERVES if helps and settings.dependencies == ("base<2",) else fails(log)
+
+    found = improve(Project(run, FakeAdvisor(then={("base", ""): "base<2"})), Settings(), print)
+    assert found.trial.verdict.is_good == helps
+    assert [change.setting for change in found.changes] == ([Setting("dependencies", ("base<2",))] if helps else [])
+
+
 def test_variables_get_a_value_for_the_trial_only() -> None:
     def run(settings: Settings, env: Mapping[str, str]) -> Observation:
         missing = next((name for name in ("SECRET_KEY", "API_TOKEN", "GIVEN") if name not in env), None)

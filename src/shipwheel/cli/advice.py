@@ -259,6 +259,12 @@ class ProjectAdvisor:
         version = version_of_day(newer.name, request)
         return f"{newer.name}=={version}" if version not in ("", newer.version) else ""
 
+    def before_major(self, module: str) -> str:
+        """See `Advisor.before_major`."""
+        found = self._locked(module)
+        major = found.version.partition(".")[0] if found is not None else ""
+        return f"{found.name}<{major}" if found is not None and major.isdecimal() and int(major) > 1 else ""
+
     def _locked(self, module: str) -> "LockedDistribution | None":
         """Return the installed distribution of a top-level module, by its name, or else by what the image's own Python finds."""
         from shipwheel.known_packages import PACKAGE_OF_MODULE

@@ -29,7 +29,7 @@ def is_outgrown(log: str) -> bool:
     return any(re.search(pattern, log) is not None for pattern in _OUTGROWN) or _fails_to_import(log)
 
 
-_FRAME = lazy_pattern(r'^ +File "(?P<path>[^"]+)", line \d+, in .+\n +(?P<line>.+)', re.MULTILINE)
+_FRAME = lazy_pattern(r'^ +File "(?P<path>[^"]+)", line \d+, in (?P<function>.+)\n +(?P<line>.+)', re.MULTILINE)
 
 
 def _fails_to_import(log: str) -> bool:
@@ -78,23 +78,30 @@ def unreadable_module(log: str) -> str:
 
 
 _MISSED = lazy_pattern(
-    r"(?:ImportError: cannot import name '\w+' from|AttributeError: module|ModuleNotFoundError: No module named) '([A-Za-z]\w*)[\w.]*'"
+    r"(?:ImportError: cannot import name '\w+' from|AttributeError: module) '(?P<module>[A-Za-z]\w*)[\w.]*'"
+    r"|ModuleNotFoundError: No module named '(?P<package>[A-Za-z]\w*)\."
 )
 _INSTALLED = lazy_pattern(r"/site-packages/([A-Za-z]\w*)[/.]")
 
 
 class Misfit(msgspec.Struct, frozen=True):
-    """Two installed packages of different times, by their top-level modules: the user wants of the other what that has not."""
+    """An installed package that lacks what another one, or the program itself, wants of it, by their top-level modules.
+
+    `user` is empty for the program itself.
+    """
 
     user: str
     module: str
 
 
 def misfit(log: str) -> Misfit | None:
-    """Return the two packages of which one wants a name of the other that is not there, by the last traceback; None if it has no such."""
-    found = _MISSED.match(error_line(log))
-    paths = [frame["path"] for frame in _FRAME.finditer(last_traceback(log))] if found is not None else []
+    """Return the package of which something wants a name that is not there, by the last traceback; None if it has no such error."""
+    if (found := _MISSED.match(error_line(log))) is None:
+        return None
     # A package may tell by a function of its own that it has no such name.
-    outside = (path for path in reversed(paths) if found is not None and f"/site-packages/{found[1]}" not in path)
-    user = _INSTALLED.search(next(outside, ""))
-    return Misfit(user[1], found[1]) if user is not None and found is not None else None
+    frames = (frame for frame in reversed([*_FRAME.finditer(last_traceback(log))]) if frame["function"] != "__getattr__")
+    path = next((frame["path"] for frame in frames), "")
+    user, module = _INSTALLED.search(path), found["module"] or found["package"]
+    if not path or (user[1] == module if user is not None else is_of_others(path)):
+        return None
+    return Misfit(user[1] if user is not None else "", module)

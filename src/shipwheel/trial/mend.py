@@ -117,6 +117,9 @@ class Advisor(Protocol):
         Empty if it has that version or an older one, or if either day is not known.
         """
 
+    def before_major(self, module: str) -> str:
+        """Return the requirement for the versions before the major one that the package of a module has; empty if that is its first."""
+
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands that make the database's tables."""
 
@@ -163,11 +166,15 @@ def with_unlisted(change: Change, unlisted: Iterable[str]) -> Change:
 
 
 def _fitting(log: str, advisor: Advisor) -> Iterator[Change]:
-    """Yield what brings the version of a package that another one was written for."""
+    """Yield what brings the version of a package that another one, or the program itself, was written for."""
     found = misfit(log)
-    requirement = advisor.version_then(found.module, found.user) if found is not None else ""
-    if found is not None and requirement:
-        reason = f"{found.user} wants what {found.module} no longer has: this was its version when that came out"
+    if found is None:
+        return
+    requirement = advisor.version_then(found.module, found.user) if found.user else advisor.before_major(found.module)
+    reason = f"{found.user} wants what {found.module} no longer has: this was its version when that came out"
+    if not found.user:
+        reason = f"It wants what this version of {found.module} has not: it may be written for the one before"
+    if requirement:
         yield with_unlisted(Change(Setting("dependencies", (requirement,)), reason, tentative=True), advisor.unlisted())
 
 
