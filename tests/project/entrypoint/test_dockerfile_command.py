@@ -360,6 +360,18 @@ def test_a_command_of_the_settings_starts_where_it_finds_what_it_names(tmp_path:
     assert (launch.command, launch.directory) == (command, directory)
 
 
+def test_a_part_of_the_context_keeps_its_place_in_the_project(tmp_path: Path) -> None:
+    files = {
+        "compose.yaml": "services:\n  backend: {build: {context: ./backend}, ports: ['8000:8000']}\n",
+        "backend/Dockerfile": 'FROM python:3.13\nWORKDIR /srv\nCOPY app/ app/\nCMD ["uvicorn", "app.main:app", "--host", "0.0.0.0"]\n',
+        "backend/app/__init__.py": "",
+        "backend/app/main.py": "import fastapi\napp = fastapi.FastAPI()\n",
+        "helpers.py": "",
+    }
+    launch = launched(tmp_path, files, "fastapi uvicorn")
+    assert (launch.command[:2], launch.directory) == (("uvicorn", "app.main:app"), "backend")
+
+
 def test_moves_a_port_that_only_root_may_open(tmp_path: Path) -> None:
     docker = "FROM python:3.13\nEXPOSE 80\nCMD uvicorn app:app --host 0.0.0.0 --port 80\n"
     launch = launched(tmp_path, {"Dockerfile": docker, "app.py": ""}, "uvicorn")

@@ -84,6 +84,12 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
             votes.update(posixpath.dirname(path) for path in named if self._has(self.project / posixpath.basename(path) / "__init__.py"))
         return max(votes, key=lambda path: votes[path], default="")
 
+    @property
+    def _context_home(self) -> str:
+        """The directory of the image in which what is copied has its paths in the context; empty if there is none."""
+        kept = (it.target[: -len(it.source) - 1] or "/" for it in self.placed if it.source != "." and it.target.endswith(f"/{it.source}"))
+        return next(kept, "")
+
     def is_copied(self, path: str) -> bool:
         """Return whether an absolute path of the image comes from the context, from inside the project or not."""
         return any(self._has(self.context / source) for source in self._sources(posixpath.normpath(path)))
@@ -98,6 +104,9 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
             if found is not None and self._has(self.context / source) and not self._is_only_laid_over(path, source):
                 return found
         home = self.home or ("" if self.placed else self.stage.workdir or "/")
+        if not home and (start := self._context_home) and (path == start or path.startswith(start.rstrip("/") + "/")):
+            found = self._in_project(posixpath.relpath(path, start))
+            return found if found is not None and self._has(self.project / found) else None
         if home and (path == home or path.startswith(home.rstrip("/") + "/")):
             inside = posixpath.relpath(path, home)
             return inside if self._has(self.project / inside) else None
