@@ -69,8 +69,8 @@ def test_says_why_a_command_line_program_is_a_server(tmp_path: Path, more: dict[
     assert bool(serving) == bool(reason)
 
 
-EMPTY = (("TOKEN", "TOKEN", "main.py, line 7"), ("HOST", "HOST", "main.py, line 8"))
-"""Variables with an empty default, and with another variable for one that has none."""
+EMPTY = (("TOKEN", "TOKEN", "main.py, line 7"), ("HOST", "HOST", "main.py, line 8"), ("DB_URI", "DB", "main.py, line 10"))
+"""Variables with an empty default, with another variable for one that has none, and for a key of a configuration."""
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -80,6 +80,7 @@ def test_finds_variables_without_a_default_and_modules_below(tmp_path: Path, end
         'class Settings:\n    key: str = str(os.environ.get("API_KEY"))  # secret\n'
         'TOKEN = os.getenv("TOKEN", "")\nHOST = os.environ.get("HOST", os.environ.get("SERVER"))\n'
         'PLACE = os.getenv("PLACE", os.getenv("CITY", "x"))\n'
+        'app.config["DB_URI"] = os.environ.get("DB")\n'
     )
     files = {"main.py": source.replace("\n", end), "requirements.txt": "", "src/shop/__init__.py": "", "src/tools.py": "", "src/cv2.py": ""}
     facts = _facts(tmp_path, files)

@@ -725,6 +725,20 @@ def test_a_program_that_is_older_than_its_packages_has_a_next_step() -> None:
     assert "--as-of" not in find(ended(1, OLDER + NO_MODULE), SERVER)[0].hint
 
 
+@pytest.mark.parametrize(
+    ("variables", "subject"),
+    [
+        ((("SECRET_KEY", "SHOP_SECRET", "app.py, line 2"),), "SHOP_SECRET"),
+        ((("SECRET_KEY", "SHOP_SECRET", "app.py, line 2"), ("key", "SECRET_KEY", "app.py, line 3")), "SECRET_KEY"),
+        ((), "SECRET_KEY"),
+    ],
+)
+def test_a_setting_is_given_by_the_variable_that_it_is_read_from(variables: tuple[tuple[str, str, str], ...], subject: str) -> None:
+    log = "django.core.exceptions.ImproperlyConfigured: The SECRET_KEY setting must not be empty.\n"
+    found = find(ended(1, log), SERVER, SourceFacts(variables=variables))
+    assert [each.subject for each in found if each.kind is K.VARIABLE] == [subject]
+
+
 def test_a_package_that_is_there_is_not_wanted() -> None:
     """How to install it stands in the sentence about something else that is missing."""
     log = "OSError: You have never set up your robot. To do this, run:\n> pip install anki_vector\n> python -m anki_vector.configure\n"

@@ -22,7 +22,8 @@ __all__ = ["source_facts"]
 _WITHOUT_CONTENT = frozenset({"mkdir", "chown", "chmod", "rm", "touch", "ln"})
 
 _READ_VARIABLE = lazy_pattern(
-    r"^[ \t]*(?:\w+\.)*(?P<name>\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?:str\()?(?:os\.)?(?:getenv|environ\.get)\("
+    r"^[ \t]*(?:\w+\.)*(?:(?P<name>\w+)[ \t]*(?::[^=\n]+)?|\w+\[[\"'](?P<key>\w+)[\"']\][ \t]*)="
+    r"[ \t]*(?:str\()?(?:os\.)?(?:getenv|environ\.get)\("
     r"[ \t]*[\"'](?P<variable>[A-Za-z_]\w*)[\"'][ \t]*"
     r"(?:,[ \t]*(?:\"\"|''|None|(?:os\.)?(?:getenv|environ\.get)\([\"']\w+[\"'](?:,[ \t]*(?:\"\"|''|None))?\))[ \t]*)?"
     r"\)\)?[ \t]*(?:#.*)?$",
@@ -115,7 +116,7 @@ def _text(project: "Project", module: "Module") -> str:
 def _variables(file: str, text: str) -> "Iterator[tuple[str, str, str]]":
     """Yield (name, variable, place) of what a file assigns from the environment, without a default or with an empty one."""
     for match in _READ_VARIABLE.finditer(text):
-        yield match["name"], match["variable"], f"{file}, line {text.count(chr(10), 0, match.start('name')) + 1}"
+        yield match["name"] or match["key"], match["variable"], f"{file}, line {text.count(chr(10), 0, match.start()) + 1}"
 
 
 def _passed_over(root: "Path", file: str, text: str) -> "Iterator[tuple[str, str]]":

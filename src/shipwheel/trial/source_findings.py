@@ -8,7 +8,7 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.outgrown import is_outgrown, own_absent_name
-from shipwheel.signs.output import Sign, plain_lines
+from shipwheel.signs.output import Sign, SignKind, plain_lines
 from shipwheel.signs.tracebacks import is_of_others, last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
@@ -32,9 +32,12 @@ _LAST_LINES = 8
 
 
 def prefixed(sign: Sign, source: SourceFacts) -> Sign:
-    """Return the sign of a settings field with the full name of its variable."""
+    """Return the sign of a settings field, or of a setting that the code reads from a variable, with the full name of that variable."""
     prefix = next((prefix for name, prefix in source.prefixes if name == sign.model), "") if sign.model else ""
-    return msgspec.structs.replace(sign, subject=f"{prefix.upper()}{sign.subject}")
+    subject = f"{prefix.upper()}{sign.subject}"
+    if sign.kind is SignKind.VARIABLE and all(variable != subject for _, variable, _ in source.variables):
+        subject = next((variable for name, variable, _ in source.variables if name == subject), subject)
+    return msgspec.structs.replace(sign, subject=subject)
 
 
 def with_origin(finding: Finding, source: SourceFacts, log: str = "") -> Finding:
