@@ -288,6 +288,20 @@ def test_steps_get_the_settings_of_the_application_that_is_served(tmp_path: Path
     assert launch.env.get("DJANGO_SETTINGS_MODULE") == expected
 
 
+def test_settings_that_others_import_are_taken_where_nothing_names_any(tmp_path: Path) -> None:
+    files = {
+        "manage.py": "import django\n",
+        "shop/__init__.py": "",
+        "shop/settings/__init__.py": "",
+        "shop/settings/base.py": "WSGI_APPLICATION = 'shop.wsgi.application'\n",
+        "shop/settings/development.py": "from .base import *\nDEBUG = True\n",
+        "shop/wsgi.py": WSGI,
+    }
+    launch = launched(tmp_path, {**files, "Procfile": "web: gunicorn shop.wsgi\n"}, "django gunicorn")
+    assert launch.env["DJANGO_SETTINGS_MODULE"] == "shop.settings.base"
+    assert any("names no settings, and shop.settings is a package with nothing in it" in note for note in launch.notes)
+
+
 @pytest.mark.parametrize("name", ["example", "docs"])
 def test_finds_a_django_package_whatever_its_name(tmp_path: Path, name: str) -> None:
     files = {

@@ -45,6 +45,8 @@ _FACTORY_OPTIONS = frozenset({"--factory", "--call"})
 _STATIC_SERVERS = ("whitenoise", "servestatic", "dj-static")
 _PRODUCTION = ("production", "prod", "live", "deploy", "deployment")
 """Names of settings modules for production, surest first."""
+_COMMON = ("base", "common", "defaults")
+"""Names of settings modules that others import: all that is left where nothing names one, and none is for production."""
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
 
 
@@ -128,25 +130,31 @@ def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[M
         return launch
     served = [module for word in launch.command[1:] if (module := project.modules.get(word.partition(":")[0])) is not None]
     settings = next((value for module in served for value in _settings_of(module)), "")
-    if inner := _in_empty_package(settings, project, evidence):
-        note = f"{served[0].file} names the settings {settings}, a package with nothing in it: {_SETTINGS_MODULE} is {inner}."
-        return replace(launch, env={**launch.env, _SETTINGS_MODULE: inner}, notes=(*launch.notes, note))
     others = settings in project.modules and settings not in _settings_of(project.manager)
+    last: tuple[str, ...] = ()
     if served and not settings and _names_no_settings(served[0], project, evidence):
         candidates = (*_settings_of(project.manager), f"{served[0].top_level}.settings")
         settings = next((name for name in candidates if name in project.modules), "")
-        others = bool(settings)
+        others, last = bool(settings), _COMMON
         launch = replace(launch, notes=tuple(dict.fromkeys((*launch.notes, *_development_settings(project, served[0].name)))))
+    if inner := _in_empty_package(settings, project, evidence, last):
+        named = f"names no settings, and {settings} is" if last else f"names the settings {settings},"
+        note = f"{served[0].file} {named} a package with nothing in it: {_SETTINGS_MODULE} is {inner}."
+        return replace(launch, env={**launch.env, _SETTINGS_MODULE: inner}, notes=(*launch.notes, note))
     return replace(launch, env={**launch.env, _SETTINGS_MODULE: settings}) if others else launch
 
 
-def _in_empty_package(name: str, project: _DjangoProject, evidence: Evidence) -> str:
-    """Return the settings for production in a package that says nothing itself, or else those of manage.py; empty for any other name."""
+def _in_empty_package(name: str, project: _DjangoProject, evidence: Evidence, last: Sequence[str]) -> str:
+    """Return the settings for production in a package that says nothing itself, or else those of manage.py, or one of the names `last`.
+
+    Empty for a package that says something, or that has none of them.
+    """
     if not name or ((module := project.modules.get(name)) is not None and not _is_empty(evidence.root / module.file)):
         return ""
     named = (f"{name}.{word}" for word in _PRODUCTION)
     own = (each for each in _settings_of(project.manager) if each.startswith(f"{name}."))
-    return next((each for each in (*named, *own) if each in project.modules), "")
+    common = (f"{name}.{word}" for word in last)
+    return next((each for each in (*named, *own, *common) if each in project.modules), "")
 
 
 def _is_empty(file: Path) -> bool:
