@@ -926,3 +926,5 @@ def test_workers_that_end_again_and_again_are_no_slow_server() -> None:
     slow = replace(running(OPEN, answers=answers(0, error="timeout"), log=log), processes=4)
     assert "does not answer" in one(K.NO_ANSWER, slow).message
     assert one(K.NO_ANSWER, replace(slow, processes=2)).message.endswith("starts others for them: 3 in all")
+    both = replace(slow, log="".join(f"{line}\nINFO:     Started server process [7]\n" for line in log.splitlines()))
+    assert "does not answer" in one(K.NO_ANSWER, both).message, "uvicorn in gunicorn's worker has a line, too"

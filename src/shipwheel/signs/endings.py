@@ -1,5 +1,7 @@
 """How a program ended or failed, where its last words tell it."""
 
+from collections import Counter
+
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.tracebacks import error_line, is_at_error, last_line, last_traceback
 
@@ -40,5 +42,8 @@ def shows_its_error(log: str) -> bool:
 
 
 def workers_started(log: str) -> int:
-    """Return how many workers a server has started, those in place of others included; old servers do not say how one ended."""
-    return len(_WORKER.findall(log))
+    """Return how many workers a server has started, those in place of others included; old servers do not say how one ended.
+
+    gunicorn and the uvicorn in its worker both have a line for it.
+    """
+    return max(Counter(_WORKER.findall(log)).values(), default=0)
