@@ -157,14 +157,16 @@ def test_does_not_blame_the_image_for_a_damaged_blob(tmp_path: Path, store: Stor
 
 
 def test_unpacked_images_share_the_files_of_their_layers(tmp_path: Path, store: Store) -> None:
-    made = layer(tmp_path, [("a/file", "f", "text"), ("a/link", "s", "file")], mode=0o640)
+    made = layer(tmp_path, [("a/file.py", "f", "text"), ("a/words", "f", "data"), ("a/link", "s", "file.py")], mode=0o640)
     roots = [tmp_path / "one", tmp_path / "two"]
     for root in roots:
         root.mkdir()
         Rootfs(root).apply(made, store)
         made.path.unlink(missing_ok=True)
-    first, second = (root / "a/file" for root in roots)
+    first, second = (root / "a/file.py" for root in roots)
     assert first.samefile(second) and first.read_text() == "text"
+    data = roots[0] / "a/words"
+    assert (data.read_text(), data.stat().st_nlink, data.stat().st_mode & 0o777) == ("data", 1, 0o640)
     assert first.stat().st_mode & 0o777 == 0o640
     assert (roots[1] / "a/link").read_text() == "text"
 
@@ -174,8 +176,8 @@ def test_a_file_system_without_hard_links_gets_copies(tmp_path: Path, store: Sto
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr("os.link", link)
-    root = laid(tmp_path, store, [("file", "f", "text")])
-    assert (root / "file").read_text() == "text" and (root / "file").stat().st_nlink == 1
+    root = laid(tmp_path, store, [("file.py", "f", "text")])
+    assert (root / "file.py").read_text() == "text" and (root / "file.py").stat().st_nlink == 1
 
 
 def test_a_name_that_is_no_text_stays(tmp_path: Path, store: Store) -> None:

@@ -25,6 +25,9 @@ __all__ = ["Rootfs"]
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _MAX_LINKS, _MAX_SHOWN = 40, 200
 _IMPOSSIBLE = {errno.ENOENT, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
+_CODE = {".py", ".pyc", ".so"}
+_MAX_COPIED = 1 << 20
+"""Bytes of data from which on a link is worth more than a name of its own."""
 _UNLINKABLE = {errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP}
 """Errors of file systems that have no hard links, or no more of them for a file."""
 
@@ -175,7 +178,13 @@ def _remove_unwritten(paths: list[Path], written: set[Path]) -> None:
 
 
 def _place(content: Path, target: Path) -> None:
-    """Make a file with some content, without a copy of it where the file system can do so."""
+    """Make a file with some content: code and what is large without a copy of it, where the file system can do so.
+
+    Some programs refuse data that has several names (CWE-59), which it has not in the image.
+    """
+    if not (target.suffix in _CODE or ".so." in target.name or content.stat().st_size > _MAX_COPIED):
+        shutil.copy2(content, target)
+        return
     try:
         os.link(content, target)
     except OSError as error:
