@@ -739,6 +739,14 @@ def test_a_setting_is_given_by_the_variable_that_it_is_read_from(variables: tupl
     assert [each.subject for each in found if each.kind is K.VARIABLE] == [subject]
 
 
+@pytest.mark.parametrize(("path", "said"), [("/app/shop/home.py", True), ("/opt/venv/lib/python3.9/site-packages/old/home.py", False)])
+def test_a_file_that_only_python_2_can_read_is_to_be_ported(path: str, said: bool) -> None:
+    log = 'Traceback (most recent call last):\n  File "/app/server.py", line 2, in <module>\n    import shop\n'
+    log += f"  File \"{path}\", line 38\n    print ''\n          ^\nSyntaxError: Missing parentheses in call to 'print'.\n"
+    hint = find(ended(1, log), SERVER)[0].hint
+    assert hint.startswith("/app/shop/home.py, line 38, is written for Python 2") == said
+
+
 def test_a_package_that_is_there_is_not_wanted() -> None:
     """How to install it stands in the sentence about something else that is missing."""
     log = "OSError: You have never set up your robot. To do this, run:\n> pip install anki_vector\n> python -m anki_vector.configure\n"

@@ -7,7 +7,7 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.tracebacks import error_line, is_of_others, last_traceback
 
-__all__ = ["AbsentName", "Misfit", "absent_name", "is_outgrown", "misfit", "own_absent_name", "unreadable_module"]
+__all__ = ["AbsentName", "Misfit", "absent_name", "is_outgrown", "misfit", "own_absent_name", "python_2_place", "unreadable_module"]
 
 _OUTGROWN = (
     r"ImportError: cannot import name (?!'\w+' from '[\w.]+' \(/app/)",
@@ -64,6 +64,18 @@ def own_absent_name(log: str) -> tuple[str, str]:
     """Return (name, file of the app) if the last traceback in a log ends since one of its files lacks a name; empty if it does not."""
     found = _OWN_ABSENT_NAME.search(error_line(log))
     return (found[1], found[2]) if found is not None else ("", "")
+
+
+_PYTHON_2 = ("SyntaxError: Missing parentheses in call to ", "SyntaxError: multiple exception types must be parenthesized")
+_PLACE = lazy_pattern(r'^ +File "([^"]+)", line (\d+)$', re.MULTILINE)
+"""The place of an error of the syntax itself, which is in no function."""
+
+
+def python_2_place(log: str) -> str:
+    """Return the file and line of the program which only Python 2 can read, by the last traceback in a log; empty without one."""
+    found = _PLACE.findall(last_traceback(log)) if error_line(log).startswith(_PYTHON_2) else []
+    path, line = found[-1] if found else ("", "")
+    return f"{path}, line {line}" if path and not is_of_others(path) else ""
 
 
 _UNREADABLE = lazy_pattern(

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.signs.outgrown import is_outgrown, own_absent_name
+from shipwheel.signs.outgrown import is_outgrown, own_absent_name, python_2_place
 from shipwheel.signs.output import Sign, SignKind, plain_lines
 from shipwheel.signs.tracebacks import is_of_others, last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
@@ -151,7 +151,11 @@ def looked_for(finding: Finding, log: str, source: SourceFacts, environment: Map
     if refusal is None:
         name, file = own_absent_name(log)
         hint = f"{file} has no {name}: the project's own files do not fit together. Correct the import, or take a commit where they do."
-        if name:
+        if place := python_2_place(log):
+            hint = (
+                f"{place}, is written for Python 2, and images have Python 3: port the program, where 2to3 or futurize do most of the work."
+            )
+        if name or place:
             return msgspec.structs.replace(finding, hint=hint)
         return _with_passed_over(finding, log, source) or _with_withheld(finding, log, source, environment)
     hint = f"{refusal.place}, says so, where the code looks for {', '.join(refusal.read)}: give it what it wants."
