@@ -282,6 +282,13 @@ def test_without_a_command_the_error_names_the_programs_that_could_be_meant(tmp_
     assert "Its programs are a.py, b.py, examples/chat/app.py." in caught.value.hint
 
 
+def test_of_several_programs_the_server_is_named_first(tmp_path: Path) -> None:
+    main = 'if __name__ == "__main__":\n    print(1)\n'
+    with pytest.raises(ProjectError, match="no command to start was found") as caught:
+        launched(tmp_path, {"shop/client/__main__.py": main, "shop/server/__main__.py": main, "shop/__init__.py": ""})
+    assert 'command = ["python", "shop/server/__main__.py"]' in caught.value.hint
+
+
 def test_without_a_command_the_error_runs_a_file_of_a_package_as_a_module(tmp_path: Path) -> None:
     main = 'from ._main import run\nif __name__ == "__main__":\n    run()\n'
     with pytest.raises(ProjectError, match="no command to start was found") as caught:

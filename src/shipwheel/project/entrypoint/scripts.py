@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, imports_neighbours, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
@@ -16,6 +17,7 @@ __all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_on
 USUAL_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
 """Names of scripts, the likeliest first."""
 
+_OF_SERVER = lazy_pattern(r"(?:^|[/_-])server?[/._-]")
 _OF_TOOLS = frozenset({"setup.py", "versioneer.py", "noxfile.py", "conftest.py", "fabfile.py"})
 """Files that tools of development run, and not the application."""
 
@@ -127,8 +129,9 @@ def _name(module: Module) -> str:
 
 
 def list_programs(evidence: Evidence, scan: Scan) -> list[str]:
-    """Return the files that can be run as programs, those of examples last: none of them is the application by itself."""
+    """Return the files that can be run as programs, none of which is the application by itself: servers first, those of examples last."""
     own = [module.file for module in scan.modules if (module.is_script or module.loops) and Path(module.file).name not in _OF_TOOLS]
     below = sorted(path for name in EXAMPLES for pattern in ("*.py", "*/*.py") for path in (evidence.root / name).glob(pattern))
     files = [path.relative_to(evidence.root).as_posix() for path in below]
-    return [*own, *(file for file in files if "__main__" in evidence.read_text(file))]
+    ordered = sorted(own, key=lambda file: _OF_SERVER.search(file) is None)
+    return [*ordered, *(file for file in files if "__main__" in evidence.read_text(file))]
