@@ -171,6 +171,16 @@ def test_unpacked_images_share_the_files_of_their_layers(tmp_path: Path, store: 
     assert (roots[1] / "a/link").read_text() == "text"
 
 
+def test_unpacks_what_its_owner_may_not_read(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/etc/shadow has such a mode in images of Fedora and its relatives; root may read it nevertheless."""
+    monkeypatch.setattr("os.access", lambda path, _: bool(path.stat().st_mode & 0o400))
+    monkeypatch.setattr("shutil.copy2", lambda *_: pytest.fail("it was read"))
+    root = tmp_path / "root"
+    root.mkdir()
+    Rootfs(root).apply(layer(tmp_path, [("etc/shadow", "f", "root")], mode=0), store)
+    assert (root / "etc/shadow").stat().st_mode & 0o777 == 0
+
+
 def test_a_file_system_without_hard_links_gets_copies(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")

@@ -180,9 +180,11 @@ def _remove_unwritten(paths: list[Path], written: set[Path]) -> None:
 def _place(content: Path, target: Path) -> None:
     """Make a file with some content: code and what is large without a copy of it, where the file system can do so.
 
-    Some programs refuse data that has several names (CWE-59), which it has not in the image.
+    Some programs refuse data that has several names (CWE-59), which it has not in the image. What nobody may read, as /etc/shadow in some
+    images, can only be linked.
     """
-    if not (target.suffix in _CODE or ".so." in target.name or content.stat().st_size > _MAX_COPIED):
+    is_large = content.stat().st_size > _MAX_COPIED
+    if not (target.suffix in _CODE or ".so." in target.name or is_large) and os.access(content, os.R_OK):
         shutil.copy2(content, target)
         return
     try:
