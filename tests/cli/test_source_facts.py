@@ -26,6 +26,14 @@ def _facts(root: Path, files: dict[str, str]) -> "SourceFacts":
     return source_facts(cast("Built", SimpleNamespace(resolution=SimpleNamespace(project=project), wheels=(), platforms=())))
 
 
+def test_the_projects_directory_is_missed_by_a_command_that_starts_below(tmp_path: Path) -> None:
+    docker = 'FROM python:3.13\nWORKDIR /app/backend\nCOPY . /app\nCMD ["uvicorn", "app.main:app", "--host", "0.0.0.0"]\n'
+    files = {"Dockerfile": docker, "requirements.txt": "fastapi\nuvicorn\n", "helpers.py": "", "backend/app/__init__.py": ""}
+    files["backend/app/main.py"] = "from fastapi import FastAPI\nimport backend.app\napp = FastAPI()\n"
+    modules = _facts(tmp_path, files).modules
+    assert {("backend", "/app"), ("helpers", "/app"), ("app", "/app/backend")} <= {*modules}
+
+
 def test_finds_the_examples_of_files_that_a_person_makes(tmp_path: Path) -> None:
     names = ["conf/bot.example.yml", "example-config.yaml", "settings.py.dist", "kept.sample.ini", "kept.ini", ".git/x.example"]
     facts = _facts(tmp_path, {"main.py": "", "requirements.txt": "", **dict.fromkeys(names, "")})

@@ -130,22 +130,26 @@ def _passed_over(root: "Path", file: str, text: str) -> "Iterator[tuple[str, str
 def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple[str, str]]":
     """Yield the names of packages and files of the project that may not be on the import path, with their directory in the image.
 
-    Shallow ones come first. An app's own directory is on the path; that of a package is beside its wheel, if it is in the image at all, and
-    the wheel may lack what its metadata names.
+    Shallow ones come first. An app's own directory is on the path, unless its command starts in one below; that of a package is beside its
+    wheel, if it is in the image at all, and the wheel may lack what its metadata names.
     """
     from shipwheel.known_packages import PACKAGE_OF_MODULE
 
     is_app = project.kind == "app"
     if not is_app and (project.launch is None or not project.launch.needs_source):
         return
+    starts_below = project.launch is not None and bool(project.launch.directory)
     for module in sorted(modules, key=lambda module: module.file.count("/")):
         folder, _, file = module.file.rpartition("/")
         is_package = bool(folder) and file == "__init__.py"
         above = folder.rpartition("/")[0] if is_package else folder
         name = folder.rpartition("/")[2] if is_package else file.removesuffix(".py")
-        is_missed = above if is_app else module.top_level not in project.packaged or name == module.top_level
+        is_missed = above or starts_below if is_app else module.top_level not in project.packaged or name == module.top_level
         if is_missed and name not in PACKAGE_OF_MODULE:
             yield name, posixpath.join(project.settings.workdir, above).rstrip("/")
+    if is_app and starts_below:
+        tops = sorted({module.file.partition("/")[0] for module in modules if "/" in module.file})
+        yield from ((top, project.settings.workdir) for top in tops)
 
 
 def _made(project: "Project") -> "Iterator[tuple[str, str]]":
