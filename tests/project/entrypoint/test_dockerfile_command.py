@@ -370,6 +370,9 @@ def test_a_part_of_the_context_keeps_its_place_in_the_project(tmp_path: Path) ->
     }
     launch = launched(tmp_path, files, "fastapi uvicorn")
     assert (launch.command[:2], launch.directory) == (("uvicorn", "app.main:app"), "backend")
+    broken = files["backend/Dockerfile"].replace("COPY", "COPY requirements.txt .\nCOPY", 1)
+    launch = launched(tmp_path, {**files, "backend/Dockerfile": broken}, "fastapi uvicorn")
+    assert (launch.command[-1], launch.directory) == ("backend.app.main:app", "")
 
 
 def test_moves_a_port_that_only_root_may_open(tmp_path: Path) -> None:

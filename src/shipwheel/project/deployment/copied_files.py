@@ -86,7 +86,13 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def _context_home(self) -> str:
-        """The directory of the image in which what is copied has its paths in the context; empty if there is none."""
+        """The directory of the image in which what is copied has its paths in the context; empty if there is none.
+
+        A Dockerfile that copies what is not there builds no image.
+        """
+        own = (copy for copy in self.stage.copies if copy.origin is None and not copy.image)
+        if not all(self._has(self.context / it.strip("/")) for copy in own for it in copy.sources if not glob.has_magic(it)):
+            return ""
         kept = (it.target[: -len(it.source) - 1] or "/" for it in self.placed if it.source != "." and it.target.endswith(f"/{it.source}"))
         return next(kept, "")
 
