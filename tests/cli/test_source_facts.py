@@ -30,7 +30,9 @@ def test_the_projects_directory_is_missed_by_a_command_that_starts_below(tmp_pat
     docker = 'FROM python:3.13\nWORKDIR /app/backend\nCOPY . /app\nCMD ["uvicorn", "app.main:app", "--host", "0.0.0.0"]\n'
     files = {"Dockerfile": docker, "requirements.txt": "fastapi\nuvicorn\n", "helpers.py": "", "backend/app/__init__.py": ""}
     files["backend/app/main.py"] = "from fastapi import FastAPI\nimport backend.app\napp = FastAPI()\n"
+    files["telegram/send.py"] = ""
     modules = _facts(tmp_path, files).modules
+    assert "telegram" not in dict(modules), "a package has a module of this name"
     assert {("backend", "/app"), ("helpers", "/app"), ("app", "/app/backend")} <= {*modules}
 
 

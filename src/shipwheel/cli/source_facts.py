@@ -149,7 +149,7 @@ def _modules(project: "Project", modules: "Sequence[Module]") -> "Iterator[tuple
             yield name, posixpath.join(project.settings.workdir, above).rstrip("/")
     if is_app and starts_below:
         tops = sorted({module.file.partition("/")[0] for module in modules if "/" in module.file})
-        yield from ((top, project.settings.workdir) for top in tops)
+        yield from ((top, project.settings.workdir) for top in tops if top not in PACKAGE_OF_MODULE)
 
 
 def _made(project: "Project") -> "Iterator[tuple[str, str]]":
