@@ -84,7 +84,7 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
             votes.update(posixpath.dirname(path) for path in named if self._has(self.project / posixpath.basename(path) / "__init__.py"))
         return max(votes, key=lambda path: votes[path], default="")
 
-    @property
+    @cached_property
     def _context_home(self) -> str:
         """The directory of the image in which what is copied has its paths in the context; empty if there is none.
 
