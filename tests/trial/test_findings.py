@@ -747,6 +747,13 @@ def test_a_file_that_only_python_2_can_read_is_to_be_ported(path: str, said: boo
     assert hint.startswith("/app/shop/home.py, line 38, is written for Python 2") == said
 
 
+@pytest.mark.parametrize(("caught", "said"), [("KeyError, error", True), ("KeyError, ValueError", False)])
+def test_exceptions_without_parentheses_may_be_those_of_a_newer_python(caught: str, said: bool) -> None:
+    log = f'Traceback (most recent call last):\n  File "/app/main.py", line 4\n    except {caught}:\n           ^^^\n'
+    log += "SyntaxError: multiple exception types must be parenthesized\n"
+    assert ("written for Python 2" in find(ended(1, log), SERVER)[0].hint) == said
+
+
 def test_a_package_that_is_there_is_not_wanted() -> None:
     """How to install it stands in the sentence about something else that is missing."""
     log = "OSError: You have never set up your robot. To do this, run:\n> pip install anki_vector\n> python -m anki_vector.configure\n"

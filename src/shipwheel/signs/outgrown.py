@@ -66,14 +66,19 @@ def own_absent_name(log: str) -> tuple[str, str]:
     return (found[1], found[2]) if found is not None else ("", "")
 
 
-_PYTHON_2 = ("SyntaxError: Missing parentheses in call to ", "SyntaxError: multiple exception types must be parenthesized")
+_PRINT = "SyntaxError: Missing parentheses in call to "
+_EXCEPT = "SyntaxError: multiple exception types must be parenthesized"
+_NAMED = lazy_pattern(r"^ +except [^,\n]+, *[a-z_]\w*:", re.MULTILINE)
+"""An exception with the name that it gets. Of two classes, as in `except TypeError, ValueError:`, Python 3.14 needs no parentheses."""
 _PLACE = lazy_pattern(r'^ +File "([^"]+)", line (\d+)$', re.MULTILINE)
 """The place of an error of the syntax itself, which is in no function."""
 
 
 def python_2_place(log: str) -> str:
     """Return the file and line of the program which only Python 2 can read, by the last traceback in a log; empty without one."""
-    found = _PLACE.findall(last_traceback(log)) if error_line(log).startswith(_PYTHON_2) else []
+    last, error = last_traceback(log), error_line(log)
+    is_old = error.startswith(_PRINT) or (error.startswith(_EXCEPT) and _NAMED.search(last) is not None)
+    found = _PLACE.findall(last) if is_old else []
     path, line = found[-1] if found else ("", "")
     return f"{path}, line {line}" if path and not is_of_others(path) else ""
 
