@@ -290,6 +290,23 @@ def test_builds_a_repository_of_the_lock(tmp_path: Path, store: Store) -> None:
         build_pure_wheel(gone, store, OPTIONS)
 
 
+def test_a_lock_that_shipwheel_made_makes_no_other_wheel(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    root.mkdir()
+    (root / "shop.py").write_text("")
+    before = tree_digest(root)
+    for name in ("pylock.toml", "pylock.server.toml"):
+        (root / name).write_text('lock-version = "1.0"\ncreated-by = "shipwheel"\n')
+    (root / "shipwheel.toml").write_text("state = []\n")
+    assert tree_digest(root) == before
+    with private_copy(root) as copy:
+        assert [path.name for path in copy.iterdir()] == ["shop.py"]
+    with private_copy(root, history=True) as copy:
+        assert (copy / "pylock.toml").is_file(), "git would call the tree changed"
+    (root / "pylock.toml").write_text('lock-version = "1.0"\ncreated-by = "pdm"\n')
+    assert tree_digest(root) != before
+
+
 def test_a_private_copy_leaves_out_caches_and_environments(tmp_path: Path) -> None:
     root = tmp_path / "app"
     for name in (

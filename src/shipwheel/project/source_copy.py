@@ -5,6 +5,7 @@ A build backend runs in a copy only, so that it leaves nothing in the user's dir
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,12 +18,16 @@ import msgspec
 
 from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.git_history import describe, format_settings, repository_directories, repository_root
 from shipwheel.project.workspace import read_workspace
 from shipwheel.user.files import UserFiles, read_toml, table_at
 
 __all__ = ["SourceTree", "git_directories", "private_copy", "read_source_tree", "tree_digest"]
 
+_LOCK = lazy_pattern(r"pylock(?:\.[^.]+)?\.toml")
+_MADE_HERE = lazy_pattern(rb'^created-by = "shipwheel"', re.MULTILINE)
+_TOP_BYTES = 64 << 10
 _NEVER = frozenset(
     """
     .git .hg .svn .venv __pycache__ node_modules .tox .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .ipynb_checkpoints
@@ -129,10 +134,23 @@ def _ignored(folder: str, names: list[str], *, history: bool) -> set[str]:
         path = Path(folder, name)
         if (path / "pyvenv.cfg").is_file() or (name == "build" and ((path / "lib").is_dir() or any(path.glob("bdist.*")))):
             ignored.add(name)
+        elif not history and _is_own(path):
+            # A lock that changes makes no other wheel. Where the history is there, a file that lacks would count as changed.
+            ignored.add(name)
         elif not path.is_symlink() and not path.is_dir() and not path.is_file():
             # A socket or a pipe cannot be copied, and reading it would hang.
             ignored.add(name)
     return ignored
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether shipwheel alone reads a file: its settings, or a lock that it made."""
+    if path.name == "shipwheel.toml":
+        return True
+    if _LOCK.fullmatch(path.name) is None or path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _MADE_HERE.search(file.read(_TOP_BYTES)) is not None
 
 
 def _copied_files(root: Path) -> Iterable[Path]:
