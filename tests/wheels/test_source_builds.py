@@ -294,13 +294,17 @@ def test_a_lock_that_shipwheel_made_makes_no_other_wheel(tmp_path: Path) -> None
     root = tmp_path / "shop"
     root.mkdir()
     (root / "shop.py").write_text("")
+    (root / "setup.py").write_text("")
+    (root / "templates").mkdir()
+    (root / "templates/shipwheel.toml").write_text("state = []\n")
     before = tree_digest(root)
     for name in ("pylock.toml", "pylock.server.toml"):
         (root / name).write_text('lock-version = "1.0"\ncreated-by = "shipwheel"\n')
     (root / "shipwheel.toml").write_text("state = []\n")
     assert tree_digest(root) == before
     with private_copy(root) as copy:
-        assert [path.name for path in copy.iterdir()] == ["shop.py"]
+        assert {path.name for path in copy.iterdir()} == {"shop.py", "setup.py", "templates"}
+        assert (copy / "templates/shipwheel.toml").is_file(), "it is data of the package"
     with private_copy(root, history=True) as copy:
         assert (copy / "pylock.toml").is_file(), "git would call the tree changed"
     (root / "pylock.toml").write_text('lock-version = "1.0"\ncreated-by = "pdm"\n')

@@ -28,6 +28,8 @@ __all__ = ["SourceTree", "git_directories", "private_copy", "read_source_tree", 
 _LOCK = lazy_pattern(r"pylock(?:\.[^.]+)?\.toml")
 _MADE_HERE = lazy_pattern(rb'^created-by = "shipwheel"', re.MULTILINE)
 _TOP_BYTES = 64 << 10
+_BUILT = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
+"""Files of a directory that is a project with a wheel."""
 _NEVER = frozenset(
     """
     .git .hg .svn .venv __pycache__ node_modules .tox .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .ipynb_checkpoints
@@ -134,8 +136,8 @@ def _ignored(folder: str, names: list[str], *, history: bool) -> set[str]:
         path = Path(folder, name)
         if (path / "pyvenv.cfg").is_file() or (name == "build" and ((path / "lib").is_dir() or any(path.glob("bdist.*")))):
             ignored.add(name)
-        elif not history and _is_own(path):
-            # A lock that changes makes no other wheel. Where the history is there, a file that lacks would count as changed.
+        elif not (history or _BUILT.isdisjoint(names)) and _is_own(path):
+            # A lock that changes makes no other wheel; elsewhere, it is data of a package. Beside the history, git would miss it.
             ignored.add(name)
         elif not path.is_symlink() and not path.is_dir() and not path.is_file():
             # A socket or a pipe cannot be copied, and reading it would hang.
