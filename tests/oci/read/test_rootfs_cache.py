@@ -11,12 +11,14 @@ import pytest
 
 from shipwheel.errors import DamagedBlob, ImageError, StoreError
 from shipwheel.events import silent
+from shipwheel.files.entry import file
 from shipwheel.oci.image import Image
+from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.oci.model import ContainerConfig
-from shipwheel.oci.read.rootfs_cache import KEPT, unpack_image
+from shipwheel.oci.read.rootfs_cache import KEPT, unpack_image, unpack_layers
 from shipwheel.store.directory_cache import CachedDirectory
 from shipwheel.store.store import Store
-from shipwheel.testing.images import small_image
+from shipwheel.testing.images import EntriesSource, small_image
 
 HOLD = """
 import fcntl, os, sys
@@ -54,6 +56,15 @@ def test_unpacks_an_image_once(store: Store) -> None:
     assert (first.path / "opt/app/main.py").read_text() == "print('hello')\n"
     inode = first.path.stat().st_ino
     assert unpack_image(image(store, 1), store, silent).path.stat().st_ino == inode
+
+
+@pytest.mark.parametrize(("package", "names"), [("nltk", 1), ("other", 2)])
+def test_data_has_one_name_where_a_program_refuses_more(store: Store, package: str, names: int) -> None:
+    """New versions of nltk open no data that is a hard link."""
+    files = [file("data/words", b"a"), file(f"opt/venv/lib/python3.13/site-packages/{package}/data.py", b"")]
+    layers = [make_layer(LayerSpec(each.path, (EntriesSource((each,)),)), store) for each in files]
+    made = unpack_layers("a" * 64, layers, store, silent)
+    assert (made.path / "data/words").stat().st_nlink == names
 
 
 def test_a_damaged_layer_leaves_nothing(store: Store) -> None:

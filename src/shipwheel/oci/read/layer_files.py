@@ -26,6 +26,7 @@ __all__ = ["EntryKind", "LayerEntry", "LayerFiles", "read_layer"]
 _KEPT = 200
 """The number of unused layers that stay in the store."""
 _INDEX = "index"
+_REFUSES_LINKS = b"/site-packages/nltk/"
 
 
 class EntryKind(Enum):
@@ -60,6 +61,11 @@ class LayerFiles:
         self._directory = directory
         index = msgspec.msgpack.decode((directory.path / _INDEX).read_bytes(), type=_Index)
         self.size, self.entries = index.size, index.entries
+
+    @property
+    def refuses_links(self) -> bool:
+        """True if it has a program that opens no data with several names (CWE-59): the image is then to have data of its own."""
+        return any(_REFUSES_LINKS in entry.name for entry in self.entries)
 
     def content(self, number: int) -> Path:
         """Return the file with the content and the mode of the entry of this number, a regular file. It must not be changed."""

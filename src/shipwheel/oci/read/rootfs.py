@@ -33,10 +33,11 @@ _UNLINKABLE = {errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.EOPN
 
 
 class Rootfs:
-    """A directory that layers are applied to, bottom first."""
+    """A directory that layers are applied to, bottom first. With `own_data`, data below 1 MiB has no other name in the store."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, own_data: bool = False) -> None:
         self._root = root
+        self._own_data = own_data
         self._allowance = Allowance()
         self._resolved: dict[str, Path] = {}
         """Folder -> the directory that its path leads to. Empty again after anything was removed: only then can it lead elsewhere."""
@@ -132,7 +133,7 @@ class Rootfs:
                 raise ArchiveError(what, hint="The image is damaged; build or copy it again.")
             os.link(source, target, follow_symlinks=False)
         elif entry.kind is EntryKind.FILE:
-            _place(content, target)
+            _place(content, target, own_data=self._own_data)
 
     def _target(self, path: str) -> Path:
         """Return the path of an entry on this machine. Its parent is resolved as inside the container, and created if it is missing."""
@@ -177,15 +178,12 @@ def _remove_unwritten(paths: list[Path], written: set[Path]) -> None:
             paths += [Path(child.path) for child in os.scandir(path)]
 
 
-def _place(content: Path, target: Path) -> None:
-    """Make a file with some content: code and what is large without a copy of it, where the file system can do so.
-
-    Some programs refuse data that has several names (CWE-59), which it has not in the image. What nobody may read, as /etc/shadow in some
-    images, can only be linked.
-    """
-    is_large = content.stat().st_size > _MAX_COPIED
-    if not (target.suffix in _CODE or ".so." in target.name or is_large) and os.access(content, os.R_OK):
-        shutil.copy2(content, target)
+def _place(content: Path, target: Path, *, own_data: bool) -> None:
+    """Make a file with some content, without a copy of it where the file system can do so; with `own_data`, for code and what is large."""
+    is_data = own_data and not (target.suffix in _CODE or ".so." in target.name or content.stat().st_size > _MAX_COPIED)
+    # What nobody may read, as /etc/shadow in some images, can only be linked.
+    if is_data and os.access(content, os.R_OK):
+        shutil.copy(content, target)
         return
     try:
         os.link(content, target)

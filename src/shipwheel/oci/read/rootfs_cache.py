@@ -6,6 +6,7 @@ from pathlib import Path
 from shipwheel.errors import StoreError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.oci.image import Image, ImageLayer
+from shipwheel.oci.read.layer_files import read_layer
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.store.contents import IMAGES
 from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
@@ -33,11 +34,17 @@ def unpack_layers(name: str, layers: Sequence[ImageLayer], store: Store, reporte
 
     def unpack(directory: Path) -> None:
         reporter(StageStarted(STAGE, len(layers)))
-        rootfs = Rootfs(directory)
+        own_data = False
         for number, layer in enumerate(layers, 1):
             store.check_open()
-            rootfs.apply(layer, store)
+            files = read_layer(layer, store)
+            own_data = own_data or files.refuses_links
+            files.close()
             reporter(Moved(STAGE, "", number, len(layers)))
+        rootfs = Rootfs(directory, own_data=own_data)
+        for layer in layers:
+            store.check_open()
+            rootfs.apply(layer, store)
         reporter(StageFinished(STAGE, f"{len(layers)} layers"))
 
     try:
