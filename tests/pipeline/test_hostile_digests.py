@@ -174,7 +174,8 @@ def test_a_lock_whose_wheel_has_a_path_for_a_hash(world: World, user: Path) -> N
     assert world.run("plan", project, *FLAGS).code == 0
     lock = project / "pylock.toml"
     lock.write_text(re.sub(r'sha256 = "[0-9a-f]{64}"', 'sha256 = "./../../.profile"', lock.read_text(), count=1))
-    with untouched(world.root, world.root / "tmp", world.root / "uv"):
+    # The lock is kept as parsed, under its own hash.
+    with untouched(world.root, world.root / "tmp", world.root / "uv", world.cache / "records/locks"):
         done = world.run("plan", project, *FLAGS)
     assert done.code == 4 and "no sha256 hash" in done.err, done.err
 

@@ -40,11 +40,10 @@ _TABLE_CALLS = (".create_all", ".create_table", ".create_tables", "init_db", "cr
 
 _OWNERS = """\
 import importlib.metadata, sys
-for each in importlib.metadata.distributions():
-    if any(str(file).split("/")[0] in (sys.argv[1], sys.argv[1] + ".py") for file in each.files or ()):
-        print("owner:", each.metadata["Name"])
+owns = lambda each: any(str(file).split("/")[0] in (sys.argv[1], sys.argv[1] + ".py") for file in each.files or ())
+sys.exit("\\n".join("owner: " + each.metadata["Name"] for each in importlib.metadata.distributions() if owns(each)))
 """
-"""A program that prints the packages which have a top-level module."""
+"""A program whose last words are the packages that have a top-level module."""
 _OWNER = lazy_pattern(r"^owner: (\S+)$", re.MULTILINE)
 _RUN_BY_A_FILE = {"flask": "flask.Flask.run", "uvicorn": "uvicorn.run"}
 """Package -> what serves an application of a file that is run itself."""
