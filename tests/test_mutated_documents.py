@@ -48,6 +48,8 @@ from shipwheel.oci.convert import to_oci_media_types
 from shipwheel.oci.layout import LayoutReader, read_layout, write_layout
 from shipwheel.oci.model import Manifest, decode
 from shipwheel.oci.read.file_tree import find_file_tree, read_file_tree
+from shipwheel.oci.read.layer_files import read_layer
+from shipwheel.oci.read.layer_stream import Allowance
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.oci.reference import Reference
 from shipwheel.oci.validate.check import validate
@@ -211,7 +213,7 @@ def layers(room: Room) -> None:
 
     def unpack_layers() -> None:
         for layer in read_layout(path).images().images[0].layers:
-            Rootfs(root).apply(layer, room.store)
+            Rootfs(root).apply(read_layer(layer, room.store, Allowance()))
 
     guarded(unpack_layers, lambda: read_image_layout(room, path), lambda: validate(path, workers=1))
 

@@ -17,6 +17,8 @@ from shipwheel.files.entry import parents
 from shipwheel.oci.image import FileLayer, Image, ImageLayer, make_image
 from shipwheel.oci.model import ContainerConfig, Descriptor
 from shipwheel.oci.read.file_tree import FileTree, read_file_tree
+from shipwheel.oci.read.layer_files import read_layer
+from shipwheel.oci.read.layer_stream import Allowance
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.store.store import Store
 from shipwheel.testing.images import AMD64
@@ -194,7 +196,7 @@ def test_agrees_with_the_unpacked_image(layers: list[list[Entry]]) -> None:
         made = image(folder, *(tar([*plain(entries)]) for entries in layers))
         root = Rootfs(folder / "root")
         for layer in made.layers:
-            root.apply(layer, store)
+            root.apply(read_layer(layer, store, Allowance()))
         found = read_file_tree(made, store, "base")
         there = [(path.relative_to(folder / "root").as_posix(), path) for path in (folder / "root").rglob("*")]
         assert set(found.segment.files) == {path for path, file in there if file.is_file() and not file.is_symlink()}

@@ -13,6 +13,8 @@ from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, DamagedBlob, ImageError, ShipwheelError
 from shipwheel.oci.image import FileLayer
 from shipwheel.oci.model import Descriptor
+from shipwheel.oci.read.layer_files import LayerFiles, read_layer
+from shipwheel.oci.read.layer_stream import Allowance
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.store.contents import LAYER_FILES
 from shipwheel.store.store import Store
@@ -44,11 +46,15 @@ def layer(folder: Path, entries: Sequence[Entry], mode: int = 0o755) -> FileLaye
     return FileLayer(Descriptor("application/vnd.oci.image.layer.v1.tar", digest_of(data), len(data)), digest_of(data), file)
 
 
+def files_of(made: FileLayer, store: Store) -> LayerFiles:
+    return read_layer(made, store, Allowance())
+
+
 def laid(folder: Path, store: Store, *layers: Sequence[Entry]) -> Path:
     root = folder / "inner" / "root"
     root.mkdir(parents=True)
     for entries in layers:
-        Rootfs(root).apply(layer(folder, entries), store)
+        Rootfs(root).apply(files_of(layer(folder, entries), store))
     return root
 
 
@@ -83,10 +89,13 @@ def test_whiteouts_concern_lower_layers_wherever_they_are(tmp_path: Path, store:
 
 def test_limits_all_layers_of_an_image_together(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shipwheel.oci.read.layer_stream.MAX_ENTRIES", 5)
-    root = Rootfs(tmp_path)
-    root.apply(layer(tmp_path, [(f"a{number}", "f", "") for number in range(3)]), store)
-    with pytest.raises(ImageError, match="more than 5 entries"):
-        root.apply(layer(tmp_path, [(f"b{number}", "f", "") for number in range(3)]), store)
+    made = [layer(tmp_path, [(f"{name}{number}", "f", "") for number in range(3)]) for name in "ab"]
+    read_layer(made[1], store, Allowance())
+    allowance = Allowance()
+    read_layer(made[0], store, allowance)
+    for each in (made[1], layer(tmp_path, [(f"c{number}", "f", "") for number in range(3)])):
+        with pytest.raises(ImageError, match="more than 5 entries"):
+            read_layer(each, store, allowance)
 
 
 def test_resolves_links_like_the_container(tmp_path: Path, store: Store) -> None:
@@ -128,7 +137,7 @@ def test_changes_nothing_outside_the_directory(tmp_path: Path, store: Store, ent
     made = layer(tmp_path, [(path, kind, text.format(outside=outside)) for path, kind, text in entries])
     before.add(made.path)
     try:
-        Rootfs(outside / "root").apply(made, store)
+        Rootfs(outside / "root").apply(files_of(made, store))
     except ShipwheelError as error:
         assert isinstance(error, ArchiveError | ImageError)
     assert (outside / "keep").read_text() == "kept"
@@ -138,7 +147,7 @@ def test_changes_nothing_outside_the_directory(tmp_path: Path, store: Store, ent
 def test_leaves_out_devices_and_set_user_id_bits(tmp_path: Path, store: Store) -> None:
     root = tmp_path / "root"
     root.mkdir()
-    Rootfs(root).apply(layer(tmp_path, [("null", "c", ""), ("sudo", "f", "x")], mode=0o6755), store)
+    Rootfs(root).apply(files_of(layer(tmp_path, [("null", "c", ""), ("sudo", "f", "x")], mode=0o6755), store))
     assert names(root) == {"sudo"}
     assert (root / "sudo").stat().st_mode & 0o7777 == 0o755
 
@@ -153,7 +162,7 @@ def test_does_not_blame_the_image_for_a_damaged_blob(tmp_path: Path, store: Stor
     made = layer(tmp_path, [("file", "f", "text")])
     made.path.write_bytes(b"\x1f\x8b" + made.path.read_bytes()[2:])
     with pytest.raises(DamagedBlob):
-        Rootfs(tmp_path / "root").apply(made, store)
+        Rootfs(tmp_path / "root").apply(files_of(made, store))
 
 
 def test_unpacked_images_share_the_files_of_their_layers(tmp_path: Path, store: Store) -> None:
@@ -161,7 +170,7 @@ def test_unpacked_images_share_the_files_of_their_layers(tmp_path: Path, store: 
     roots = [tmp_path / "one", tmp_path / "two"]
     for root in roots:
         root.mkdir()
-        Rootfs(root, own_data=root.name == "one").apply(made, store)
+        Rootfs(root, own_data=root.name == "one").apply(files_of(made, store))
         made.path.unlink(missing_ok=True)
     first, second = (root / "a/file.py" for root in roots)
     assert first.samefile(second) and first.read_text() == "text"
@@ -178,7 +187,7 @@ def test_unpacks_what_its_owner_may_not_read(tmp_path: Path, store: Store, monke
     monkeypatch.setattr("shutil.copy", lambda *_: pytest.fail("it was read"))
     root = tmp_path / "root"
     root.mkdir()
-    Rootfs(root, own_data=True).apply(layer(tmp_path, [("etc/shadow", "f", "root")], mode=0), store)
+    Rootfs(root, own_data=True).apply(files_of(layer(tmp_path, [("etc/shadow", "f", "root")], mode=0), store))
     assert (root / "etc/shadow").stat().st_mode & 0o777 == 0
 
 

@@ -7,6 +7,8 @@ of all entries in their order. Nothing in it depends on other layers, and no nam
 import os
 import shutil
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 
@@ -76,26 +78,30 @@ class LayerFiles:
         self._directory.close()
 
 
-def read_layer(layer: ImageLayer, store: Store) -> LayerFiles:
-    """Return the files of a layer, which are unpacked if the store does not have them.
+def read_layer(layer: ImageLayer, store: Store, allowance: Allowance) -> LayerFiles:
+    """Return the files of a layer, which are unpacked if the store does not have them. `allowance` is that of the image.
 
     Raise ImageError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest, OSError if they cannot be written.
     """
     cache = DirectoryCache(store.root / LAYER_FILES)
     name = layer.descriptor.digest.partition(":")[2]
+    if (found := cache.find(name)) is not None:
+        kept = LayerFiles(found)
+        with _damages(layer):
+            allowance.take(size=kept.size, entries=len(kept.entries))
+        return kept
 
     def fill(directory: Path) -> None:
-        (directory / _INDEX).write_bytes(msgspec.msgpack.encode(_unpack(layer, store, directory)))
+        (directory / _INDEX).write_bytes(msgspec.msgpack.encode(_unpack(layer, store, allowance, directory)))
 
-    return LayerFiles(cache.find(name) or cache.fill(name, fill, keep=_KEPT))
+    return LayerFiles(cache.fill(name, fill, keep=_KEPT))
 
 
-def _unpack(layer: ImageLayer, store: Store, directory: Path) -> _Index:
+def _unpack(layer: ImageLayer, store: Store, allowance: Allowance, directory: Path) -> _Index:
     compressed = CompressedStream(ChunkStream(compressed_chunks(layer, store)), layer.descriptor.size, "sha256")
-    allowance = Allowance()
     data = UncompressedStream(compressed, None, allowance)
     entries: list[LayerEntry] = []
-    try:
+    with _damages(layer, compressed):
         with tarfile.open(fileobj=CappedReader(data), mode="r:", encoding="utf-8", errors="surrogateescape") as archive:
             for member in members(archive):
                 check_member(member)
@@ -105,16 +111,26 @@ def _unpack(layer: ImageLayer, store: Store, directory: Path) -> _Index:
                 target = os.fsencode(member.linkname) if kind in (EntryKind.SYMLINK, EntryKind.HARD_LINK) else b""
                 entries.append(LayerEntry(os.fsencode(member.name), kind, member.mode & 0o7777, target))
         data.drain()
+    _check(layer, compressed)
+    return _Index(data.size, tuple(entries))
+
+
+@contextmanager
+def _damages(layer: ImageLayer, compressed: CompressedStream | None = None) -> Iterator[None]:
+    """Blame the image for what is wrong with a layer, unless its bytes are others than its digest says."""
+    try:
+        yield
     except (*TAR_ERRORS, UnpackError) as error:
-        compressed.drain()
-        if hash_digest(compressed.hash) != layer.descriptor.digest:
-            raise DamagedBlob(layer.descriptor.digest) from error
+        if compressed is not None:
+            _check(layer, compressed)
         hint = "The image is damaged; build or copy it again."
         raise ImageError(f"the layer {layer.descriptor.digest} cannot be read: {error}", hint=hint) from error
+
+
+def _check(layer: ImageLayer, compressed: CompressedStream) -> None:
     compressed.drain()
     if hash_digest(compressed.hash) != layer.descriptor.digest:
         raise DamagedBlob(layer.descriptor.digest)
-    return _Index(data.size, tuple(entries))
 
 
 def _kind(member: tarfile.TarInfo) -> EntryKind:

@@ -12,12 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shipwheel.errors import ArchiveError, ImageError
+from shipwheel.errors import ArchiveError
 from shipwheel.files.entry import checked_path
-from shipwheel.oci.image import ImageLayer
-from shipwheel.oci.read.layer_files import EntryKind, LayerEntry, LayerFiles, read_layer
-from shipwheel.oci.read.layer_stream import Allowance, UnpackError
-from shipwheel.store.store import Store
+from shipwheel.oci.read.layer_files import EntryKind, LayerEntry, LayerFiles
 
 __all__ = ["Rootfs"]
 
@@ -38,32 +35,16 @@ class Rootfs:
     def __init__(self, root: Path, *, own_data: bool = False) -> None:
         self._root = root
         self._own_data = own_data
-        self._allowance = Allowance()
         self._resolved: dict[str, Path] = {}
         """Folder -> the directory that its path leads to. Empty again after anything was removed: only then can it lead elsewhere."""
 
-    def apply(self, layer: ImageLayer, store: Store) -> None:
-        """Write the entries of a layer over the existing files.
-
-        Raise ImageError or ArchiveError for a malformed or hostile layer, DamagedBlob if its bytes do not match its digest.
-        """
-        files = read_layer(layer, store)
-        try:
-            self._take(files, layer)
-            written: set[Path] = set()
-            self._resolved.clear()
-            for number, entry in enumerate(files.entries):
-                with _impossible_paths(entry):
-                    self._apply_entry(entry, files.content(number), written)
-        finally:
-            files.close()
-
-    def _take(self, files: LayerFiles, layer: ImageLayer) -> None:
-        try:
-            self._allowance.take(size=files.size, entries=len(files.entries))
-        except UnpackError as error:
-            hint = "The image is damaged; build or copy it again."
-            raise ImageError(f"the layer {layer.descriptor.digest} cannot be read: {error}", hint=hint) from error
+    def apply(self, layer: LayerFiles) -> None:
+        """Write the entries of a layer over the existing files. Raise ArchiveError for a hostile layer."""
+        written: set[Path] = set()
+        self._resolved.clear()
+        for number, entry in enumerate(layer.entries):
+            with _impossible_paths(entry):
+                self._apply_entry(entry, layer.content(number), written)
 
     def make_mount_point(self, path: str, *, directory: bool) -> str:
         """Create a directory or an empty file to mount on, unless the path exists. Return its absolute path, which leads through no link.

@@ -1,12 +1,14 @@
 """A cache of unpacked images in the store, for engines that run directories."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from shipwheel.errors import StoreError
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.oci.image import Image, ImageLayer
-from shipwheel.oci.read.layer_files import read_layer
+from shipwheel.oci.read.layer_files import LayerFiles, read_layer
+from shipwheel.oci.read.layer_stream import Allowance
 from shipwheel.oci.read.rootfs import Rootfs
 from shipwheel.store.contents import IMAGES
 from shipwheel.store.directory_cache import CachedDirectory, DirectoryCache
@@ -34,17 +36,18 @@ def unpack_layers(name: str, layers: Sequence[ImageLayer], store: Store, reporte
 
     def unpack(directory: Path) -> None:
         reporter(StageStarted(STAGE, len(layers)))
-        own_data = False
-        for number, layer in enumerate(layers, 1):
-            store.check_open()
-            files = read_layer(layer, store)
-            own_data = own_data or files.refuses_links
-            files.close()
-            reporter(Moved(STAGE, "", number, len(layers)))
-        rootfs = Rootfs(directory, own_data=own_data)
-        for layer in layers:
-            store.check_open()
-            rootfs.apply(layer, store)
+        allowance = Allowance()
+        with ExitStack() as stack:
+            files: list[LayerFiles] = []
+            for number, layer in enumerate(layers, 1):
+                store.check_open()
+                files.append(read_layer(layer, store, allowance))
+                stack.callback(files[-1].close)
+                reporter(Moved(STAGE, "", number, len(layers)))
+            rootfs = Rootfs(directory, own_data=any(each.refuses_links for each in files))
+            for each in files:
+                store.check_open()
+                rootfs.apply(each)
         reporter(StageFinished(STAGE, f"{len(layers)} layers"))
 
     try:
