@@ -73,7 +73,11 @@ def environment(cache: Path, tool: str) -> dict[str, str]:
     if not (home / "bin" / "python").exists():
         run(uv.find_uv_bin(), "venv", "-q", "--no-project", "--python", sys.executable, home, cwd=cache, env=_clean())
         run(uv.find_uv_bin(), "pip", "install", "-q", "--python", home, _VERSIONS[tool], *_BESIDE.get(tool, ()), cwd=cache, env=_clean())
+    # Some of them leave what they make there.
+    temporary = home / "tmp"
+    temporary.mkdir(exist_ok=True)
     own = {
+        "TMPDIR": str(temporary),
         "PATH": f"{home / 'bin'}{os.pathsep}{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.defpath}",
         "UV_CACHE_DIR": str(cache / "uv"),
         "POETRY_CACHE_DIR": str(cache / "poetry"),
