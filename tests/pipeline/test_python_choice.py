@@ -10,6 +10,7 @@ from support.project_tree import written
 from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError, ShipwheelError
 from shipwheel.events import Event, Warned
+from shipwheel.locking import kept_selection, pylock
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, resolution_error
 from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
 from shipwheel.locking.process import Finished
@@ -357,3 +358,23 @@ def test_alternatives_are_no_python_that_the_code_does_not_run_on(tmp_path: Path
     found = {python.target.minor for python in alternatives._other_pythons(project, [target])}
     assert "3.11" in found and "3.9" not in found
     assert "3.9" in {python.target.minor for python in alternatives._other_pythons(replace(project, oldest_python=0), [target])}
+
+
+LOCK = """\
+lock-version = "1.0"
+requires-python = "==3.13.*"
+created-by = "shipwheel"
+packages = []
+
+[tool.shipwheel]
+format = 2
+"""
+
+
+def test_a_lock_that_an_earlier_command_read_is_not_parsed_again(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.inputs.lock_path.write_text(LOCK)
+    for _ in range(2):
+        request = Request(project.root, project.settings, Store(tmp_path / "store"))
+        assert with_suitable_python(project, request, lambda tried, bases=None: tried.python) == project.python
+        for module in (kept_selection, pylock):
+            monkeypatch.setattr(module, "parsed", lambda _: pytest.fail("it was parsed again"))

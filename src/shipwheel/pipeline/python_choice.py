@@ -10,8 +10,9 @@ from shipwheel.base.model import Bases
 from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.locking.inputs import inputs_digest
+from shipwheel.locking.kept_selection import read_kept_lock
 from shipwheel.locking.no_compatible_file import Mismatch, NoCompatibleFile
-from shipwheel.locking.pylock import read_lock
+from shipwheel.locking.pylock import Lock
 from shipwheel.pipeline.alternatives import with_alternatives
 from shipwheel.pipeline.resolve import lock_request
 from shipwheel.platform import Platform
@@ -55,10 +56,11 @@ def with_suitable_python(
             from shipwheel.base.image import project_on_image
 
             return attempt(*project_on_image(project, request))
-        if request.lock_mode is LockMode.FROZEN and (lock := read_lock(project.inputs.lock_path)) is not None:
+        lock = read_kept_lock(project.inputs.lock_path, request.store)
+        if request.lock_mode is LockMode.FROZEN and lock is not None:
             return attempt(project if lock.python == project.python else adapt(project, lock.python))
         why = f"since less must be compiled for it than for {project.python}" if request.compiles else ""
-        return try_pythons(project, request.reporter, attempt, adapt, request.first_pythons, why)
+        return try_pythons(project, request.reporter, attempt, adapt, request.first_pythons, why, lock)
     except NoCompatibleFile as error:
         may_change = request.lock_mode is LockMode.UPDATE
         # What will be compiled needs no other version.
@@ -94,15 +96,16 @@ def _override_hint(error: NoCompatibleFile, python: str) -> str:
     )
 
 
-def pythons_to_try(project: Project, adapt: Callable[[Project, str], Project] = with_python, first: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the Python versions in the order to try them: that of a current lock, then the `first` ones that the project allows.
+def pythons_to_try(
+    project: Project, adapt: Callable[[Project, str], Project] = with_python, first: Sequence[str] = (), lock: Lock | None = None
+) -> tuple[str, ...]:
+    """Return the Python versions in the order to try them: that of the project's `lock` if it is current, then the `first` ones.
 
-    These may be some that only standalone builds have.
+    Those that the project does not allow are left out; they may be some that only standalone builds have.
     """
     own = (project.python, *project.other_pythons)
     found = tuple(dict.fromkeys((*(version for version in first if version in own or _allows(project, version)), *own)))
-    lock = None if project.python_is_named else read_lock(project.inputs.lock_path)
-    if lock is None or lock.python == project.python or not may_fall_back_to(project, lock.python):
+    if lock is None or project.python_is_named or lock.python == project.python or not may_fall_back_to(project, lock.python):
         return found
     if not lock.is_current(inputs_digest(lock_request(adapt(project, lock.python)))):
         return found
@@ -146,6 +149,7 @@ def try_pythons(
     adapt: Callable[[Project, str], Project] = with_python,
     first: Sequence[str] = (),
     why_first: str = "",
+    lock: Lock | None = None,
 ) -> T:
     """Return the result of `attempt` for the first Python version for which it succeeds, beginning with `first`, for a reason to be told.
 
@@ -156,7 +160,7 @@ def try_pythons(
     errors: list[LockError] = []
     tried: list[str] = []
     hopeless: list[str] = []
-    for version in pythons_to_try(project, adapt, first):
+    for version in pythons_to_try(project, adapt, first, lock):
         if any(_lacks_files_of_its_time(error, project, version) for error in errors):
             hopeless.append(version)
             continue
