@@ -175,6 +175,7 @@ class NoCompatibleFile(LockError):
         alternatives: Mapping[MissingFile, Alternatives] = MappingProxyType({}),
         tried: Sequence[str] = (),
         lock: "Lock | None" = None,
+        replacements: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.lock = lock
         self.missing = missing
@@ -187,6 +188,7 @@ class NoCompatibleFile(LockError):
             hint=hint.text(),
             hint_without_python="" if hint.another_python_may_help else None,
             summary="; ".join(f"{file.label}: {file.reason}" for file in missing),
+            replacements=replacements,
         )
 
     @property

@@ -58,14 +58,14 @@ def with_replacements(error: NoCompatibleFile, project: Project) -> NoCompatible
     """Return the error with what takes the place of all packages that have neither a file nor a source, if there is such for each."""
     hopeless = [file for file in error.missing if not file.can_compile]
     own = [(file.name, error.alternatives.get(file, Alternatives()).replacements(file.name)) for file in hopeless]
-    found = NoCompatibleFile(error.missing, error.targets, error.alternatives, error.tried, error.lock)
-    if error.lock is not None and all(replacements for _, replacements in own):
-        found.replacements = {
-            key: value
-            for name, replacements in own
-            for key, value in _with_siblings(name, replacements, error.lock, project, error.targets[0]).items()
-        }
-    return found
+    if error.lock is None or not all(replacements for _, replacements in own):
+        return error
+    found = {
+        key: value
+        for name, replacements in own
+        for key, value in _with_siblings(name, replacements, error.lock, project, error.targets[0]).items()
+    }
+    return NoCompatibleFile(error.missing, error.targets, error.alternatives, error.tried, error.lock, found)
 
 
 def _with_siblings(name: str, replacements: dict[str, str], lock: Lock, project: Project, target: Target) -> dict[str, str]:

@@ -55,9 +55,9 @@ def explain_conflict(
     working = try_suggestions(tried, reporter) or try_suggestions([each for each in every if each.pins], reporter)
     if working:
         without_python = [each.advice for each in working if not each.suggestion.another_python]
-        found = _with_hints(message, summary, [each.advice for each in working], without_python, prefix="Tried successfully: ")
-        found.replacements = _smallest_change(working, specifiers([item.text for item in requirements]))
-        return found
+        replacements = _smallest_change(working, specifiers([item.text for item in requirements]))
+        advice = [each.advice for each in working]
+        return _with_hints(message, summary, advice, without_python, prefix="Tried successfully: ", replacements=replacements)
     texts, without_python = [it.advice for it in tried], [it.advice for it in tried if not it.another_python]
     return _with_hints(message, summary, texts, without_python, prefix="Tried without success: ", first=error.hint)
 
@@ -76,13 +76,20 @@ def _smallest_change(working: Sequence[Working], written: Mapping[str, str]) -> 
 
 
 def _with_hints(
-    message: str, summary: str, texts: Sequence[str], without_python: Sequence[str], *, prefix: str, first: str = ""
+    message: str,
+    summary: str,
+    texts: Sequence[str],
+    without_python: Sequence[str],
+    *,
+    prefix: str,
+    first: str = "",
+    replacements: Mapping[str, str] | None = None,
 ) -> LockError:
     def hint(some: Sequence[str]) -> str:
         return " ".join(filter(None, (first, f"{prefix}{'; or '.join(some)}." if some else "")))
 
     other = hint(without_python) if len(without_python) < len(texts) else None
-    return LockError(message, hint=hint(texts), hint_without_python=other, summary=summary)
+    return LockError(message, hint=hint(texts), hint_without_python=other, summary=summary, replacements=replacements)
 
 
 def _meant(name: str) -> str:
