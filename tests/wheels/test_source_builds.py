@@ -299,7 +299,7 @@ def test_a_lock_that_shipwheel_made_makes_no_other_wheel(tmp_path: Path) -> None
     (root / "templates/shipwheel.toml").write_text("state = []\n")
     before = tree_digest(root)
     for name in ("pylock.toml", "pylock.server.toml"):
-        (root / name).write_text('lock-version = "1.0"\ncreated-by = "shipwheel"\n')
+        (root / name).write_text('lock-version = "1.0"\ncreated-by = "shipwheel"\n[tool.shipwheel]\n')
     (root / "shipwheel.toml").write_text("state = []\n")
     assert tree_digest(root) == before
     with private_copy(root) as copy:

@@ -13,6 +13,7 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.git_history import locked_version, pretended_version, repository_root
 from shipwheel.project.metadata import Metadata, read_script
+from shipwheel.project.own_lock import is_own_lock
 from shipwheel.project.pins import Pins, pins_of_lock
 from shipwheel.project.pipfile import Pipfile, read_pipfile
 from shipwheel.project.requirements import Line, Requirements, decode, read_requirements
@@ -29,7 +30,6 @@ _MAX_LOCK_BYTES = 32 << 20
 _PROJECT_KEYS = ("name", "requires-python", "dependencies", "optional-dependencies", "dynamic")
 _BACKENDS = ("poetry", "pdm", "flit", "hatch", "setuptools")
 
-_OWN_LOCK = lazy_pattern(rb"^\[tool\.shipwheel\]", re.MULTILINE)
 _LOCATION = lazy_pattern(r"""^\s*"?(?:path|file|url)"?\s*[:=]\s*"((?:(?!://)[^"\\\n])+)\"""", re.MULTILINE)
 """A path in poetry.lock, pdm.lock or Pipfile.lock; parsing such a file as a whole takes far longer."""
 
@@ -184,9 +184,9 @@ def _lock_path(files: UserFiles, root: Path) -> Path:
 
 
 def _is_foreign(files: UserFiles, path: Path) -> bool:
-    """True if another tool wrote this pylock.toml: shipwheel's own, even a damaged one, has the header of its table."""
+    """Return whether another tool wrote this pylock.toml."""
     try:
-        return files.is_file(path) and _OWN_LOCK.search(files.read_bytes(path)) is None
+        return files.is_file(path) and not is_own_lock(files.read_bytes(path))
     except OSError:
         return False
 

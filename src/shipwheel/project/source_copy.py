@@ -5,7 +5,6 @@ A build backend runs in a copy only, so that it leaves nothing in the user's dir
 
 import hashlib
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,14 +19,13 @@ from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.git_history import describe, format_settings, repository_directories, repository_root
+from shipwheel.project.own_lock import is_own_lock
 from shipwheel.project.workspace import read_workspace
 from shipwheel.user.files import UserFiles, read_toml, table_at
 
 __all__ = ["SourceTree", "git_directories", "private_copy", "read_source_tree", "tree_digest"]
 
 _LOCK = lazy_pattern(r"pylock(?:\.[^.]+)?\.toml")
-_MADE_HERE = lazy_pattern(rb'^created-by = "shipwheel"', re.MULTILINE)
-_TOP_BYTES = 64 << 10
 _BUILT = frozenset({"pyproject.toml", "setup.py", "setup.cfg"})
 """Files of a directory that is a project with a wheel."""
 _NEVER = frozenset(
@@ -149,10 +147,8 @@ def _is_own(path: Path) -> bool:
     """Return whether shipwheel alone reads a file: its settings, or a lock that it made."""
     if path.name == "shipwheel.toml":
         return True
-    if _LOCK.fullmatch(path.name) is None or path.is_symlink() or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return _MADE_HERE.search(file.read(_TOP_BYTES)) is not None
+    is_lock = _LOCK.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
+    return is_lock and is_own_lock(path.read_bytes())
 
 
 def _copied_files(root: Path) -> Iterable[Path]:
