@@ -11,7 +11,6 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from shipwheel.locking import build_hook
@@ -26,7 +25,6 @@ _SCRIPT = '#!/bin/sh\nexec {command} -- "$0" "$@"\n'
 _CODE = "import sys; sys.path.insert(0, {root!r}); from shipwheel.locking.build_hook import main; sys.exit(main(sys.argv[1:]))"
 
 
-@lru_cache(maxsize=8)
 def build_python(python: str) -> Path:
     """Return the program that stands for an interpreter. Raise BuildError if the interpreter does not start."""
     executable = Path(python).resolve()
