@@ -306,16 +306,16 @@ def make_environment(directory: Path, python: str) -> None:
 def install_wheels(
     environment: Path, requirements: Path, exclude_newer: str | None, *, cwd: Path, stop: threading.Event | None = None
 ) -> None:
-    """Install the wheels of a list of requirements into a virtual environment; build nothing. Raise UvFailed.
+    """Install the wheels of a list of requirements into a virtual environment; build nothing. Raise UvFailed. `cwd` has uv's settings."""
+    _run_as_of(exclude_newer, ["pip", "install", "--no-build", *_install_options(environment, requirements)], cwd=cwd, stop=stop)
 
-    uv looks for its settings in `cwd`. If the index does not say when files were uploaded, none of them counts as older than
-    `exclude_newer`; the requirements are then resolved without that limit.
-    """
-    command = ["pip", "install", "--no-build", *_install_options(environment, requirements)]
+
+def _run_as_of(exclude_newer: str | None, command: Sequence[str], *, cwd: Path, stop: threading.Event | None = None) -> Finished:
+    """Run a command with a limit, or without it if the index tells no times of uploads: no file counts as older then. Raise UvFailed."""
     finished = run([*command, *_limit(exclude_newer)], cwd=cwd, stop=stop)
     if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
         finished = run(command, cwd=cwd, stop=stop)
-    _checked(finished)
+    return _checked(finished)
 
 
 def install_files(environment: Path, requirements: Path, directory: Path, *, cwd: Path, stop: threading.Event | None = None) -> None:
@@ -329,12 +329,8 @@ def list_wheels(python: Sequence[str], requirements: Path, exclude_newer: str | 
 
     `python` are uv's options for the interpreter. uv looks for its settings beside `requirements`.
     """
-    command = ["pip", "compile", "--no-build", "--no-header", "--format", "pylock.toml"]
-    command += [*python, str(requirements)]
-    finished = run([*command, *_limit(exclude_newer)], cwd=requirements.parent)
-    if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
-        finished = run(command, cwd=requirements.parent)
-    return _checked(finished).stdout
+    command = ["pip", "compile", "--no-build", "--no-header", "--format", "pylock.toml", *python, str(requirements)]
+    return _run_as_of(exclude_newer, command, cwd=requirements.parent).stdout
 
 
 def install_for(
@@ -358,11 +354,8 @@ def install_for(
     command = ["pip", "install", "--no-build", "--target", str(directory), *python, "--requirements", str(requirements)]
     if wheels is not None:
         _checked(run([*command, "--no-config", "--offline", "--no-index", "--find-links", str(wheels)], cwd=cwd, stop=stop))
-        return
-    finished = run([*command, *_limit(exclude_newer)], cwd=cwd, stop=stop)
-    if finished.code != 0 and exclude_newer and lacks_upload_times(finished.stderr):
-        finished = run(command, cwd=cwd, stop=stop)
-    _checked(finished)
+    else:
+        _run_as_of(exclude_newer, command, cwd=cwd, stop=stop)
 
 
 def foreign_python(minor: str, platform: str, constraints: Path) -> tuple[str, ...]:
