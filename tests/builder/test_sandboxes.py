@@ -6,7 +6,6 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -22,22 +21,11 @@ from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import find_sandbox
 from shipwheel.builder.step_run import ImageRoot
 from shipwheel.errors import BuildError, ShipwheelError, UsageError
-from shipwheel.locking import sandbox
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.platform import host_platform
 from shipwheel.witness.witness import Witness
 
 INFO = "#!/bin/sh\n[ \"$1\" = info ] || exit 1\necho '{answer}'\nexit {code}\n"
-
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """Let each test look anew."""
-    for cached in (find_sandbox, sandbox.is_available):
-        cached.cache_clear()
-    yield
-    for cached in (find_sandbox, sandbox.is_available):
-        cached.cache_clear()
 
 
 def programs(folder: Path, **answers: str) -> str:
@@ -68,6 +56,16 @@ def test_an_engine_that_answers_stands_in(tmp_path: Path, monkeypatch: pytest.Mo
     assert (chosen.name if chosen is not None else "") == found
 
 
+def test_an_engine_that_starts_later_is_found_and_stays_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = programs(tmp_path / "bin", docker="")
+    monkeypatch.setenv("PATH", folder)
+    assert find_sandbox() is None
+    Path(folder, "docker").write_text(INFO.format(answer=f"linux/{host_platform().machine}", code=0))
+    found = find_sandbox()
+    assert found is not None and found.name == "docker"
+    assert find_sandbox() is found
+
+
 def test_a_machine_without_one_may_have_one_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", programs(tmp_path / "bin"))
     project = tmp_path / "project"
@@ -83,7 +81,6 @@ def test_a_variable_names_the_only_one_to_try(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("SHIPWHEEL_SANDBOX", "podman")
     monkeypatch.setenv("PATH", programs(tmp_path / "bin", docker=f"linux/{host_platform().machine}"))
     assert find_sandbox() is None
-    find_sandbox.cache_clear()
     monkeypatch.setenv("SHIPWHEEL_SANDBOX", "gvisor")
     with pytest.raises(UsageError, match="SHIPWHEEL_SANDBOX is 'gvisor'"):
         find_sandbox()

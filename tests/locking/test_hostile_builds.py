@@ -112,7 +112,7 @@ def listener() -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
-def home(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home directory with a key, and an environment with passwords."""
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
@@ -128,9 +128,7 @@ def home(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "UV_PYTHON_DOWNLOADS": "never",
     }.items():
         monkeypatch.setenv(name, value)
-    sandbox.is_available.cache_clear()
-    yield home
-    sandbox.is_available.cache_clear()
+    return home
 
 
 def files(home: Path, port: int, backend: str = BACKEND) -> dict[str, str]:

@@ -163,6 +163,20 @@ def test_finds_no_python_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     assert uv.find_python("3.99") is None
 
 
+def test_the_usable_python_is_that_of_the_environment_and_still_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uv, "_COMMON_FOLDERS", ())
+    stand_in(tmp_path, monkeypatch, "raise SystemExit(2)")
+    assert uv.usable_python("3.1") == sys.executable
+    program = tmp_path / "bin" / "python3.1"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho cpython@3.1 {program}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert uv.usable_python("3.1") == str(program)
+    program.unlink()
+    assert uv.usable_python("3.1") == sys.executable
+
+
 def test_gives_up_a_download_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "import sys, time\ntime.sleep(600 if 'install' in sys.argv else 0)\nsys.exit(1)")
     assert uv.find_python("3.99", timeout=1.0) is None

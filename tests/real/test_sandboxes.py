@@ -5,7 +5,7 @@ import os
 import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -83,7 +83,7 @@ each_engine = pytest.mark.parametrize("target", ["docker", "podman"], indirect=T
 
 
 @pytest.fixture
-def engine(target: RunTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineSandbox]:
+def engine(target: RunTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineSandbox:
     """The sandbox that is found where the engine is the only one, through a program that enters the engine's namespaces."""
     program = tmp_path / "bin" / target.name
     program.parent.mkdir()
@@ -93,11 +93,9 @@ def engine(target: RunTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name, value in target.sandbox.environment.items():
         monkeypatch.setenv(name, f"{program.parent}:{value}" if name == "PATH" else value)
     monkeypatch.setenv("SHIPWHEEL_SANDBOX", target.name)
-    find_sandbox.cache_clear()
     found = find_sandbox()
     assert isinstance(found, EngineSandbox)
-    yield found
-    find_sandbox.cache_clear()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +124,6 @@ def test_a_wheel_is_the_one_that_bubblewrap_makes(
     made = []
     for sandbox in (target.name, "bwrap"):
         monkeypatch.setenv("SHIPWHEEL_SANDBOX", sandbox)
-        find_sandbox.cache_clear()
         source = SourceToCompile("made", "made 1.0", f"{tmp_path}/{sandbox}", write)
         made.append(compile_wheel(source, workshop, BuildOptions("3.13", ""), Store(TEST_CACHE), silent, known=None).wheel.digest)
     assert made[0] == made[1]

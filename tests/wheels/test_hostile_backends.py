@@ -90,7 +90,7 @@ def listener() -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home directory with keys, an environment with passwords, and a file that nobody may change."""
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
@@ -100,9 +100,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    sandbox.is_available.cache_clear()
-    yield home
-    sandbox.is_available.cache_clear()
+    return home
 
 
 def project(root: Path, home: Path, port: int, backend: str = BACKEND) -> Path:

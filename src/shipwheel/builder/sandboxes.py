@@ -1,9 +1,9 @@
 """The sandbox of this machine: bubblewrap where it works, else an engine. This is the one place that chooses."""
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Protocol
 
@@ -62,18 +62,22 @@ _KINDS: Mapping[str, Callable[[], Sandbox | None]] = MappingProxyType(
     }
 )
 
+_found: dict[str, Sandbox] = {}
+"""The sandboxes that work, by their programs. What does not work is tried again: its daemon may run for the next build."""
 
-@lru_cache(maxsize=1)
+
 def find_sandbox() -> Sandbox | None:
     """Return the first sandbox that works here, None if none does. The variable SHIPWHEEL_SANDBOX names the only one to try."""
     wanted = os.environ.get(_VARIABLE, "")
     if wanted and wanted not in _KINDS:
         raise UsageError(f"{_VARIABLE} is {wanted!r}", hint=f"Set it to {', '.join(_KINDS)}, or unset it.")
-    kinds = (find for name, find in _KINDS.items() if wanted in ("", name))
-    found = next((found for find in kinds if (found := find()) is not None), None)
-    if found is None:
-        note_unknown()  # one may work the next time, without a change of any file
-    return found
+    for name, connect in _KINDS.items():
+        program = shutil.which(name) if wanted in ("", name) else None
+        if program is not None and (sandbox := _found.get(program) or connect()) is not None:
+            # Of two threads, both get the first one's: it knows what is in use.
+            return _found.setdefault(program, sandbox)
+    note_unknown()  # one may work the next time, without a change of any file
+    return None
 
 
 def run_in_sandbox(run: SandboxRun, *, stop: threading.Event, bounds: Bounds) -> Finished:

@@ -53,12 +53,15 @@ for path in os.path.realpath(getattr(sys, "_base_executable", sys.executable)), 
 _QUERY_TIMEOUT_S = 60
 
 
-@lru_cache(maxsize=1)
 def is_available() -> bool:
     """Return whether bubblewrap is installed and may make its namespaces: some systems and containers forbid that."""
-    if sys.platform != "linux" or shutil.which("bwrap") is None:
-        return False
-    command = confined(["/usr/bin/env", "true"], writable=(), readable=(), network=False)
+    program = shutil.which("bwrap") if sys.platform == "linux" else None
+    return program is not None and _may_start(program)
+
+
+@lru_cache(maxsize=8)
+def _may_start(program: str) -> bool:
+    command = confined(["/usr/bin/env", "true"], writable=(), readable=(), network=False, program=program)
     try:
         return subprocess.run(command, capture_output=True, check=False, timeout=_START_TIMEOUT_S).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -113,16 +116,22 @@ def _forms(path: Path) -> Iterable[str]:
     return dict.fromkeys((str(path), os.path.realpath(path)))
 
 
-@lru_cache(maxsize=8)
 def interpreter_paths(python: str) -> tuple[Path, ...]:
     """Return an interpreter's executable, outside of any virtual environment, and the directories that it needs.
 
     Raise BuildError if it does not start.
     """
     try:
-        done = subprocess.run([python, "-I", "-c", _QUERY], capture_output=True, text=True, check=True, timeout=_QUERY_TIMEOUT_S)
+        # Another interpreter may get the same path: a newer one, or that of a virtual environment that is made anew.
+        executable = Path(python).resolve()
+        return _interpreter_paths(python, executable, executable.stat().st_mtime_ns)
     except (OSError, subprocess.SubprocessError) as error:
         raise BuildError(f"{python} does not start: {error}", hint="Install this Python again.") from error
+
+
+@lru_cache(maxsize=8)
+def _interpreter_paths(python: str, *_: Path | int) -> tuple[Path, ...]:
+    done = subprocess.run([python, "-I", "-c", _QUERY], capture_output=True, text=True, check=True, timeout=_QUERY_TIMEOUT_S)
     executable, *prefixes = map(Path, done.stdout.splitlines())
     return tuple(dict.fromkeys((executable, executable.parent, *prefixes)))
 

@@ -182,13 +182,21 @@ def _run_with_builds(
         return run([*command, "--python", str(build_python(python))], cwd=cwd, env=env, timeout=timeout)
 
 
-@lru_cache(maxsize=16)
 def usable_python(minor: str) -> str:
     """Return an interpreter of a minor version ("3.11") on this machine, else the running one.
 
     Any will do for uv; one of the right version gives the right answers where a build backend is asked for metadata. Looking for one can
-    take longer than what uv is asked, so the answer holds until the process ends.
+    take longer than what uv is asked, so the answer holds as long as the environment is the same and the interpreter is there.
     """
+    environment = tuple(uv_environment(os.environ, None).items())
+    if not os.access(found := _usable_python(minor, environment), os.X_OK):
+        _usable_python.cache_clear()
+        found = _usable_python(minor, environment)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _usable_python(minor: str, _: tuple[tuple[str, str], ...]) -> str:
     return str(local_python(minor) or sys.executable)
 
 
