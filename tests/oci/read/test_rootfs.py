@@ -181,6 +181,16 @@ def test_unpacked_images_share_the_files_of_their_layers(tmp_path: Path, store: 
     assert (roots[1] / "a/link").read_text() == "text"
 
 
+def test_a_layer_whose_index_never_got_to_the_disk_is_unpacked_again(tmp_path: Path, store: Store) -> None:
+    made = layer(tmp_path, [("a/file.py", "f", "text")])
+    files_of(made, store).close()
+    index = next((store.root / LAYER_FILES).glob("*/index"))
+    whole = index.read_bytes()
+    index.write_bytes(b"")
+    files_of(made, store).close()
+    assert index.read_bytes() == whole
+
+
 def test_unpacks_what_its_owner_may_not_read(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """/etc/shadow has such a mode in images of Fedora and its relatives; root may read it nevertheless."""
     monkeypatch.setattr("os.access", lambda path, _: bool(path.stat().st_mode & 0o400))

@@ -85,8 +85,7 @@ def read_layer(layer: ImageLayer, store: Store, allowance: Allowance) -> LayerFi
     """
     cache = DirectoryCache(store.root / LAYER_FILES)
     name = layer.descriptor.digest.partition(":")[2]
-    if (found := cache.find(name)) is not None:
-        kept = LayerFiles(found)
+    if (kept := _find(cache, name)) is not None:
         with _damages(layer):
             allowance.take(size=kept.size, entries=len(kept.entries))
         return kept
@@ -95,6 +94,16 @@ def read_layer(layer: ImageLayer, store: Store, allowance: Allowance) -> LayerFi
         (directory / _INDEX).write_bytes(msgspec.msgpack.encode(_unpack(layer, store, allowance, directory)))
 
     return LayerFiles(cache.fill(name, fill, keep=_KEPT))
+
+
+def _find(cache: DirectoryCache, name: str) -> LayerFiles | None:
+    """Return the files of a layer that the store has. Those that were not all on the disk when the machine stopped are removed."""
+    found = cache.find(name)
+    try:
+        return LayerFiles(found) if found is not None else None
+    except (FileNotFoundError, msgspec.MsgspecError):
+        cache.discard(name)
+        return None
 
 
 def _unpack(layer: ImageLayer, store: Store, allowance: Allowance, directory: Path) -> _Index:
