@@ -61,6 +61,11 @@ def test_one_inside_a_package_is_for_that_part(tmp_path: Path) -> None:
     assert _found(tmp_path, "docker/Dockerfile", "images/web/Dockerfile") == ["images/web/Dockerfile", "docker/Dockerfile"]
 
 
+def test_the_project_itself_may_be_a_package(tmp_path: Path) -> None:
+    written(tmp_path, {"__init__.py": ""})
+    assert _found(tmp_path, "docker/Dockerfile", "Dockerfile") == ["Dockerfile", "docker/Dockerfile"]
+
+
 def test_looks_above_the_project_only_inside_its_repository(tmp_path: Path) -> None:
     text = "FROM python\nCOPY backend/ /app\n"
     files = ("docker/backend/Dockerfile", "backend/main.py")

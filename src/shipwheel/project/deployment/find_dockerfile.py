@@ -116,7 +116,8 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     words = _words(relative) - {"dockerfile", "containerfile", "docker", ""}
     ups = relative.count("../")
     # One inside a Python package is about that part of the project.
-    is_other = bool(words & (_OTHER_PURPOSE - {"build"})) or (path.parent / "__init__.py").is_file()
+    is_of_part = path.parent != root and (path.parent / "__init__.py").is_file()
+    is_other = bool(words & (_OTHER_PURPOSE - {"build"})) or is_of_part
     return (is_other, ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
 
 
