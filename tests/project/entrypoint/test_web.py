@@ -159,6 +159,22 @@ LAYOUTS: dict[str, Layout] = {
         "aiohttp",
         ("python", "main.py"),
     ),
+    "aiohttp that another file runs": (
+        {
+            "shop/__init__.py": "",
+            "shop/app.py": "from aiohttp import web\ndef create_app(debug=False):\n    return web.Application()\n"
+            "def run_app(port=None):\n    web.run_app(create_app(), port=port)\n",
+            "shop/cli.py": "from shop.app import run_app\ndef main():\n    run_app(8080)\n",
+            "shop/__main__.py": "from shop.cli import main\nif __name__ == '__main__':\n    main()\n",
+        },
+        "aiohttp",
+        ("python", "-m", "shop"),
+    ),
+    "aiohttp that no file runs": (
+        {"app.py": "from aiohttp import web\ndef make():\n    return web.Application()\ndef main():\n    web.run_app(make())\n"},
+        "aiohttp gunicorn",
+        (*BOUND_GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker", "app:make()"),
+    ),
     "aiohttp factory that listens on loopback": (
         {
             "polls/__init__.py": "",

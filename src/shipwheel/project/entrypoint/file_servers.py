@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module, with_rivals
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import entry_module, reached_modules
+from shipwheel.project.entrypoint.reached import entry_module, program_with, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 
@@ -43,6 +44,7 @@ _BOKEH_ORIGIN_NOTE = (
     "If browsers reach the app under an address other than localhost and its port, set BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
 )
 _AIOHTTP_PORT = "8080"
+_RUN_AIOHTTP = "aiohttp.web.run_app"
 _BOTTLE_PORT = "8000"
 _MESOP_PORT = "8080"
 _MESOP = lazy_pattern(r"^import mesop as (\w+)", re.MULTILINE)
@@ -117,7 +119,8 @@ class _FileServer(msgspec.Struct, frozen=True):
 def find_file_server(evidence: Evidence, scan: Scan) -> Launch | None:
     """Return the launch of a file of Streamlit, Gradio and other frameworks that serve files."""
     matter = _front_matter(evidence)
-    for distribution, package, launch in _FILE_SERVERS:
+    servers: tuple[_Row, ...] = (*_FILE_SERVERS, ("aiohttp", "aiohttp", partial(launch_aiohttp, every=scan.modules)))
+    for distribution, package, launch in servers:
         hosted = matter if matter.get("sdk") == distribution else {}
         using = [module for module in scan.modules if package in module.imports and not _PAGE.search(module.file)]
         if not using or not (evidence.has(distribution) or evidence.kind == "app"):
@@ -202,16 +205,17 @@ def with_framework_settings(launch: Launch, evidence: Evidence, modules: Sequenc
     return launch
 
 
-def launch_aiohttp(evidence: Evidence, modules: list[Module]) -> Launch | None:
-    """Return the launch of a file that runs aiohttp's own server, which is a production server.
+def launch_aiohttp(evidence: Evidence, modules: Sequence[Module], every: Sequence[Module]) -> Launch | None:
+    """Return the launch of a program that runs aiohttp's own server, which is a production server, by a call in one of `modules`.
 
     The application is often created by a coroutine, where other servers cannot reach it.
     """
-    running = [module for module in modules if "aiohttp.web.run_app" in module.calls]
-    if not running:
+    running = next((module for module in modules if _RUN_AIOHTTP in module.calls), None)
+    program = program_with(running, (_RUN_AIOHTTP,), every) if running is not None else None
+    if running is None or program is None:
         return None
-    port = (*running[0].ports, _AIOHTTP_PORT)[0]
-    return launch_file(evidence, running[0], (f"{port}/tcp",), f"{running[0].file} runs an aiohttp application.")
+    port = (*running.ports, _AIOHTTP_PORT)[0]
+    return launch_file(evidence, program, (f"{port}/tcp",), f"{program.file} runs an aiohttp application.")
 
 
 def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:
@@ -377,7 +381,8 @@ _TAIPY = _FileServer(
 _SERVE_THEMSELVES = {"gradio": _GRADIO, "robyn": _ROBYN, "flet": _FLET}
 """Top-level import -> the server whose address comes from the environment."""
 
-_FILE_SERVERS: tuple[tuple[str, str, Callable[[Evidence, list[Module]], Launch | None]], ...] = (
+_Row = tuple[str, str, Callable[[Evidence, list[Module]], Launch | None]]
+_FILE_SERVERS: tuple[_Row, ...] = (
     ("streamlit", "streamlit", _streamlit),
     ("chainlit", "chainlit", _CHAINLIT.launch),
     ("gradio", "gradio", _GRADIO.launch),
@@ -394,6 +399,5 @@ _FILE_SERVERS: tuple[tuple[str, str, Callable[[Evidence, list[Module]], Launch |
     ("taipy", "taipy", _TAIPY.launch),
     ("taipy-gui", "taipy", _TAIPY.launch),
     ("bottle", "bottle", _bottle),
-    ("aiohttp", "aiohttp", launch_aiohttp),
 )
 """(Python package, top-level import, launch of the first fitting file), in order of precedence."""

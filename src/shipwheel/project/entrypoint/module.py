@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -40,6 +40,7 @@ from shipwheel.project.entrypoint.syntax import (
     is_main_guard,
     parse_source,
     required_imports,
+    run_nodes,
 )
 from shipwheel.project.entrypoint.table_commands import find_table_commands
 from shipwheel.project.entrypoint.write_scan import WRITE_HINTS, FilePaths, scan_paths
@@ -69,6 +70,8 @@ class Module(ModulePath, frozen=True):
     applications: tuple[Application, ...] = ()
     calls: frozenset[str] = frozenset()
     """The functions that it calls, decorators included: dotted names, and methods as `.name`."""
+    calls_when_run: frozenset[str] = frozenset()
+    """Those of `calls` that it makes when it is run, and not only in functions that nothing in it calls."""
     is_script: bool = False
     """True if it has an `if __name__ == "__main__"` block, or serves an application at its top level, so that nothing can import it."""
     loops: bool = False
@@ -160,7 +163,8 @@ def _scan(source: SourceFile) -> Module:
         path.import_root,
         imports=imported_packages(source),
         applications=applications,
-        calls=frozenset(_calls(source)),
+        calls=frozenset(_calls(source.nodes, source.aliases)),
+        calls_when_run=frozenset(_calls(run_nodes(tree), source.aliases)),
         is_script=len(applications) < len(found) or any(map(is_main_guard, tree.body)),
         loops=any(map(is_endless_loop, tree.body)),
         acts=_acts(tree),
@@ -193,15 +197,15 @@ def _scan(source: SourceFile) -> Module:
     )
 
 
-def _calls(source: SourceFile) -> Iterator[str]:
-    for node in source.nodes:
+def _calls(nodes: Iterable[ast.AST], aliases: Mapping[str, str]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute):
                 yield f".{node.func.attr}"
-            if name := full_name(node.func, source.aliases):
+            if name := full_name(node.func, aliases):
                 yield name
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            yield from (name for decorator in node.decorator_list if (name := full_name(decorator, source.aliases)))
+            yield from (name for decorator in node.decorator_list if (name := full_name(decorator, aliases)))
 
 
 def _acts(tree: ast.Module) -> bool:

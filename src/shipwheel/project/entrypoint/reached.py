@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.module import Module
 
-__all__ = ["entry_module", "reached_modules", "served_name", "unrelated_modules"]
+__all__ = ["entry_module", "program_with", "reached_modules", "served_name", "unrelated_modules"]
 
 _BEFORE_APPLICATION = lazy_pattern(r"--(?:module|wsgi)=|(?:wsgi|asgi):(?=[\w.]+:)")
 """uWSGI's option, and the interface that Hypercorn wants to know: wsgi:shop.wsgi:application."""
@@ -54,6 +54,19 @@ def reached_modules(entry: str, modules: Mapping[str, Module]) -> tuple[Module, 
                 found[part] = modules[part]
                 pending += [imported for imported, _ in modules[part].required]
     return tuple(found.values())
+
+
+def program_with(module: Module, calls: Iterable[str], modules: Sequence[Module]) -> Module | None:
+    """Return the program that makes one of these calls: the module that has them, if it makes one when it is run.
+
+    Otherwise a program that imports it, the one in the highest directory first; None if there is none.
+    """
+    if not module.calls_when_run.isdisjoint(calls):
+        return module
+    by_name = {each.name: each for each in modules}
+    programs = (each for each in modules if each.is_script or (each.calls_when_run and not each.file.endswith("__init__.py")))
+    found = (each for each in programs if each is not module and module in reached_modules(each.name, by_name))
+    return min(found, key=lambda each: (each.file.count("/"), not each.is_script, each.file), default=None)
 
 
 def unrelated_modules(module: Module, others: Iterable[Module], modules: Sequence[Module]) -> tuple[Module, ...]:

@@ -25,6 +25,7 @@ __all__ = [
     "keyword_value",
     "parse_source",
     "required_imports",
+    "run_nodes",
 ]
 
 
@@ -107,6 +108,18 @@ def assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.expr 
             yield from assignments([*node.body, *node.orelse, *node.finalbody, *handlers])
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             yield from assignments(node.body)
+
+
+def run_nodes(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the nodes that run if the file does: those outside functions and classes, and of the ones that these name."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    unused = {node.name: node for node in tree.body if isinstance(node, kinds)}
+    pending: list[ast.AST] = [node for node in tree.body if not isinstance(node, kinds)]
+    for statement in pending:
+        for node in ast.walk(statement):
+            yield node
+            if isinstance(node, ast.Name) and (definition := unused.pop(node.id, None)) is not None:
+                pending.append(definition)
 
 
 def is_main_guard(node: ast.stmt) -> bool:

@@ -155,8 +155,9 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
     if distribution in evidence.still_wsgi:
         kind = FrameworkKind.WSGI
     module = next((module for module in scan.modules if module.file == file), None)
-    if kind is FrameworkKind.AIOHTTP and module is not None and "aiohttp.web.run_app" in module.calls and not module.loopback_only:
-        return launch_aiohttp(evidence, [module])
+    runs_itself = kind is FrameworkKind.AIOHTTP and module is not None and not module.loopback_only
+    if runs_itself and module is not None and (program := launch_aiohttp(evidence, [module], scan.modules)) is not None:
+        return program
     if kind is FrameworkKind.WEBPY and module is not None and best.module.name in sys.stdlib_module_names:
         # A server would import the standard library's module of that name: web.py's tutorial calls its file code.py.
         return launch_file(evidence, module, (f"{(*module.ports, _WEBPY_PORT)[0]}/tcp",), f"{file} runs a web.py application.")
