@@ -465,6 +465,11 @@ def test_a_script_that_was_guessed_and_ends_without_a_word_does_not_serve() -> N
     assert find(Observation(ended=0, written=("/data/report.csv",)), PROGRAM, facts) == ()
 
 
+def test_a_server_that_ends_without_a_word_may_not_be_started() -> None:
+    assert "set `command` to what starts the server" in one(K.ENDED, ended(0), SERVER).hint
+    assert one(K.ENDED, ended(0, "done\n"), SERVER).hint == one(K.ENDED, ended(1), SERVER).hint == ""
+
+
 _LOGS = st.lists(st.sampled_from([USAGE, REFUSED, NO_MODULE, NO_KEY, NO_WRITE, "fine\n"]), max_size=3).map("".join)
 
 

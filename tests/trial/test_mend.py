@@ -102,6 +102,18 @@ def test_any_help_text_can_be_read(text: str) -> None:
     assert serving_command(text) is None or serving_command(text) in listed_commands(text)
 
 
+def test_another_command_is_tried_for_one_that_does_nothing() -> None:
+    advisor = FakeAdvisor(others=(("shop",),))
+
+    def tried(log: str, status: int) -> list[Setting]:
+        seen = Observation(ended=status, log=log)
+        return [change.setting for change in changes_for(Trial(verdict_of(seen, idle), idle, seen), advisor)]
+
+    idle = (blocking(FindingKind.ENDED),)
+    assert tried("\n", 0) == [Setting("command", ("shop",))]
+    assert tried("done\n", 0) == tried("", 1) == []
+
+
 def test_a_loopback_server_gets_its_option() -> None:
     advisor = FakeAdvisor(words=("shop", "serve"), help={(): HELP["click_serve"]})
     assert settings_of([blocking(FindingKind.LOOPBACK)], advisor) == [Setting("command", ("shop", "serve", "--host", "0.0.0.0"))]

@@ -154,6 +154,7 @@ def _from_end(seen: Observation, config: ExecutionConfig, signs: Sequence[Sign],
     elif seen.ended or server or (source.guess and not last_line(seen.log) and not seen.written):
         after = f"after {seen.seconds:.1f} s" + ("" if last_line(seen.log) else " and printed nothing")
         hint = _GUESS_HINT.format(source.guess) if source.guess and not seen.ended and not server else ""
+        hint = _IDLE_HINT if server and seen.ended == 0 and not last_line(seen.log) else hint
         hint = _NO_ADDRESS_HINT if listens_elsewhere(seen.log) else hint
         yield Finding(FindingKind.ENDED, f"the command {how} {after}", hint, evidence=error_line(seen.log), blocks=True)
 
@@ -164,6 +165,7 @@ _COMPANIONS_HINT = (
 )
 _NO_ADDRESS_HINT = "It wants to listen on an address of another machine: let `command`, `env` or its configuration name 0.0.0.0."
 
+_IDLE_HINT = "It may only define what serves, and not start it: set `command` to what starts the server."
 _GUESS_HINT = "{} Set `command` to what starts the app, or to this command if that is all that it has to do."
 
 

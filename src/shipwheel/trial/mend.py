@@ -130,7 +130,7 @@ class Advisor(Protocol):
 def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
     """Yield the changes that the findings of a trial ask for, most direct first."""
     for finding in trial.findings:
-        if (reason := _OTHER_COMMANDS.get(finding.kind)) is not None:
+        if (reason := _why_another(finding, trial)) is not None:
             for command in advisor.alternatives():
                 yield Change(Setting("command", command), reason, tentative=True)
         if not finding.blocks and finding.kind not in (FindingKind.OTHER_PORT, FindingKind.USAGE):
@@ -155,6 +155,13 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
     if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
         yield from _fitting(trial.seen.log, advisor)
         yield from _older(advisor)
+
+
+def _why_another(finding: Finding, trial: Trial) -> str | None:
+    """Return why the command that was found may be the wrong one."""
+    if finding.kind is FindingKind.ENDED and trial.seen.ended == 0 and finding.blocks and not trial.seen.log.strip():
+        return "The command that was found ends at once, and prints nothing"
+    return _OTHER_COMMANDS.get(finding.kind)
 
 
 def with_unlisted(change: Change, unlisted: Iterable[str]) -> Change:

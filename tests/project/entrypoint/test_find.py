@@ -120,6 +120,13 @@ def test_a_program_that_adds_the_pages_before_it_serves_is_an_alternative(tmp_pa
     assert (launch.command[-1], launch.alternatives) == ("shop:app", (("python", "start.py"),))
 
 
+def test_a_console_script_is_an_alternative(tmp_path: Path) -> None:
+    files = {"shop/__init__.py": "", "shop/main.py": FASTAPI}
+    scripts = {"demo": "shop.cli:main", "demo-tool": "shop.tool:main"}
+    launch = launched(tmp_path, files, "fastapi uvicorn", kind="package", scripts=scripts, packaged=frozenset({"shop"}))
+    assert (launch.command[-1], launch.alternatives) == ("shop.main:app", (("demo",),))
+
+
 def test_a_declared_command_has_no_alternatives(tmp_path: Path) -> None:
     files = {"main.py": FASTAPI, "hooks.py": FASTAPI, "Procfile": "web: uvicorn hooks:app\n"}
     assert launched(tmp_path, files, "fastapi uvicorn").alternatives == ()

@@ -1,4 +1,4 @@
-"""Other commands that may serve a project: if the one that was found has none of the pages that are asked for, they are tried."""
+"""Other commands that may serve a project: they are tried if the one that was found has no page, or does nothing."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,7 @@ from shipwheel.project.entrypoint.launch import Launch, launch_file
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.reached import reached_modules
 from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.project.entrypoint.scripts import find_console_script
 from shipwheel.project.entrypoint.web import find_other_applications
 
 __all__ = ["with_alternatives"]
@@ -18,7 +19,7 @@ _MAX_ALTERNATIVES = 3
 
 
 def with_alternatives(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
-    """Return the launch with the commands of other web applications and servers, unless a deployment file declares its own."""
+    """Return the launch with the commands of other applications, servers and console scripts, unless a deployment file declares its own."""
     if launch.declared_at:
         return launch
     others = dict.fromkeys(other.command for other in _others(evidence, scan) if other.command != launch.command)
@@ -27,6 +28,7 @@ def with_alternatives(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
 
 def _others(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
     yield from find_other_applications(evidence, scan)
+    yield from filter(None, [find_console_script(evidence, scan)])
     modules = {module.name: module for module in reversed(scan.modules)}
     for module in scan.modules:
         starts = module.is_script and not module.loopback_only and (module.ports or module.serves)
