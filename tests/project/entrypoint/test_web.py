@@ -175,6 +175,27 @@ LAYOUTS: dict[str, Layout] = {
         "aiohttp gunicorn",
         (*BOUND_GUNICORN, "--worker-class", "aiohttp.GunicornWebWorker", "app:make()"),
     ),
+    "aiohttp that a command of Typer runs": (
+        {
+            "app.py": "import typer\nfrom aiohttp import web\ncommands = typer.Typer()\n"
+            "def make():\n    return web.Application()\n"
+            "@commands.command()\ndef serve(port: int = 8080):\n    web.run_app(make(), port=port)\n"
+            "if __name__ == '__main__':\n    commands()\n",
+        },
+        "aiohttp typer",
+        ("python", "app.py"),
+    ),
+    "aiohttp that another file runs beside one that uses it": (
+        {
+            "shop/__init__.py": "from shop.app import main, make\n",
+            "shop/app.py": "from aiohttp import web\ndef make():\n    return web.Application()\ndef main():\n    _run()\n"
+            "def _run():\n    web.run_app(make())\n",
+            "a_migration.py": "from shop.app import make\nif __name__ == '__main__':\n    make()\n",
+            "start.py": "from shop import main\nmain()\n",
+        },
+        "aiohttp",
+        ("python", "start.py"),
+    ),
     "aiohttp factory that listens on loopback": (
         {
             "polls/__init__.py": "",

@@ -19,9 +19,10 @@ from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module, with_rivals
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import entry_module, program_with, reached_modules
+from shipwheel.project.entrypoint.reached import entry_module, program_using, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
+from shipwheel.project.entrypoint.syntax import definitions_with, parse_source
 
 __all__ = [
     "find_file_server",
@@ -211,11 +212,18 @@ def launch_aiohttp(evidence: Evidence, modules: Sequence[Module], every: Sequenc
     The application is often created by a coroutine, where other servers cannot reach it.
     """
     running = next((module for module in modules if _RUN_AIOHTTP in module.calls), None)
-    program = program_with(running, (_RUN_AIOHTTP,), every) if running is not None else None
-    if running is None or program is None:
+    if running is None or (program := _program(running, evidence, every)) is None:
         return None
     port = (*running.ports, _AIOHTTP_PORT)[0]
     return launch_file(evidence, program, (f"{port}/tcp",), f"{program.file} runs an aiohttp application.")
+
+
+def _program(running: Module, evidence: Evidence, every: Sequence[Module]) -> Module | None:
+    """Return the program that makes the call in a module: that itself, or one that uses a function of it which does; None if none does."""
+    if _RUN_AIOHTTP in running.calls_when_run:
+        return running
+    source = parse_source(running, evidence.read_text(running.file).encode())
+    return program_using((f"{running.name}.{name}" for name in definitions_with(source, {_RUN_AIOHTTP})), every)
 
 
 def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:

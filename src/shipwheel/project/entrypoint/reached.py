@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.module import Module
 
-__all__ = ["entry_module", "program_with", "reached_modules", "served_name", "unrelated_modules"]
+__all__ = ["entry_module", "program_using", "reached_modules", "served_name", "unrelated_modules"]
 
 _BEFORE_APPLICATION = lazy_pattern(r"--(?:module|wsgi)=|(?:wsgi|asgi):(?=[\w.]+:)")
 """uWSGI's option, and the interface that Hypercorn wants to know: wsgi:shop.wsgi:application."""
@@ -56,17 +56,24 @@ def reached_modules(entry: str, modules: Mapping[str, Module]) -> tuple[Module, 
     return tuple(found.values())
 
 
-def program_with(module: Module, calls: Iterable[str], modules: Sequence[Module]) -> Module | None:
-    """Return the program that makes one of these calls: the module that has them, if it makes one when it is run.
+def program_using(names: Iterable[str], modules: Sequence[Module]) -> Module | None:
+    """Return the program that uses one of these dotted names, by itself or in what it imports; the one in the highest directory first.
 
-    Otherwise a program that imports it, the one in the highest directory first; None if there is none.
+    None if there is none.
     """
-    if not module.calls_when_run.isdisjoint(calls):
-        return module
+    wanted = {*names}
+    packages = [each for each in modules if each.file.endswith("__init__.py")]
+    wanted |= {f"{each.name}.{name.rpartition('.')[2]}" for each in packages for name in wanted if name in _used(each)}
+    users = {each.name for each in modules if each not in packages and not wanted.isdisjoint(_used(each))}
     by_name = {each.name: each for each in modules}
-    programs = (each for each in modules if each.is_script or (each.calls_when_run and not each.file.endswith("__init__.py")))
-    found = (each for each in programs if each is not module and module in reached_modules(each.name, by_name))
+    programs = (each for each in modules if each.is_script or (each.calls_when_run and each not in packages)) if users else ()
+    found = (each for each in programs if not users.isdisjoint(reached.name for reached in reached_modules(each.name, by_name)))
     return min(found, key=lambda each: (each.file.count("/"), not each.is_script, each.file), default=None)
+
+
+def _used(module: Module) -> frozenset[str]:
+    """Return the dotted names that a module imports or calls."""
+    return module.calls.union(name for name, _ in module.required)
 
 
 def unrelated_modules(module: Module, others: Iterable[Module], modules: Sequence[Module]) -> tuple[Module, ...]:

@@ -4,7 +4,7 @@ Nothing is imported or run. Every scan of a file works on the same `SourceFile`.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import msgspec
 
@@ -17,6 +17,7 @@ __all__ = [
     "SourceFile",
     "assignments",
     "called_name",
+    "definitions_with",
     "full_name",
     "imported_names",
     "imported_packages",
@@ -110,16 +111,42 @@ def assignments(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.expr 
             yield from assignments(node.body)
 
 
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
 def run_nodes(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield the nodes that run if the file does: those outside functions and classes, and of the ones that these name."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    unused = {node.name: node for node in tree.body if isinstance(node, kinds)}
-    pending: list[ast.AST] = [node for node in tree.body if not isinstance(node, kinds)]
+    """Yield the nodes that run if the file does: those outside functions and classes, and of the ones that these name.
+
+    A decorator such as `@commands.command()` gives a function to an object, and names it with that.
+    """
+    unused: dict[str, list[ast.AST]] = {}
+    pending: list[ast.AST] = []
+    for statement in tree.body:
+        if isinstance(statement, _DEFINITIONS):
+            names = (part.id for each in statement.decorator_list for part in ast.walk(each) if isinstance(part, ast.Name))
+            for name in {statement.name, *names}:
+                unused.setdefault(name, []).append(statement)
+        else:
+            pending.append(statement)
     for statement in pending:
         for node in ast.walk(statement):
             yield node
-            if isinstance(node, ast.Name) and (definition := unused.pop(node.id, None)) is not None:
-                pending.append(definition)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                pending += unused.pop(node.id, ())
+
+
+def definitions_with(source: SourceFile, calls: Container[str]) -> frozenset[str]:
+    """Return the names of the top-level functions and classes that make one of these calls, or name another one that does."""
+    found: set[str] = set()
+    parts = {node.name: (*ast.walk(node),) for node in source.tree.body if isinstance(node, _DEFINITIONS)}
+
+    def makes(node: ast.AST) -> bool:
+        is_call = isinstance(node, ast.Call) and full_name(node.func, source.aliases) in calls
+        return is_call or (isinstance(node, ast.Name) and node.id in found)
+
+    while more := {name for name, nodes in parts.items() if name not in found and any(map(makes, nodes))}:
+        found |= more
+    return frozenset(found)
 
 
 def is_main_guard(node: ast.stmt) -> bool:
