@@ -29,7 +29,8 @@ class Request(msgspec.Struct, frozen=True):
     """A request to build: a project at `path`, and `settings` that already include the flags.
 
     `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one; `lock_mode` says whether the lock
-    may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says.
+    may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says; without
+    `slow_sources`, not the large ones that are older than the Python, of which a newer version may have a wheel.
     `first_pythons` ("3.11") are tried first if the project allows them. `bounds` are constraints for a lock whose packages do not fit
     what was compiled.
     """
@@ -42,6 +43,7 @@ class Request(msgspec.Struct, frozen=True):
     upgrade_base: bool = False
     lock_mode: LockMode = LockMode.UPDATE
     compiles: bool = False
+    slow_sources: bool = True
     first_pythons: tuple[str, ...] = ()
     bounds: tuple[str, ...] = ()
 

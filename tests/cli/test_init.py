@@ -3,13 +3,17 @@
 import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 from support.project_tree import written
 
 from shipwheel.cli.init import _lines, _proposal, _try
+from shipwheel.errors import LockError
+from shipwheel.locking.no_compatible_file import Mismatch, MissingFile, NoCompatibleFile, SlowSources
+from shipwheel.locking.target import Target
+from shipwheel.platform import Platform
 from shipwheel.request import Request
 from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings, load_settings
@@ -71,3 +75,28 @@ def test_only_more_requirements_leave_out_a_python_that_had_nothing(tmp_path: Pa
     for settings in (Settings(), replace(more, as_of=datetime.date(2021, 1, 1)), replace(more, python="3.9"), more, more):
         attempt(settings, {})
     assert asked == [(), (), (), ("3.11",), ("3.11",)]
+
+
+@pytest.mark.parametrize("replacements", [{"far": "far==1.1"}, {}], ids=["newer", "none"])
+def test_slow_sources_are_compiled_only_if_no_newer_version_has_files(
+    replacements: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = [Target(Platform("linux", "amd64"), "3.9.2", (2, 31))]
+    missing = MissingFile("far", "1.0", Mismatch.PYTHON, "no wheel is for Python 3.9", (), "", "")
+    asked: list[bool] = []
+
+    def build(request: Request) -> Any:
+        asked.append(request.slow_sources)
+        raise LockError("its build failed") if request.slow_sources else SlowSources({missing: targets}, targets)
+
+    def with_newer_versions(error: SlowSources, *_: object) -> NoCompatibleFile:
+        return NoCompatibleFile(error.missing, targets, replacements=replacements)
+
+    monkeypatch.setattr("shipwheel.pipeline.build.build", build)
+    monkeypatch.setattr("shipwheel.pipeline.build.retry_damaged", lambda _, work: work())
+    monkeypatch.setattr("shipwheel.pipeline.alternatives.with_newer_versions", with_newer_versions)
+    monkeypatch.setattr("shipwheel.project.read.read_project", lambda *_, **__: None)
+    attempt = _try(Request(tmp_path, Settings(), Store(tmp_path / "store")), cast("Any", None), {"network": False, "timeout": 1.0})
+    with pytest.raises(LockError) as caught:
+        attempt(Settings(), {})
+    assert (caught.value.replacements, asked) == (replacements, [False] if replacements else [False, True])

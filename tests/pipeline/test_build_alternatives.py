@@ -12,11 +12,11 @@ import pytest
 from shipwheel.base import standalone_builds
 from shipwheel.errors import BuildError, FetchError, NewerAtRunTime, OptionalStepError, UnbuildableSource
 from shipwheel.events import Event, Warned, silent
-from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile
+from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, SlowSources
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.target import Target
 from shipwheel.pipeline import alternatives, build
-from shipwheel.pipeline.alternatives import build_error_with_alternatives, with_replacements
+from shipwheel.pipeline.alternatives import build_error_with_alternatives, with_newer_versions, with_replacements
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.request import LockMode, Request
@@ -106,6 +106,24 @@ def test_what_has_neither_file_nor_source_may_be_replaced(
     lock, project = Lock(Path("/project/pylock.toml"), {"packages": []}), cast("Project", None)
     error = NoCompatibleFile({hopeless: TARGETS, source: TARGETS}, TARGETS, {hopeless: far, source: also}, lock=lock)
     assert with_replacements(error, project).replacements == replacements
+
+
+def test_a_newer_version_takes_the_place_of_a_slow_source_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alternatives, "lock_request", lambda _: None)
+    monkeypatch.setattr("shipwheel.locking.diagnose.alternatives.siblings_for", lambda *_: {})
+    far, also = (MissingFile(name, "1.0", Mismatch.PYTHON, "no wheel is for Python 3.9", (), "", "") for name in ("far", "also"))
+    lock, project = Lock(Path("/project/pylock.toml"), {"packages": []}), cast("Project", None)
+    error = SlowSources({far: TARGETS, also: TARGETS}, TARGETS, lock=lock)
+    found = {far: Alternatives(known=True, newer="1.1"), also: Alternatives(known=True, older="0.9")}
+
+    def informed(given: NoCompatibleFile, *_: object) -> NoCompatibleFile:
+        return NoCompatibleFile(given.missing, given.targets, found, lock=given.lock)
+
+    monkeypatch.setattr(alternatives, "with_alternatives", informed)
+    newer = with_newer_versions(error, project, silent)
+    assert (newer.replacements, newer.summary) == ({"far": "far==1.1"}, "far 1.0: no wheel is for Python 3.9")
+    found.clear()
+    assert with_newer_versions(error, project, silent) is error
 
 
 def test_a_package_with_wheels_for_windows_alone_may_get_a_marker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The search for a Python that works, and its errors and warnings."""
 
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from shipwheel.errors import FetchError, LockError, ShipwheelError
 from shipwheel.events import Event, Warned
 from shipwheel.locking import kept_selection, pylock
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, resolution_error
-from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython
+from shipwheel.locking.no_compatible_file import Alternatives, Mismatch, MissingFile, NoCompatibleFile, OtherPython, SlowSources
 from shipwheel.locking.process import Finished
 from shipwheel.locking.pylock import Lock
 from shipwheel.locking.target import Target
@@ -148,9 +149,9 @@ def lacking(python: str, *files: MissingFile, pythons: dict[str, tuple[OtherPyth
     return NoCompatibleFile(dict.fromkeys(files, targets), targets, found)
 
 
-def source(name: str, published: str = "") -> MissingFile:
+def source(name: str, published: str = "", size: int = 0) -> MissingFile:
     day = date.fromisoformat(published) if published else None
-    return MissingFile(name, "1", Mismatch.PYTHON, "no wheel fits", (), f"{name}-1.tar.gz", "", can_compile=True, published=day)
+    return MissingFile(name, "1", Mismatch.PYTHON, "no wheel fits", (), f"{name}-1.tar.gz", "", can_compile=True, published=day, size=size)
 
 
 def standalone(python: str, *platforms: str) -> OtherPython:
@@ -170,6 +171,32 @@ def standalone(python: str, *platforms: str) -> OtherPython:
 )  # fmt: skip
 def test_compiles_for_the_python_that_has_the_most_files(error: NoCompatibleFile, python: str) -> None:
     assert error.python_to_compile == python
+
+
+@pytest.mark.parametrize(
+    ("large", "slow"),
+    [
+        (source("large", "2019-01-31", 17_000_000), ["large"]),
+        (source("large", "2020-12-31", 17_000_000), []),
+        (source("large", "", 17_000_000), []),
+        (source("large", "2019-01-31", 40_000), []),
+    ],
+    ids=["old", "newer-than-the-python", "of-no-day", "small"],
+)
+def test_large_sources_that_are_older_than_the_python_are_told_apart(large: MissingFile, slow: list[str], tmp_path: Path) -> None:
+    error = lacking("3.9", large, source("small", "2019-01-31", 40_000))
+    request = Request(tmp_path, Settings(), Store(tmp_path / "store"))
+
+    def work(request: Request, made: Lock | None) -> str:
+        if not request.compiles:
+            raise error
+        return "compiled"
+
+    found = error.slow_to_compile
+    assert ([file.name for file in found.missing] if found is not None else []) == slow
+    assert with_sources(request, work) == "compiled"
+    with pytest.raises(SlowSources) if slow else nullcontext():
+        with_sources(replace(request, slow_sources=False), work)
 
 
 def test_an_old_source_is_compiled_for_the_python_of_its_time(project: Project) -> None:

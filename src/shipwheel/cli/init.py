@@ -173,8 +173,8 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
 
     from shipwheel.cli.advice import ProjectAdvisor
     from shipwheel.cli.source_facts import source_facts
-    from shipwheel.locking.no_compatible_file import NoCompatibleFile
-    from shipwheel.pipeline.alternatives import with_replacements
+    from shipwheel.locking.no_compatible_file import NoCompatibleFile, SlowSources
+    from shipwheel.pipeline.alternatives import with_newer_versions, with_replacements
     from shipwheel.pipeline.build import build, retry_damaged
     from shipwheel.project.read import read_project
     from shipwheel.trial.improve import Round
@@ -189,14 +189,23 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
         packages = (settings.python, settings.as_of, settings.install, *sorted(settings.replace.items()))
         now = replace(request, settings=settings, first_pythons=pythons.get(packages, ()))
 
-        def load() -> Any:
+        def load(now: "Request") -> Any:
             built = build(now)
             return built, engine.load(built.index, now.store, trial_name(built.resolution.project.name), now.reporter)
 
-        try:
-            built, name = retry_damaged(now, load)
-        except NoCompatibleFile as error:
-            raise with_replacements(error, read_project(request.path, settings, launch=False)) from None
+        def loaded(*, slow_sources: bool = False) -> Any:
+            asked = replace(now, slow_sources=slow_sources)
+            try:
+                return retry_damaged(asked, lambda: load(asked))
+            except SlowSources as error:
+                newer = with_newer_versions(error, read_project(request.path, settings, launch=False), now.reporter)
+                if newer.replacements:
+                    raise newer from None
+                return loaded(slow_sources=True)
+            except NoCompatibleFile as error:
+                raise with_replacements(error, read_project(request.path, settings, launch=False)) from None
+
+        built, name = loaded()
         pythons[packages] = (built.resolution.project.python,)
         image = built.index.images[0]
         subject = Subject(name, image.execution, image.platform, built.resolution.project.name)

@@ -25,6 +25,7 @@ __all__ = [
     "MissingFile",
     "NoCompatibleFile",
     "OtherPython",
+    "SlowSources",
     "find_mismatch",
     "only_for_other_machines",
     "only_for_other_systems",
@@ -39,6 +40,8 @@ _MANYLINUX = lazy_pattern(r"manylinux_(\d+)_(\d+)_(.+)")
 _SYSTEMS = {"win": "Windows", "macosx": "macOS", "ios": "iOS", "android": "Android"}
 _WINDOWS, _NOT_LINUX = "sys_platform == 'win32'", "sys_platform != 'linux'"
 _MAX_REPORTED_FILES = 6
+_SLOW_WHEEL_BYTES = 2_000_000
+"""The size of a wheel whose source takes minutes to compile, if it has much more than one extension module."""
 
 
 class Mismatch(Enum):
@@ -57,7 +60,7 @@ class MissingFile(msgspec.Struct, frozen=True):
 
     `wheels` and `sdist` are the names of the files that it has; `chain` is the path of dependencies from the project to it.
     `can_compile` is true if a source of it may serve the target. `published` is the day of its newest file, None where the index does not
-    say.
+    say. `size` is that of its largest wheel, in bytes.
     """
 
     name: str
@@ -69,6 +72,12 @@ class MissingFile(msgspec.Struct, frozen=True):
     chain: str
     can_compile: bool = False
     published: date | None = None
+    size: int = 0
+
+    def is_slow(self, minor: str) -> bool:
+        """Return whether its source is large, and older than a Python: to compile it takes minutes, and fails more often than not."""
+        is_older = self.mismatch is Mismatch.PYTHON and self.published is not None and self.published < python_released(minor)
+        return self.can_compile and is_older and self.size >= _SLOW_WHEEL_BYTES
 
     @property
     def label(self) -> str:
@@ -197,6 +206,17 @@ class NoCompatibleFile(LockError):
         return frozenset(file.name for file in self.missing) if all(file.can_compile for file in self.missing) else frozenset()
 
     @property
+    def slow_to_compile(self) -> "SlowSources | None":
+        """The error for those packages alone whose sources are large and older than the Python of the targets; None without any."""
+        minor = self.targets[0].minor
+        slow = {
+            msgspec.structs.replace(file, can_compile=False, reason=f"{file.reason}, which is newer than its source"): where
+            for file, where in self.missing.items()
+            if file.is_slow(minor)
+        }
+        return SlowSources(slow, self.targets, tried=self.tried, lock=self.lock) if slow else None
+
+    @property
     def other_versions(self) -> tuple[str, ...]:
         """The nearest version of each package that has one with files for all targets: "pandas==1.5.0"."""
         return _nearest(self.alternatives)
@@ -237,6 +257,10 @@ class NoCompatibleFile(LockError):
         has = next((python for python in pythons if python.target.minor == minor), None)
         targets = self.missing[file]
         return sum(has is None or not (has.everywhere or target.platform in has.only) for target in targets)
+
+
+class SlowSources(NoCompatibleFile):
+    """Locked packages have no file for a target, and sources that would take long to compile, with little hope."""
 
 
 def _years_late(file: MissingFile, minor: str) -> float:

@@ -224,9 +224,8 @@ class _Selector:
         wheels = tuple(wheel.filename for wheel in package.wheels or ())
         sdist = package.sdist.filename if package.sdist is not None else ""
         chain, version = self.chain(package.name), str(package.version or "")
-        return MissingFile(
-            package.name, version, mismatch, reason, wheels, sdist, chain, self._can_be_compiled(package), _published(package)
-        )
+        can_compile, published, size = self._can_be_compiled(package), _published(package), _size(package)
+        return MissingFile(package.name, version, mismatch, reason, wheels, sdist, chain, can_compile, published, size)
 
     def _can_be_compiled(self, package: "Package") -> bool:
         """Return whether a package has a source that can serve Linux and this Python.
@@ -278,6 +277,11 @@ def _published(package: "Package") -> date | None:
     if package.sdist is not None:
         times.append(package.sdist.upload_time)
     return max((time.date() for time in times if time is not None), default=None)
+
+
+def _size(package: "Package") -> int:
+    """Return the size of the largest wheel of a package in bytes; 0 where the lock does not say."""
+    return max((wheel.size or 0 for wheel in package.wheels or ()), default=0)
 
 
 def _label(package: "Package") -> str:

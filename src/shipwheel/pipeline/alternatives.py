@@ -16,7 +16,7 @@ from shipwheel.project.python_version import allowed_pythons
 from shipwheel.suites import SUITES, without_python
 from shipwheel.versions import minor_number
 
-__all__ = ["build_error_with_alternatives", "with_alternatives", "with_replacements"]
+__all__ = ["build_error_with_alternatives", "with_alternatives", "with_newer_versions", "with_replacements"]
 
 _IMAGE_PYTHONS = tuple(f"3.{minor}" for minor in range(9, 15))
 """The Python versions for which public images exist."""
@@ -66,6 +66,15 @@ def with_replacements(error: NoCompatibleFile, project: Project) -> NoCompatible
         for key, value in _with_siblings(name, replacements, error.lock, project, error.targets[0]).items()
     }
     return NoCompatibleFile(error.missing, error.targets, error.alternatives, error.tried, error.lock, found)
+
+
+def with_newer_versions(error: NoCompatibleFile, project: Project, reporter: Reporter) -> NoCompatibleFile:
+    """Return the error about those of its packages that have a newer version with files, which takes their place; as it is without any."""
+    informed = with_alternatives(error, project, reporter)
+    newer = {file: where for file, where in error.missing.items() if informed.alternatives.get(file, Alternatives()).newer}
+    if not newer:
+        return error
+    return with_replacements(NoCompatibleFile(newer, error.targets, informed.alternatives, error.tried, error.lock), project)
 
 
 def _with_siblings(name: str, replacements: dict[str, str], lock: Lock, project: Project, target: Target) -> dict[str, str]:

@@ -156,13 +156,15 @@ def with_sources(request: Request, work: Callable[[Request, Lock | None], T]) ->
     """Return the result of `work`; if files are missing for which a source can be compiled, that of the request to do so.
 
     Compiling comes last: another Python that has the files is better. The one that has least to compile is tried first. `work` gets the
-    lock that was made for it, which compiling does not change.
+    lock that was made for it, which compiling does not change. Raise SlowSources for those that the request does not compile.
     """
     try:
         return work(request, None)
     except NoCompatibleFile as error:
         if not error.to_compile or request.lock_mode is not LockMode.UPDATE:
             raise
+        if not request.slow_sources and (slow := error.slow_to_compile) is not None:
+            raise slow from None
         # A standalone build may not be to be had.
         pythons, made = tuple(dict.fromkeys((error.python_to_compile, error.targets[0].minor))), error.lock
     return work(replace(request, compiles=True, first_pythons=pythons), made)
