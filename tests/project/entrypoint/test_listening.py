@@ -119,6 +119,7 @@ def test_warns_about_a_server_on_loopback(tmp_path: Path, host: str, local: bool
     [
         ("import cherrypy\ncherrypy.quickstart(1)\n", True),
         ("import cherrypy\ncherrypy.quickstart(1, '/', {'global': {'server.socket_host': '0.0.0.0'}})\n", False),
+        ("import cherrypy\nHOST = own_address()\ncherrypy.quickstart(1, '/', {'global': {'server.socket_host': HOST}})\n", False),
         ("import grpc\ns = grpc.server(1)\ns.add_insecure_port('localhost:50051')\n", True),
         ("import grpc\ns = grpc.server(1)\ns.add_insecure_port('[::]:50051')\n", False),
     ],

@@ -54,7 +54,8 @@ def find_ports(source: SourceFile, applications: Sequence[Application] = ()) -> 
         # An option with the port of a database is about that one.
         found += [port for call in calls for port in _option_ports(call, constants) if not is_companion_port(str(port))]
     if _uses_cherrypy(source):
-        found += [*_numbers(_cherrypy_setting(source, "server.socket_port"), constants)] or [_CHERRYPY_PORT]
+        port = _cherrypy_setting(source, "server.socket_port")
+        found += [*(_numbers(port, constants) if port is not None else ())] or [_CHERRYPY_PORT]
     return tuple(dict.fromkeys(str(port) for port in found if 0 < port < 1 << 16))
 
 
@@ -64,8 +65,9 @@ def listens_on_loopback(source: SourceFile, applications: Sequence[Application] 
         return True
     constants = dict(_constants(source))
     if _uses_cherrypy(source):
-        # CherryPy's default is the loopback interface.
-        return _text(_cherrypy_setting(source, "server.socket_host"), constants) in ("", *LOOPBACK)
+        # CherryPy's default is the loopback interface. Of an address that the program finds out, nothing is known.
+        host = _cherrypy_setting(source, "server.socket_host")
+        return host is None or _text(host, constants) in LOOPBACK
     calls = (node for node in source.nodes if isinstance(node, ast.Call))
     hosts = (_host(call, host, constants) for call in calls for host in _hosts(call))
     return any(host in LOOPBACK for host in (*hosts, *(_text(host, constants) for host, _ in server_calls(source))))
@@ -107,8 +109,8 @@ def _uses_cherrypy(source: SourceFile) -> bool:
     return any(isinstance(module, ast.Name) and module.id == "cherrypy" for module in modules)
 
 
-def _cherrypy_setting(source: SourceFile, name: str) -> ast.expr:
-    """Return the value of a setting, from any dictionary or assignment in the file; an empty text if there is none."""
+def _cherrypy_setting(source: SourceFile, name: str) -> ast.expr | None:
+    """Return the value of a setting, from any dictionary or assignment in the file; None if there is none."""
     for node in source.nodes:
         if isinstance(node, ast.Assign) and any(full_name(target, {}) == f"cherrypy.{name}" for target in node.targets):
             return node.value
@@ -116,7 +118,7 @@ def _cherrypy_setting(source: SourceFile, name: str) -> ast.expr:
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == name:
                     return value
-    return ast.Constant("")
+    return None
 
 
 def _constants(source: SourceFile) -> Iterator[tuple[str, ast.expr]]:
