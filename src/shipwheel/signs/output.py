@@ -166,6 +166,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.COMPANION, rf"{_ADDRESS}, Os \{{ code: 111\b"),
     (SignKind.COMPANION, r"()(?:\[Errno 111\]|ECONNREFUSED|ConnectError: All connection attempts failed)"),
     (SignKind.COMPANION, r"()(?:gaierror: \[Errno -\d+\]|Temporary failure in name resolution|Name or service not known)"),
+    (SignKind.COMPANION, r"()(?:\[Errno 101\]|ENETUNREACH|: Network is unreachable)"),
     (SignKind.TABLE, r'(?:no such table: |relation ")([\w.]++)'),
     (SignKind.TABLE, r"Table '([\w.]++)' doesn't exist"),
     (SignKind.HOST, r"Invalid HTTP_HOST header: '([^']*)'"),
@@ -218,7 +219,7 @@ _CLIENTS = tuple(
     )
 )
 """(kind, subject, error of a client library that does not name it)."""
-_REFUSED = lazy_pattern(r"\[Errno 111\]|ECONNREFUSED|gaierror: |Connect call failed \(|All connection attempts failed")
+_REFUSED = lazy_pattern(r"\[Errno 1[01]1\]|ECONNREFUSED|gaierror: |Connect call failed \(|All connection attempts failed")
 _CLIENT_FRAME = lazy_pattern(r"/site-packages/(asyncpg|aiomysql|asyncmy|redis|aioredis|asyncio_redis|aio_pika|aiormq|aiokafka)/")
 _PORTS = {"asyncpg": "5432", "aiomysql": "3306", "asyncmy": "3306", "aio_pika": "5672", "aiormq": "5672", "aiokafka": "9092"}
 """Client whose errors are those of a socket -> the port of its server; the others are Redis's."""
