@@ -127,6 +127,7 @@ def test_takes_a_command_that_the_image_has(tmp_path: Path, lines: str) -> None:
         "CMD " + "[" * 100_000,
         "CMD python -m .",
         'CMD ["python", "-m", ""]',
+        "CMD python -m bot",
         'CMD ["gunicorn", "..:app"]',
         f'CMD ["python", "{"x" * 300}.py"]',
         f'CMD ["python", "-m", "{"x" * 300}"]',

@@ -145,7 +145,7 @@ class Runnable(msgspec.Struct, frozen=True):
     def _names_project_code(self, arguments: Sequence[str], directory: str | None) -> bool:
         """Return whether Python's arguments name a module or a script that the image has."""
         if len(arguments) > 1 and arguments[0] == "-m":
-            return self._has_module(arguments[1], directory) or normalized(arguments[1].split(".")[0]) in self.evidence.dependencies
+            return self._can_be_run(arguments[1], directory) or normalized(arguments[1].split(".")[0]) in self.evidence.dependencies
         script = arguments[0] if arguments else ""
         inside = bool(script) and not script.startswith(("/", "-")) and ".." not in script.split("/")
         return (
@@ -187,6 +187,12 @@ class Runnable(msgspec.Struct, frozen=True):
             # A wheel may take its packages from anywhere: from src, python or backend, beside other things of the package's name.
             return self._is_in(path, ("", *self.evidence.directories())) or not any(map(self.evidence.has_directory, (top, f"src/{top}")))
         return directory is not None and self._is_in(path, [posixpath.join(directory, base) for base in ("", *_search_directories(words))])
+
+    def _can_be_run(self, name: str, directory: str | None) -> bool:
+        """Return whether `python -m` can run a module: a package of the project needs a `__main__` for that."""
+        return self._has_module(name, directory) and (
+            self._has_module(f"{name}.__main__", directory) or not self._has_module(f"{name}.__init__", directory)
+        )
 
     def _is_in(self, path: str, bases: Iterable[str]) -> bool:
         ends = (".py", "/__init__.py", "/__main__.py")
