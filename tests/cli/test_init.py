@@ -41,7 +41,11 @@ def test_a_program_that_failed_says_why_beside_what_was_tried(monkeypatch: pytes
     failed = Rejected(assets, "`npm run build` failed (exit status 1)", output)
     rejected = (failed, Rejected(Change(Setting("as-of", "2020-01-01"), "why"), "no solution"))
     improved: Any = SimpleNamespace(
-        trial=SimpleNamespace(verdict=Verdict.FAILS), rejected=rejected, variables=("KEY",), with_placeholders="fails: it ends"
+        trial=SimpleNamespace(verdict=Verdict.FAILS),
+        rejected=rejected,
+        variables=("KEY",),
+        with_placeholders="fails: it ends",
+        example=".env.example",
     )
     lines = [*_lines(improved, SimpleNamespace(edit=None, by_hand=()))]  # type: ignore[arg-type]
     assert "'output': 'dist'" in lines[0]
@@ -50,6 +54,7 @@ def test_a_program_that_failed_says_why_beside_what_was_tried(monkeypatch: pytes
         "      Debian's node runs it.",
         "  tried     as-of = '2020-01-01': no solution",
         "it wants KEY: give it a value where the container runs (-e KEY=…)",
+        "it had the values of .env.example: give it those of its own where the container runs (--env-file FILE)",
         "with made-up values it does not serve either: fails: it ends",
     ]
 

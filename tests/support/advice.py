@@ -26,6 +26,7 @@ class FakeAdvisor:
     others: tuple[tuple[str, ...], ...] = ()
     without_list: tuple[str, ...] = ()
     then: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    example: tuple[str, Mapping[str, str]] = ("", {})
 
     def application(self) -> tuple[str, ...]:
         return self.served
@@ -38,6 +39,9 @@ class FakeAdvisor:
 
     def help_text(self, arguments: tuple[str, ...]) -> str:
         return self.help.get(arguments, "")
+
+    def example_environment(self) -> tuple[str, Mapping[str, str]]:
+        return self.example
 
     def has_module(self, name: str) -> bool:
         return name in self.own

@@ -248,6 +248,34 @@ def test_a_package_that_the_program_has_outgrown_gets_the_version_before(helps: 
     assert [change.setting for change in found.changes] == ([Setting("dependencies", ("base<2",))] if helps else [])
 
 
+def _configured(env: Mapping[str, str]) -> Observation:
+    return SERVES if env.get("DB_DRIVER") == "sqlite" else fails("driver.Error: Database [] not configured")
+
+
+def test_a_failure_without_a_reason_gets_the_values_of_an_example() -> None:
+    advisor = FakeAdvisor(example=(".env.example", {"DB_DRIVER": "sqlite", "KEY": "change-me"}), dates=("2020-01-01",))
+    project = Project(lambda settings, env: _configured(env), advisor)
+    found = improve(project, Settings(), project.lines.append, {"KEY": "mine"})
+    assert (found.trial.verdict.is_good, found.example, found.variables, found.changes) == (True, ".env.example", (), ())
+    assert project.lines[-1] == "  with the values of .env.example, for this trial only"
+    assert len(project.tries) == 2
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        fails("driver.Error: Database [] not configured"),
+        fails("ConnectionRefusedError: [Errno 111] Connection refused"),
+        SERVES,
+    ],
+)
+def test_an_example_that_does_not_help_is_no_part_of_the_result(seen: Observation) -> None:
+    project = Project(lambda settings, env: seen, FakeAdvisor(example=(".env.example", {"DB_DRIVER": "sqlite"})))
+    found = improve(project, Settings(), project.lines.append)
+    assert (found.example, found.variables) == ("", ())
+    assert len(project.tries) == 1 + bool(project.lines)
+
+
 def test_variables_get_a_value_for_the_trial_only() -> None:
     def run(settings: Settings, env: Mapping[str, str]) -> Observation:
         missing = next((name for name in ("SECRET_KEY", "API_TOKEN", "GIVEN") if name not in env), None)

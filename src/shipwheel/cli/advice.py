@@ -4,6 +4,7 @@ import datetime
 import posixpath
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,6 +150,12 @@ class ProjectAdvisor:
             return ""
         below = file.relative_to(top)
         return f"/{below.parent.as_posix()}/" if below.parent != Path() else f"/{below.name}"
+
+    def example_environment(self) -> "tuple[str, Mapping[str, str]]":
+        """See `Advisor.example_environment`."""
+        from shipwheel.user.example_files import example_environment
+
+        return example_environment(self._built.resolution.project.root)
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """See `Advisor.table_steps`."""

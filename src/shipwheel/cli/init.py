@@ -133,6 +133,7 @@ def _document(improved: "Improved", proposal: _Proposal) -> dict[str, Any]:
         "written": proposal.written,
         "variables": list(improved.variables),
         "with-placeholders": improved.with_placeholders,
+        "example": improved.example,
         "rounds": improved.rounds,
     }
 
@@ -164,6 +165,8 @@ def _lines(improved: "Improved", proposal: _Proposal) -> Iterator[str]:
         yield f"change the command that you wrote, which init leaves as it is: command = {json.dumps(proposal.by_hand)}"
     for name in improved.variables:
         yield f"it wants {name}: give it a value where the container runs (-e {name}=…)"
+    if improved.example:
+        yield f"it had the values of {improved.example}: give it those of its own where the container runs (--env-file FILE)"
     if improved.with_placeholders:
         yield f"with made-up values it does not serve either: {improved.with_placeholders[:_MAX_LINE]}"
 

@@ -1,6 +1,6 @@
 """Try a project's image, apply what the findings ask for, and try again, until it serves or nothing new is found."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -10,7 +10,7 @@ from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.settings.settings import Settings, added
 from shipwheel.signs.outgrown import misfit
 from shipwheel.signs.placeholder import placeholder
-from shipwheel.trial.finding import FindingKind, Setting, Verdict
+from shipwheel.trial.finding import OUTSIDE, FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, with_unlisted
 from shipwheel.trial.trial import Trial
 
@@ -52,6 +52,8 @@ class Improved(msgspec.Struct, frozen=True):
     """The images that were tried."""
     with_placeholders: str = ""
     """One line about the last trial with placeholders, if the program did not serve with them: `trial` is one without them."""
+    example: str = ""
+    """The example of a file of variables whose values the program came further with, relative to the project; empty if it had none."""
 
 
 def improve(
@@ -69,8 +71,6 @@ def improve(
     """
     env = dict(env or {})
     given = frozenset(env)
-    kept: list[Change] = []
-    rejected: list[Rejected] = []
     rounds = 0
 
     def counted(settings: Settings, env: Mapping[str, str]) -> Round:
@@ -79,17 +79,9 @@ def improve(
         rounds += 1
         return done
 
-    try:
-        settings, now, found = _first(counted, _with_changes(settings, first, report), env, report)
-        kept += (*first, *found)
-    except ShipwheelError as error:
-        if not first:
-            raise
-        report(f"  not set: {error.summary}")
-        rejected += (_unbuildable(change, error) for change in first)
-        settings, now, found = _first(counted, settings, env, report)
-        kept += found
+    settings, now, kept, rejected = _begin(counted, settings, env, first, report)
     asked: Trial | None = None
+    example = _Example(*now.advisor.example_environment())
     for _ in range(_ROUNDS):
         unset = [finding for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.setting is None]
         wanted = [finding.subject for finding in unset if finding.subject not in env]
@@ -98,6 +90,10 @@ def improve(
         found = [change for change in changes_for(now.trial, now.advisor) if not _is_of_made_up(change, made_up)]
         new = [change for change in found if change.setting not in tried]
         certain = [change for change in new if not change.tentative]
+        if not (wanted or certain or example.is_tried):
+            example, now = _with_example(counted, settings, env, given, example, now, report)
+            env |= example.values
+            continue
         new = certain or new[:1]
         if not wanted and not new:
             break
@@ -112,7 +108,37 @@ def improve(
     # What a program does with a made-up value says little: it wants the real one.
     trial = now.trial if asked is None or now.trial.verdict.is_good else asked
     filled = "" if trial is now.trial else _shown(now.trial)
-    return Improved(trial, tuple(kept), tuple(sorted(env.keys() - given)), tuple(rejected), rounds, filled)
+    variables = sorted(env.keys() - given - example.values.keys())
+    return Improved(trial, tuple(kept), tuple(variables), tuple(rejected), rounds, filled, example.file if example.values else "")
+
+
+class _Example(msgspec.Struct, frozen=True):
+    """An example of a file of variables, and its values; once it `is_tried`, only those that the program came further with."""
+
+    file: str
+    values: Mapping[str, str]
+    is_tried: bool = False
+
+
+def _with_example(
+    attempt: Try,
+    settings: Settings,
+    env: Mapping[str, str],
+    given: Container[str],
+    example: _Example,
+    now: Round,
+    report: Callable[[str], None],
+) -> tuple[_Example, Round]:
+    """Try the image with the values of an example if nothing explains why it fails. `given` are the variables that a person has set."""
+    values = {name: value for name, value in example.values.items() if name not in given}
+    explained = now.trial.verdict.is_good or OUTSIDE.intersection(finding.kind for finding in now.trial.blocking)
+    if values and not explained:
+        report(now.trial.headline)
+        report(f"  with the values of {example.file}, for this trial only")
+        after = attempt(settings, {**env, **values})
+        if _progress(after.trial) > _progress(now.trial):
+            return _Example(example.file, values, True), after
+    return _Example(example.file, {}, True), now
 
 
 def _shown(trial: Trial) -> str:
@@ -137,6 +163,22 @@ def _with_changes(settings: Settings, changes: Sequence[Change], report: Callabl
         report(f"  set {change.setting.key}: {change.reason}")
         settings = added(settings, change.setting.key, change.setting.value)
     return settings
+
+
+def _begin(
+    attempt: Try, settings: Settings, env: Mapping[str, str], first: Sequence[Change], report: Callable[[str], None]
+) -> tuple[Settings, Round, list[Change], list[Rejected]]:
+    """Return the first round that can be built, with the changes that led to it, and the `first` ones if they are left out."""
+    try:
+        settings, now, found = _first(attempt, _with_changes(settings, first, report), env, report)
+    except ShipwheelError as error:
+        if not first:
+            raise
+        report(f"  not set: {error.summary}")
+        rejected = [_unbuildable(change, error) for change in first]
+        settings, now, found = _first(attempt, settings, env, report)
+        return settings, now, found, rejected
+    return settings, now, [*first, *found], []
 
 
 def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Callable[[str], None]) -> tuple[Settings, Round, list[Change]]:

@@ -5,7 +5,7 @@ A finding may bring its setting. For the others evidence is asked for: the comma
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 import msgspec
@@ -119,6 +119,9 @@ class Advisor(Protocol):
 
     def before_major(self, module: str) -> str:
         """Return the requirement for the versions before the major one that the package of a module has; empty if that is its first."""
+
+    def example_environment(self) -> tuple[str, Mapping[str, str]]:
+        """Return the project's example of a file of environment variables that it has not, and its values; empty without one."""
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """Return the commands that make the database's tables."""

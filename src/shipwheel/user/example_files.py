@@ -8,12 +8,22 @@ from pathlib import Path
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["example_of_module", "find_examples", "ignored_file_of_module", "ignored_files"]
+__all__ = ["example_environment", "example_of_module", "find_examples", "ignored_file_of_module", "ignored_files"]
 
 _WORDS = "(?:example|sample|dist|template|tmpl|tpl|default)"
 _EXAMPLE = lazy_pattern(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
 _IGNORED = lazy_pattern(r"^/?(?P<path>[\w./-]+\.py)[ \t]*$", re.MULTILINE)
+_ENVIRONMENT = lazy_pattern(r"(?:[\w.-]*\.)?env(?:\.[\w.-]+)?", re.IGNORECASE)
+_ASSIGNED = lazy_pattern(
+    r"^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=[ \t]*(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\n]*?)[ \t]*(?:[ \t]#[^\n]*)?$",
+    re.MULTILINE | re.ASCII,
+)
+_OF_THE_CONTAINER = lazy_pattern(
+    r"(?:(?:APP|SERVER|WEB|HTTP|API|LISTEN|BIND)_)?(?:HOST|PORT|ADDRESS)|PATH|HOME|USER|PYTHON\w*|LD_\w+|\w*DEBUG\w*"
+)
+"""Variables whose values the image decides: what it listens on and runs with."""
 _MAX_FOLDERS = 500
+_MAX_TEXT = 1 << 16
 
 
 def find_examples(root: Path) -> Iterator[tuple[str, str]]:
@@ -25,6 +35,23 @@ def find_examples(root: Path) -> Iterator[tuple[str, str]]:
                 made = Path(folder, match["name"] or match["stem"] + (match["end"] or ""))
                 if not made.exists():
                     yield made.relative_to(root).as_posix(), Path(folder, name).relative_to(root).as_posix()
+
+
+def example_environment(root: Path) -> tuple[str, dict[str, str]]:
+    """Return the example of the file of environment variables that a project has not, such as .env.example, and its values.
+
+    Those of several directories are not of one program: the one highest up counts. Empty values, and those that the image decides, such as
+    the port, are left out. ("", {}) without an example.
+    """
+    found = [(made, example) for made, example in find_examples(root) if _ENVIRONMENT.fullmatch(made.rpartition("/")[2]) is not None]
+    for _, example in sorted(found, key=lambda each: (each[0].count("/"), each[0] != ".env")):
+        try:
+            text = (root / example).read_bytes()[:_MAX_TEXT].decode("utf-8", "replace").replace("\r\n", "\n")
+        except OSError:
+            continue
+        values = {match["name"]: match["value"].strip("\"'") for match in _ASSIGNED.finditer(text)}
+        return example, {name: value for name, value in values.items() if value and _OF_THE_CONTAINER.fullmatch(name) is None}
+    return "", {}
 
 
 def example_of_module(module: str, examples: tuple[tuple[str, str], ...]) -> str:
