@@ -202,12 +202,22 @@ def test_suggests_the_pins_that_have_to_move_if_no_single_one_helps(index: Packa
     add(index, "tool", "2.0")
     with pytest.raises(LockError) as raised:
         make_lock(listed(tmp_path, "small==1.5\nleaf==1.0\ntool==1.0\n"))
-    assert raised.value.hint == "Tried successfully: drop ==1.5 from small (then 1.0)."
+    assert raised.value.hint == "Tried successfully: take small >=1,<2 (then 1.0)."
     with pytest.raises(LockError) as raised:
         make_lock(listed(tmp_path, "small==1.5\nleaf==1.5\ntool==1.0\n"))
     assert raised.value.hint.endswith("Tried successfully: take small 2.0, leaf 2.0.")
     assert raised.value.replacements == {"small": "small==2.0", "leaf": "leaf==2.0"}
     assert raised.value.summary.startswith("requirements.txt cannot be locked: no such version of ")
+
+
+def test_suggests_a_version_near_a_pin_that_the_index_has_not(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "near", "0.24.1")
+    add(index, "near", "1.5")
+    add(index, "near", "2.3")
+    for pin, version in {"0.24.0": "0.24.1", "0.23.0": "1.5", "1.2": "1.5", "3.1": "2.3"}.items():
+        with pytest.raises(LockError) as raised:
+            make_lock(listed(tmp_path, f"near=={pin}\n"))
+        assert raised.value.replacements == {"near": f"near=={version}"}
 
 
 def test_suggests_nothing_that_does_not_work(index: PackageIndex, tmp_path: Path) -> None:

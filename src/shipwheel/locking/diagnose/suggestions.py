@@ -50,6 +50,7 @@ class Suggestion(msgspec.Struct, frozen=True):
 
     `name` is the package whose new version the advice should mention; `another_python` says that the change is another Python version.
     `pins` are the versions that should stay if they can: what becomes of the others is the advice. It is only tried if nothing else works.
+    `closer` are smaller changes of the same kind, which are tried before it.
     """
 
     advice: str
@@ -58,6 +59,7 @@ class Suggestion(msgspec.Struct, frozen=True):
     name: str = ""
     another_python: bool = False
     pins: Mapping[str, str] = {}
+    closer: "tuple[Suggestion, ...]" = ()
 
 
 def user_requirements(request: LockRequest, listed: Requirements | None, synthetic: Synthetic) -> list[UserRequirement]:
@@ -124,8 +126,12 @@ def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]
     texts = _requirement_texts(request, synthetic)
     known = specifiers(texts)
     for name in [name for name in dict.fromkeys(names) if name in known][:_MAX_LOOSENED] if can_change else ():
-        advice = f"drop {known[name]} from {name}"
-        yield Suggestion(advice, _without_own_project(loosened(synthetic, texts, name)), limit, name)
+
+        def within(advice: str, bounds: str, name: str = name) -> Suggestion:
+            return Suggestion(advice, _without_own_project(loosened(synthetic, texts, name, bounds)), limit, name)
+
+        closer = tuple(within(f"take {name} {bounds}", bounds) for bounds in _series(known[name]))
+        yield replace(within(f"drop {known[name]} from {name}", ""), closer=closer)
     if day := _day_of_last_commit(request):
         yield Suggestion(f"resolve as of another day: --as-of {day}", replace(synthetic, preferred=()), end_of_day(day))
     elif request.as_of:
@@ -133,6 +139,16 @@ def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]
     pins = {name: match[1] for name, text in known.items() if (match := _PIN.fullmatch(text)) is not None}
     if can_change and len(pins) > 1:
         yield _letting_pins_move(synthetic, texts, pins, limit)
+
+
+def _series(specifier: str) -> tuple[str, ...]:
+    """Return the bounds of the releases around a pinned version, the closest first; none for any other specifier."""
+    found = _PIN.fullmatch(specifier)
+    numbers = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", found[1]) if found is not None else None
+    if numbers is None:
+        return ()
+    major, minor = int(numbers[1]), int(numbers[2] or 0)
+    return (f">={major},<{major + 1}",) if major else (f">=0.{minor},<0.{minor + 1}", f">=0.{minor},<2")
 
 
 def _letting_pins_move(synthetic: Synthetic, texts: Sequence[str], pins: Mapping[str, str], limit: str | None) -> Suggestion:
@@ -179,9 +195,13 @@ def try_suggestions(tried: Sequence[Suggestion], reporter: Reporter) -> list[Wor
         return []
     reporter(StageStarted("suggestions", len(tried), detail=True))
     with ThreadPoolExecutor(len(tried), thread_name_prefix="suggestion") as pool:
-        working = list(filter(None, pool.map(uv.with_extra_environment(_working), tried)))
+        working = list(filter(None, pool.map(uv.with_extra_environment(_closest), tried)))
     reporter(StageFinished("suggestions", f"{len(working)} of {len(tried)} work"))
     return working[:_MAX_WORKING]
+
+
+def _closest(suggestion: Suggestion) -> Working | None:
+    return next(filter(None, map(_working, (*suggestion.closer, suggestion))), None)
 
 
 def _working(suggestion: Suggestion) -> Working | None:
@@ -203,14 +223,14 @@ def _working(suggestion: Suggestion) -> Working | None:
     return Working(suggestion, f"{suggestion.advice} (then {version})", {suggestion.name: version})
 
 
-def loosened(synthetic: Synthetic, requirements: Sequence[str], name: str) -> Synthetic:
-    """Return the project with these requirements, of which that of `name` has no version specifier."""
+def loosened(synthetic: Synthetic, requirements: Sequence[str], name: str, bounds: str = "") -> Synthetic:
+    """Return the project with these requirements, of which that of `name` has no version specifier, or these bounds."""
 
     def without_specifier(text: str) -> str:
         found = _REQUIREMENT.match(text)
         if found is None or normalized(found[1]) != name:
             return text
-        return f"{found[1]}{found[2] or ''} {found[4] or ''}".strip()
+        return f"{found[1]}{found[2] or ''}{bounds} {found[4] or ''}".strip()
 
     return replace(synthetic, dependencies=tuple(without_specifier(text) for text in requirements), preferred=())
 
