@@ -236,6 +236,17 @@ def test_a_package_that_another_has_outgrown_gets_its_version_of_then(helps: boo
     assert [change.setting.key for change in found.changes] == (["dependencies", "as-of"] if helps else ["as-of"])
 
 
+def test_a_version_of_then_that_cannot_be_had_gives_way_to_the_one_before() -> None:
+    project = Project(
+        lambda settings, env: SERVES if settings.dependencies == ("base<2",) else fails(MISFIT.format("base")),
+        FakeAdvisor(then={("base", "sub"): "base==1.2", ("base", ""): "base<2"}),
+        unbuildable=lambda settings: settings.dependencies == ("base==1.2",),
+    )
+    found = improve(project, Settings(), project.lines.append)
+    assert [change.setting for change in found.changes] == [Setting("dependencies", ("base<2",))]
+    assert found.trial.verdict.is_good
+
+
 @pytest.mark.parametrize("helps", [True, False])
 def test_a_package_that_the_program_has_outgrown_gets_the_version_before(helps: bool) -> None:
     log = MISFIT.format("base").replace("/opt/venv/lib/python3.9/site-packages/sub/web.py", "/app/web.py")

@@ -176,16 +176,21 @@ def with_unlisted(change: Change, unlisted: Iterable[str]) -> Change:
 
 
 def _fitting(log: str, advisor: Advisor) -> Iterator[Change]:
-    """Yield what brings the version of a package that another one, or the program itself, was written for."""
+    """Yield what brings the version of a package that another one, or the program itself, was written for, the likeliest first."""
     found = misfit(log)
     if found is None:
         return
-    requirement = advisor.version_then(found.module, found.user) if found.user else advisor.before_major(found.module)
-    reason = f"{found.user} wants what {found.module} no longer has: this was its version when that came out"
-    if not found.user:
-        reason = f"It wants what this version of {found.module} has not: it may be written for the one before"
-    if requirement:
-        yield with_unlisted(Change(Setting("dependencies", (requirement,)), reason, tentative=True), advisor.unlisted())
+    older = []
+    if found.user:
+        # What is locked beside the two may allow no version as old as that.
+        then = f"{found.user} wants what {found.module} no longer has: this was its version when that came out"
+        older.append((advisor.version_then(found.module, found.user), then))
+    who = found.user or "It"
+    before = f"{who} wants what this version of {found.module} has not: it may be written for the one before"
+    older.append((advisor.before_major(found.module), before))
+    for requirement, why in older:
+        if requirement:
+            yield with_unlisted(Change(Setting("dependencies", (requirement,)), why, tentative=True), advisor.unlisted())
 
 
 def _older(advisor: Advisor) -> Iterator[Change]:
