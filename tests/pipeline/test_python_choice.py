@@ -199,6 +199,12 @@ def test_large_sources_that_are_older_than_the_python_are_told_apart(large: Miss
         with_sources(replace(request, slow_sources=False), work)
 
 
+def test_large_sources_that_an_older_python_has_files_for_are_not_slow() -> None:
+    large, small = source("large", "2019-01-31", 17_000_000), source("small", "2019-01-31", 40_000)
+    error = lacking("3.11", large, small, pythons={"large": (standalone("3.8"),)})
+    assert (error.python_to_compile, error.slow_to_compile) == ("3.8", None)
+
+
 def test_an_old_source_is_compiled_for_the_python_of_its_time(project: Project) -> None:
     old, other = source("old", "2020-03-01"), source("other", "2020-11-01")
     found: dict[str, LockError] = {"3.9": lacking("3.9", old, other), "3.11": lacking("3.11", old)}

@@ -207,12 +207,12 @@ class NoCompatibleFile(LockError):
 
     @property
     def slow_to_compile(self) -> "SlowSources | None":
-        """The error for those packages alone whose sources are large and older than the Python of the targets; None without any."""
-        minor = self.targets[0].minor
+        """The error for those packages alone whose sources are large and older than the Python to compile for; None without any."""
+        minor = self.python_to_compile
         slow = {
             msgspec.structs.replace(file, can_compile=False, reason=f"{file.reason}, which is newer than its source"): where
             for file, where in self.missing.items()
-            if file.is_slow(minor)
+            if file.is_slow(minor) and self._lacking(file, minor)
         }
         return SlowSources(slow, self.targets, tried=self.tried, lock=self.lock) if slow else None
 
