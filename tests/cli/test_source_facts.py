@@ -55,12 +55,14 @@ def test_finds_the_files_that_are_read_only_if_they_are_there(tmp_path: Path) ->
         "shop/conf.py": f"{reads}it.read(os.path.join(HERE, 'own.ini'))\n",
         "shop/own.ini": "",
         "shop/env.py": "from dotenv import dotenv_values\nvalues = dotenv_values('.env')\n",
+        "shop/old.py": "import configparser\nconfigparser.RawConfigParser().read(os.path.join(HERE, 'raw.ini'))\n",
         "shop/log.py": "open('log.conf')\n",
     }
     assert sorted(_facts(tmp_path, files).passed_over) == [
         (".env", "shop/env.py, line 2"),
         ("b.cfg", "main.py, line 4"),
         ("conf/a.ini", "main.py, line 3"),
+        ("raw.ini", "shop/old.py, line 2"),
     ]
 
 

@@ -29,7 +29,7 @@ _READ_VARIABLE = lazy_pattern(
     r"\)\)?[ \t]*(?:#.*)?$",
     re.MULTILINE | re.ASCII,
 )
-_SKIPPING = lazy_pattern(r"\bConfigParser\(|\bdotenv_values\(")
+_SKIPPING = lazy_pattern(r"\b(?:Raw|Safe)?ConfigParser\(|\bdotenv_values\(")
 """Readers of files that pass over one which is not there."""
 _SKIPPED = lazy_pattern(r"[\"']((?:[\w.-]+/)*[\w.-]*\w\.(?:ini|cfg|conf)|(?:[\w.-]+/)*\.env)[\"']")
 _MAX_SOURCE = 1 << 20
