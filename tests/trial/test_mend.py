@@ -303,6 +303,7 @@ def test_the_settings_of_real_findings_are_accepted() -> None:
         ("MONGODB_URL", "mongodb://localhost:27017/check"),
         ("MONGO_DB_NAME", "check-" + "0" * 40),
         ("REDIS_URL", "redis://localhost:6379/0"),
+        ("CELERY_BROKER_URL", "amqp://localhost:5672//"),
         ("PUBLIC_URL", "http://localhost:8000"),
         ("DEBUG", "false"),
         ("API_ID", "1"),
@@ -311,6 +312,12 @@ def test_the_settings_of_real_findings_are_accepted() -> None:
 )
 def test_placeholders_have_the_form_of_their_variable(name: str, value: str) -> None:
     assert placeholder(name) == value
+
+
+def test_a_placeholder_has_the_type_that_is_wanted() -> None:
+    said = "Input should be a valid {} [type={}_type, input_value=None, input_type=NoneType]"
+    values = {word: placeholder("MINIO_SECURE", said.format(word, word[:4])) for word in ("boolean", "integer", "number", "string")}
+    assert values == {"boolean": "false", "integer": "1", "number": "1", "string": placeholder("MINIO_SECURE")}
 
 
 def test_a_program_without_an_option_for_its_address_is_replaced_by_the_server_of_its_application() -> None:

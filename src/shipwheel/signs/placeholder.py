@@ -5,8 +5,15 @@ import re
 __all__ = ["placeholder"]
 
 
-def placeholder(name: str) -> str:
-    """Return a value for a variable that an application wants, to see how much further it comes: never written into an image."""
+def placeholder(name: str, evidence: str = "") -> str:
+    """Return a value for a variable that an application wants, to see how much further it comes: never written into an image.
+
+    `evidence` is the line that says so, which may name the type of the value.
+    """
+    if "valid boolean" in evidence:
+        return "false"
+    if "valid integer" in evidence or "valid number" in evidence:
+        return "1"
     if "PORT" in name:
         return "8000"
     if "HOSTS" in name:
@@ -19,6 +26,8 @@ def placeholder(name: str) -> str:
         return "user:password"
     if "REDIS" in name:
         return "redis://localhost:6379/0"
+    if re.search(r"(?:AMQP|RABBIT|BROKER).*_UR[LI]", name):
+        return "amqp://localhost:5672//"
     if "URL" in name or "URI" in name or "ORIGIN" in name:
         return "http://localhost:8000"
     if re.search(r"DEBUG|ENABLE|DISABLE|USE_|VERIFY", name):

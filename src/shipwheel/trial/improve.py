@@ -84,7 +84,7 @@ def improve(
     example = _Example(*now.advisor.example_environment())
     for _ in range(_ROUNDS):
         unset = [finding for finding in now.trial.blocking if finding.kind is FindingKind.VARIABLE and finding.setting is None]
-        wanted = [finding.subject for finding in unset if finding.subject not in env]
+        wanted = {finding.subject: finding.evidence for finding in unset if finding.subject not in env}
         tried = [change.setting for change in (*kept, *(each.change for each in rejected))]
         made_up = [env[name] for name in env.keys() - given]
         found = [change for change in changes_for(now.trial, now.advisor) if not _is_of_made_up(change, made_up)]
@@ -99,9 +99,9 @@ def improve(
             break
         report(now.trial.headline)
         asked = asked or (now.trial if wanted else None)
-        for name in wanted:
+        for name, evidence in wanted.items():
             report(f"  with {name} set, for this trial only")
-            env[name] = placeholder(name)
+            env[name] = placeholder(name, evidence)
         settings, now, accepted, refused = _apply(counted, settings, env, new, now, report)
         kept += accepted
         rejected += refused
