@@ -182,3 +182,13 @@ def test_a_list_stays_beside_a_package_that_is_added(tmp_path: Path) -> None:
     built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project))
     unused: Any = None
     assert ProjectAdvisor(built, unused, unused, unused, unused).unlisted() == ()
+
+
+def test_an_example_changes_nothing_that_the_image_sets(tmp_path: Path) -> None:
+    (tmp_path / ".env.example").write_text("DJANGO_SETTINGS_MODULE=shop.settings.local\nDB_DRIVER=sqlite\n")
+    image = SimpleNamespace(execution=SimpleNamespace(environment={"DJANGO_SETTINGS_MODULE": "shop.settings.production"}))
+    built: Any = SimpleNamespace(
+        resolution=SimpleNamespace(project=SimpleNamespace(root=tmp_path)), index=SimpleNamespace(images=[image]), platforms=[_platform()]
+    )
+    unused: Any = None
+    assert ProjectAdvisor(built, unused, unused, unused, unused).example_environment() == (".env.example", {"DB_DRIVER": "sqlite"})

@@ -155,7 +155,10 @@ class ProjectAdvisor:
         """See `Advisor.example_environment`."""
         from shipwheel.user.example_files import example_environment
 
-        return example_environment(self._built.resolution.project.root)
+        example, values = example_environment(self._built.resolution.project.root)
+        # The image decides what it sets, such as the settings of Django.
+        own = self._built.index.images[0].execution.environment
+        return example, {name: value for name, value in values.items() if name not in own}
 
     def table_steps(self) -> tuple[tuple[str, ...], ...]:
         """See `Advisor.table_steps`."""

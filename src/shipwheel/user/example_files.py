@@ -14,10 +14,8 @@ _WORDS = "(?:example|sample|dist|template|tmpl|tpl|default)"
 _EXAMPLE = lazy_pattern(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
 _IGNORED = lazy_pattern(r"^/?(?P<path>[\w./-]+\.py)[ \t]*$", re.MULTILINE)
 _ENVIRONMENT = lazy_pattern(r"(?:[\w.-]*\.)?env(?:\.[\w.-]+)?", re.IGNORECASE)
-_ASSIGNED = lazy_pattern(
-    r"^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=[ \t]*(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\n]*?)[ \t]*(?:[ \t]#[^\n]*)?$",
-    re.MULTILINE | re.ASCII,
-)
+_ASSIGNED = lazy_pattern(r"^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=(?P<value>.*)$", re.MULTILINE | re.ASCII)
+_COMMENT = lazy_pattern(r"(?:^|\s)#")
 _OF_THE_CONTAINER = lazy_pattern(
     r"(?:(?:APP|SERVER|WEB|HTTP|API|LISTEN|BIND)_)?(?:HOST|PORT|ADDRESS)|PATH|HOME|USER|PYTHON\w*|LD_\w+|\w*DEBUG\w*"
 )
@@ -49,9 +47,16 @@ def example_environment(root: Path) -> tuple[str, dict[str, str]]:
             text = (root / example).read_bytes()[:_MAX_TEXT].decode("utf-8", "replace").replace("\r\n", "\n")
         except OSError:
             continue
-        values = {match["name"]: match["value"].strip("\"'") for match in _ASSIGNED.finditer(text)}
+        values = {match["name"]: _value(match["value"].strip()) for match in _ASSIGNED.finditer(text)}
         return example, {name: value for name, value in values.items() if value and _OF_THE_CONTAINER.fullmatch(name) is None}
     return "", {}
+
+
+def _value(text: str) -> str:
+    """Return the value of a variable without its quotes, or the comment behind it."""
+    if text[:1] in ("'", '"') and (end := text.find(text[0], 1)) > 0:
+        return text[1:end]
+    return _COMMENT.split(text, 1)[0].strip()
 
 
 def example_of_module(module: str, examples: tuple[tuple[str, str], ...]) -> str:
