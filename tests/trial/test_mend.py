@@ -318,6 +318,7 @@ def test_a_placeholder_has_the_type_that_is_wanted() -> None:
     said = "Input should be a valid {} [type={}_type, input_value=None, input_type=NoneType]"
     values = {word: placeholder("MINIO_SECURE", said.format(word, word[:4])) for word in ("boolean", "integer", "number", "string")}
     assert values == {"boolean": "false", "integer": "1", "number": "1", "string": placeholder("MINIO_SECURE")}
+    assert placeholder("SERVER_PORT", said.format("integer", "int")) == "8000"
 
 
 def test_a_program_without_an_option_for_its_address_is_replaced_by_the_server_of_its_application() -> None:

@@ -12,10 +12,10 @@ def placeholder(name: str, evidence: str = "") -> str:
     """
     if "valid boolean" in evidence:
         return "false"
-    if "valid integer" in evidence or "valid number" in evidence:
-        return "1"
     if "PORT" in name:
         return "8000"
+    if "valid integer" in evidence or "valid number" in evidence:
+        return "1"
     if "HOSTS" in name:
         return "localhost"
     if "MONGO" in name and not name.endswith(("NAME", "USER", "PASSWORD")):
