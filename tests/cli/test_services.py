@@ -250,6 +250,34 @@ def test_a_bundle_brings_everything_to_another_registry(world: World, registry: 
     assert start == 0, "a reader of the stream knows first what comes"
 
 
+def test_an_interrupted_bundle_goes_on_where_it_was(world: World, registry: FakeRegistry) -> None:
+    pushed_image(world, registry)
+    settings = f'{PLATFORM}[services.db]\nimage = "{registry.host}/db:1"\n[services.late]\nimage = "{registry.host}/late:1"\n'
+    app = world.app("small\n", settings=settings)
+    failed = world.run("bundle", app, "-o", "shop.tar")
+    assert (failed.code, (world.root / "shop.tar").exists()) == (5, False)
+    layer = small_layer(world.store, {"bin/db": ""}).descriptor.digest
+    assert len(registry.received("GET", f"/db/blobs/{layer}")) == 1
+    assert world.run("push", world.root / "db.oci", f"{registry.host}/late:1").code == 0
+    assert world.run("bundle", app, "-o", "shop.tar").code == 0
+    assert len(registry.received("GET", f"/db/blobs/{layer}")) == 1, "no layer is fetched twice"
+
+
+@pytest.mark.parametrize("damage", ["a changed byte", "a missing end"])
+def test_a_damaged_bundle_is_refused_before_anything_is_pushed(world: World, registry: FakeRegistry, damage: str) -> None:
+    assert world.run("bundle", world.app("small\n", settings=PLATFORM), "-o", "shop.tar").code == 0
+    file = world.root / "shop.tar"
+    bundle = bytearray(file.read_bytes())
+    if damage == "a changed byte":
+        bundle[bundle.rindex(b"\x1f\x8b\x08") + 20] ^= 1
+    else:
+        del bundle[len(bundle) // 2 :]
+    file.write_bytes(bundle)
+    done = world.run("unbundle", file, "--push", registry.host, "-o", "there")
+    assert (done.code, registry.tags, (world.root / "there").exists()) == (9, {}, False), done.err
+    assert "shop.tar" in done.err
+
+
 def test_a_bundle_does_not_take_the_place_of_a_project(world: World, registry: FakeRegistry) -> None:
     app = world.app("small\n", settings=PLATFORM)
     before = (app / "shipwheel.toml").read_bytes()

@@ -86,7 +86,7 @@ ImageLayer = Layer | FileLayer | RemoteLayer
 
 
 class Blob(msgspec.Struct, frozen=True):
-    """A descriptor and a function that yields its bytes, which raises DamagedBlob if they do not match the digest."""
+    """A descriptor and a function that yields its bytes, which raises DamagedBlob or ImageError if they do not match the digest."""
 
     descriptor: Descriptor
     chunks: Callable[[], Iterator[bytes]]
@@ -136,7 +136,8 @@ class Image(msgspec.Struct, frozen=True):
     def blobs(self, store: Store) -> Iterator[Blob]:
         """Yield the image's blobs in an order in which they can be delivered: layers, config, manifest."""
         for layer in self.layers:
-            yield Blob(layer.descriptor, partial(_verified, layer.descriptor, partial(compressed_chunks, layer, store)))
+            file = layer.path if isinstance(layer, FileLayer) and not layer.path.is_relative_to(store.root) else None
+            yield Blob(layer.descriptor, partial(_verified, layer.descriptor, partial(compressed_chunks, layer, store), file))
         yield Blob(self.config_descriptor, lambda: iter((self.config,)))
         yield Blob(self.descriptor, lambda: iter((self.manifest,)))
 
@@ -264,14 +265,26 @@ def _file_chunks(descriptor: Descriptor, path: Path, offset: int) -> Iterator[by
 
 
 def verified_chunks(descriptor: Descriptor, path: Path, offset: int) -> Iterator[bytes]:
-    """Yield the bytes of a blob in a file. Raise DamagedBlob at the end if they do not match its descriptor."""
-    return _verified(descriptor, partial(_file_chunks, descriptor, path, offset))
+    """Yield the bytes of a blob in a file that is not the store's. Raise ImageError at the end if they do not match its descriptor."""
+    return _verified(descriptor, partial(_file_chunks, descriptor, path, offset), path)
 
 
-def _verified(descriptor: Descriptor, chunks: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
-    """Yield the bytes. Raise DamagedBlob at the end if they do not match the descriptor."""
+def _verified(descriptor: Descriptor, chunks: Callable[[], Iterator[bytes]], file: Path | None) -> Iterator[bytes]:
+    """Yield the bytes. Raise an error at the end if they do not match the descriptor.
+
+    It is DamagedBlob, which is mended by another run, or ImageError if they are in a person's `file`.
+    """
+    try:
+        yield from _matching(descriptor, chunks())
+    except DamagedBlob as error:
+        if file is None:
+            raise
+        raise ImageError(f"{file}: the blob {descriptor.digest} is damaged", hint="Build or copy the file again.") from error
+
+
+def _matching(descriptor: Descriptor, chunks: Iterator[bytes]) -> Iterator[bytes]:
     checksum, size = hashlib.sha256(), 0
-    for chunk in chunks():
+    for chunk in chunks:
         checksum.update(chunk)
         size += len(chunk)
         if size > descriptor.size:

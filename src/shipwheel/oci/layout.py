@@ -286,7 +286,7 @@ class LayoutReader(msgspec.Struct, frozen=True):
         return data
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """Yield the bytes of a blob. Raise DamagedBlob at the end if they do not match the descriptor."""
+        """Yield the bytes of a blob. Raise ImageError at the end if they do not match the descriptor."""
         return verified_chunks(descriptor, *self._location(descriptor.digest))
 
     def _read(self, digest: Digest) -> bytes:

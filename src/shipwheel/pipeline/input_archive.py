@@ -149,7 +149,7 @@ def fill(archive: InputArchive, store: Store, reporter: Reporter) -> None:
     done = 0
     for blob in missing:
         with store.writer(blob.digest) as target:
-            for chunk in _verified(blob, reader):
+            for chunk in reader.blob(blob.descriptor):
                 target.write(chunk)
         done += blob.size
         reporter(Moved("unbundle", "", done, total))
@@ -169,16 +169,9 @@ def _read_records(archive: InputArchive) -> tuple[StoreRecord, ...]:
     if blob.size > _MAX_RECORDS:
         raise ImageError(f"{path}: the records are larger than {_MAX_RECORDS >> 20} MiB", hint=_HOSTILE)
     try:
-        records = decode_json(b"".join(_verified(blob, archive.reader)), tuple[StoreRecord, ...])
+        records = decode_json(b"".join(archive.reader.blob(blob.descriptor)), tuple[StoreRecord, ...])
     except InvalidDocument as error:
         raise ImageError(f"{path}: the records cannot be read: {error}", hint=_HOSTILE) from error
     if wrong := sorted({record.kind for record in records} - _KINDS):
         raise ImageError(f"{path}: a build has no use for records of {wrong[0]!r}", hint=_HOSTILE)
     return records
-
-
-def _verified(blob: _Blob, reader: LayoutReader) -> Iterator[bytes]:
-    try:
-        yield from reader.blob(blob.descriptor)
-    except DamagedBlob as error:
-        raise ImageError(f"{reader.path}: the blob {blob.digest} has other bytes", hint="The archive is damaged: copy it again.") from error
