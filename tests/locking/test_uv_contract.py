@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from shipwheel.locking import uv
+from shipwheel.locking.diagnose.uv_errors import resolution_error
 from shipwheel.locking.synthetic import Synthetic
 from shipwheel.locking.uv_output import ROOT, Failure, FailureKind, Premise, UnusablePackage, lacks_upload_times
 from shipwheel.testing.package_index import Fault, PackageIndex
@@ -167,7 +168,15 @@ def test_tells_that_a_build_requirement_cannot_be_built(tmp_path: Path) -> None:
 
 def test_tells_that_a_repository_cannot_be_read(tmp_path: Path) -> None:
     found = failure(tmp_path, f"leaf @ git+{(tmp_path / 'nothing.git').as_uri()}")
-    assert (found.kind, found.unreachable) == (FailureKind.GIT, False)
+    assert (found.kind, found.unreachable, found.host) == (FailureKind.GIT, False, "")
+
+
+@pytest.mark.parametrize("url", ["git+http://127.0.0.1:1/leaf.git", "http://127.0.0.1:1/leaf-1.0.zip"], ids=["repository", "file"])
+def test_tells_that_the_host_of_a_requirement_cannot_be_reached(tmp_path: Path, url: str) -> None:
+    found = failure(tmp_path, f"leaf @ {url}")
+    assert (found.host, found.direct) == ("127.0.0.1", "leaf")
+    error = resolution_error(found, "requirements.txt", {})
+    assert 'If the index has the same leaf, replace = {leaf = "leaf"} takes it from there.' in error.hint
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ git printed stands below its cause, after a line such as `[stderr]`, and decides
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, auto
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -68,6 +69,10 @@ _MISSING_MODULE = lazy_pattern(r"^ *ModuleNotFoundError: No module named '([\w.]
 _BUILD = lazy_pattern(r"[Bb]uild backend|Failed to (?:download and )?build")
 _RUST = lazy_pattern(r"Rust compiler\b|[Rr]ust not found|No such file or directory: '(?:cargo|rustc)'|cargo metadata`? (?:returned|failed)")
 _GIT = lazy_pattern(r"Git operation failed")
+_DIRECT = lazy_pattern(rf"`({_NAME}){_EXTRAS} @ (?:git\+)?(\w+://[^`]+)`")
+_NO_CONNECTION = lazy_pattern(
+    r"unable to access '(https?://[^']+)': (?:Could not resolve|Failed to connect|Couldn't connect|Connection timed)"
+)
 
 _USELESS_HINT = lazy_pattern(
     r"\n\s*hint: (Build failures|To update|The `requires-python`|While the active Python|You can re-run|Pre-releases are available)[^\n]*"
@@ -159,6 +164,10 @@ class Failure(msgspec.Struct, frozen=True):
     """The module that a build backend, or the setup.py that it ran, could not import."""
     older_requirement: str = ""
     """The requirement with which a build that is older than its tools would have worked: "setuptools<58"."""
+    direct: str = ""
+    """Normalized name of the package that a requirement takes from a URL which cannot be reached; empty if it has none, or for another."""
+    host: str = ""
+    """The host of a repository, or of the URL of a requirement, that cannot be reached."""
     needs_rust: bool = False
     """True if a build looked for Rust, which backends such as maturin need to state metadata."""
 
@@ -177,6 +186,7 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
     url = _URL.search(own)
     kind = FailureKind.TIMED_OUT if timed_out else _kind(own, hints, no_upload_times=no_upload_times)
     built = _BUILT.search(own)
+    direct, host = _unreached(own, text, kind)
     return Failure(
         kind=kind,
         text=_USELESS_HINT.sub("", text).rstrip(),
@@ -191,6 +201,8 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
         unusable=unusable,
         premises=tuple(premise for cause in causes for premise in _premises(cause)),
         built=normalized(built[1]) if built else "",
+        direct=direct,
+        host=host,
         missing_module=missing_module_in(stderr) if kind is FailureKind.BUILD else "",
         older_requirement=older_requirement_in(stderr) if kind is FailureKind.BUILD else "",
         needs_rust=kind is FailureKind.BUILD and _RUST.search(stderr) is not None,
@@ -250,6 +262,13 @@ def _kind(own: str, hints: Sequence[str], *, no_upload_times: bool) -> FailureKi
 def _is_unreachable(own: str) -> bool:
     # uv also says "Failed to download" of a repository that Git could not clone.
     return _UNREACHABLE.search(own) is not None and _GIT.search(own) is None
+
+
+def _unreached(own: str, text: str, kind: FailureKind) -> tuple[str, str]:
+    """Return (the package, the host) of a requirement whose own URL cannot be reached, both empty for any other failure."""
+    direct, repository = _DIRECT.search(own), _NO_CONNECTION.search(text) if kind is FailureKind.GIT else None
+    url = repository[1] if repository else direct[2] if direct and kind is FailureKind.UNREACHABLE else ""
+    return (normalized(direct[1]) if direct and url else "", urlsplit(url).hostname or "" if url else "")
 
 
 def _unusable(explanation: str) -> Iterator[UnusablePackage]:

@@ -55,11 +55,22 @@ _RUST_HINT = _Hint(
 )
 
 
+def _hint_of(failure: Failure) -> _Hint:
+    """Return the next step for a failure."""
+    if failure.needs_rust:
+        return _RUST_HINT
+    if not failure.host:
+        return _HINTS[failure.kind]
+    name = failure.direct
+    instead = f' If the index has the same {name}, replace = {{{name} = "{name}"}} takes it from there.' if name else ""
+    return _Hint(f"{failure.host} cannot be reached from here: check the network, and the proxy (HTTPS_PROXY).{instead}")
+
+
 class ResolutionError(LockError):
     """uv could not lock the user's file `origin`; `failure` says why."""
 
     def __init__(self, failure: Failure, origin: str, *, details: str, summary: str) -> None:
-        hint = _RUST_HINT if failure.needs_rust else _HINTS[failure.kind]
+        hint = _hint_of(failure)
         super().__init__(
             f"{origin} cannot be locked: {details}",
             hint=hint.text,
