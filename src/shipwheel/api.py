@@ -57,6 +57,7 @@ def make_request(
         reporter,
         upgrade_base=upgrade_base,
         lock_mode=lock_mode or LockMode.UPDATE,
+        top=given if path != given else None,
     )
 
 

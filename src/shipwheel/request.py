@@ -10,6 +10,7 @@ from shipwheel.events import Reporter, silent
 from shipwheel.platform import Platform
 from shipwheel.settings.settings import Settings
 from shipwheel.store.store import Store
+from shipwheel.user.files import UserFiles
 
 __all__ = ["LockMode", "Request"]
 
@@ -32,7 +33,7 @@ class Request(msgspec.Struct, frozen=True):
     may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says; without
     `slow_sources`, not the large ones that are older than the Python, of which a newer version may have a wheel.
     `first_pythons` ("3.11") are tried first if the project allows them. `bounds` are constraints for a lock whose packages do not fit
-    what was compiled.
+    what was compiled. `top` is the directory that the user gave, if the project is one in it.
     """
 
     path: Path
@@ -46,6 +47,11 @@ class Request(msgspec.Struct, frozen=True):
     slow_sources: bool = True
     first_pythons: tuple[str, ...] = ()
     bounds: tuple[str, ...] = ()
+    top: Path | None = None
+
+    def files(self) -> UserFiles:
+        """Return the files of a new reading of the project."""
+        return UserFiles(self.top)
 
     @property
     def platforms(self) -> tuple[Platform, ...]:

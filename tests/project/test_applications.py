@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
+from shipwheel.api import make_request
 from shipwheel.errors import NoCommand, ProjectError
 from shipwheel.project.applications import project_directory
 from shipwheel.project.nested_projects import nested_projects
@@ -160,3 +161,17 @@ def test_a_dockerfile_is_that_of_the_one_application_below_unless_it_installs_fr
 ) -> None:
     root = written(tmp_path / "repository", {**BACKEND, "Dockerfile": dockerfile, **more})
     assert project_directory(root) == root / meant
+
+
+def test_the_directory_that_was_given_is_the_repositorys_where_git_knows_of_none(tmp_path: Path) -> None:
+    compose = "services:\n  web:\n    build: backend\n  jobs:\n    build: backend\n    command: python app.py jobs\n"
+    dockerfile = "FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD gunicorn app:app\n"
+    root = written(tmp_path / "unpacked", {**APP, "compose.yml": compose, "backend/Dockerfile": dockerfile})
+    request = make_request(root)
+    launch = read_project(request.path, request.settings, files=request.files()).launch
+    assert launch is not None
+    assert [name for name, _ in launch.processes] == ["jobs", "web"]
+    # What lies beside a directory that was given itself is nobody's business.
+    launch = read_project(root / "backend").launch
+    assert launch is not None
+    assert not launch.processes

@@ -88,7 +88,7 @@ class Workbench(msgspec.Struct, frozen=True):
         from shipwheel.project.read import read_project
 
         request = request_from(self.path, {**self.build_flags, "platforms": (str(platform),)}, self.terminal.report)
-        project = read_project(request.path, request.settings, launch=False)
+        project = read_project(request.path, request.settings, launch=False, files=request.files())
         settings = development(project, debugger=self.debug_port is not None)
         if self.for_editor:
             settings = for_editor(settings)

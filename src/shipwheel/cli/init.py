@@ -78,7 +78,7 @@ def _front_ends(request: "Request") -> "list[Change]":
     from shipwheel.trial.mend import Change
 
     try:
-        launch = read_project(request.path, request.settings).launch
+        launch = read_project(request.path, request.settings, files=request.files()).launch
     except NoRequirements:
         # They are proposed first.
         return []
@@ -201,12 +201,12 @@ def _try(request: "Request", engine: "Engine", flags: Mapping[str, Any]) -> "Try
             try:
                 return retry_damaged(asked, lambda: load(asked))
             except SlowSources as error:
-                newer = with_newer_versions(error, read_project(request.path, settings, launch=False), now.reporter)
+                newer = with_newer_versions(error, read_project(request.path, settings, launch=False, files=request.files()), now.reporter)
                 if newer.replacements:
                     raise newer from None
                 return loaded(slow_sources=True)
             except NoCompatibleFile as error:
-                raise with_replacements(error, read_project(request.path, settings, launch=False)) from None
+                raise with_replacements(error, read_project(request.path, settings, launch=False, files=request.files())) from None
 
         built, name = loaded()
         pythons[packages] = (built.resolution.project.python,)

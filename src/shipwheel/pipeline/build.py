@@ -219,7 +219,7 @@ def _resolve_once(destination: Destination | None, request: Request, made: Lock 
         chosen = bases or composed_bases(project, request.store, request.reporter)
         return chosen, resolve(project, request, chosen, made)
 
-    project = read_project(request.path, request.settings)
+    project = read_project(request.path, request.settings, files=request.files())
     if destination is not None:
         destination.check_permission()
     return with_suitable_python(project, request, attempt)
@@ -231,10 +231,10 @@ def _from_source(request: Request, error: ShipwheelError) -> Request:
     if request.settings.install is not None or request.path.is_file():
         raise error
     try:
-        app = read_project(request.path, settings)
+        app = read_project(request.path, settings, files=request.files())
     except ProjectError:
         raise error from None
-    if app.dynamic or read_project(request.path, request.settings, launch=False).kind != "package":
+    if app.dynamic or read_project(request.path, request.settings, launch=False, files=request.files()).kind != "package":
         raise error
     request.reporter(
         Warned(
@@ -278,7 +278,7 @@ def _with_older_python(request: Request, destination: Destination | None, work: 
     """
     if request.settings.base is not None or request.path.is_file() or request.lock_mode is not LockMode.UPDATE:
         raise error
-    project = read_project(request.path, request.settings, launch=False)
+    project = read_project(request.path, request.settings, launch=False, files=request.files())
     last = error.published + _LONG if error.replacements and error.published is not None else date.max
     for version in () if project.python_is_named else older_pythons(project, request.platforms):
         if version not in _DEBIAN and python_released(version) > last:

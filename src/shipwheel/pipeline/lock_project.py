@@ -39,7 +39,7 @@ class Locked(msgspec.Struct, frozen=True):
 
 def project_to_lock(request: "Request") -> Project:
     """Read the project, with or without a command to start: a lock needs none. Raise ProjectError."""
-    project = read_project(request.path, request.settings, launch=False)
+    project = read_project(request.path, request.settings, launch=False, files=request.files())
     try:
         return with_launch(project)
     except ProjectError:

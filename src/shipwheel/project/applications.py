@@ -32,15 +32,15 @@ def applications(root: Path) -> tuple[Path, ...]:
         hint = "Name the directory whose pyproject.toml has [tool.uv.workspace], or leave out --all."
         raise UsageError(f"{root} is not the root of a uv workspace", hint=hint)
     own = (root,) if is_project(files, root) else ()
-    found = tuple(path for path in sorted((*own, *workspace.members)) if _has_command(path))
+    found = tuple(path for path in sorted((*own, *workspace.members)) if _has_command(path, root))
     if not found:
         raise UsageError(f"{root}: no member of the workspace has a command to start", hint="Set `command` in the settings of one.")
     return found
 
 
-def _has_command(path: Path) -> bool:
+def _has_command(path: Path, top: Path) -> bool:
     try:
-        read_project(path)
+        read_project(path, files=UserFiles(top))
     except NoCommand:
         return False
     except ShipwheelError:
@@ -70,9 +70,9 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def _serves(path: Path) -> bool:
+def _serves(path: Path, top: Path) -> bool:
     try:
-        launch = read_project(path).launch
+        launch = read_project(path, files=UserFiles(top)).launch
     except ShipwheelError:
         return False
     return launch is not None and bool(launch.ports)
@@ -101,7 +101,7 @@ def project_directory(path: Path) -> Path:
     except (ProjectError, UsageError, OSError):
         # Reported when the project is read.
         return path
-    found = tuple(each for each in found if suits(each))
+    found = tuple(each for each in found if suits(each, path))
     return found[0] if len(found) == 1 else path
 
 
@@ -111,10 +111,10 @@ def _member(root: Path, files: UserFiles) -> Path:
     if workspace.root != root.resolve() or not workspace.members or find_settings(root, files) != Settings():
         return root
     requires = bool(table_at(files.read_tables(root), "project").get("dependencies"))
-    if _has_command(root) if requires else _declares_command(root) or _has_code(root, files, workspace.members):
+    if _has_command(root, root) if requires else _declares_command(root) or _has_code(root, files, workspace.members):
         return root
-    found = [path for path in workspace.members if _has_command(path)]
-    servers = found if len(found) == 1 else [path for path in found if _serves(path)]
+    found = [path for path in workspace.members if _has_command(path, root)]
+    servers = found if len(found) == 1 else [path for path in found if _serves(path, root)]
     return root / os.path.relpath(servers[0], root.resolve()) if len(servers) == 1 else root
 
 

@@ -18,9 +18,11 @@ class UserFiles:
     """Reads files and remembers their contents, so that every later read sees the same bytes.
 
     One instance serves one reading of a project. Paths that lead to the same file, through symbolic links or not, share its contents.
+    `top` is the directory that the user gave, if the project is one in it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, top: Path | None = None) -> None:
+        self.top = top.resolve() if top is not None else None
         self._contents: dict[str, bytes | OSError] = {}
         self._is_file: dict[Path, bool] = {}
         self._tables: dict[str, dict[str, Any]] = {}

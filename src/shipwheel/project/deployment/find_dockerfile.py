@@ -64,14 +64,17 @@ class Dockerfile(msgspec.Struct, frozen=True):
     path: Path = Path()
 
 
-def repository_folders(root: Path) -> tuple[Path, ...]:
-    """Return the project's directory and those above it, up to the one of the repository; only the first outside a repository."""
-    found = [root]
-    while not (found[-1] / ".git").exists():
-        if len(found) > _MAX_UP or found[-1].parent == found[-1]:
-            return (root,)
-        found.append(found[-1].parent)
-    return tuple(found)
+def repository_folders(root: Path, files: UserFiles) -> tuple[Path, ...]:
+    """Return the project's directory and those above it, up to the one of the repository.
+
+    Outside of a repository, as in an unpacked archive, the directory that the user gave is the last one.
+    """
+    found = [root, *root.parents][: _MAX_UP + 1]
+    for number, folder in enumerate(found, 1):
+        if (folder / ".git").exists():
+            return tuple(found[:number])
+    given = [folder for folder in found if files.top is not None and folder.resolve() == files.top]
+    return tuple(found[: found.index(given[0]) + 1]) if given else (root,)
 
 
 def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ()) -> tuple[Dockerfile, ...]:
@@ -79,7 +82,7 @@ def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ())
 
     `builds` are those that other files name; they know the build context, the stage and the arguments.
     """
-    folders = repository_folders(root)
+    folders = repository_folders(root, files)
     named = {build.dockerfile: build for build in reversed(builds)}
     candidates = {*_candidates(folders), *(path for path in named if path.is_file())}
     ordered = sorted(candidates, key=lambda path: (_rank(path, root)[0], path not in named, *_rank(path, root)))

@@ -47,6 +47,8 @@ class Deployment(msgspec.Struct, frozen=True):
     translations: str = ""
     """The file and line that compiles gettext's catalogues; empty if nothing does."""
     notes: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+    """The project's directory and those above it, up to the one of the repository."""
 
     @property
     def port(self) -> str | None:
@@ -66,7 +68,7 @@ class Deployment(msgspec.Struct, frozen=True):
 
 def read_deployment(root: Path, files: UserFiles) -> Deployment:
     """Return what the files in and above a project's directory say. Raise ProjectError if there is a Procfile that cannot be read."""
-    folders = repository_folders(root)
+    folders = repository_folders(root, files)
     services = find_compose_services(folders, files)
     hosting = read_hosting(root, files)
     composed = (Build(it.dockerfile, it.context, it.target, it.arguments, it.image) for it in services if it.dockerfile and it.context)
@@ -94,6 +96,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         built,
         translation_step(root, dockerfile, files),
         (*run.notes, *(own_run_notes(dockerfile) if dockerfile is not None else ())),
+        folders,
     )
 
 

@@ -4,14 +4,14 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.built_files import BuiltFiles, missing_note
-from shipwheel.project.deployment.find_dockerfile import repository_folders
 from shipwheel.project.deployment.script import list_names
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import FrontEnd, Launch
@@ -41,14 +41,14 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         found = tuple(_served(evidence, scan))
         notes = [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
     if not missing and not found:
-        notes += _made_beside(evidence)
+        notes += _made_beside(evidence, scan.deployment.folders)
     return replace(launch, front_ends=found, notes=(*launch.notes, *dict.fromkeys(notes)))
 
 
-def _made_beside(evidence: Evidence) -> Iterator[str]:
+def _made_beside(evidence: Evidence, folders: Sequence[Path]) -> Iterator[str]:
     """Yield a note about each front end beside the project, in its repository, whose build writes into the project, and did not."""
     # Other directories are nobody's business, and change all the time.
-    is_inside = evidence.root.parent in repository_folders(evidence.root)
+    is_inside = evidence.root.parent in folders
     for name in islice(list_names(evidence.root.parent), _MAX_SIBLINGS) if is_inside else ():
         folder = f"../{name}"
         for file in _CONFIGURATIONS if name != evidence.root.name and _builds(evidence, folder) else ():
