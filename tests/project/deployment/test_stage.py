@@ -23,6 +23,12 @@ def test_inherits_from_earlier_stages() -> None:
     assert dict(stage.variables) == {"A": "1", "B": "1"}
 
 
+def test_an_entrypoint_resets_the_command_of_the_image_alone() -> None:
+    text = b'FROM python AS a\nCMD ["one"]\nENTRYPOINT ["run"]\nFROM a\nENTRYPOINT ["other"]\nFROM a\nCMD ["two"]\nENTRYPOINT ["other"]\n'
+    stages = evaluate_stages(parse_dockerfile(text), "Dockerfile")
+    assert [(stage.entrypoint, stage.command) for stage in stages] == [('["run"]', '["one"]'), ('["other"]', ""), ('["other"]', '["two"]')]
+
+
 def test_knows_build_arguments() -> None:
     text = "ARG V=3.11\nARG PORT=1\nFROM python:${V}-slim\nARG PORT=2\nARG DIR=/x\nEXPOSE $PORT\nWORKDIR $DIR\n"
     assert (_stage(text).image, _stage(text).ports, _stage(text).workdir) == ("python:3.11-slim", ("1",), "/x")

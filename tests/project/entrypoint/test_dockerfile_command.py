@@ -34,6 +34,7 @@ TAKEN = {
     'CMD ["python3.11", "-u", "run_it.py", "--fast"]': ("python", "-u", "run_it.py", "--fast"),
     "CMD python run_it.py": ("python", "run_it.py"),
     'ENTRYPOINT ["python"]\nCMD ["run_it.py"]': ("python", "run_it.py"),
+    'CMD ["run_it.py"]\nENTRYPOINT ["python"]': ("python", "run_it.py"),
     'CMD ["sh", "-c", "exec gunicorn -b 0.0.0.0:$PORT bot.core:make"]': ("gunicorn", "-b", "0.0.0.0:8080", "bot.core:make"),
     "ENV WORKERS=3\nCMD gunicorn -b :8080 \\\n  # how many\n  -w ${WORKERS} bot.core:x": (
         *("gunicorn", "-b", ":8080", "-w", "3", "bot.core:x"),
@@ -301,6 +302,19 @@ def test_a_script_is_found_by_the_search_path(tmp_path: Path, lines: str) -> Non
     assert launch.before_start == (("flask", "db", "upgrade"),)
     assert launch.declared_at
     assert "PATH" not in launch.env
+
+
+def test_what_empties_the_database_is_no_start_step(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": 'FROM python\nCOPY . /code\nWORKDIR /code\nENTRYPOINT ["/code/start.sh"]\nCMD ["gunicorn", "app:app"]\n',
+        "start.sh": '#!/bin/sh\nflask drop-db\npython manage.py flush --no-input\nflask db upgrade\nexec "$@"\n',
+        "migrations/env.py": "",
+        "manage.py": "",
+        "app.py": "from flask import Flask\napp = Flask(__name__)\n",
+    }
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert launch.before_start == (("flask", "db", "upgrade"),)
+    assert "`python manage.py flush --no-input` is not a start step: it empties the database." in " ".join(launch.notes)
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,7 @@ class _StageBuilder(msgspec.Struct):
     copies: list[Copy] = msgspec.field(default_factory=list)
     runs: list[ShellCommand] = msgspec.field(default_factory=list)
     started_in: str = ""
+    has_command: bool = False
 
     @classmethod
     def start(
@@ -234,11 +235,12 @@ class _StageBuilder(msgspec.Struct):
         text = instruction.text
         match instruction.keyword:
             case "CMD":
-                self.command, self.started_in = (_without_none(text), instruction.line), self.file
+                self.command, self.started_in, self.has_command = (_without_none(text), instruction.line), self.file, True
             case "ENTRYPOINT":
-                # An ENTRYPOINT resets a CMD that was set before it.
+                # It resets the CMD of the stage's image, but not the stage's own.
                 self.entrypoint = (_without_none(text), instruction.line)
-                self.command, self.started_in = ("", 0), self.file
+                self.command = self.command if self.has_command else ("", 0)
+                self.started_in = self.file
             case "EXPOSE":
                 words = (expanded for word in text.split() if (expanded := self.expanded(word)))
                 parts = [part for word in words for part in word.split()]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
@@ -60,6 +61,8 @@ _DIE_ON_TERM = "UWSGI_DIE_ON_TERM"
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
 _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
 """Words of steps that write files beside the code, where a container has none to write."""
+_EMPTIES = lazy_pattern(r"flush|(?:reset|recreate|drop|wipe|purge|clear|destroy)[_-]?(?:db|database|all|tables?)?")
+"""Words of steps that throw away what the app has stored: good where somebody develops, and not at each start of a container."""
 
 
 _Steps = tuple[tuple[str, ...], ...]
@@ -302,6 +305,7 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
         reason = reason or ("" if runnable.directory(command) == home else "it runs in another directory")
         env = dict(command.env)
         reason = reason or runnable.obstacle(words, home, {**process.variables, **env})
+        reason = reason or ("it empties the database" if any(map(_EMPTIES.fullmatch, words[1:4])) else "")
         reason = reason or ("it contains a secret" if _has_secret(words, env) else "")
         if not reason:
             steps.append(words)

@@ -17,6 +17,8 @@ __all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_on
 USUAL_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
 """Names of scripts, the likeliest first."""
 
+_DEEP = 2
+"""Folders above a file."""
 _OF_SERVER = lazy_pattern(r"(?:^|[/_-])server?[/._-]")
 _OF_TOOLS = frozenset({"setup.py", "versioneer.py", "noxfile.py", "conftest.py", "fabfile.py"})
 """Files that tools of development run, and not the application."""
@@ -129,9 +131,12 @@ def _name(module: Module) -> str:
 
 
 def list_programs(evidence: Evidence, scan: Scan) -> list[str]:
-    """Return the files that can be run as programs, none of which is the application by itself: servers first, those of examples last."""
+    """Return the files that can be run as programs, none of which is the application by itself: servers first, deep ones last.
+
+    What lies deep in a project is often a copy of somebody else's package.
+    """
     own = [module.file for module in scan.modules if (module.is_script or module.loops) and Path(module.file).name not in _OF_TOOLS]
     below = sorted(path for name in EXAMPLES for pattern in ("*.py", "*/*.py") for path in (evidence.root / name).glob(pattern))
     files = [path.relative_to(evidence.root).as_posix() for path in below]
-    ordered = sorted(own, key=lambda file: _OF_SERVER.search(file) is None)
+    ordered = sorted(own, key=lambda file: (file.count("/") > _DEEP, _OF_SERVER.search(file) is None))
     return [*ordered, *(file for file in files if "__main__" in evidence.read_text(file))]
