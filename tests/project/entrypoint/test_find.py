@@ -282,11 +282,11 @@ def test_a_package_that_starts_nothing_may_be_a_library(tmp_path: Path) -> None:
 
 def test_without_a_command_the_error_names_the_programs_that_could_be_meant(tmp_path: Path) -> None:
     main = 'if __name__ == "__main__":\n    print(1)\n'
-    files = {"a.py": main, "lib/x/y/server.py": main, "examples/chat/app.py": main, "examples/lib.py": "x = 1\n"}
+    files = {"a.py": main, "b.py": main, "lib/x/y/server.py": main, "examples/chat/app.py": main, "examples/lib.py": "x = 1\n"}
     with pytest.raises(ProjectError, match="no command to start was found") as caught:
         launched(tmp_path, files)
     assert 'command = ["python", "a.py"]' in caught.value.hint
-    assert "Its programs are a.py, lib/x/y/server.py, examples/chat/app.py." in caught.value.hint
+    assert "Its programs are a.py, b.py, lib/x/y/server.py, examples/chat/app.py." in caught.value.hint
 
 
 def test_of_several_programs_the_server_is_named_first(tmp_path: Path) -> None:
