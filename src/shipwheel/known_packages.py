@@ -22,6 +22,7 @@ PACKAGE_OF_MODULE = {
     "distutils": "setuptools",
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "RPi": "RPi.GPIO",
     "yaml": "pyyaml",
     "dotenv": "python-dotenv",
     "sklearn": "scikit-learn",

@@ -18,6 +18,11 @@ from shipwheel.project.outer_package import outer_package
         ("backend", ""),
         ("examples.models", ""),
         ("models", ""),
+        ("shop.app.main", "shop"),
+        ("shop.app.main.start", "shop"),
+        ("shop.app.other", ""),
+        ("shop.models", ""),
+        ("flask.app.main", ""),
     ],
 )
 def test_knows_the_directory_by_what_it_has(tmp_path: Path, name: str, package: str) -> None:
