@@ -280,6 +280,8 @@ def test_reads_state_as_files_and_directories() -> None:
         ('command = "old"', "command", ("a", "b"), ("a", "b")),
         ("", "python", "3.11", "3.11"),
         ('python = "3.12"', "python", "3.11", "3.12"),
+        ("", "workdir", "/app/shop", "/app/shop"),
+        ('workdir = "/srv"', "workdir", "/app/shop", "/srv"),
     ],
 )
 def test_adds_to_what_a_person_wrote(before: str, key: str, value: object, after: object) -> None:

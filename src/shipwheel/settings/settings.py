@@ -239,7 +239,8 @@ def added(settings: Settings, key: str, value: Any) -> Settings:
         if (path := before.get(_IMPORT_PATH)) and (more := value.get(_IMPORT_PATH)) and more not in path.split(":"):
             before = {**before, _IMPORT_PATH: f"{path}:{more}"}
         return _merge(settings, {key: {**value, **before}}, "the finding", by_flag=False)
-    return settings if before is not None else _merge(settings, {key: value}, "the finding", by_flag=False)
+    is_set = before not in (None, getattr(Settings(), name))
+    return settings if is_set else _merge(settings, {key: value}, "the finding", by_flag=False)
 
 
 def expand_env(env: Mapping[str, str], site_packages: str) -> dict[str, str]:
