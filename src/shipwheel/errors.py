@@ -13,6 +13,7 @@
     ├── SignatureError             6   a signature is missing or wrong
     ├── BuildError                 7   a step of the build failed
     │   ├── ProjectWheelError      7   the project's own wheel cannot be built
+    │   │   └── IncompleteWheel    7   it lacks data files of its packages, and the directory would do instead
     │   ├── UnbuildableSource      7   a package's source cannot be built, at least for the chosen Python
     │   ├── NewerAtRunTime         7   a wheel was compiled for older packages than the lock has
     │   └── OptionalStepError      7   a step that no Dockerfile runs failed in the build
@@ -45,6 +46,7 @@ __all__ = [
     "EngineError",
     "FetchError",
     "ImageError",
+    "IncompleteWheel",
     "IntegrityError",
     "LockError",
     "MissingImports",
@@ -193,6 +195,10 @@ class BuildError(ShipwheelError):
 
 class ProjectWheelError(BuildError):
     """The project's own wheel cannot be built."""
+
+
+class IncompleteWheel(ProjectWheelError):
+    """The project's own wheel lacks data files that its packages have, and the same command can start from its directory."""
 
 
 class UnbuildableSource(BuildError):

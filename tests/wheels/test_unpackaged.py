@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
-from shipwheel.wheels.unpackaged import looks_needed, unpackaged_files
+from shipwheel.wheels.unpackaged import is_copy, looks_needed, unpackaged_files
 
 TREE = {
     "shop/__init__.py": "",
@@ -45,3 +45,12 @@ def test_finds_the_data_files_of_packages_that_the_wheel_lacks(tmp_path: Path, b
 def test_a_complete_wheel_lacks_nothing(tmp_path: Path) -> None:
     source = written(tmp_path / "project", {"shop/__init__.py": "", "shop/a.html": ""})
     assert unpackaged_files(source, _wheel(tmp_path, "shop/__init__.py", "shop/a.html")) == ()
+
+
+@pytest.mark.parametrize("below", ["", "src/"])
+def test_a_wheel_with_files_that_the_source_lacks_is_no_copy(tmp_path: Path, below: str) -> None:
+    source = written(tmp_path / "project", {f"{below}shop/__init__.py": "", f"{below}shop/a.html": ""})
+    metadata = "shop-1.dist-info/METADATA"
+    assert is_copy(source, _wheel(tmp_path, "shop/__init__.py", metadata))
+    assert not is_copy(source, _wheel(tmp_path, "shop/__init__.py", "shop/_version.py", metadata))
+    assert not is_copy(source, _wheel(tmp_path, "shop/__init__.py", "shop-1.data/scripts/shop", metadata))

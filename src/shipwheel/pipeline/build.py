@@ -17,6 +17,7 @@ from shipwheel.errors import (
     CoveredFiles,
     DamagedBlob,
     FetchError,
+    IncompleteWheel,
     LockError,
     NewerAtRunTime,
     OptionalStepError,
@@ -236,9 +237,10 @@ def _from_source(request: Request, error: ShipwheelError) -> Request:
         raise error from None
     if app.dynamic or read_project(request.path, request.settings, launch=False, files=request.files()).kind != "package":
         raise error
+    reason = error.message if isinstance(error, IncompleteWheel) else f"the project's wheel cannot be built ({error.summary})"
     request.reporter(
         Warned(
-            f"the project's wheel cannot be built, so its directory goes into the image as it is ({error.summary})",
+            f"the project's directory goes into the image as it is: {reason}",
             'install = "wheel" insists on the wheel; install = "source" says that this is meant.',
         )
     )

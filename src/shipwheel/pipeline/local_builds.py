@@ -1,6 +1,6 @@
 """The inputs that this machine makes before any layer can be planned: wheels from sources, the project's own wheel, its files."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -245,16 +245,16 @@ class LocalBuilds:
             self._reporter(Warned(f"[tool.shipwheel.build.{unused[0]}] has no effect: {unused[0]} is not built from source", hint))
 
     def _report(self, found: LocalSources) -> None:
-        """Warn of secrets that were left out, and of data files that the project's wheel lacks."""
-        from shipwheel.wheels.unpackaged import looks_needed
+        """Warn of secrets that were left out. Raise IncompleteWheel for a wheel of the project that lacks data files."""
+        from shipwheel.pipeline.unpackaged import report_unpackaged
 
         project = self._resolution.project
         for wheel in found.wheels:
             if wheel.left_out:
                 self._reporter(left_out_secrets(wheel.left_out, wheel.filename))
         own = found.project_wheel_for(self._resolution.platforms[0].target.platform)
-        if own is not None and project.settings.install is None and (needed := looks_needed(own.unpackaged)):
-            self._reporter(_lacks_files(project.name, needed))
+        if own is not None and project.settings.install is None:
+            report_unpackaged(project, own, self._reporter)
 
     def _with_index(self, build: Callable[[], T]) -> T:
         """Run a build while uv uses the project's indexes: build requirements come from there too. See `next_indexes`."""
@@ -273,11 +273,3 @@ class LocalBuilds:
                     raise
                 self._next_indexes = following[0]
                 self._reporter(following[1])
-
-
-def _lacks_files(name: str, files: Sequence[str]) -> Warned:
-    more = f" and {len(files) - _MAX_NAMED} more" if len(files) > _MAX_NAMED else ""
-    return Warned(
-        f"the wheel of {name} lacks files that its packages have: {', '.join(files[:_MAX_NAMED])}{more}",
-        'If the program reads them, declare them as package data, or set install = "source", which takes the directory as it is.',
-    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["looks_needed", "unpackaged_files"]
+__all__ = ["is_copy", "looks_needed", "unpackaged_files"]
 
 _NEVER_DATA = lazy_pattern(
     r"(?i).*\.(py[cdiox]?|pxd|c|cc|cpp|h|hpp|rs|so|egg-info|md|rst)|.*~|\..*|py\.typed|makefile|__pycache__|tests?|docs?"
@@ -29,6 +29,13 @@ def unpackaged_files(source: Path, wheel: Path) -> tuple[str, ...]:
         if root is not None:
             found += (path for path in _data_files(root, package) if path not in names)
     return tuple(found[:_MAX_FILES])
+
+
+def is_copy(source: Path, wheel: Path) -> bool:
+    """Return whether the source of a wheel has all files of it, but for its metadata: the backend has generated none."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/") and ".dist-info/" not in name]
+    return all((source / name).is_file() for name in names) or all((source / "src" / name).is_file() for name in names)
 
 
 def looks_needed(files: Sequence[str]) -> tuple[str, ...]:
