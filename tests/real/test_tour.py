@@ -172,7 +172,7 @@ def test_a_bundle_starts_without_a_network_and_keeps_everything(tour: Tour, data
     bundle = tour.project / tour.run("Bundle it for a server without a network", docker.sandbox).strip()
     sandbox = podman_target(podman).sandbox
     server = sandbox.folder("server")
-    shutil.copyfile(bundle, server / bundle.name)
+    shutil.move(bundle, server)
     podman.cli("volume", "create", "--label", "io.shipwheel.stack=chatchat", VOLUME)
     volume = podman.cli("volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME).stdout.strip()
     subprocess.run(["cp", "--archive", f"{data}/.", volume], check=True)
@@ -185,6 +185,9 @@ def test_a_bundle_starts_without_a_network_and_keeps_everything(tour: Tour, data
         assert "并行" in tour.ask(sandbox)
     finally:
         tour.shipwheel(sandbox, "down", str(server / "chatchat"), "--volumes")
+        # Two GB, which may be in memory.
+        podman.cli("rmi", "--all", "--force", check=False)
+        shutil.rmtree(server)
 
 
 def test_postgres_has_vectors(tour: Tour, docker: Dockerd, tmp_path: Path) -> None:

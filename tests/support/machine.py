@@ -73,11 +73,11 @@ def _names(folder: Path) -> list[str]:
 
 
 def _mounts(marks: tuple[str, ...]) -> Iterator[str]:
-    """Return the mount points outside the directory for temporary files, and our own ones in it."""
-    temporary = tempfile.gettempdir()
+    """Return the mount points outside the directories for temporary files, this run's and the system's, and our own ones in them."""
+    temporary = (f"{tempfile.gettempdir()}/", "/tmp/")
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         point = line.split()[4]
-        if point == str(BINFMT) or not point.startswith(f"{temporary}/") or any(mark in point for mark in marks):
+        if point == str(BINFMT) or not point.startswith(temporary) or any(mark in point for mark in marks):
             yield point
 
 

@@ -5,7 +5,6 @@ import itertools
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ __all__ = ["BINFMT", "ensure_binfmt"]
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 _RULE = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
-_MOUNTED = Path(tempfile.gettempdir(), "shipwheel-binfmt-mounted")
+_MOUNTED = Path("/run/shipwheel-binfmt-mounted")
 """Exists while the file system is mounted by a test run: the last user unmounts it."""
 
 _NUMBERS = itertools.count()
@@ -53,7 +52,7 @@ def ensure_binfmt() -> Callable[[], None]:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    with Path(tempfile.gettempdir(), "shipwheel-binfmt.lock").open("w") as stream:
+    with Path("/run/shipwheel-binfmt.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
