@@ -13,8 +13,11 @@ from support.process import HANG_S
 from support.run_target import RunTarget
 from support.trial_projects import PROJECTS
 
-TRIED = ("server", "loopback", "module", "write", "batch", "worker")
-"""Projects whose verdicts need something of the engine: sockets, output, exit codes, a root file system. tests/trial has the others."""
+TRIED = ("server", "module", "write")
+"""Projects whose verdicts need all that an engine is asked: sockets, output and an exit code, a root file system.
+
+tests/trial has the others, and all of them in bubblewrap; test_containers.py asks each engine alone.
+"""
 
 OBSERVER = "Run an image.s command, watch it from inside"
 """The observer's first line, which is in the list of processes."""
@@ -64,10 +67,10 @@ def observers(target: RunTarget) -> str:
 
 
 @pytest.mark.parametrize("name", TRIED)
+@pytest.mark.parametrize("target", ["docker", "podman", "containerd"], indirect=True)
 def test_every_engine_says_the_same_of_an_image(target: RunTarget, archives: Archives, name: str) -> None:
     expected = PROJECTS[name]
-    # Without a port, an image is watched for as long as that.
-    status, document = check(target, archives.of(name), *(("--timeout", "3") if name == "worker" else ()))
+    status, document = check(target, archives.of(name))
     found = {finding["kind"] for finding in document["findings"] if finding["blocks"]}
     assert (document["verdict"], found, status) == (expected.verdict, expected.blocking, expected.exit_code), document
     if name == "server":
