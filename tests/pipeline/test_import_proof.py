@@ -124,6 +124,24 @@ def test_a_submodule_that_is_not_checked_out_is_no_package_of_the_index(tmp_path
     assert set(caught.value.modules) == {"shop_core", "nowhere"}
 
 
+@pytest.mark.parametrize(
+    ("more", "settings"),
+    [
+        ({}, (("workdir", "/app/shop"), ("env", {"PYTHONPATH": "/app"}))),
+        ({"requirements_shop.txt": "shop==1\n"}, (("dependencies", ("shop==1",)),)),
+        ({"views.py": "import shop.catalogue\n"}, ()),
+    ],
+    ids=["nothing else", "another list", "something that it has not"],
+)
+def test_the_directory_itself_may_have_another_name_in_imports(
+    more: dict[str, str], settings: tuple[tuple[str, object], ...], tmp_path: Path
+) -> None:
+    files = {"main.py": "import shop.views, shop.utils.log\n", "views.py": "", "utils/log.py": ""}
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(written(tmp_path, {**files, "requirements.txt": "", "Procfile": PROCFILE, **more})), MINOR, ())
+    assert caught.value.settings == settings
+
+
 def test_a_package_of_another_list_is_taken_from_there(tmp_path: Path) -> None:
     lists = {"requirements.txt": "", "requirements_webui.txt": "streamlit-chatbox~=1.1.11\n", "requirements-dev.txt": "nowhere\n"}
     files = {"main.py": "import streamlit_chatbox, nowhere\n", **lists, "Procfile": PROCFILE}

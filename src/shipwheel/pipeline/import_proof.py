@@ -18,7 +18,7 @@ from shipwheel.project.entrypoint.launch import started_modules
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
 from shipwheel.project.module_origin import listed_elsewhere
-from shipwheel.project.outer_package import outer_package
+from shipwheel.project.outer_package import is_directory_itself, outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
 from shipwheel.project.submodules import absent_submodules
@@ -70,7 +70,9 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     submodules = {name: path for name, path in absent_submodules(project.root).items() if name in others}
     others = tuple(name for name in others if name not in {*unmade, *submodules})
     by_lists = {name: found for name in others if (found := listed_elsewhere(project, name, project.dependencies)) is not None}
-    others = tuple(name for name in others if name not in by_lists)
+    renamed = {name: name for name in others if name not in by_lists and _is_directory_itself(project, name)}
+    outer |= renamed
+    others = tuple(name for name in others if name not in {*by_lists, *renamed})
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
     if outer:
@@ -161,6 +163,12 @@ def _left_out(project: Project, name: str) -> str:
         if (project.root / f"{path}.py").is_file():
             return f"/{path}.py"
     return ""
+
+
+def _is_directory_itself(project: Project, name: str) -> bool:
+    """Return whether a module is the project's own directory, by all that the project's files import of it."""
+    modules = project.scanner.scan_modules() if project.scanner is not None and project.kind == "app" else ()
+    return is_directory_itself(project.root, {used for each in modules for used, _ in each.required if used.split(".")[0] == name})
 
 
 def _is_own(project: Project, name: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shipwheel.known_packages import COMMON_PACKAGES, PACKAGE_OF_MODULE, extends_django, requirement_of_module
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.outer_package import outer_package
+from shipwheel.project.outer_package import is_directory_itself, outer_package
 from shipwheel.project.standard_library import EVERY_STANDARD_MODULE
 
 __all__ = ["common_requirements", "outside_imports"]
@@ -15,12 +15,13 @@ __all__ = ["common_requirements", "outside_imports"]
 def outside_imports(root: Path, modules: tuple[Module, ...]) -> tuple[tuple[str, str], ...]:
     """Return (absolute dotted name, "file, line N") of what a project's modules import unconditionally and neither it nor Python has."""
     known = EVERY_STANDARD_MODULE | set(_own_names(root, modules))
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {}
     for module in modules:
         for name, line in module.required:
-            if name.partition(".")[0] not in known and not outer_package(root, name):
-                found.setdefault(name, f"{module.file}, line {line}")
-    return tuple(found.items())
+            top = name.partition(".")[0]
+            if top not in known and not outer_package(root, name):
+                found.setdefault(top, {}).setdefault(name, f"{module.file}, line {line}")
+    return tuple(place for names in found.values() if not is_directory_itself(root, names) for place in names.items())
 
 
 def common_requirements(imports: Iterable[str]) -> tuple[str, ...] | None:
