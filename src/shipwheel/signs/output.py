@@ -192,7 +192,7 @@ _SENTENCES = (
     rf"{_WANTED}[^=\n]{{0,40}}? {_ENVIRONMENT}:? {_QUOTE}?\$?({_NAME})",
     rf"({_NAME}){_QUOTE}? {_ENVIRONMENT} {_NOT_SET}",
     rf"{_ENVIRONMENT}:? {_QUOTE}?({_NAME})(?:{_QUOTE}?,?(?: and| or)? {_QUOTE}?{_NAME})++{_QUOTE}? {_LACKS}",
-    rf"{_SET} (?:the |an? )?{_QUOTE}?\$?({_NAME}){_QUOTE}?(?:,? or {_QUOTE}?{_NAME}{_QUOTE}?)* {_ENVIRONMENT}",
+    rf"{_SET} (?:the |an? )?{_QUOTE}?\$?({_NAME}){_QUOTE}?(?:(?:,? or |, |/){_QUOTE}?{_NAME}{_QUOTE}?)*+ {_ENVIRONMENT}",
     rf"({_NAME}){_QUOTE}? {_LACKS}",
     rf"({_LONG_NAME}){_QUOTE}? (?:not set|not defined|not provided|not configured|not found in (?:the )?env\w*)\b",
     rf"[Ee]nvironment (?:variable|value)s? (?:is|are) (?:missing|required|not set|unset)[^:\n]{{0,40}}: {_QUOTE}?({_NAME})",
