@@ -154,12 +154,21 @@ def test_a_command_for_developing_counts_if_no_other_says_how_the_app_starts(tmp
             "9000",
         ),
         (
+            (
+                "services: {web: {build: ., command: app --reload, ports: [9000]},"
+                " jobs: {build: ., command: celery -A app worker, volumes: ['.:/code']},"
+                " again: {build: ., command: watchmedo auto-restart -- celery -A app worker, volumes: ['.:/code']}}"
+            ),
+            ["web", "jobs"],
+            "9000",
+        ),
+        (
             "services: {web: {build: ., command: app --reload, ports: [9000]}, panel: {build: ., command: other, ports: [5555]}}",
             ["web"],
             "5555",
         ),
     ],
-    ids=["the only service, without a port", "with a dashboard", "with another server"],
+    ids=["the only service, without a port", "with a dashboard", "with workers on the mounted source", "with another server"],
 )
 def test_a_main_service_for_developing_says_how_the_app_starts(tmp_path: Path, text: str, names: list[str], port: str | None) -> None:
     found = _deployment(tmp_path, text, Dockerfile="FROM python\nWORKDIR /code\nCOPY . /code\n")

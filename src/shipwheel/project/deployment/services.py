@@ -63,7 +63,7 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     seen = {service.name: _files(service, dockerfile, root, files) for service in started}
     return Services(
         tuple(
-            _process(service, "web" if service is web or service not in production else service.name, seen[service.name], dockerfile)
+            _process(service, "web" if service is web or service in developing else service.name, seen[service.name], dockerfile)
             for service in started
             if _has_command(service)
         ),
@@ -76,9 +76,12 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
 def _started(production: list[ComposeService], own: Sequence[ComposeService], dockerfile: Dockerfile | None) -> list[ComposeService]:
     """Return the services whose commands the image can run.
 
-    Without any other command, one for developing tells how the app starts: its options for developing are left out later.
+    Without any other command, one for developing tells how the app starts: its options for developing are left out later. A worker that
+    only has the source mounted runs the same command elsewhere.
     """
     first = own[0]
+    workers = [service for service in own[1:] if _works_beside(service) and not _develops_itself(service)]
+    production = [service for service in own if service in production or service in workers]
     is_main = first.ports or len(own) == 1
     if first in production or not is_main or _has_own_command(dockerfile):
         return production
@@ -125,11 +128,8 @@ def _has_command(service: ComposeService) -> bool:
 
 def _development_sign(service: ComposeService, dockerfile: Dockerfile | None) -> str:
     """Return what shows that a service is for developing; empty if nothing does."""
-    if _DEVELOPMENT_NAMES.search(service.name) or _DEVELOPMENT_NAMES.search(service.target):
-        return f"its name is {service.target or service.name}"
-    words = {word for part in service.words for word in part.split()}
-    if found := words & _DEVELOPMENT_WORDS:
-        return f"it runs `{min(found)}`"
+    if sign := _develops_itself(service):
+        return sign
     for mount in service.mounts:
         if not mount.read_only and mount.source is not None and dockerfile is not None and _is_source(mount, dockerfile):
             return f"it mounts the source at {mount.target}"
@@ -139,6 +139,15 @@ def _development_sign(service: ComposeService, dockerfile: Dockerfile | None) ->
         if re.search(r"ENV(IRONMENT)?$|SETTINGS_MODULE$|_ENV$", name.upper()) and _DEVELOPMENT_NAMES.search(value):
             return f"it sets {name} to {value}"
     return ""
+
+
+def _develops_itself(service: ComposeService) -> str:
+    """Return what shows that a service's command is for developing; empty if nothing does."""
+    if _DEVELOPMENT_NAMES.search(service.name) or _DEVELOPMENT_NAMES.search(service.target):
+        return f"its name is {service.target or service.name}"
+    words = {word for part in service.words for word in part.split()}
+    found = words & _DEVELOPMENT_WORDS
+    return f"it runs `{min(found)}`" if found else ""
 
 
 def _is_source(mount: ServiceMount, dockerfile: Dockerfile) -> bool:
