@@ -26,6 +26,14 @@ def test_finds_the_pages_without_parameters() -> None:
     assert declared_pages([SOURCE]) == PAGES
 
 
+def test_a_server_of_the_model_context_protocol_has_its_own_pages() -> None:
+    for text in ("from mcp.server.fastmcp import FastMCP\n", "try:\n    import fastmcp\n"):
+        assert declared_pages([text, '@app.get("/list")']) == ("/list", "/mcp", "/mcp/", "/sse")
+    assert declared_pages(["from mcpi.minecraft import Minecraft\n", 'open_file(path="/etc")']) == ()
+    named = "import fastmcp\nit.run(transport='sse', path='/shop/sse', file_path='/no')\n"
+    assert declared_pages([named])[0] == "/shop/sse"
+
+
 def test_asks_behind_each_prefix_after_the_plain_pages() -> None:
     text = 'bp = Blueprint("x", __name__, url_prefix="/v1/")\n@bp.route("users")\n@bp.route("/")\n'
     assert declared_pages([text, 'app.include_router(other, prefix="/api/v2")']) == (

@@ -20,16 +20,25 @@ _UNSAFE = lazy_pattern(
     r"(?<![a-z])(?:shut_?-?down|quit|exit|kill|stop|restart|reboot|reset|delete|remove|drop|clear|log_?-?out)", re.IGNORECASE
 )
 """Words in paths of pages that end the server, or undo what it has, although GET is to be safe (RFC 9110, section 9.2.1)."""
+_MCP = lazy_pattern(r"^\s*(?:from|import)\s+(?:fast)?mcp\b", re.MULTILINE)
+_MCP_PATH = lazy_pattern(r"(?<!\w)(?:sse_|message_|streamable_http_)?path\s*=\s*[\"'](/[\w./~-]+)[\"']")
+_MCP_PAGES = ("/mcp", "/mcp/", "/sse")
+"""Where servers of the Model Context Protocol answer, and nowhere else: by streamable HTTP, or by events as before."""
 _MAX = 30
 """Each costs a request, and this many only if none is there."""
 
 
 def declared_pages(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the paths of the routes for GET in the source's texts that have no parameters: plain ones first, then behind each prefix."""
+    """Return the paths of the routes for GET in the source's texts that have no parameters: plain ones first, then behind each prefix.
+
+    Those of a server of the Model Context Protocol come last.
+    """
     routes = list(dict.fromkeys(path for text in texts for path in _routes(text)))
     prefixes = dict.fromkeys(prefix for text in texts for prefix in _PREFIX.findall(text))
     pages = chain(routes, (f"{prefix}{path}" for prefix in prefixes for path in routes))
-    return tuple(dict.fromkeys(islice((page for page in pages if page not in USUAL_PATHS), _MAX)))
+    spoken = [text for text in texts if _MCP.search(text) is not None]
+    protocol = (*chain.from_iterable(map(_MCP_PATH.findall, spoken)), *_MCP_PAGES) if spoken else ()
+    return tuple(dict.fromkeys((*islice((page for page in pages if page not in USUAL_PATHS), _MAX), *protocol)))
 
 
 def _routes(text: str) -> Iterator[str]:
