@@ -128,8 +128,8 @@ def run_nodes(tree: ast.Module) -> Iterator[ast.AST]:
                 unused.setdefault(name, []).append(statement)
         else:
             pending.append(statement)
-    for statement in pending:
-        for node in ast.walk(statement):
+    for top in pending:
+        for node in ast.walk(top):
             yield node
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 pending += unused.pop(node.id, ())
