@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
+from shipwheel.digest import Digest
 from shipwheel.errors import IncompleteWheel
 from shipwheel.events import Event, Warned
 from shipwheel.pipeline.unpackaged import report_unpackaged
@@ -23,7 +24,7 @@ def reported(
     root: Path, tree: dict[str, str], *, is_copy: bool = True, unpackaged: tuple[str, ...] = ("shop/templates/today.html",)
 ) -> list[str]:
     events: list[Event] = []
-    wheel = BuiltWheel("shop-1-py3-none-any.whl", "sha256:" + "a" * 64, 1, unpackaged=unpackaged, is_copy=is_copy)
+    wheel = BuiltWheel("shop-1-py3-none-any.whl", Digest("sha256:" + "a" * 64), 1, unpackaged=unpackaged, is_copy=is_copy)
     report_unpackaged(read_project(written(root, tree)), wheel, events.append)
     return [event.message for event in events if isinstance(event, Warned)]
 
