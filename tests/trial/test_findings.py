@@ -759,6 +759,13 @@ def test_exceptions_without_parentheses_may_be_those_of_a_newer_python(caught: s
     assert ("written for Python 2" in find(ended(1, log), SERVER)[0].hint) == said
 
 
+@pytest.mark.parametrize("error", ["SyntaxError: name 'READY' is used prior to global declaration", "IndentationError: unexpected indent"])
+def test_a_file_with_an_error_of_syntax_is_to_be_corrected(error: str) -> None:
+    log = 'Traceback (most recent call last):\n  File "/app/main.py", line 2, in <module>\n    import db\n'
+    log += f'  File "/app/db.py", line 51\n    global READY\n    ^^^^^^^^^^^^\n{error}\n'
+    assert find(ended(1, log), SERVER)[0].hint.startswith("/app/db.py, line 51, is no code that the image's Python can read: correct it")
+
+
 def test_a_package_that_is_there_is_not_wanted() -> None:
     """How to install it stands in the sentence about something else that is missing."""
     log = "OSError: You have never set up your robot. To do this, run:\n> pip install anki_vector\n> python -m anki_vector.configure\n"

@@ -7,7 +7,17 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.tracebacks import error_line, is_of_others, last_traceback
 
-__all__ = ["AbsentName", "Misfit", "absent_name", "is_outgrown", "misfit", "own_absent_name", "python_2_place", "unreadable_module"]
+__all__ = [
+    "AbsentName",
+    "Misfit",
+    "absent_name",
+    "is_outgrown",
+    "misfit",
+    "own_absent_name",
+    "python_2_place",
+    "unreadable_module",
+    "unreadable_place",
+]
 
 _OUTGROWN = (
     r"ImportError: cannot import name (?!'\w+' from '[\w.]+' \(/app/)",
@@ -66,6 +76,7 @@ def own_absent_name(log: str) -> tuple[str, str]:
     return (found[1], found[2]) if found is not None else ("", "")
 
 
+_SYNTAX = ("SyntaxError: ", "IndentationError: ", "TabError: ")
 _PRINT = "SyntaxError: Missing parentheses in call to "
 _EXCEPT = "SyntaxError: multiple exception types must be parenthesized"
 _NAMED = lazy_pattern(r"^ +except [^,\n]+, *[a-z_]\w*:", re.MULTILINE)
@@ -74,13 +85,18 @@ _PLACE = lazy_pattern(r'^ +File "([^"]+)", line (\d+)$', re.MULTILINE)
 """The place of an error of the syntax itself, which is in no function."""
 
 
-def python_2_place(log: str) -> str:
-    """Return the file and line of the program which only Python 2 can read, by the last traceback in a log; empty without one."""
-    last, error = last_traceback(log), error_line(log)
-    is_old = error.startswith(_PRINT) or (error.startswith(_EXCEPT) and _NAMED.search(last) is not None)
-    found = _PLACE.findall(last) if is_old else []
+def unreadable_place(log: str) -> str:
+    """Return the file and line of the program which the image's Python cannot parse, by the last traceback in a log; empty without one."""
+    found = _PLACE.findall(last_traceback(log)) if error_line(log).startswith(_SYNTAX) else []
     path, line = found[-1] if found else ("", "")
     return f"{path}, line {line}" if path and not is_of_others(path) else ""
+
+
+def python_2_place(log: str) -> str:
+    """Return the file and line of the program which only Python 2 can read, by the last traceback in a log; empty without one."""
+    error = error_line(log)
+    is_old = error.startswith(_PRINT) or (error.startswith(_EXCEPT) and _NAMED.search(last_traceback(log)) is not None)
+    return unreadable_place(log) if is_old else ""
 
 
 _UNREADABLE = lazy_pattern(

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.signs.outgrown import is_outgrown, own_absent_name, python_2_place
+from shipwheel.signs.outgrown import is_outgrown, own_absent_name, python_2_place, unreadable_place
 from shipwheel.signs.output import Sign, SignKind, plain_lines
 from shipwheel.signs.tracebacks import is_of_others, last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
@@ -155,6 +155,8 @@ def looked_for(finding: Finding, log: str, source: SourceFacts, environment: Map
             hint = (
                 f"{place}, is written for Python 2, and images have Python 3: port the program, where 2to3 or futurize do most of the work."
             )
+        elif place := unreadable_place(log):
+            hint = f"{place}, is no code that the image's Python can read: correct it, or name the newer Python that it is for (--python)."
         if name or place:
             return msgspec.structs.replace(finding, hint=hint)
         return _with_passed_over(finding, log, source) or _with_withheld(finding, log, source, environment)
