@@ -67,6 +67,7 @@ def test_a_container_is_confined_and_probed() -> None:
         "runAsGroup": 65532,
         "fsGroup": 65532,
     }
+    assert pod(web)["automountServiceAccountToken"] is False
     container = pod(web)["containers"][0]
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
@@ -107,6 +108,9 @@ def test_a_server_that_keeps_nothing_has_replicas() -> None:
     made = manifests(Stack("shop", ROOT, PLACE, (service,)), [place(service, msgspec.structs.replace(ours(), config=config), PLACE)])
     by_kind = {it["kind"]: it for it in made.documents}
     assert (by_kind["HorizontalPodAutoscaler"]["spec"]["minReplicas"], by_kind["PodDisruptionBudget"]["spec"]["maxUnavailable"]) == (2, 1)
+    (spread,) = pod(by_kind["Deployment"])["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+    assert "nodeSelector" not in pod(by_kind["Deployment"]), "there is an image for every node"
     assert "replicas" not in by_kind["Deployment"]["spec"], "applying it again would undo what the autoscaler did"
 
 
