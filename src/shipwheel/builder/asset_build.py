@@ -25,8 +25,8 @@ LOCK_FILES = ("pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwra
 _INSIDE = "/build"
 _PNPM_BY_LOCK = {"5": "7", "6": "8", "7": "9", "9": "10"}
 """Major version of pnpm-lock.yaml -> that of pnpm."""
-_YARN_BY_LOCK = {"4": "2", "5": "3", "6": "3"}
-"""Version of a yarn.lock with metadata -> the major version of yarn, which takes no older lock file as it is."""
+_YARN_BY_LOCK = {"4": "2", "5": "3", "6": "3", "8": "4.13", "9": "4.14"}
+"""Version of a yarn.lock with metadata -> the last yarn that writes it: no yarn takes an older lock file as it is."""
 _USER_VARIABLES = lazy_pattern(
     r"(npm|yarn|pnpm)_\w+|https?_proxy|no_proxy|all_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)", re.IGNORECASE
 )
