@@ -79,7 +79,7 @@ def test_follows_a_script(text: str) -> None:
 
 DOUBTFUL = {
     "serve --port $PORT": "",
-    "serve --port=$PORT": "$PORT has no value",
+    "serve --port=$PORT": "$PORT has no value here, which the setting `env` could give it",
     "serve $(nproc)": "$(nproc) needs a shell",
     "a | b": "a pipe needs a shell",
     "if check; then serve; fi": "it depends on `check`",

@@ -123,7 +123,7 @@ class _Expansion(msgspec.Struct):
             case "simple_expansion" | "expansion":
                 value = self._value(node, depth)
                 if value is None and not self.unset_is_empty:
-                    return self._unknown(f"{_display(node)} has no value")
+                    return self._unknown(f"{_display(node)} has no value here, which the setting `env` could give it")
                 return value or ""
             case "command_substitution" if (output := self._output(node.named_children, depth + 1)) is not None:
                 return output

@@ -113,6 +113,7 @@ _FINDERS: tuple[Finder, ...] = (
 """The finders of a command, most reliable first. The settings come before all of them."""
 _MAX_PATH = 200
 _MAX_PROGRAMS = 6
+_ANY = ("PROGRAM", "ARGUMENT")
 _TRANSLATORS = ("django", "flask-babel", "flask-babelex", "flask-babelplus", "fastapi-babel", "quart-babel")
 
 
@@ -284,7 +285,7 @@ def _no_command(evidence: Evidence, scan: Scan) -> NoCommand:
     where = "[tool.shipwheel]" if evidence.has_file("pyproject.toml") else "shipwheel.toml"
     programs = list_programs(evidence, scan)
     first = next((module for module in scan.modules if module.file in programs[:1]), None)
-    words = launch_file(evidence, first, (), "").command if first is not None else ("python", (*programs, "main.py")[0])
+    words = launch_file(evidence, first, (), "").command if first is not None else ("python", *programs[:1]) if programs else _ANY
     example = json.dumps([scripts[0]] if scripts else words)
     shown = f" Its programs are {', '.join(programs[:_MAX_PROGRAMS])}{' and more' if programs[_MAX_PROGRAMS:] else ''}." if programs else ""
     if (near := find_near_miss(evidence, scan)) is not None:
@@ -292,7 +293,7 @@ def _no_command(evidence: Evidence, scan: Scan) -> NoCommand:
     hint = f"Set it in {where}: command = {example}, and for a service ports = [8000].{shown}"
     if evidence.kind == "package" and not (programs or scripts):
         hint = f"{evidence.name} may be a library: build the project that requires it. If it starts something itself, set that in {where}:"
-        hint += ' command = ["PROGRAM", "ARGUMENT"], and for a service ports = [8000].'
+        hint += f" command = {json.dumps(_ANY)}, and for a service ports = [8000]."
     if reasons := unused_commands(evidence, scan, Launch(())):
         return NoCommand(f"{evidence.root}: no command to start was found{several}. {' '.join(reasons)}", hint=hint)
     return NoCommand(
