@@ -21,10 +21,14 @@ SCRIPT = '[project.scripts]\nshop = "shop:main"\n'
 
 
 def reported(
-    root: Path, tree: dict[str, str], *, is_copy: bool = True, unpackaged: tuple[str, ...] = ("shop/templates/today.html",)
+    root: Path,
+    tree: dict[str, str],
+    *,
+    files: tuple[str, ...] = ("shop/__init__.py",),
+    unpackaged: tuple[str, ...] = ("shop/templates/today.html",),
 ) -> list[str]:
     events: list[Event] = []
-    wheel = BuiltWheel("shop-1-py3-none-any.whl", Digest("sha256:" + "a" * 64), 1, unpackaged=unpackaged, is_copy=is_copy)
+    wheel = BuiltWheel("shop-1-py3-none-any.whl", Digest("sha256:" + "a" * 64), 1, unpackaged=unpackaged, files=files)
     report_unpackaged(read_project(written(root, tree)), wheel, events.append)
     return [event.message for event in events if isinstance(event, Warned)]
 
@@ -34,8 +38,23 @@ def test_the_directory_is_taken_if_the_same_command_starts_there(tmp_path: Path)
         reported(tmp_path, TREE)
 
 
-def test_a_wheel_with_generated_files_stays(tmp_path: Path) -> None:
-    assert reported(tmp_path, TREE, is_copy=False) == ["the wheel of shop lacks files that its packages have: shop/templates/today.html"]
+@pytest.mark.parametrize(
+    ("more", "files"),
+    [
+        ({}, ("shop/__init__.py", "shop/_version.py")),
+        ({"shop/_version.py": "", ".gitignore": "_version.py\n"}, ("shop/__init__.py", "shop/_version.py")),
+        ({}, ()),
+    ],
+    ids=["generated", "generated before, and ignored", "needed as a package"],
+)
+def test_a_wheel_with_what_the_image_would_lack_stays(more: dict[str, str], files: tuple[str, ...], tmp_path: Path) -> None:
+    warned = ["the wheel of shop lacks files that its packages have: shop/templates/today.html"]
+    assert reported(tmp_path, {**TREE, **more}, files=files) == warned
+
+
+def test_the_packages_may_be_below_src(tmp_path: Path) -> None:
+    with pytest.raises(IncompleteWheel):
+        reported(tmp_path, {name.replace("shop/", "src/shop/"): text for name, text in TREE.items()})
 
 
 def test_a_console_script_needs_the_wheel(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_records_the_data_files_that_the_projects_wheel_lacks(tmp_path: Path, st
         (root / "made" / name).write_text("")
     built = build_project_wheel(read_source_tree(root, UserFiles()), store, OPTIONS)
     assert built.unpackaged == ("made/templates/today.html",)
-    assert built.is_copy
+    assert built.files == ("made/__init__.py",)
 
 
 def test_a_workspace_member_finds_its_workspace(tmp_path: Path, store: Store) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
-from shipwheel.wheels.unpackaged import is_copy, looks_needed, unpackaged_files
+from shipwheel.wheels.unpackaged import files_without_metadata, looks_needed, unpackaged_files
 
 TREE = {
     "shop/__init__.py": "",
@@ -47,10 +47,25 @@ def test_a_complete_wheel_lacks_nothing(tmp_path: Path) -> None:
     assert unpackaged_files(source, _wheel(tmp_path, "shop/__init__.py", "shop/a.html")) == ()
 
 
-@pytest.mark.parametrize("below", ["", "src/"])
-def test_a_wheel_with_files_that_the_source_lacks_is_no_copy(tmp_path: Path, below: str) -> None:
-    source = written(tmp_path / "project", {f"{below}shop/__init__.py": "", f"{below}shop/a.html": ""})
-    metadata = "shop-1.dist-info/METADATA"
-    assert is_copy(source, _wheel(tmp_path, "shop/__init__.py", metadata))
-    assert not is_copy(source, _wheel(tmp_path, "shop/__init__.py", "shop/_version.py", metadata))
-    assert not is_copy(source, _wheel(tmp_path, "shop/__init__.py", "shop-1.data/scripts/shop", metadata))
+@pytest.mark.parametrize(
+    ("text", "entry_points", "can_be_left_out"),
+    [
+        ("import flask\n", "[console_scripts]\nshop = shop:main\n", True),
+        ("import importlib\n", "", True),
+        ("import importlib.metadata\n", "", False),
+        ("from importlib.metadata import version\n", "", False),
+        ("from importlib import resources, metadata\n", "", False),
+        ("import importlib_metadata\n", "", False),
+        ("import pkg_resources\n", "", False),
+        ("", "[console_scripts]\nshop = shop:main\n\n[ flask.commands ]\nshop = shop:more\n", False),
+    ],
+)
+def test_a_wheel_whose_metadata_is_asked_for_cannot_be_left_out(
+    text: str, entry_points: str, can_be_left_out: bool, tmp_path: Path
+) -> None:
+    wheel = tmp_path / "shop-1-py3-none-any.whl"
+    files = {"shop/__init__.py": text, "shop/": "", "shop-1.dist-info/METADATA": "", "shop-1.dist-info/entry_points.txt": entry_points}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    assert files_without_metadata(wheel) == (("shop/__init__.py",) if can_be_left_out else ())

@@ -1,9 +1,12 @@
 """Data files that a project's packages have in its directory and not in its wheel: what follows for the image."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from shipwheel.errors import IncompleteWheel, ShipwheelError
-from shipwheel.events import Reporter, Warned
+from shipwheel.events import Reporter, Warned, silent
+from shipwheel.pipeline.app_files import app_tree
 from shipwheel.project.entrypoint.command_address import is_server
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
@@ -25,7 +28,7 @@ def report_unpackaged(project: Project, wheel: BuiltWheel, reporter: Reporter) -
         return
     more = f" and {len(needed) - _MAX_NAMED} more" if len(needed) > _MAX_NAMED else ""
     what = f"the wheel of {project.name} lacks files that its packages have: {', '.join(needed[:_MAX_NAMED])}{more}"
-    if wheel.is_copy and _can_start_there(project):
+    if _can_start_there(project, wheel.files):
         raise IncompleteWheel(what)
     hint = 'If the program reads them, declare them as package data, or set install = "source", which takes the directory as it is.'
     reporter(Warned(what, hint))
@@ -37,11 +40,16 @@ def _starts_there(project: Project) -> bool:
     return launch is not None and launch.needs_source and (launch.command[0] == "python" or is_server(launch.command))
 
 
-def _can_start_there(project: Project) -> bool:
+def _can_start_there(project: Project, files: Sequence[str]) -> bool:
+    """Return whether the same command starts from the directory, which has all `files` of the wheel: none of them was generated."""
+    if not files or project.launch is None:
+        return False
     try:
         other = read_project(project.root, replace(project.settings, install="source"), files=project.files)
+        tree = app_tree(other, silent)
     except ShipwheelError:
         return False
-    if project.launch is None or other.launch is None or other.dynamic:
+    if tree is None or other.launch is None or other.dynamic or other.launch.command != project.launch.command:
         return False
-    return other.launch.command == project.launch.command
+    paths = frozenset(file.path for file in tree.files)
+    return any(all(f"{below}{name}" in paths for name in files) for below in ("", "src/"))

@@ -28,8 +28,8 @@ class BuiltWheel(msgspec.Struct, frozen=True):
     """Secrets among the files that the build backend put into it: the wheel is without them."""
     unpackaged: tuple[str, ...] = ()
     """Data files of the user's own packages that the build backend left out, by their paths in a wheel."""
-    is_copy: bool = False
-    """True if the source of a pure Python project has all files of it, so that nothing was generated."""
+    files: tuple[str, ...] = ()
+    """Of a wheel that lacks data files, all that it has, by their paths in it; none if something in it wants an installed package."""
     bounds: tuple[_Bound, ...] = ()
     """Constraints for packages of the image by whose headers it was compiled: "numpy<2"."""
 

@@ -32,7 +32,7 @@ from shipwheel.wheels.built_wheels import BuiltWheel, record_built_wheel
 from shipwheel.wheels.frontend import BuildPlace, HookFailed, build_wheel
 from shipwheel.wheels.kept_requirements import KeptRequirements
 from shipwheel.wheels.rewrite import remove_local_urls
-from shipwheel.wheels.unpackaged import is_copy, unpackaged_files
+from shipwheel.wheels.unpackaged import files_without_metadata, unpackaged_files
 from shipwheel.wheels.wheel_secrets import remove_secrets
 
 __all__ = ["INDEX_SETTINGS", "BackendFailed", "BuildJob", "BuildOptions", "RequirementsNotReached", "build_in_isolation", "not_reached"]
@@ -199,11 +199,11 @@ def _build(job: BuildJob, requires: tuple[str, ...], store: Store, key: str) -> 
         _check_pure(wheel.name, job, place.root)
         remove_local_urls(wheel, job.top)
         unpackaged = unpackaged_files(job.source, wheel) if job.is_project else ()
-        copied = bool(unpackaged) and is_copy(job.source, wheel)
+        files = files_without_metadata(wheel) if unpackaged else ()
         left_out = remove_secrets(wheel, job.secret_rules) if job.secret_rules is not None else ()
         with store.writer() as blob:
             blob.write(wheel.read_bytes())
-        return BuiltWheel(wheel.name, blob.digest, blob.size, key, left_out, unpackaged, copied)
+        return BuiltWheel(wheel.name, blob.digest, blob.size, key, left_out, unpackaged, files)
 
 
 def _marker(root: Path) -> Path:

@@ -1,13 +1,14 @@
 """Data files that a project's packages have in its directory and not in its wheel: templates that nothing told the build backend of."""
 
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["is_copy", "looks_needed", "unpackaged_files"]
+__all__ = ["files_without_metadata", "looks_needed", "unpackaged_files"]
 
 _NEVER_DATA = lazy_pattern(
     r"(?i).*\.(py[cdiox]?|pxd|c|cc|cpp|h|hpp|rs|so|egg-info|md|rst)|.*~|\..*|py\.typed|makefile|__pycache__|tests?|docs?"
@@ -15,6 +16,9 @@ _NEVER_DATA = lazy_pattern(
 """Names of files and directories that a program does not read."""
 
 _NEEDED = lazy_pattern(r"(?i)(?:.*/)?(?:templates|static)/.*|.*\.(?:html?|jinja2?|j2|mako|sql)")
+_METADATA = lazy_pattern(rb"importlib(?:[._]metadata\b| +import\b[^\n]*\bmetadata\b)|\bpkg_resources\b")
+_GROUP = lazy_pattern(rb"^\[[ \t]*([^\]\n]+?)[ \t]*\]", re.MULTILINE)
+_SCRIPTS = frozenset({b"console_scripts", b"gui_scripts"})
 _MAX_FILES = 500
 
 
@@ -31,11 +35,16 @@ def unpackaged_files(source: Path, wheel: Path) -> tuple[str, ...]:
     return tuple(found[:_MAX_FILES])
 
 
-def is_copy(source: Path, wheel: Path) -> bool:
-    """Return whether the source of a wheel has all files of it, but for its metadata: the backend has generated none."""
+def files_without_metadata(wheel: Path) -> tuple[str, ...]:
+    """Return the files of a wheel but for its metadata; none if a module asks for metadata, or other packages look for it by that."""
     with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/") and ".dist-info/" not in name]
-    return all((source / name).is_file() for name in names) or all((source / "src" / name).is_file() for name in names)
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        entry_points = b"".join(archive.read(name) for name in names if name.endswith(".dist-info/entry_points.txt"))
+        if {*_GROUP.findall(entry_points)} - _SCRIPTS or any(
+            _METADATA.search(archive.read(name)) for name in names if name.endswith(".py")
+        ):
+            return ()
+    return tuple(name for name in names if ".dist-info/" not in name)
 
 
 def looks_needed(files: Sequence[str]) -> tuple[str, ...]:
