@@ -32,6 +32,7 @@ def test_a_server_of_the_model_context_protocol_has_its_own_pages() -> None:
     assert declared_pages(["from mcpi.minecraft import Minecraft\n", 'open_file(path="/etc")']) == ()
     named = "import fastmcp\nit.run(transport='sse', path='/shop/sse', file_path='/no')\n"
     assert declared_pages([named])[0] == "/shop/sse"
+    assert declared_pages(["import mcp\n@it.custom_route(path='/reset')\n" + "\n" * 200_000]) == ("/mcp", "/mcp/", "/sse")
 
 
 def test_asks_behind_each_prefix_after_the_plain_pages() -> None:

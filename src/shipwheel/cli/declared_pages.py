@@ -20,7 +20,7 @@ _UNSAFE = lazy_pattern(
     r"(?<![a-z])(?:shut_?-?down|quit|exit|kill|stop|restart|reboot|reset|delete|remove|drop|clear|log_?-?out)", re.IGNORECASE
 )
 """Words in paths of pages that end the server, or undo what it has, although GET is to be safe (RFC 9110, section 9.2.1)."""
-_MCP = lazy_pattern(r"^\s*(?:from|import)\s+(?:fast)?mcp\b", re.MULTILINE)
+_MCP = lazy_pattern(r"^[ \t]*(?:from|import)[ \t]+(?:fast)?mcp\b", re.MULTILINE)
 _MCP_PATH = lazy_pattern(r"(?<!\w)(?:sse_|message_|streamable_http_)?path\s*=\s*[\"'](/[\w./~-]+)[\"']")
 _MCP_PAGES = ("/mcp", "/mcp/", "/sse")
 """Where servers of the Model Context Protocol answer, and nowhere else: by streamable HTTP, or by events as before."""
@@ -37,7 +37,8 @@ def declared_pages(texts: Sequence[str]) -> tuple[str, ...]:
     prefixes = dict.fromkeys(prefix for text in texts for prefix in _PREFIX.findall(text))
     pages = chain(routes, (f"{prefix}{path}" for prefix in prefixes for path in routes))
     spoken = [text for text in texts if _MCP.search(text) is not None]
-    protocol = (*chain.from_iterable(map(_MCP_PATH.findall, spoken)), *_MCP_PAGES) if spoken else ()
+    named = (path for text in spoken for path in _MCP_PATH.findall(text) if _UNSAFE.search(path) is None)
+    protocol = (*islice(named, _MAX), *_MCP_PAGES) if spoken else ()
     return tuple(dict.fromkeys((*islice((page for page in pages if page not in USUAL_PATHS), _MAX), *protocol)))
 
 
