@@ -130,6 +130,12 @@ def arm64() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def chromium() -> None:
+    """A browser, in which `support.browser` uses a page."""
+    require("chromium")
+
+
+@pytest.fixture(scope="session")
 def tour(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[Tour]:
     """The commands of docs/chatchat.md, of which none was run yet."""
     folder = tmp_path_factory.mktemp("tour")

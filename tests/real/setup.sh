@@ -9,6 +9,8 @@ packages=(
     golang-github-google-go-containerregistry-dev golang-go oras
     # For the base images; one of them has a CPython for musl, linked from the objects of the other one.
     binutils dpkg-dev gcc libc6-dev mmdebstrap musl-dev musl-tools patchelf perl xz-utils
+    # A browser for a web page.
+    chromium chromium-driver
     # For tests that compare our work with that of other programs.
     bubblewrap git gpg php-cli ruby umoci
 )

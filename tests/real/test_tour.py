@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.browser import ask_page
 from support.engines import NATIVE, PYTHON, Container, Dockerd, Engine, Podman, Registry, wait_until
 from support.examples import Example, build_example
 from support.process import HANG_S
@@ -127,6 +128,12 @@ def test_chatchat_answers_from_its_documents(tour: Tour, running: Container, doc
     sources, answer = events(tour.ask(docker.sandbox))
     assert "分布式训练技术原理.md" in sources["docs"][0], "the document that the answer is from"
     assert "并行" in answer["choices"][0]["delta"]["content"], "a sentence about training on several GPUs"
+
+
+def test_the_web_page_answers_in_a_browser(running: Container, docker: Dockerd, chromium: None) -> None:
+    text, picture = ask_page(docker.sandbox, PAGE, "什么是分布式训练？", "并行")
+    assert "分布式训练技术原理.md" in text, "the document that the answer is from"
+    assert picture.stat().st_size
 
 
 def test_a_late_model_server_and_a_killed_api_lose_nothing(tour: Tour, running: Container, docker: Dockerd) -> None:

@@ -9,6 +9,8 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The PATH of every engine."""
 
 _PACKAGES = {
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
     "containerd": "containerd",
     "crun": "crun",
     "curl": "curl",
@@ -32,6 +34,7 @@ _PACKAGES = {
 }
 _SANDBOX = ("ip", "mount", "nsenter", "unshare")
 _PROGRAMS = {
+    "chromium": ("chromedriver", "chromium"),
     "docker": (*_SANDBOX, "containerd", "curl", "docker", "dockerd", "iptables", "runc", "skopeo"),
     "podman": (*_SANDBOX, "/usr/lib/podman/aardvark-dns", "crun", "curl", "iptables", "podman", "runc"),
     "rootless": (*_SANDBOX, "/usr/lib/podman/aardvark-dns", "crun", "newuidmap", "pasta", "podman", "setpriv"),
