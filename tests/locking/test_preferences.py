@@ -210,6 +210,19 @@ def test_suggests_the_pins_that_have_to_move_if_no_single_one_helps(index: Packa
     assert raised.value.summary.startswith("requirements.txt cannot be locked: no such version of ")
 
 
+def test_pins_that_no_error_names_stay(index: PackageIndex, tmp_path: Path) -> None:
+    """Newer versions of other packages, which the pins hold back, would move them as well."""
+    add(index, "leaf", "2.0")
+    add(index, "small", "2.0", "leaf>=2")
+    add(index, "tool", "1.0")
+    add(index, "tool", "2.0")
+    add(index, "above", "1.0", "tool")
+    add(index, "above", "2.0", "tool>=2")
+    with pytest.raises(LockError) as raised:
+        make_lock(listed(tmp_path, "above\nsmall==1.5\nleaf==1.5\ntool==1.0\n"))
+    assert raised.value.replacements == {"small": "small==2.0", "leaf": "leaf==2.0"}
+
+
 def test_suggests_a_version_near_a_pin_that_the_index_has_not(index: PackageIndex, tmp_path: Path) -> None:
     add(index, "near", "0.24.1")
     add(index, "near", "1.5")

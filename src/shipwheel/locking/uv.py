@@ -30,6 +30,7 @@ from shipwheel.locking.path_python import python_on_path
 from shipwheel.locking.process import Finished, run_process
 from shipwheel.locking.sandbox import is_available
 from shipwheel.locking.uv_output import (
+    Failure,
     default_index_in,
     expected_sha256_in,
     is_outdated_lock,
@@ -259,10 +260,10 @@ def export_project(directory: Path, options: Sequence[str] = ()) -> str:
     return _checked(run([*command, "--no-emit-project", *options], cwd=directory)).stdout
 
 
-def try_lock(directory: Path, python: str, *, exclude_newer: str | None, readable: Iterable[str] = (), timeout: float) -> str | None:
-    """Return the text of the uv.lock of a project, or None if uv finds no solution within `timeout` seconds."""
+def try_lock(directory: Path, python: str, *, exclude_newer: str | None, readable: Iterable[str] = (), timeout: float) -> str | Failure:
+    """Return the text of the uv.lock of a project, or why uv finds no solution within `timeout` seconds."""
     finished = _lock(directory, python, exclude_newer, readable, timeout)
-    return (directory / "uv.lock").read_text(encoding="utf-8") if finished.code == 0 else None
+    return (directory / "uv.lock").read_text(encoding="utf-8") if finished.code == 0 else UvFailed(finished).failure
 
 
 def _lock(directory: Path, python: str, exclude_newer: str | None, readable: Iterable[str], timeout: float | None) -> Finished:

@@ -17,6 +17,7 @@ from shipwheel.locking import uv
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.locking.preferences import write_preferences
 from shipwheel.locking.synthetic import Synthetic
+from shipwheel.locking.uv_output import Failure
 from shipwheel.project.git_history import last_commit
 from shipwheel.project.metadata import read_group
 from shipwheel.project.requirements import Requirements, decode
@@ -30,6 +31,8 @@ _OLD_DAYS = 30
 
 _MAX_LOOSENED = 2
 _MAX_WORKING = 2
+_MAX_MOVES = 8
+"""How many errors of uv may name further pins."""
 _TIMEOUT_S = 20.0
 """For trying one suggestion."""
 
@@ -50,6 +53,7 @@ class Suggestion(msgspec.Struct, frozen=True):
 
     `name` is the package whose new version the advice should mention; `another_python` says that the change is another Python version.
     `pins` are the versions that should stay if they can: what becomes of the others is the advice. It is only tried if nothing else works.
+    `names` are then the packages that are known to have to move.
     `closer` are smaller changes of the same kind, which are tried before it.
     """
 
@@ -60,6 +64,7 @@ class Suggestion(msgspec.Struct, frozen=True):
     another_python: bool = False
     pins: Mapping[str, str] = {}
     closer: "tuple[Suggestion, ...]" = ()
+    names: tuple[str, ...] = ()
 
 
 def user_requirements(request: LockRequest, listed: Requirements | None, synthetic: Synthetic) -> list[UserRequirement]:
@@ -138,7 +143,9 @@ def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]
         yield Suggestion("resolve as of today: without --as-of", replace(synthetic, preferred=()), None)
     pins = {name: match[1] for name, text in known.items() if (match := _PIN.fullmatch(text)) is not None}
     if can_change and len(pins) > 1:
-        yield _letting_pins_move(synthetic, texts, pins, limit)
+        preferred = tuple({"name": name, "version": version, "wheels": ()} for name, version in pins.items())
+        changed = _without_own_project(replace(synthetic, dependencies=tuple(texts), preferred=preferred))
+        yield Suggestion("let pinned versions move", changed, limit, pins=pins, names=tuple(names))
 
 
 def _series(specifier: str) -> tuple[str, ...]:
@@ -149,15 +156,6 @@ def _series(specifier: str) -> tuple[str, ...]:
         return ()
     major, minor = int(numbers[1]), int(numbers[2] or 0)
     return (f">={major},<{major + 1}",) if major else (f">=0.{minor},<0.{minor + 1}", f">=0.{minor},<2")
-
-
-def _letting_pins_move(synthetic: Synthetic, texts: Sequence[str], pins: Mapping[str, str], limit: str | None) -> Suggestion:
-    changed = synthetic
-    for name in pins:
-        changed = loosened(changed, texts, name)
-        texts = changed.dependencies
-    preferred = tuple({"name": name, "version": version, "wheels": ()} for name, version in pins.items())
-    return Suggestion("let pinned versions move", replace(_without_own_project(changed), preferred=preferred), limit, pins=pins)
 
 
 def _without_own_project(synthetic: Synthetic) -> Synthetic:
@@ -206,14 +204,9 @@ def _closest(suggestion: Suggestion) -> Working | None:
 
 def _working(suggestion: Suggestion) -> Working | None:
     """Return a suggestion with the version that it leads to; None if uv finds no solution in time."""
-    with scratch_directory("shipwheel-lock-") as folder:
-        made = suggestion.synthetic
-        made.write(folder, everywhere=False)
-        write_preferences(made.preferred, folder)
-        text = uv.try_lock(folder, made.python, exclude_newer=suggestion.limit, readable=made.readable(), timeout=_TIMEOUT_S)
-    if text is None:
+    versions = _moved(suggestion) if suggestion.pins else _versions(suggestion.synthetic, suggestion.limit)
+    if isinstance(versions, Failure):
         return None
-    versions = {package["name"]: package.get("version", "") for package in tomllib.loads(text).get("package", [])}
     if suggestion.pins:
         moved = {name: now for name, pinned in suggestion.pins.items() if (now := versions.get(name, pinned)) != pinned}
         return Working(suggestion, f"take {', '.join(f'{name} {now}' for name, now in moved.items())}", moved) if moved else None
@@ -221,6 +214,39 @@ def _working(suggestion: Suggestion) -> Working | None:
     if not version:
         return Working(suggestion, suggestion.advice)
     return Working(suggestion, f"{suggestion.advice} (then {version})", {suggestion.name: version})
+
+
+def _moved(suggestion: Suggestion) -> Mapping[str, str] | Failure:
+    """Return the versions that uv finds if the pins may move that its errors name, one error after the other; else all of them may."""
+    loose, pins = [name for name in suggestion.names if name in suggestion.pins], suggestion.pins.keys()
+    for _ in range(_MAX_MOVES):
+        found = _versions(_with_loose(suggestion.synthetic, loose), suggestion.limit)
+        if not isinstance(found, Failure):
+            return found
+        named = {name for premise in found.premises for name in (premise.name, premise.dependent)} | found.no_version | {found.built}
+        if not (more := sorted(named & pins - {*loose})):
+            break
+        loose += more
+    return _versions(_with_loose(suggestion.synthetic, [*pins]), suggestion.limit)
+
+
+def _with_loose(synthetic: Synthetic, names: Sequence[str]) -> Synthetic:
+    """Return the project with requirements of these names that have no version specifier, and the preferred versions that it had."""
+    changed = synthetic
+    for name in names:
+        changed = loosened(changed, changed.dependencies, name)
+    return replace(changed, preferred=synthetic.preferred)
+
+
+def _versions(made: Synthetic, limit: str | None) -> Mapping[str, str] | Failure:
+    """Return the versions of all packages that uv finds for a project, or why it finds none in time."""
+    with scratch_directory("shipwheel-lock-") as folder:
+        made.write(folder, everywhere=False)
+        write_preferences(made.preferred, folder)
+        text = uv.try_lock(folder, made.python, exclude_newer=limit, readable=made.readable(), timeout=_TIMEOUT_S)
+    if isinstance(text, Failure):
+        return text
+    return {package["name"]: package.get("version", "") for package in tomllib.loads(text).get("package", [])}
 
 
 def loosened(synthetic: Synthetic, requirements: Sequence[str], name: str, bounds: str = "") -> Synthetic:
