@@ -16,7 +16,8 @@
     │   │   └── IncompleteWheel    7   it lacks data files of its packages, and the directory would do instead
     │   ├── UnbuildableSource      7   a package's source cannot be built, at least for the chosen Python
     │   ├── NewerAtRunTime         7   a wheel was compiled for older packages than the lock has
-    │   └── OptionalStepError      7   a step that no Dockerfile runs failed in the build
+    │   ├── OptionalStepError      7   a step that no Dockerfile runs failed in the build
+    │   └── StepLacksModule        7   a step imports a module that the image does not have
     ├── ProofError                 8   the image would not work on its platform
     │   ├── CoveredFiles           8   files that are copied would replace others of the image
     │   └── MissingImports         8   its program imports modules that it does not have
@@ -61,6 +62,7 @@ __all__ = [
     "RemovedFiles",
     "ShipwheelError",
     "SignatureError",
+    "StepLacksModule",
     "StoreError",
     "TrialError",
     "UnbuildableSource",
@@ -226,6 +228,18 @@ class NewerAtRunTime(BuildError):
 
 class OptionalStepError(BuildError):
     """A step that no Dockerfile runs failed in the build: a container's start may have variables and a network for it."""
+
+
+class StepLacksModule(BuildError):
+    """A step that runs in the image imports `modules`, top-level names, that the image does not have.
+
+    `unlisted` are the requirements that the project has only as long as the setting `dependencies` names none.
+    """
+
+    def __init__(self, message: str, modules: tuple[str, ...], *, hint: str, unlisted: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.modules = modules
+        self.unlisted = unlisted
 
 
 class ProofError(ShipwheelError):

@@ -16,7 +16,16 @@ from shipwheel import __version__, errors
 from shipwheel.cli import commands, main, stages, usage
 from shipwheel.cli.command import Command
 from shipwheel.cli.terminal import Terminal, Verbosity
-from shipwheel.errors import CoveredFiles, DamagedBlob, MissingImports, NewerAtRunTime, NoRequirements, RemovedFiles, ShipwheelError
+from shipwheel.errors import (
+    CoveredFiles,
+    DamagedBlob,
+    MissingImports,
+    NewerAtRunTime,
+    NoRequirements,
+    RemovedFiles,
+    ShipwheelError,
+    StepLacksModule,
+)
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 
 
@@ -164,6 +173,7 @@ def all_errors() -> list[ShipwheelError]:
         "NewerAtRunTime": NewerAtRunTime("it went wrong", ("numpy<2",), hint="do this"),
         "NoRequirements": NoRequirements("it went wrong", (("yaml", "a.py, line 1"),), hint="do this"),
         "MissingImports": MissingImports("it went wrong", ("yaml",), hint="do this"),
+        "StepLacksModule": StepLacksModule("it went wrong", ("yaml",), hint="do this"),
         "RemovedFiles": RemovedFiles("it went wrong", {"yaml": "yaml<5"}, hint="do this"),
     }
     return [special.get(name) or getattr(errors, name)("it went wrong", hint="do this") for name in errors.__all__]

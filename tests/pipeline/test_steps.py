@@ -32,6 +32,8 @@ if command[0] == "roots":
     (upper / "roots").write_text(str(options.count("--overlay-src")))
 if command[0] == "ask" and "API_KEY" not in os.environ:
     sys.exit("API_KEY must be set")
+if command[0] == "import":
+    __import__(command[1])
 if command[0] == "fail" or "collectstatic" in command:
     print("the reason")
     sys.exit(3)
@@ -82,6 +84,16 @@ def test_a_step_that_fails_stops_the_build_with_its_last_lines(world: World, run
     assert failed.code == 7
     assert "the step `fail` failed (exit status 3)" in failed.err
     assert "the reason" in failed.err
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(("module", "hint"), [("debug_toolbar", "Add django-debug-toolbar"), ("ours", "network below")])
+def test_a_step_that_lacks_a_module_names_its_package(world: World, runs: Path, module: str, hint: str) -> None:
+    app = world.app("small==1.0\n", settings=step("import", module))
+    (app / "src" / "ours").mkdir(parents=True)
+    failed = world.build(app)
+    assert failed.code == 7
+    assert hint in " ".join(failed.err.split())
     assert not runs.exists()
 
 

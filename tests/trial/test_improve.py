@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from support.advice import FakeAdvisor
 
-from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, RemovedFiles, UnbuildableSource
+from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, RemovedFiles, StepLacksModule, UnbuildableSource
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings
@@ -333,6 +333,23 @@ class Importing(Project):
         if missing:
             raise MissingImports("the program would not start", missing[:2], hint="Add them.", unlisted=self.unlisted)
         return super().__call__(settings, env)
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_the_package_that_a_step_lacks_is_added_once(helps: bool) -> None:
+    class Stepping(Project):
+        def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
+            if not (helps and settings.dependencies):
+                raise StepLacksModule("the step failed", ("debug_toolbar",), hint="Add it.", unlisted=("django",))
+            return super().__call__(settings, env)
+
+    project = Stepping(lambda settings, env: SERVES)
+    if helps:
+        found = improve(project, Settings(), project.lines.append)
+        assert [change.setting for change in found.changes] == [Setting("dependencies", ("django", "django-debug-toolbar"))]
+    else:
+        with pytest.raises(StepLacksModule):
+            improve(project, Settings(), project.lines.append)
 
 
 def test_the_packages_of_imports_are_added_before_anything_runs() -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Container
 
-from shipwheel.errors import BuildError, OptionalStepError
+from shipwheel.errors import BuildError, OptionalStepError, StepLacksModule
+from shipwheel.known_packages import shown_requirement
 from shipwheel.locking.process import Finished
 from shipwheel.pipeline.failed_output import last_lines, write_log
 from shipwheel.project.project import Project
 from shipwheel.signs.output import SignKind, signs_in
+from shipwheel.signs.tracebacks import error_line
 from shipwheel.store.store import Store
 
 __all__ = ["step_error", "wanted_variables"]
@@ -24,8 +26,14 @@ def step_error(shown: str, finished: Finished, store: Store, project: Project) -
     """Return the error for a step that failed; its whole output goes to a file in the store."""
     output = f"{finished.stdout}\n{finished.stderr}"
     log = write_log(store, f"{project.name}-step", output)
+    why = _START_FAILURES.get(finished.code, f"exit status {finished.code}")
+    message = f"the step {shown} failed ({why}):\n  {last_lines(output)}\n  whole output: {log}"
     hints = []
-    if wanted := wanted_variables(finished, ()):
+    module = _lacking_module(output, project)
+    if module:
+        package = shown_requirement(module) or f"the package that brings {module}"
+        hints.append(f"Add {package} to the project's dependencies or to the setting `dependencies`, or choose an extra or group with it.")
+    elif wanted := wanted_variables(finished, ()):
         values = ", ".join(f'{variable} = "…"' for variable in wanted)
         hints.append(f"It wants {', '.join(wanted)}, for which any value may do: env = {{{values}}} below [[tool.shipwheel.steps]].")
     else:
@@ -35,6 +43,15 @@ def step_error(shown: str, finished: Finished, store: Store, project: Project) -
             "The project's files name this step; steps = [] in the settings leaves it out. "
             "Then before-start can run it when a container starts, with a volume for what it writes."
         )
-    why = _START_FAILURES.get(finished.code, f"exit status {finished.code}")
+    if module and not project.has_only_optional_steps:
+        return StepLacksModule(message, (module,), hint=" ".join(hints), unlisted=project.unlisted)
     kind = OptionalStepError if project.has_only_optional_steps else BuildError
-    return kind(f"the step {shown} failed ({why}):\n  {last_lines(output)}\n  whole output: {log}", hint=" ".join(hints))
+    return kind(message, hint=" ".join(hints))
+
+
+def _lacking_module(output: str, project: Project) -> str:
+    """Return the top-level module that the last error of a step misses, unless the project has it; empty if its error is another."""
+    missing = next((sign.subject for sign in signs_in(error_line(output)) if sign.kind is SignKind.MODULE), "")
+    top = missing.partition(".")[0]
+    is_own = any((project.root / path).exists() for path in (top, f"{top}.py", f"src/{top}", f"src/{top}.py"))
+    return "" if is_own or top != missing else top

@@ -5,7 +5,16 @@ from typing import Protocol
 
 import msgspec
 
-from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, RemovedFiles, ShipwheelError, UnbuildableSource
+from shipwheel.errors import (
+    BuildError,
+    LockError,
+    MissingImports,
+    NoRequirements,
+    RemovedFiles,
+    ShipwheelError,
+    StepLacksModule,
+    UnbuildableSource,
+)
 from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.settings.settings import Settings, added
 from shipwheel.signs.outgrown import misfit
@@ -205,18 +214,28 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             new = _proposed(error.imports)
             if not new:
                 raise
+        except StepLacksModule as error:
+            missing = error
+            new = _bringing(error.modules, "A step imports {}, which no package in the image has", error.unlisted)
+            if not new or new[0].setting in [each.setting for each in found]:
+                raise
         except MissingImports as error:
             missing = error
             reason = "The program imports a module of the project that is left out or not on the import path"
-            packages = [change_for_module(name, f"It imports {name}, which no package in the image has") for name in error.modules]
-            changes = [with_unlisted(change, error.unlisted) if change is not None else None for change in packages]
+            changes = _bringing(error.modules, "It imports {}, which no package in the image has", error.unlisted)
             changes += [_brought(Setting(key, value), reason, error.unlisted) for key, value in error.settings]
-            new = [change for change in changes if change is not None and change.setting not in [each.setting for each in found]]
-            if len(new) < len(changes) or not changes:
+            new = [change for change in changes if change.setting not in [each.setting for each in found]]
+            if len(new) < len(error.modules) + len(error.settings) or not changes:
                 raise
         settings = _with_changes(settings, new, report)
         found += new
     return settings, attempt(settings, env), found
+
+
+def _bringing(modules: Sequence[str], reason: str, unlisted: tuple[str, ...]) -> list[Change]:
+    """Return the changes that add the packages of modules, as far as their names tell which."""
+    changes = (change_for_module(name, reason.format(name)) for name in modules)
+    return [with_unlisted(change, unlisted) for change in changes if change is not None]
 
 
 def _brought(setting: Setting, reason: str, unlisted: tuple[str, ...]) -> Change:
