@@ -20,6 +20,7 @@ from shipwheel.locking.inputs import LockRequest, inputs_digest
 from shipwheel.locking.make import lock_for, make_lock, renewed
 from shipwheel.locking.preferences import Upgrade
 from shipwheel.locking.pylock import Lock
+from shipwheel.locking.resolve import declared_requirements, resolve
 from shipwheel.locking.selection import select, select_all
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
@@ -261,6 +262,13 @@ def test_reports_all_packages_without_wheels_for_this_python(tmp_path: Path) -> 
     with pytest.raises(LockError) as raised:
         select(make_lock(listed(tmp_path, "wantsold==1.0\nelderly==1.0\nsmall\n")), AMD64)
     assert "old 1.0 has no file" in raised.value.message and "elderly 1.0 has no file" in raised.value.message
+
+
+def test_locks_packages_without_wheels_that_another_lock_names(tmp_path: Path) -> None:
+    """Its versions overrule the metadata of packages, and must not ask again for those that are left out."""
+    request = listed(tmp_path, "wantsold==1.0\nold==1.0\nelderly==1.0\nsmall==2.0\n")
+    contents = resolve(request, declared_requirements(request), override=True)
+    assert {package["name"] for package in contents.pylock["packages"]} >= {"wantsold", "old", "elderly", "small"}
 
 
 def test_leaves_windows_packages_for_other_pythons_out_of_a_pinned_list(tmp_path: Path) -> None:

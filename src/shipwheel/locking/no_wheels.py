@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.locking.build_requirements import requirement_name
 from shipwheel.locking.diagnose.lookup import Lookup
 from shipwheel.locking.synthetic import SYNTHETIC, Synthetic
 from shipwheel.locking.uv_output import Failure
+from shipwheel.versions import normalized
 
 __all__ = ["PackageWithoutWheels", "package_without_wheels"]
 
@@ -27,8 +29,10 @@ class PackageWithoutWheels(msgspec.Struct, frozen=True):
 
     def removed_from(self, synthetic: Synthetic) -> Synthetic:
         """Return the project without the package, whatever depends on it."""
-        settings = synthetic.settings
-        overrides = [*settings.get("override-dependencies", []), f"{self.package['name']} ; {_NEVER}"]
+        settings, name = synthetic.settings, str(self.package["name"])
+        # An override with a version, as the lock of another tool gives one for each package, would ask for it again.
+        others = [text for text in settings.get("override-dependencies", []) if normalized(requirement_name(text)) != name]
+        overrides = [*others, f"{name} ; {_NEVER}"]
         return replace(synthetic, settings={**settings, "override-dependencies": overrides})
 
     def added_to(self, graph: Mapping[str, Any], pylock: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

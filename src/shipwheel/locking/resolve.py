@@ -284,9 +284,10 @@ def _lock(
         return _lock_once(synthetic, folder, limit, everywhere=True)
     except uv.UvFailed as error:
         found = package_without_wheels(error.failure, Lookup(synthetic, limit)) if without_wheels else None
-        if found is None:
+        without = found.removed_from(synthetic) if found is not None else synthetic
+        if found is None or without == synthetic:
             raise _explained(error, synthetic, folder) from None
-    uv_lock, pylock = _lock(found.removed_from(synthetic), folder, limit, pinned=pinned)
+    uv_lock, pylock = _lock(without, folder, limit, pinned=pinned)
     return found.added_to(uv_lock, pylock)
 
 
