@@ -42,6 +42,12 @@ def test_asks_behind_each_prefix_after_the_plain_pages() -> None:
     )
 
 
+def test_asks_for_each_page_behind_the_prefix_that_a_setting_has() -> None:
+    routes = '@router.get("/config")\n@router.get("/today")\n'
+    for setting in ('class S:\n    api_prefix: str = "/api/v1"\n', "API_V1_STR = '/api/v1/'\n"):
+        assert declared_pages([routes, setting]) == ("/config", "/api/v1/config", "/today", "/api/v1/today")
+
+
 def test_asks_for_few() -> None:
     assert len(declared_pages(["".join(f'@app.get("/{number}")\n' for number in range(100))])) == 30
 

@@ -14,6 +14,10 @@ _ROUTE = lazy_pattern(
     r"\(\s*(?:[\w.]+,\s*|[\"']GET[\"'],\s*)?[\"'](?P<path>/?[\w./~-]+)[\"'](?P<rest>[^)]*)"
 )
 _PREFIX = lazy_pattern(r"\b(?:url_)?prefix\s*=\s*[\"'](/[\w./~-]*\w)/?[\"']")
+_OUTER_PREFIX = lazy_pattern(
+    r"^[ \t]*(?:\w+_prefix|api_v\d+_str)[ \t]*(?::[ \t]*\w+[ \t]*)?=[ \t]*[\"'](/[\w./~-]*\w)/?[\"']", re.MULTILINE | re.IGNORECASE
+)
+"""A setting with the prefix of all routes: `api_prefix: str = "/api/v1"`."""
 _METHODS = lazy_pattern(r"\bmethods\s*=")
 _GET = lazy_pattern(r"\bget\b", re.IGNORECASE)
 _UNSAFE = lazy_pattern(
@@ -31,11 +35,14 @@ _MAX = 30
 def declared_pages(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the paths of the routes for GET in the source's texts that have no parameters: plain ones first, then behind each prefix.
 
+    Where a setting has a prefix, each route is asked for with and without it.
     Those of a server of the Model Context Protocol come last.
     """
     routes = list(dict.fromkeys(path for text in texts for path in _routes(text)))
     prefixes = dict.fromkeys(prefix for text in texts for prefix in _PREFIX.findall(text))
-    pages = chain(routes, (f"{prefix}{path}" for prefix in prefixes for path in routes))
+    outer = tuple(dict.fromkeys(prefix for text in texts for prefix in _OUTER_PREFIX.findall(text)))
+    first = (f"{prefix}{path}" for path in routes for prefix in ("", *outer))
+    pages = chain(first, (f"{prefix}{path}" for prefix in prefixes for path in routes))
     spoken = [text for text in texts if _MCP.search(text) is not None]
     named = (path for text in spoken for path in _MCP_PATH.findall(text) if _UNSAFE.search(path) is None)
     protocol = (*islice(named, _MAX), *_MCP_PAGES) if spoken else ()
