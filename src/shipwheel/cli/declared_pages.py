@@ -27,7 +27,7 @@ _UNSAFE = lazy_pattern(
 _MCP = lazy_pattern(r"^[ \t]*(?:from|import)[ \t]+(?:fast)?mcp\b", re.MULTILINE)
 _MCP_PATH = lazy_pattern(r"(?<!\w)(?:sse_|message_|streamable_http_)?path\s*=\s*[\"'](/[\w./~-]+)[\"']")
 _MCP_PAGES = ("/mcp", "/mcp/", "/sse")
-"""Where servers of the Model Context Protocol answer, and nowhere else: by streamable HTTP, or by events as before."""
+"""The only pages of most servers of the Model Context Protocol: by streamable HTTP, or by events as before."""
 _MAX = 30
 """Each costs a request, and this many only if none is there."""
 
