@@ -29,7 +29,7 @@ class BuiltWheel(msgspec.Struct, frozen=True):
     unpackaged: tuple[str, ...] = ()
     """Data files of the user's own packages that the build backend left out, by their paths in a wheel."""
     files: tuple[str, ...] = ()
-    """Of a wheel that lacks data files, all that it has, by their paths in it; none if something in it wants an installed package."""
+    """All files of a wheel that lacks data files, by their paths in it; none if something in it wants an installed package."""
     bounds: tuple[_Bound, ...] = ()
     """Constraints for packages of the image by whose headers it was compiled: "numpy<2"."""
 
