@@ -118,6 +118,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
 
 
 def pytest_collection_finish() -> None:
+    # The tests and what they import stay until the end.
+    gc.freeze()
     gc.enable()
 
 
