@@ -87,10 +87,14 @@ def test_a_step_that_fails_stops_the_build_with_its_last_lines(world: World, run
     assert not runs.exists()
 
 
-@pytest.mark.parametrize(("module", "hint"), [("debug_toolbar", "Add django-debug-toolbar"), ("ours", "network below")])
+@pytest.mark.parametrize(
+    ("module", "hint"),
+    [("debug_toolbar", "Add django-debug-toolbar"), ("ours", "network below"), ("local_settings", "network below")],
+)
 def test_a_step_that_lacks_a_module_names_its_package(world: World, runs: Path, module: str, hint: str) -> None:
     app = world.app("small==1.0\n", settings=step("import", module))
     (app / "src" / "ours").mkdir(parents=True)
+    (app / "local_settings.py.example").write_text("")
     failed = world.build(app)
     assert failed.code == 7
     assert hint in " ".join(failed.err.split())

@@ -24,7 +24,7 @@ from shipwheel.project.standard_library import standard_library
 from shipwheel.project.submodules import absent_submodules
 from shipwheel.user.example_files import example_of_module, find_examples, ignored_file_of_module, ignored_files
 
-__all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "wanted_imports"]
+__all__ = ["MissingImport", "WantedImports", "check_imports", "imports_of", "missing_imports", "unmade_modules", "wanted_imports"]
 
 _MOVES_THE_PATH = ("sys.path.insert", "sys.path.append", "sys.path.extend", "site.addsitedir")
 _ENDINGS = (".py", ".pyc", ".so")
@@ -66,7 +66,7 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     folders = {name: folder for name in names if name not in {*outer, *left_out} and (folder := _folder(project, name))}
     unpackaged = [name for name in names if project.kind == "package" and _is_own(project, name)]
     others = tuple(name for name in names if name not in {*outer, *left_out, *folders, *unpackaged})
-    unmade = dict(_unmade(project, others))
+    unmade = dict(unmade_modules(project, others))
     submodules = {name: path for name, path in absent_submodules(project.root).items() if name in others}
     others = tuple(name for name in others if name not in {*unmade, *submodules})
     by_lists = {name: found for name in others if (found := listed_elsewhere(project, name, project.dependencies)) is not None}
@@ -114,7 +114,7 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     )
 
 
-def _unmade(project: Project, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def unmade_modules(project: Project, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the modules that a person makes, each with its file and what tells so."""
     examples, ignored = tuple(find_examples(project.root)), ignored_files(project.root)
     for name in names:

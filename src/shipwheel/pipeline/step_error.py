@@ -6,7 +6,9 @@ from shipwheel.errors import BuildError, OptionalStepError, StepLacksModule
 from shipwheel.known_packages import shown_requirement
 from shipwheel.locking.process import Finished
 from shipwheel.pipeline.failed_output import last_lines, write_log
+from shipwheel.pipeline.import_proof import unmade_modules
 from shipwheel.project.project import Project
+from shipwheel.project.submodules import absent_submodules
 from shipwheel.signs.output import SignKind, signs_in
 from shipwheel.signs.tracebacks import error_line
 from shipwheel.store.store import Store
@@ -50,8 +52,12 @@ def step_error(shown: str, finished: Finished, store: Store, project: Project) -
 
 
 def _lacking_module(output: str, project: Project) -> str:
-    """Return the top-level module that the last error of a step misses, unless the project has it; empty if its error is another."""
+    """Return the top-level module that the last error of a step misses; empty if its error is another.
+
+    One that the project has, or that a person makes or checks out, is not to be had from the index.
+    """
     missing = next((sign.subject for sign in signs_in(error_line(output)) if sign.kind is SignKind.MODULE), "")
     top = missing.partition(".")[0]
     is_own = any((project.root / path).exists() for path in (top, f"{top}.py", f"src/{top}", f"src/{top}.py"))
+    is_own = is_own or any(unmade_modules(project, (top,))) or top in absent_submodules(project.root)
     return "" if is_own or top != missing else top
