@@ -5,6 +5,7 @@ A build backend runs in a copy only, so that it leaves nothing in the user's dir
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,6 +41,8 @@ _POETRY_BACKEND = """
 requires = ["poetry-core"]
 build-backend = "poetry.core.masonry.api"
 """
+_BUILD_SYSTEM = lazy_pattern(r"^[ \t]*\[build-system\].*\n?(?:(?![ \t]*\[[\w.\"-]+\]).*\n?)*", re.MULTILINE)
+"""The table with the backend, up to the next one."""
 
 
 class SourceTree(msgspec.Struct, frozen=True):
@@ -84,7 +87,7 @@ def private_copy(root: Path, *, history: bool = False) -> Iterator[Path]:
 
 
 def _copy_file(source: str, target: str) -> None:
-    """Copy a file; name Poetry's build backend in a pyproject.toml of Poetry that names none, as Poetry needs no name."""
+    """Copy a file; name Poetry's build backend in a pyproject.toml of Poetry that names none, or setuptools, for which it says nothing."""
     shutil.copy2(source, target)
     path = Path(target)
     if path.name != "pyproject.toml" or Path(source).with_name("setup.py").exists():
@@ -94,10 +97,22 @@ def _copy_file(source: str, target: str) -> None:
     except ProjectError:
         # Its reader names the mistake.
         return
-    if "name" in table_at(tables, "tool", "poetry") and not {"build-system", "project"} & set(tables):
+    if "name" not in table_at(tables, "tool", "poetry") or "project" in tables:
+        return
+    backend = str(table_at(tables, "build-system").get("build-backend", ""))
+    is_of_setuptools = backend.startswith("setuptools.") and not _states_name(Path(source).with_name("setup.cfg"))
+    if "build-system" not in tables or is_of_setuptools:
         path.chmod(path.stat().st_mode | stat.S_IWUSR)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(_POETRY_BACKEND)
+        text = _BUILD_SYSTEM.sub("", path.read_text(encoding="utf-8"))
+        path.write_text(f"{text}{_POETRY_BACKEND}", encoding="utf-8")
+
+
+def _states_name(setup_cfg: Path) -> bool:
+    """Return whether a setup.cfg has metadata of a package."""
+    try:
+        return re.search(r"^\[metadata\]", setup_cfg.read_text(encoding="utf-8", errors="replace"), re.MULTILINE) is not None
+    except OSError:
+        return False
 
 
 def git_directories(copy: Path) -> tuple[Path, ...]:
