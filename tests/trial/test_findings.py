@@ -368,6 +368,16 @@ def test_writes_outside_of_volumes_become_state() -> None:
     assert {finding.subject for finding in found if "`volumes`" in finding.hint} == {"/etc/passwd"}
 
 
+@pytest.mark.parametrize(("beside", "setting"), [({"js/web"}, Setting("install", "source")), (set(), None)])
+def test_what_is_looked_for_beside_the_installed_packages_asks_for_the_source(beside: set[str], setting: Setting | None) -> None:
+    facts, path = SourceFacts(beside=frozenset(beside)), "/opt/venv/lib/python3.13/js/web"
+    assert with_lost_writes((), Observation(written=(path,)), SERVER, facts)[0].setting == setting
+    seen = Observation(ended=1, log=f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'\n")
+    assert next(finding for finding in find(seen, SERVER, facts) if finding.kind is FindingKind.FILE).setting == setting
+    inside = "/opt/venv/lib/python3.13/site-packages/shop/x.log"
+    assert with_lost_writes((), Observation(written=(inside,)), SERVER, facts)[0].setting is None
+
+
 def test_many_writes_are_named_in_part() -> None:
     found = with_lost_writes((), Observation(written=tuple(f"/app/{number}" for number in range(200))), SERVER)
     assert len(found) == 20

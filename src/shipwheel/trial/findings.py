@@ -20,6 +20,7 @@ from shipwheel.trial.source_findings import (
     asks_for_input,
     at_end_of_input,
     for_production,
+    is_beside_packages,
     looked_for,
     prefixed,
     unmade,
@@ -389,13 +390,15 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
     return None
 
 
-def with_lost_writes(findings: Sequence[Finding], second: Observation, config: ExecutionConfig) -> tuple[Finding, ...]:
+def with_lost_writes(
+    findings: Sequence[Finding], second: Observation, config: ExecutionConfig, source: SourceFacts = _NO_FACTS
+) -> tuple[Finding, ...]:
     """Add what a second run wrote outside of the volumes: it had a writable root, and came further than the first."""
     volumes = tuple(f"{volume.rstrip('/')}/" for volume in config.volumes)
     paths = [path for path in second.written if not path.startswith(volumes or ("\0",)) and "/__pycache__/" not in path]
     directories = fresh_directories(paths)
     loose = [path for path in paths if not path.endswith("/") and not path.startswith(directories or ("\0",))]
-    return (*findings, *(_lost_write(path, config.working_dir) for path in (*directories, *loose)[:_MAX_LOST]))
+    return (*findings, *(_lost_write(path, config.working_dir, source) for path in (*directories, *loose)[:_MAX_LOST]))
 
 
 def with_refused_writes(findings: Sequence[Finding], config: ExecutionConfig) -> tuple[Finding, ...]:
@@ -416,7 +419,10 @@ def _with_state(finding: Finding, workdir: str, known: Container[Setting | None]
     return finding if inside == "/" or not path or setting in known else msgspec.structs.replace(finding, setting=setting)
 
 
-def _lost_write(path: str, workdir: str) -> Finding:
+def _lost_write(path: str, workdir: str, source: SourceFacts) -> Finding:
+    if source.beside and is_beside_packages(path):
+        hint = 'Set install = "source", which takes the directory as it is: the program looks for it above its own modules.'
+        return Finding(FindingKind.LOST_WRITES, f"it writes {path}", hint, path, setting=Setting("install", "source"), blocks=True)
     inside = f"{workdir.rstrip('/')}/"
     is_inside = inside != "/" and path.startswith(inside)
     setting = Setting("state", (path.removeprefix(inside) if is_inside else path,)) if is_inside or path.endswith("/") else None

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator, Mapping
 
 import msgspec
 
+from shipwheel.container.venv import VENV
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.outgrown import is_outgrown, own_absent_name, python_2_place, unreadable_place
 from shipwheel.signs.output import Sign, SignKind, plain_lines
@@ -15,7 +16,17 @@ from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 from shipwheel.user.example_files import example_of_module, ignored_file_of_module
 
-__all__ = ["asks_for_input", "at_end_of_input", "for_production", "looked_for", "prefixed", "unmade", "unset_variables", "with_origin"]
+__all__ = [
+    "asks_for_input",
+    "at_end_of_input",
+    "for_production",
+    "is_beside_packages",
+    "looked_for",
+    "prefixed",
+    "unmade",
+    "unset_variables",
+    "with_origin",
+]
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)(?! +or\b)", re.ASCII)
@@ -87,11 +98,17 @@ def _unmade_module(finding: Finding, source: SourceFacts) -> Finding:
     return msgspec.structs.replace(finding, kind=FindingKind.NOT_MADE, message=message, hint=hint)
 
 
+def is_beside_packages(path: str) -> bool:
+    """Return whether a path is that of something beside the installed packages, where only code looks that expects its source's layout."""
+    folder, _, below = path.removeprefix(f"/{VENV}/lib/").partition("/")
+    return path.startswith(f"/{VENV}/lib/") and bool(folder and below) and not below.startswith("site-packages")
+
+
 def _with_file(finding: Finding, source: SourceFacts) -> Finding:
     """Return the finding with the setting that brings a missing file, if the project's packages have it, or the example of it."""
     inside = finding.subject.rpartition("/site-packages/")[2].lstrip("/")
     file = next((path for path in source.unpackaged if f"/{path}".endswith(f"/{inside}")), None)
-    if file is None and posixpath.normpath(finding.subject) in source.beside:
+    if file is None and (posixpath.normpath(finding.subject) in source.beside or (source.beside and is_beside_packages(finding.subject))):
         message = f"the file {finding.subject} is missing: it is in the project, and the image has its wheel alone"
         hint = 'Set install = "source", which takes the directory as it is; or let the code find the file from its own `__file__`.'
         return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))

@@ -76,7 +76,7 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
     if not verdict.is_good and not refused and not _HOPELESS.intersection(finding.kind for finding in findings if finding.blocks):
         writable = _second_run(engine, subject, conditions)
     if writable is not None and _progress(writable, subject) > _progress(seen, subject):
-        findings = with_lost_writes(findings, writable, subject.config)
+        findings = with_lost_writes(findings, writable, subject.config, conditions.source)
         verdict = verdict_of(seen, findings)
     findings = with_refused_writes(findings, subject.config)
     trial = Trial(verdict, findings, seen, writable, engine.name, time.monotonic() - started)
