@@ -776,6 +776,15 @@ def test_a_file_with_an_error_of_syntax_is_to_be_corrected(error: str) -> None:
     assert find(ended(1, log), SERVER)[0].hint.startswith("/app/db.py, line 51, is no code that the image's Python can read: correct it")
 
 
+@pytest.mark.parametrize(
+    "error", ["importlib.metadata.PackageNotFoundError: No package metadata was found for shop", "PackageNotFoundError: shop"]
+)
+def test_a_version_that_a_program_asks_for_is_of_a_package(error: str) -> None:
+    log = f'Traceback (most recent call last):\n  File "/app/shop/__init__.py", line 2, in <module>\n    version(__name__)\n{error}\n'
+    hint = find(ended(1, log), SERVER)[0].hint
+    assert hint.startswith("It asks for the version of shop, of which no package is installed") and 'install = "wheel"' in hint
+
+
 def test_a_package_that_is_there_is_not_wanted() -> None:
     """How to install it stands in the sentence about something else that is missing."""
     log = "OSError: You have never set up your robot. To do this, run:\n> pip install anki_vector\n> python -m anki_vector.configure\n"

@@ -37,6 +37,7 @@ _NAME = lazy_pattern(r"[A-Za-z_]\w*", re.ASCII)
 _NOT_OF_VARIABLES = lazy_pattern(r"(?:SyntaxError|IndentationError|TabError|NameError): |OSError: \[Errno \d+\] ")
 """The start of an error that no environment variable takes away: of the source itself, or one in which the kernel says why."""
 _LACKS_KEY = lazy_pattern(r"(?:configparser\.)?(?:NoSectionError|NoOptionError): |KeyError: ")
+_NO_METADATA = lazy_pattern(r"(?:importlib[._]metadata\.)?PackageNotFoundError: (?:No package metadata was found for )?([\w.-]+)$")
 _MAX_NAMES = 6
 _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
@@ -174,6 +175,12 @@ def looked_for(finding: Finding, log: str, source: SourceFacts, environment: Map
             )
         elif place := unreadable_place(log):
             hint = f"{place}, is no code that the image's Python can read: correct it, or name the newer Python that it is for (--python)."
+        elif asked := _NO_METADATA.match(finding.evidence):
+            hint = (
+                f"It asks for the version of {asked[1]}, of which no package is installed: if that is the project itself, install it"
+                f' (install = "wheel"), or let the code do without; if not, add {asked[1]} to `dependencies`.'
+            )
+            name = asked[1]
         if name or place:
             return msgspec.structs.replace(finding, hint=hint)
         return _with_passed_over(finding, log, source) or _with_withheld(finding, log, source, environment)
