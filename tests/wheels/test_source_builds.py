@@ -368,13 +368,13 @@ def test_a_private_copy_names_the_build_backend_that_poetry_uses(
 @pytest.mark.parametrize(("setup_cfg", "backend"), [("[flake8]\n", "poetry.core.masonry.api"), ("[metadata]\n", "setuptools.build_meta")])
 def test_poetry_uses_its_own_backend_where_setuptools_knows_no_name(tmp_path: Path, setup_cfg: str, backend: str) -> None:
     system = '[build-system]\nrequires = [\n  "setuptools",\n]\nbuild-backend = "setuptools.build_meta"\n'
-    text = f'[tool.poetry]\nname = "a"\n{system}[tool.x]\ny = 1\n'
+    text = f'[tool.poetry]\nname = "a"\n{system}[[tool.x]]\ny = 1\n[ tool.z ]\n'
     (tmp_path / "pyproject.toml").write_text(text)
     (tmp_path / "setup.cfg").write_text(setup_cfg)
     with private_copy(tmp_path) as copy:
         tables = tomllib.loads((copy / "pyproject.toml").read_text())
     assert tables["build-system"]["build-backend"] == backend
-    assert tables["tool"] == {"poetry": {"name": "a"}, "x": {"y": 1}}
+    assert tables["tool"] == {"poetry": {"name": "a"}, "x": [{"y": 1}], "z": {}}
 
 
 @pytest.mark.online

@@ -41,7 +41,7 @@ _POETRY_BACKEND = """
 requires = ["poetry-core"]
 build-backend = "poetry.core.masonry.api"
 """
-_BUILD_SYSTEM = lazy_pattern(r"^[ \t]*\[build-system\].*\n?(?:(?![ \t]*\[[\w.\"-]+\]).*\n?)*", re.MULTILINE)
+_BUILD_SYSTEM = lazy_pattern(r"^[ \t]*\[[ \t]*build-system[ \t]*\].*(?:\n(?![ \t]*\[).*)*", re.MULTILINE)
 """The table with the backend, up to the next one."""
 
 
