@@ -109,8 +109,10 @@ def _with_file(finding: Finding, source: SourceFacts) -> Finding:
     """Return the finding with the setting that brings a missing file, if the project's packages have it, or the example of it."""
     inside = finding.subject.rpartition("/site-packages/")[2].lstrip("/")
     file = next((path for path in source.unpackaged if f"/{path}".endswith(f"/{inside}")), None)
-    if file is None and (posixpath.normpath(finding.subject) in source.beside or (source.beside and is_beside_packages(finding.subject))):
-        message = f"the file {finding.subject} is missing: it is in the project, and the image has its wheel alone"
+    is_there = posixpath.normpath(finding.subject) in source.beside
+    if file is None and (is_there or (source.beside and is_beside_packages(finding.subject))):
+        where = "it is in the project" if is_there else "a module looks for it beside the installed packages"
+        message = f"the file {finding.subject} is missing: {where}, and the image has the project's wheel alone"
         hint = 'Set install = "source", which takes the directory as it is; or let the code find the file from its own `__file__`.'
         return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))
     if file is None:
