@@ -398,6 +398,20 @@ _MANAGER = "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', '
 
 
 @pytest.mark.parametrize(
+    ("page", "is_other"),
+    [
+        ("import streamlit as st\nst.title('a')\n", True),
+        ("import streamlit as st\nimport main\nst.title('a')\n", False),
+        ("import os\n", False),
+    ],
+)
+def test_a_page_with_a_server_of_its_own_is_named(tmp_path: Path, page: str, is_other: bool) -> None:
+    launch = launched(tmp_path, {"main.py": FASTAPI, "ui/app.py": page}, "fastapi uvicorn streamlit")
+    assert launch.command[0] == "uvicorn"
+    assert ["not ui/app.py" in note and "`streamlit run ui/app.py" in note for note in launch.notes] == [True] * is_other
+
+
+@pytest.mark.parametrize(
     ("files", "named"),
     [
         ({"01-hello/hello.py": _FLASK, "02-forms/hello.py": _FLASK, "03-data/hello.py": _FLASK}, ["02-forms/hello.py", "03-data/hello.py"]),

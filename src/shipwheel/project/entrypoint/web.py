@@ -18,7 +18,7 @@ from shipwheel.project.entrypoint.file_servers import find_file_server, launch_a
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file, with_rivals
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import reached_modules
+from shipwheel.project.entrypoint.reached import reached_modules, unrelated_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.entrypoint.servers import choose_server
@@ -103,7 +103,22 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
         )
         launch = replace(launch, notes=(*launch.notes, note))
     equal = {app.module.file for app in apps if app.rank[:_DECISIVE] == best.rank[:_DECISIVE]}
-    return with_rivals(launch, module, (each for each in scan.modules if each.file in equal), scan.modules)
+    launch = with_rivals(launch, module, (each for each in scan.modules if each.file in equal), scan.modules)
+    return _with_page_beside(launch, module, evidence, scan)
+
+
+def _with_page_beside(launch: Launch, module: Module, evidence: Evidence, scan: Scan) -> Launch:
+    """Return the launch of `module` with a note about a page of Streamlit or the like, which has a server of its own."""
+    page = find_file_server(evidence, scan)
+    named = {*page.command} if page is not None and not page.extra_requirements else set[str]()
+    files = [each for each in scan.modules if each.file in named or each.name in named]
+    if page is None or not unrelated_modules(module, files, scan.modules):
+        return launch
+    note = (
+        f"The image serves {module.file}, and not {files[0].file}, which has a server of its own: `{' '.join(page.command)}`."
+        " If it belongs to the app, name it in [tool.shipwheel.processes]; if it is what is meant, set `command`."
+    )
+    return replace(launch, notes=(*launch.notes, note))
 
 
 def find_unrequired_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
