@@ -163,6 +163,15 @@ def test_a_dockerfile_is_that_of_the_one_application_below_unless_it_installs_fr
     assert project_directory(root) == root / meant
 
 
+def test_a_project_that_a_dockerfile_installs_is_meant_where_nothing_starts_above_it(tmp_path: Path) -> None:
+    scripts = "entry_points={'console_scripts': ['exporter = exporter:main']}"
+    setup = f"from setuptools import setup\nsetup(name='exporter', packages=['exporter'], {scripts})\n"
+    dockerfile = "FROM python:3.11\nCOPY exporter exporter\nRUN pip install -r exporter/requirements.txt && pip install ./exporter\n"
+    files = {"exporter/setup.py": setup, "exporter/requirements.txt": "flask\n", "exporter/exporter/__init__.py": "def main(): ...\n"}
+    root = written(tmp_path / "repository", {**files, "Dockerfile": f"{dockerfile}CMD exporter ${{CONFIG}}\n"})
+    assert project_directory(root) == root / "exporter"
+
+
 def test_the_directory_that_was_given_is_the_repositorys_where_git_knows_of_none(tmp_path: Path) -> None:
     compose = "services:\n  web:\n    build: backend\n  jobs:\n    build: backend\n    command: python app.py jobs\n"
     dockerfile = "FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD gunicorn app:app\n"

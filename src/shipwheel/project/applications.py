@@ -82,7 +82,7 @@ def project_directory(path: Path) -> Path:
     """Return the directory that is meant by `path`: that of the one application below it, if `path` itself is none; else `path`.
 
     Settings and Python files in `path` that import packages are those of an application there, and so is a Dockerfile whose requirements
-    are found from there. Of a workspace's members, the one application is also the only one that is a server.
+    are found from there, if there is a command, too. Of a workspace's members, the one application is also the only one that is a server.
     """
     files = UserFiles()
     try:
@@ -92,7 +92,7 @@ def project_directory(path: Path) -> Path:
         if is_project_directory(path, files):
             return path if has_dockerfile else _member(path, files)
         found = nested_projects(path, files)
-        if has_dockerfile and (not found or _is_readable(path)):
+        if has_dockerfile and (not found or (_is_readable(path) and _has_command(path, path))):
             return path
         if find_settings(path, files) != Settings() or _has_code(path, files, found, USUAL_FILES):
             return path
