@@ -35,6 +35,16 @@ def test_without_a_reader_there_is_no_link(tmp_path: Path) -> None:
     assert launched(tmp_path, files, "uwsgi").aliases == ()
 
 
+def test_the_project_may_be_below_the_working_directory(tmp_path: Path) -> None:
+    files = {
+        "rules.json": "",
+        "wsgi.py": "RULES = '/app/worker/rules.json'\n",
+        "Dockerfile": "FROM python\nWORKDIR /app/worker\nCOPY . /app/worker\nCMD uwsgi -w wsgi\n",
+    }
+    assert launched(tmp_path, files, "uwsgi").aliases == (("/app/worker", ""),)
+    assert launched(tmp_path, {"worker/jobs.py": ""}, "uwsgi").aliases == ()
+
+
 def test_the_working_directory_needs_none(tmp_path: Path) -> None:
     files = {**FILES, "Dockerfile": f"{DOCKERFILE}CMD uwsgi --ini conf/uwsgi.ini\n"}
     assert launched(tmp_path, files, "uwsgi", Settings(workdir="/srv/shop")).aliases == ()

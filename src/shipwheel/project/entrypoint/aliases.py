@@ -32,12 +32,18 @@ def with_aliases(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     text = "\n".join(_naming(launch, evidence, scan))
     aliases: list[tuple[str, str]] = []
     for path, target in _places(dockerfile):
-        above = [*launch.volumes, evidence.workdir, *(alias for alias, _ in aliases)]
-        taken = is_within(path, above) or is_within(evidence.workdir, [path])
+        above = [*launch.volumes, *(alias for alias, _ in aliases)]
+        taken = is_within(path, above) or is_within(evidence.workdir, [path]) or _is_of_project(path, target, evidence)
         if not taken and _can_be_link(path) and re.search(rf"{re.escape(path)}(?![\w.-])", text):
             aliases.append((path, target))
     include = tuple(f"/{target}" for _, target in aliases if target)
     return replace(launch, aliases=tuple(sorted(aliases[:_MAX_ALIASES])), include=(*launch.include, *include)) if aliases else launch
+
+
+def _is_of_project(path: str, target: str, evidence: Evidence) -> bool:
+    """Return whether a path is below the working directory, and not merely the name that the whole project has in the other image."""
+    inside = is_within(path, [evidence.workdir])
+    return inside and (bool(target) or evidence.exists(posixpath.relpath(path, evidence.workdir)))
 
 
 def _naming(launch: Launch, evidence: Evidence, scan: Scan) -> Iterator[str]:
