@@ -1,8 +1,10 @@
 """TLS settings of downloads."""
 
+import os
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -30,3 +32,14 @@ def test_requests_that_come_together_read_the_authorities_once(monkeypatch: pyte
     finally:
         module._authorities.cache_clear()
     assert len(found) == count == 1
+
+
+def test_authorities_that_changed_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    file = tmp_path / "authorities.pem"
+    file.write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    first = trusted_authorities()
+    assert trusted_authorities() is first
+    os.utime(file, (1, 1))
+    assert trusted_authorities() is not first

@@ -91,14 +91,23 @@ class HttpResponse(Protocol):
 def trusted_authorities() -> "ssl.SSLContext":
     """Return the TLS settings of all downloads: the authorities of SSL_CERT_FILE or SSL_CERT_DIR if one is set, otherwise certifi's.
 
-    They are read once, because that takes longer than a request; the first requests of a build come together.
+    They are read once, until they change, because that takes longer than a request; the first requests of a build come together.
     """
+    places = [os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
     with _READING:
-        return _authorities(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        return _authorities(*places, *map(_changed, places))
+
+
+def _changed(place: str) -> int:
+    """Return when a file or directory was changed, in nanoseconds; 0 if it is not there."""
+    try:
+        return os.stat(place).st_mtime_ns  # noqa: PTH116 - it may be empty, which is no path
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=1)
-def _authorities(*_: str | None) -> "ssl.SSLContext":
+def _authorities(*_: str | int) -> "ssl.SSLContext":
     import httpx
 
     return httpx.create_ssl_context()
