@@ -379,6 +379,16 @@ def test_what_is_looked_for_beside_the_installed_packages_asks_for_the_source(be
     assert with_lost_writes((), Observation(written=(inside,)), SERVER, facts)[0].setting is None
 
 
+def test_a_server_that_is_named_is_not_also_one_by_its_port() -> None:
+    log = "redis.exceptions.ConnectionError: Error -3 connecting to redis:6379. Temporary failure in name resolution.\n"
+    frame = '  File "/opt/venv/lib/python3.11/site-packages/redis/connection.py", line 1, in _connect\n    for res in socket.getaddrinfo(\n'
+    first = f"Traceback (most recent call last):\n{frame}socket.gaierror: [Errno -3] Temporary failure in name resolution\n"
+    found = find(ended(1, f"{first}{log}"), SERVER)
+    assert [finding.subject for finding in found if finding.kind is K.COMPANION] == ["redis:6379"]
+    alone = find(ended(1, "kafka.errors.NoBrokersAvailable: NoBrokersAvailable\n"), SERVER)
+    assert [finding.subject for finding in alone if finding.kind is K.COMPANION] == ["9092"]
+
+
 def test_many_writes_are_named_in_part() -> None:
     found = with_lost_writes((), Observation(written=tuple(f"/app/{number}" for number in range(200))), SERVER)
     assert len(found) == 20

@@ -91,7 +91,10 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
     unique: dict[tuple[FindingKind, str], Finding] = {}
     for finding in (for_production(each, seen.log) for each in found):
         unique.setdefault((finding.kind, finding.subject), finding)
-    return tuple(sorted(unique.values(), key=lambda finding: not finding.blocks))
+    # A line that names a server says more than one with its port alone.
+    ports = {subject.rpartition(":")[2] for kind, subject in unique if kind is FindingKind.COMPANION and ":" in subject}
+    told = [finding for (kind, subject), finding in unique.items() if kind is not FindingKind.COMPANION or subject not in ports]
+    return tuple(sorted(told, key=lambda finding: not finding.blocks))
 
 
 def _aged(finding: Finding, log: str) -> Finding:
