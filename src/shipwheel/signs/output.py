@@ -199,7 +199,7 @@ _SENTENCES = (
     rf"[Pp]lease (?:set|configure|define|provide|specify|supply|export|add|give)\b[^=\n.]{{0,40}}? {_QUOTE}?\$?({_LONG_NAME})",
     rf"\b[Mm]issing:? {_QUOTE}?({_LONG_NAME})\b",
     rf"^[\w.]*(?:Error|Exception|Exit): {_QUOTE}?({_NAME}){_QUOTE}? {_NOT_SET}",
-    rf"[.!;] Set (?:the )?{_QUOTE}?({_LONG_NAME})\b",
+    rf"[.!;] Set (?:the )?{_QUOTE}?({_LONG_NAME})\b(?!=\S+ to (?:disable|enable|hide|silence|suppress)\b)",
     rf"\b(?:in|or|by) setting {_QUOTE}?({_LONG_NAME})\b",
     rf"(?:[Mm]issing|required) (?:required )?(?:env\w* )?(?:setting|variable|config\w*|value)s?:? {_QUOTE}?({_NAME})",
 )
