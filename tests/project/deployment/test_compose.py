@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.project_tree import written
+from support.project_tree import launched, written
 
 from shipwheel.project.deployment.compose import ComposeService, find_compose_services
 from shipwheel.project.deployment.read import Deployment, read_deployment
@@ -193,6 +193,15 @@ def test_the_build_of_a_service_names_the_dockerfile(tmp_path: Path) -> None:
     found = _deployment(tmp_path, text, **files)
     assert found.dockerfile is not None
     assert (found.dockerfile.name, found.dockerfile.stage.command) == ("ops/images/web.txt", "a")
+
+
+@pytest.mark.parametrize(("arguments", "command"), [("{DEBUG: 'true'}", "python main.py"), ("{KIND: worker}", "python worker.py")])
+def test_an_argument_for_developing_is_none_of_the_image(tmp_path: Path, arguments: str, command: str) -> None:
+    run = 'if [ "$DEBUG" = true ]; then python -m pdb main.py; elif [ "$KIND" = worker ]; then python worker.py; else python main.py; fi'
+    dockerfile = f"FROM python\nARG DEBUG=false\nARG KIND\nENV DEBUG=$DEBUG KIND=$KIND\nWORKDIR /app\nCOPY . .\nCMD {run}\n"
+    compose = f"services:\n  web:\n    build: {{context: ., args: {arguments}}}\n"
+    launch = launched(tmp_path, {"Dockerfile": dockerfile, "compose.yml": compose, "main.py": "", "worker.py": ""})
+    assert " ".join(launch.command) == command
 
 
 def test_a_service_with_the_published_image_is_the_project_s(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from shipwheel.project.deployment.installs import Installs, find_installs
 from shipwheel.project.deployment.platform_files import Hosting, read_hosting
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.procfile import parse_procfile
-from shipwheel.project.deployment.services import read_services
+from shipwheel.project.deployment.services import production_arguments, read_services
 from shipwheel.project.deployment.shell_words import UNKNOWN
 from shipwheel.project.deployment.stage import FIRST_PORT
 from shipwheel.project.deployment.systemd import read_units
@@ -71,7 +71,8 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     folders = repository_folders(root, files)
     services = find_compose_services(folders, files)
     hosting = read_hosting(root, files)
-    composed = (Build(it.dockerfile, it.context, it.target, it.arguments, it.image) for it in services if it.dockerfile and it.context)
+    own = ((it, it.dockerfile, it.context) for it in services if it.dockerfile and it.context)
+    composed = (Build(path, context, it.target, production_arguments(it), it.image) for it, path, context in own)
     builds = (*composed, *(build for each in hosting for build in each.builds))
     dockerfiles = find_dockerfiles(root, files, builds)
     if len(dockerfiles) > 1 and (in_ci := find_ci_builds(folders[-1], files)):

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,7 @@ from shipwheel.project.deployment.secrets import has_credentials, is_secret_vari
 from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
-__all__ = ["Services", "read_services"]
+__all__ = ["Services", "production_arguments", "read_services"]
 
 _WEB_NAMES = ("web", "app", "api", "server", "backend", "webserver", "django", "flask", "fastapi", "site", "www")
 _DEVELOPMENT_WORDS = frozenset({"runserver", "runserver_plus", "--reload", "--debug", "dev", "develop", "watch", "watchmedo", "watchfiles"})
@@ -133,12 +133,20 @@ def _development_sign(service: ComposeService, dockerfile: Dockerfile | None) ->
     for mount in service.mounts:
         if not mount.read_only and mount.source is not None and dockerfile is not None and _is_source(mount, dockerfile):
             return f"it mounts the source at {mount.target}"
-    for name, value in service.variables.items():
-        if re.match(r"DEBUG|.*DEBUG$", name, re.IGNORECASE) and value.lower() in _TRUE:
-            return f"it sets {name}"
-        if re.search(r"ENV(IRONMENT)?$|SETTINGS_MODULE$|_ENV$", name.upper()) and _DEVELOPMENT_NAMES.search(value):
-            return f"it sets {name} to {value}"
-    return ""
+    return next(filter(None, (_sign_of_variable(name, value) for name, value in service.variables.items())), "")
+
+
+def _sign_of_variable(name: str, value: str) -> str:
+    """Return that a variable or an argument of a build is set for developing; empty if it is not."""
+    if re.match(r"DEBUG|.*DEBUG$", name, re.IGNORECASE) and value.lower() in _TRUE:
+        return f"it sets {name}"
+    is_place = re.search(r"ENV(IRONMENT)?$|SETTINGS_MODULE$|_ENV$", name.upper()) is not None
+    return f"it sets {name} to {value}" if is_place and _DEVELOPMENT_NAMES.search(value) else ""
+
+
+def production_arguments(service: ComposeService) -> Mapping[str, str]:
+    """Return the arguments that the image of a service is built with, but for those that are for developing."""
+    return {name: value for name, value in service.arguments.items() if not _sign_of_variable(name, value)}
 
 
 def _develops_itself(service: ComposeService) -> str:
