@@ -35,6 +35,9 @@ TAKEN = {
     "CMD python run_it.py": ("python", "run_it.py"),
     'ENTRYPOINT ["python"]\nCMD ["run_it.py"]': ("python", "run_it.py"),
     'CMD ["run_it.py"]\nENTRYPOINT ["python"]': ("python", "run_it.py"),
+    'ENV ZONE=UTC\nCMD ["python", "run_it.py", "--zone", "${ZONE}", "--at=$ZONE/$OTHER"]': (
+        *("python", "run_it.py", "--zone", "UTC", "--at=UTC/$OTHER"),
+    ),
     'CMD ["sh", "-c", "exec gunicorn -b 0.0.0.0:$PORT bot.core:make"]': ("gunicorn", "-b", "0.0.0.0:8080", "bot.core:make"),
     "ENV WORKERS=3\nCMD gunicorn -b :8080 \\\n  # how many\n  -w ${WORKERS} bot.core:x": (
         *("gunicorn", "-b", ":8080", "-w", "3", "bot.core:x"),

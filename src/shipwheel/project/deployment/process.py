@@ -1,5 +1,6 @@
 """A process that a deployment file declares: how it is started, and with what."""
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand, list_names
 from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell import run_shell, run_words
@@ -15,8 +17,8 @@ from shipwheel.user.files import UserFiles
 
 __all__ = ["RELEASE", "DeploymentFile", "Process", "ProcessFiles", "ProjectFiles"]
 
-
 _MAX_SHOWN = 80
+_NAMED = lazy_pattern(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 RELEASE = "release"
 """The process that runs before a new version starts, and ends."""
 
@@ -82,11 +84,21 @@ class Process(msgspec.Struct, frozen=True):
         return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
     def commands(self, variables: Mapping[str, str]) -> tuple[ShellCommand, ...]:
-        """Return the commands that it runs, with more variables than those of the file."""
-        state = ShellState({**self.variables, **variables}, (), self.directory)
+        """Return the commands that it runs, with more variables than those of the file.
+
+        Docker gives a word such as `${PORT}` of the exec form to the program as it is, which no program can have been meant to get.
+        """
+        known = {**self.variables, **variables}
+        state = ShellState(known, (), self.directory)
         if self.text:
             return run_shell(Script(self.file, self.text.encode()), state, self.files, self.line)
-        return run_words((*self.words, *self.arguments), state, self.files, (self.file, self.line))
+        words = tuple(_with_values(word, known) for word in (*self.words, *self.arguments))
+        return run_words(words, state, self.files, (self.file, self.line))
+
+
+def _with_values(word: str, known: Mapping[str, str]) -> str:
+    """Return a word with the values of the variables that it names, as far as they are known; what has spaces is for a shell."""
+    return word if " " in word else _NAMED.sub(lambda found: known.get(found[1] or found[2], found[0]), word)
 
 
 class ProjectFiles(msgspec.Struct, frozen=True):
