@@ -54,3 +54,9 @@ def test_rejects_damaged_files() -> None:
 def test_ignores_stanzas_without_a_required_field() -> None:
     full = "Package: a\nVersion: 1\nArchitecture: amd64\nFilename: f\nSHA256: s\nSize: 3\n"
     assert packages_table([lzma.compress(f"{full}\nPackage: b\nVersion: 1\n\n\n".encode())], "x") == b"a\t1\tamd64\tf\ts\t3\t\t\t\t\t\t\n"
+
+
+def test_a_row_has_the_first_of_each_field_in_one_line() -> None:
+    stanza = "Size: 3\nDepends: x,\ty\r\nDescription: b\n Version: 9\nX-Version: 8\nPackage: a\nVersion: 1\nVersion: 2\n"
+    data = lzma.compress(f"\n\n{stanza}Architecture: amd64\nFilename: \xe9\nSHA256: s\nMulti-Arch: same".encode("latin-1"))
+    assert packages_table([data], "x").decode() == "a\t1\tamd64\t\ufffd\ts\t3\t\t\tx, y \t\t\tsame\n"

@@ -15,8 +15,11 @@ __all__ = ["TABLE_VERSION", "contents_table", "find_paths", "is_alternatives_dir
 TABLE_VERSION = "4"
 """Part of the tables' names in the store: raise it whenever the columns change."""
 
-_COLUMNS = tuple(b"\n%b: " % name for name in (b"Package", b"Version", b"Architecture", b"Filename", b"SHA256", b"Size"))
-_OPTIONAL = tuple(b"\n%b: " % name for name in (b"Source", b"Pre-Depends", b"Depends", b"Provides", b"Priority", b"Multi-Arch"))
+_REQUIRED = (b"Package", b"Version", b"Architecture", b"Filename", b"SHA256", b"Size")
+_COLUMNS = (*_REQUIRED, b"Source", b"Pre-Depends", b"Depends", b"Provides", b"Priority", b"Multi-Arch")
+_AS_ROW = bytes.maketrans(b"\n\t\r", b"\t  ")
+"""What makes a row of values that are lines."""
+
 _HINT = "The mirror's file is damaged: use another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
 _MAX_UNPACKED_BYTES = 2 << 30
 _CHUNK_BYTES = 8 << 20
@@ -34,12 +37,15 @@ def packages_table(chunks: Iterable[bytes], name: str) -> bytes:
 
     `chunks` are the bytes of the file, `name` is its name in errors. Raise ArchiveError for a damaged file.
     """
+    field = re.compile(rb"\n(%b): ([^\n]*)" % b"|".join(_COLUMNS))
     rows: list[bytes] = []
     for block in _blocks(_unxz(chunks, name), b"\n\n"):
         for stanza in block.split(b"\n\n"):
-            row = _row(b"\n" + stanza.strip(b"\n") + b"\n")
-            if row is not None:
-                rows.append(row)
+            # The first of several fields with one name counts.
+            values = dict(reversed(field.findall(b"\n" + stanza)))
+            if all(map(values.get, _REQUIRED)):
+                row = b"\n".join([values.get(column, b"") for column in _COLUMNS])
+                rows.append(_text(row.translate(_AS_ROW)) + b"\n")
     rows.sort()
     return b"".join(rows)
 
@@ -75,19 +81,6 @@ def find_paths(chunks: Iterable[bytes], pattern: bytes, name: str) -> dict[str, 
             names = (entry.rpartition(b"/")[2].decode(errors="replace") for entry in packages.split(b","))
             found[path.decode(errors="replace")] = frozenset(names)
     return found
-
-
-def _row(stanza: bytes) -> bytes | None:
-    values = [_value(stanza, column) for column in _COLUMNS]
-    return _text(b"\t".join((*values, *(_value(stanza, column) for column in _OPTIONAL)))) + b"\n" if all(values) else None
-
-
-def _value(stanza: bytes, column: bytes) -> bytes:
-    start = stanza.find(column)
-    if start < 0:
-        return b""
-    start += len(column)
-    return stanza[start : stanza.find(b"\n", start)].replace(b"\t", b" ").replace(b"\r", b" ")
 
 
 def _text(data: bytes) -> bytes:
