@@ -44,6 +44,19 @@ def test_names_the_server_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
     assert "docker logs shop-1" in caught.value.hint
 
 
+def test_names_a_published_port_behind_which_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "_TIMEOUT_S", 0)
+    said: list[str] = []
+    terminal: Any = SimpleNamespace(warn=lambda message, _hint: said.append(message))
+    engine: Any = SimpleNamespace(is_remote=False, publishes=True)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        good, bad = (Port(number, it.getsockname()[1], "tcp", "127.0.0.1") for number, it in ((8000, server), (9999, free)))
+        spec: Any = SimpleNamespace(network="shop", ports=(good, bad, Port(53, 1, "udp")))
+        ready.warn_of_silent_ports("shipwheel.toml: services.web.ports", spec, engine, terminal)
+    assert said == [f"shipwheel.toml: services.web.ports: nothing answers on port 9999, which port {bad.host} of this machine leads to"]
+
+
 @pytest.mark.parametrize(("status", "warned"), [(1, True), (0, False), (143, False)])
 def test_names_what_a_program_in_the_foreground_lacks(status: int, warned: bool) -> None:
     said: list[tuple[str, str]] = []

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from shipwheel.engine.interface import Container, Engine, Port, RunSpec
     from shipwheel.engine.tee import Tail
 
-__all__ = ["answer_line", "lacks", "note_what_it_lacks", "wait_for_start", "watched"]
+__all__ = ["answer_line", "lacks", "note_what_it_lacks", "wait_for_start", "warn_of_silent_ports", "watched"]
 
 _TIMEOUT_S = 30.0
 """Seconds until a port that does not answer is mentioned."""
@@ -74,6 +74,21 @@ def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal)
         hint = f"{lacks(log)}It is there still: {container.commands.logs} shows all, {container.commands.remove} removes it."
         raise EngineError(f"{spec.name} ended with status {code}:\n{lines}".rstrip(":\n"), hint=hint)
     _warn_of_silence(spec, silent, terminal, lacks(container.logs()) if silent else "")
+
+
+def warn_of_silent_ports(where: str, spec: "RunSpec", engine: "Engine", terminal: Terminal) -> None:
+    """Wait for the published ports of a service, and warn of those that do not answer. `where` are the settings that name them.
+
+    A health check may be of another port, and a service without one was only seen to run.
+    """
+    from shipwheel.engine.ready import answering_ports, reachable_ports
+
+    ports = reachable_ports(spec, engine)
+    answering = [*answering_ports(ports, _TIMEOUT_S, lambda: False)]
+    for port in ports:
+        if port not in answering:
+            hint = "The program may listen on another port, or only on 127.0.0.1 inside the container."
+            terminal.warn(f"{where}: nothing answers on port {port.container}, which port {port.host} of this machine leads to", hint)
 
 
 def answer_line(spec: "RunSpec", port: "Port") -> str:

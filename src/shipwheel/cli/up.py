@@ -93,13 +93,17 @@ def _start(
     secrets: Path,
     terminal: Terminal,
 ) -> "Done":
-    from shipwheel.cli.ready import lacks
+    from shipwheel.cli.ready import lacks, warn_of_silent_ports
     from shipwheel.stack.containers import run_spec
     from shipwheel.stack.up import Desired, start_stack
 
     ids = {name: group.image_id(name) for name in dict.fromkeys(it.image.name for it in placed)}
     desired = [Desired(it, run_spec(stack, it, ids[it.image.name], variables, secrets)) for it in placed]
-    return start_stack(stack, desired, group, terminal.report, lacks)
+    done = start_stack(stack, desired, group, terminal.report, lacks)
+    for each in desired:
+        if each.name in done.started + done.replaced and not each.placed.service.is_job:
+            warn_of_silent_ports(f"{stack.place}: services.{each.name}.ports", each.spec, group.engine, terminal)
+    return done
 
 
 def _report(placed: "tuple[PlacedService, ...]", done: "Done", group: "ContainerGroup", stack: "Stack", terminal: Terminal) -> None:
