@@ -18,7 +18,7 @@ TABLE_VERSION = "4"
 _REQUIRED = (b"Package", b"Version", b"Architecture", b"Filename", b"SHA256", b"Size")
 _COLUMNS = (*_REQUIRED, b"Source", b"Pre-Depends", b"Depends", b"Provides", b"Priority", b"Multi-Arch")
 _AS_ROW = bytes.maketrans(b"\n\t\r", b"\t  ")
-"""What makes a row of values that are lines."""
+"""The separators of a row, for values that are lines."""
 
 _HINT = "The mirror's file is damaged: use another mirror (SHIPWHEEL_DEBIAN_MIRROR)."
 _MAX_UNPACKED_BYTES = 2 << 30
