@@ -12,9 +12,10 @@ from shipwheel.container.path import ContainerPath
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.signs.outgrown import is_outgrown
 from shipwheel.trial.finding import Finding, FindingKind, Setting, Verdict
-from shipwheel.trial.findings import find, verdict_of, with_lost_writes, with_refused_writes
+from shipwheel.trial.findings import find, verdict_of
 from shipwheel.trial.observation import Answer, Observation, Socket, Stop
 from shipwheel.trial.source_facts import HostRule, Refusal, SourceFacts
+from shipwheel.trial.write_findings import with_lost_writes, with_refused_writes
 
 SERVER = ExecutionConfig(exposed_ports=(ExposedPort(8000, "tcp"),), working_dir="/app", volumes=(ContainerPath("/data"),))
 PROGRAM = ExecutionConfig(working_dir="/app")
@@ -851,6 +852,22 @@ def test_a_path_that_an_error_names_below_the_working_directory_is_state(path: s
     other = Finding(K.MODULE, "x", setting=Setting("env", {"PYTHONPATH": "/app/x"}), subject="/app/y")
     written = Finding(K.LOST_WRITES, "it writes", setting=Setting("state", (state,)))
     assert with_refused_writes((other, written, refused), SERVER) == (other, written, refused)
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [
+        ("/var/log/shop/", Setting("volumes", ("/var/log/shop",))),
+        ("/etc/logs/", Setting("volumes", ("/etc/logs",))),
+        ("logs/", Setting("state", ("logs/",))),
+        ("/app/out.d/", Setting("state", ("out.d/",))),
+        ("/var/log/", None),
+        ("/usr/share/shop/", None),
+    ],
+)
+def test_a_directory_that_is_missing_for_a_file_to_be_made_can_be_written(path: str, setting: Setting | None) -> None:
+    (found,) = with_refused_writes((Finding(K.NOT_WRITABLE, "it cannot write", subject=path, blocks=True),), SERVER)
+    assert found.setting == setting
 
 
 def test_a_name_that_a_package_has_not_is_said_with_the_package() -> None:

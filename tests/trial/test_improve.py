@@ -12,11 +12,12 @@ from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings
 from shipwheel.trial.finding import Setting
-from shipwheel.trial.findings import find, verdict_of, with_refused_writes
+from shipwheel.trial.findings import find, verdict_of
 from shipwheel.trial.improve import Rejected, Round, improve
 from shipwheel.trial.mend import Change
 from shipwheel.trial.observation import Answer, Observation, Socket
 from shipwheel.trial.trial import Trial
+from shipwheel.trial.write_findings import with_refused_writes
 
 SERVER = ExecutionConfig(exposed_ports=(ExposedPort(8000, "tcp"),), working_dir="/app")
 SERVES = Observation(sockets=(Socket("tcp", "0.0.0.0", 8000),), answers=(Answer(8000, "/", status=200),))

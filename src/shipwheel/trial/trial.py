@@ -9,9 +9,10 @@ from shipwheel.engine.interface import Engine
 from shipwheel.errors import EngineError, TrialError
 from shipwheel.events import Reporter, StageFinished, StageStarted
 from shipwheel.trial.finding import Finding, FindingKind, Verdict
-from shipwheel.trial.findings import find, verdict_of, with_lost_writes, with_refused_writes
+from shipwheel.trial.findings import find, verdict_of
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.observe import Conditions, Subject, observe
+from shipwheel.trial.write_findings import with_lost_writes, with_refused_writes
 
 __all__ = ["Trial", "require_good", "try_image"]
 
