@@ -5,8 +5,10 @@ all its services, on an empty volume, and once from a bundle, on what that has l
 """
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from typing import Any
 import pytest
 import yaml
 from support.browser import ask_page
-from support.engines import NATIVE, PYTHON, Container, Dockerd, Engine, Podman, Registry, wait_until
+from support.engines import NATIVE, PYTHON, Container, Dockerd, Engine, EngineError, Podman, Registry, Sandbox, wait_until
 from support.examples import Example, build_example
 from support.process import HANG_S
 from support.run_target import docker_target, podman_target
+from support.running import start
 from support.tour import Tour
 
 API, PAGE = "http://127.0.0.1:7861", "http://127.0.0.1:8501"
@@ -62,6 +65,10 @@ import sqlite3
 for name, in sqlite3.connect("/data/data/knowledge_base/info.db").execute("SELECT file_name FROM knowledge_file"):
     print(name)
 """
+TARS = shutil.ignore_patterns("*.tar")
+DEVELOPER = 1000
+MARK = "什么是新的提示词中的分布式训练。"
+"""A sentence for the prompt. The model server answers with those that are nearest to the question."""
 LATE = "A narwhal counts the icebergs of the bay every Thursday.\n"
 
 
@@ -96,6 +103,14 @@ def output(container: Container, command: Sequence[str]) -> str:
 def events(text: str) -> list[dict[str, Any]]:
     """Return the documents of server-sent events. A server that takes long sends comments in between."""
     return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+
+
+def answer_if_any(tour: Tour, sandbox: Sandbox) -> str:
+    """Return the answer to the page's question; empty while nothing listens."""
+    try:
+        return tour.ask(sandbox)
+    except EngineError:
+        return ""
 
 
 def in_db(web: Container) -> dict[str, bool]:
@@ -174,6 +189,18 @@ def test_what_is_exported_names_the_images_that_were_pushed(tour: Tour, data: Pa
     assert {"stack.yaml", "model.yaml", "ingest.yaml", "ingress.yaml"} < manifests.keys()
 
 
+def test_docker_compose_runs_what_is_exported(tour: Tour, data: Path, docker: Dockerd, registry: Registry) -> None:
+    """As a project of another name, whose volume is empty."""
+    docker.reach(registry.host)
+    compose = ["docker-compose", "--project-name", "composed", "--file", str(tour.project / "deploy" / "compose.yaml")]
+    docker.sandbox.run([*compose, "up", "--detach"])
+    try:
+        assert docker.container("composed-ingest-1").wait() == 0
+        assert "并行" in tour.ask(docker.sandbox)
+    finally:
+        docker.sandbox.run([*compose, "down", "--volumes", "--timeout", "1"])
+
+
 def test_a_bundle_starts_without_a_network_and_keeps_everything(tour: Tour, data: Path, docker: Dockerd, podman: Podman) -> None:
     """The server has another engine, and the volume of the first start: as if the first one had been from a bundle, too."""
     bundle = tour.project / tour.run("Bundle it for a server without a network", docker.sandbox).strip()
@@ -195,6 +222,36 @@ def test_a_bundle_starts_without_a_network_and_keeps_everything(tour: Tour, data
         # Two GB, which may be in memory.
         podman.cli("rmi", "--all", "--force", check=False)
         shutil.rmtree(server)
+
+
+def test_a_saved_prompt_changes_the_next_answer(tour: Tour, data: Path, docker: Dockerd) -> None:
+    """What the page says in sentences, done by a person whose files stay theirs. The directory work is the volume of the first start."""
+    (_, serve, develop, read), variables = tour.sentences("Change a prompt")
+    target = docker_target(docker)
+    project = shutil.copytree(tour.project.parent, target.sandbox.folder("prompt"), ignore=TARS, dirs_exist_ok=True) / tour.project.name
+    shutil.copytree(data, project / "work")
+    (project / ".env").write_text(variables)
+    for path in (project, *project.rglob("*")):
+        os.chown(path, DEVELOPER, DEVELOPER)
+
+    def run(*words: str) -> str:
+        return target.sandbox.run(["env", f"--chdir={project}", sys.executable, "-m", "shipwheel", *words]).stdout
+
+    try:
+        run(*serve)
+        assert "文件总数量\t：0" in run(*read), "nothing is read twice"
+        developing = start(target, *develop[1:], command=develop[0], directory=project)
+        developing.wait_http(f"{API}/docs")
+        assert MARK not in tour.ask(target.sandbox)
+        prompts = project / "work" / "prompt_settings.yaml"
+        prompts.write_text(prompts.read_text().replace("{{context}}", f"{MARK}{{{{context}}}}"))
+        wait_until(lambda: "prompt_settings.yaml saved: started again" in developing.read("err"), "the restart")
+        wait_until(lambda: MARK in answer_if_any(tour, target.sandbox), "an answer of the new prompt")
+        developing.signal_group("INT")
+        assert developing.status() == 0, developing.read("err")
+    finally:
+        target.remove_all()
+    assert {path.lstat().st_uid for path in (project, *project.rglob("*"))} == {DEVELOPER}
 
 
 def test_postgres_has_vectors(tour: Tour, docker: Dockerd, tmp_path: Path) -> None:

@@ -75,10 +75,10 @@ class Run:
         return int(self.read("status"))
 
 
-def start(target: RunTarget, *arguments: str, command: str = "run") -> Run:
+def start(target: RunTarget, *arguments: str, command: str = "run", directory: Path = Path("/")) -> Run:
     """Start `shipwheel run`, or another command, in the background."""
     folder = target.sandbox.folder(f"run-{len(list(target.sandbox.root.glob('run-*')))}")
-    argv = [sys.executable, "-m", "shipwheel", command, "--engine", target.name, *arguments]
+    argv = ["env", f"--chdir={directory}", sys.executable, "-m", "shipwheel", command, "--engine", target.name, *arguments]
     target.sandbox.spawn([sys.executable, "-I", "-c", STARTER, str(folder), *argv], folder / "log")
     run = Run(target, folder)
     wait_until(lambda: bool(run.read("pid")), "the start of shipwheel")

@@ -20,13 +20,20 @@ PAGE = ROOT / "docs" / "chatchat.md"
 _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _QUERY = re.compile(r'("query": ")[^"]*')
+_TEXT = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_IN_A_SENTENCE = re.compile(r"`shipwheel ([^`]+)`")
 _SHIPWHEEL = f'shipwheel() {{ {shlex.quote(sys.executable)} -m shipwheel "$@"; }}\n'
+
+
+def sections(page: Path) -> Mapping[str, str]:
+    """Return heading -> text of each section."""
+    _, *parts = _SECTION.split(page.read_text(encoding="utf-8"))
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def commands(page: Path) -> Mapping[str, str]:
     """Return heading -> commands of each section that has some."""
-    _, *parts = _SECTION.split(page.read_text(encoding="utf-8"))
-    found = {heading: "".join(_BLOCK.findall(text)) for heading, text in zip(parts[::2], parts[1::2], strict=True)}
+    found = {heading: "".join(_BLOCK.findall(text)) for heading, text in sections(page).items()}
     return {heading: text for heading, text in found.items() if text}
 
 
@@ -51,6 +58,11 @@ class Tour:
     def lines(self, heading: str) -> list[list[str]]:
         """Return the words of each command of a section, which counts as run."""
         return [shlex.split(line) for line in self.left.pop(heading).splitlines()]
+
+    def sentences(self, heading: str) -> tuple[list[list[str]], str]:
+        """Return what a section has for a person to do who reads it: the words of each shipwheel command, and the text of a file."""
+        text = sections(PAGE)[heading]
+        return [shlex.split(words) for words in _IN_A_SENTENCE.findall(text)], "".join(_TEXT.findall(text))
 
     def run(self, heading: str, sandbox: Sandbox | None = None, folder: Path | None = None) -> str:
         """Run the commands of a section, which must succeed. Return their output.
