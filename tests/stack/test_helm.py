@@ -25,13 +25,14 @@ KEEP = "helm.sh/resource-policy"
 
 
 def stateless() -> tuple[Stack, list[PlacedService]]:
-    """A web server that keeps nothing, a worker beside it, and a job that nothing waits for."""
+    """A web server that keeps nothing, a worker beside it, a job that nothing waits for, and one with a schedule."""
     image = msgspec.structs.replace(ours(), config=msgspec.structs.replace(ours().config, volumes=()))
     web = Service("web", ProjectSource(ROOT), env={"GREETING": "{{ .Values.x }} $(y)"}, secrets=("KEY",))
     worker = Service("my-worker", ProjectSource(ROOT, "worker"), command=("run", "{{x}}", "expression-0-inline", "expression-99-lines"))
     once = Service("once", ProjectSource(ROOT), is_job=True, volumes=(ServiceVolume("files", ContainerPath("/data")),))
-    stack = Stack("shop", ROOT, PLACE, (web, worker, once))
-    return stack, [place(web, image, PLACE), place(worker, image, PLACE), place(once, POSTGRES, PLACE)]
+    nightly = Service("nightly", ProjectSource(ROOT), is_job=True, schedule="0 3 * * *")
+    stack = Stack("shop", ROOT, PLACE, (web, worker, once, nightly))
+    return stack, [place(web, image, PLACE), place(worker, image, PLACE), place(once, POSTGRES, PLACE), place(nightly, image, PLACE)]
 
 
 LEFT = {

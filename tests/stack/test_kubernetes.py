@@ -45,6 +45,15 @@ def test_every_kind_of_service_is_the_kind_that_suits_it() -> None:
     assert ("Job", "release-00000000") in found(Service("release", ProjectSource(ROOT), is_job=True))
 
 
+def test_a_job_with_a_schedule_is_a_cron_job() -> None:
+    nightly = Service("nightly", ProjectSource(ROOT), is_job=True, schedule="0 3 * * *")
+    documents = found(nightly)
+    spec = documents["CronJob", "nightly"]["spec"]
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("0 3 * * *", "Forbid")
+    assert spec["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "OnFailure"
+    assert ("NetworkPolicy", "nightly") in documents
+
+
 def test_a_pod_waits_for_what_it_needs_and_runs_the_jobs_before_it() -> None:
     wait, release = pod(found()["Deployment", "web"])["initContainers"]
     assert wait["command"][-1:] == ["db:5432"]
@@ -217,7 +226,8 @@ def test_the_overlay_is_the_persons() -> None:
 def test_the_manifests_are_valid(tmp_path: Path) -> None:
     volume = ServiceVolume("files", ContainerPath("/data"))
     job = Service("once", ProjectSource(ROOT), is_job=True, volumes=(volume,))
-    other = manifests(Stack("shop", ROOT, PLACE, (job,)), [place(job, POSTGRES, PLACE)])
+    timed = Service("timed", ProjectSource(ROOT), is_job=True, schedule="@daily")
+    other = manifests(Stack("shop", ROOT, PLACE, (job, timed)), [place(job, POSTGRES, PLACE), place(timed, ours(), PLACE)])
     base, overlay = kustomize_files(STACK, tuple(placed()))
     paths = []
     for name, text in {**base, **overlay, "job.yaml": yaml.safe_dump_all(other.documents)}.items():

@@ -84,6 +84,13 @@ def test_reads_every_key_of_a_service(tmp_path: Path) -> None:
     assert stack.service("db").volumes[0].target == "/var/lib/postgresql/data"
 
 
+def test_a_schedule_makes_a_job_that_only_its_profile_starts_here(tmp_path: Path) -> None:
+    stack = _stack(tmp_path, '[services.nightly]\nimage = "a"\nschedule = "0 3 * * 1-5"\n[services.db]\nimage = "b"\n')
+    assert (stack.service("nightly").is_job, stack.service("nightly").schedule) == (True, "0 3 * * 1-5")
+    assert [service.name for service in stack.with_profiles(()).services] == ["web", "db"]
+    assert {service.name for service in stack.with_profiles({"scheduled"}).services} == {"web", "db", "nightly"}
+
+
 def test_the_processes_share_what_the_web_server_has_and_wait_for_the_release(tmp_path: Path) -> None:
     stack = _stack(
         tmp_path,
@@ -136,6 +143,12 @@ def test_a_process_of_a_procfile_can_be_a_service(tmp_path: Path) -> None:
             '[services.a]\nimage = "a"\nneeds = "b"\n[services.b]\nimage = "b"\nneeds = "a"\n',
             "they need each other: ",
         ),
+        (
+            '[services.a]\nimage = "a"\nneeds = "b"\n[services.b]\nimage = "b"\nschedule = "@daily"\n',
+            "services.a.needs: b has a schedule, so nothing can wait for it",
+        ),
+        ('[services.a]\nimage = "a"\nschedule = "@daily"\njob = false\n', "services.a.job: what has a schedule is a job"),
+        ('[services.a]\nimage = "a"\nschedule = "at night"\n', "services: a: schedule: 'at night' is not allowed"),
         ('[services.a]\nimage = "a"\nneeds = "a"\n', "services.a.needs: they need each other: a → a"),
         (
             '[services.a]\nimage = "a"\nports = 80\n[services.b]\nimage = "b"\nports = "80:8080"\n',

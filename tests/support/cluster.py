@@ -13,7 +13,7 @@ _KINDS = {
     "v1": ("Namespace", "PersistentVolumeClaim", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
     "autoscaling/v2": ("HorizontalPodAutoscaler",),
-    "batch/v1": ("Job",),
+    "batch/v1": ("CronJob", "Job"),
     "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
     "policy/v1": ("PodDisruptionBudget",),
 }

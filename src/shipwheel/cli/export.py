@@ -71,6 +71,7 @@ class _Exported(msgspec.Struct, frozen=True):
 def command(terminal: Terminal, form: str, path: Path, output: Path | None, push: bool, measure: str | None, **flags: Any) -> None:
     """Build, resolve the images of others, and write; nothing is started."""
     from shipwheel.stack.image import place_all
+    from shipwheel.stack.model import SCHEDULED
     from shipwheel.stack.read import read_stack
 
     if output is None and form in _NEEDS_DIRECTORY:
@@ -82,8 +83,8 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
         return
     stack = read_stack(path)
     if form != "compose":
-        # Only compose has profiles.
-        stack = stack.with_profiles(())
+        # Only compose has profiles, and clusters have clocks.
+        stack = stack.with_profiles({SCHEDULED} if any(SCHEDULED in it.profiles for it in stack.services) else ())
     if measure is not None:
         stack = _measured(stack, measure, flags, terminal)
     placed = place_all(

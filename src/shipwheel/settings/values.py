@@ -399,6 +399,10 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "services.env": _env,
     "services.secrets": _Each(_Matching(r"[A-Za-z_][A-Za-z0-9_]*", "Write names of variables, for example POSTGRES_PASSWORD.")),
     "services.profiles": _Each(_Matching(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", "Use two or more letters, digits, '_', '.' and '-'.")),
+    "services.schedule": _Matching(
+        r"@(hourly|daily|midnight|weekly|monthly|yearly|annually)|[\w*,/?-]+( [\w*,/?-]+){4}",
+        'Write five fields as cron has them: "0 3 * * *".',
+    ),
     "services.health": _health,
     "services.command": _argv,
     "steps.run": _argv,

@@ -124,6 +124,10 @@ class _Chart:
             case "PersistentVolumeClaim":
                 metadata["annotations"] = dict(_KEEP)
                 self._claim(text, document)
+            case "CronJob":
+                self._workload(text, {"kind": kind, **document["spec"]["jobTemplate"]}, component)
+                self._values_of(component)["schedule"] = document["spec"]["schedule"]
+                document["spec"]["schedule"] = text.inline(f"{_of(component)}.schedule | quote")
             case "Deployment" | "StatefulSet" | "Job":
                 self._workload(text, document, component)
             case "HorizontalPodAutoscaler":
@@ -142,6 +146,8 @@ class _Chart:
                 volume["secret"]["secretName"] = text.inline("$.Values.secret | quote")
         for claim in spec.get("volumeClaimTemplates", ()):
             self._claim(text, claim)
+        if document["kind"] == "CronJob":
+            return
         if document["kind"] == "Job":
             self._job_name(text, document, component)
         elif "replicas" in spec:

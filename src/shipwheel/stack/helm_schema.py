@@ -44,6 +44,7 @@ def _service(values: Mapping[str, Any], is_single: bool) -> dict[str, Any]:
             "additionalProperties": False,
         },
         "env": _TEXTS,
+        "schedule": _NAME,
         "replicas": {**_COUNT, "maximum": 1} if is_single else _COUNT,
         "autoscaling": _object(
             {"enabled": {"type": "boolean"}, "minReplicas": _POSITIVE, "maxReplicas": _POSITIVE, "cpuPercent": _POSITIVE}

@@ -29,6 +29,7 @@ def _table(placed: PlacedService) -> Iterator[tuple[str, Any]]:
     yield "job", service.is_job
     yield "start-timeout", service.start_timeout
     stated: dict[str, Any] = {
+        "schedule": service.schedule,
         "command": list(service.command),
         "ports": [_port(port) for port in placed.ports],
         "volumes": {volume.name: str(volume.target) for volume in placed.volumes},

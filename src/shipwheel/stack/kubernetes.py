@@ -166,11 +166,15 @@ class _Writer:
         return {**self._head("apps/v1", "StatefulSet", name, name), "spec": spec}
 
     def _job(self, placed: PlacedService) -> dict[str, Any]:
+        name, schedule = placed.service.name, placed.service.schedule
+        spec = {"backoffLimit": 6, "ttlSecondsAfterFinished": 86400, "template": self._template(placed, "OnFailure")}
+        if schedule:
+            # One that takes longer than to the next time is not joined by a second.
+            timed = {"schedule": schedule, "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": spec}}
+            return {**self._head("batch/v1", "CronJob", name, name), "spec": timed}
         # A Job cannot be changed: another image means another Job.
         digest = placed.image.name.rpartition("sha256:")[2][:8] if "@" in placed.image.name else ""
-        name = "-".join(filter(None, (placed.service.name, digest)))
-        spec = {"backoffLimit": 6, "ttlSecondsAfterFinished": 86400, "template": self._template(placed, "OnFailure")}
-        return {**self._head("batch/v1", "Job", name, placed.service.name), "spec": spec}
+        return {**self._head("batch/v1", "Job", "-".join(filter(None, (name, digest))), name), "spec": spec}
 
     def _template(self, placed: PlacedService, restart: str) -> dict[str, Any]:
         name = placed.service.name

@@ -12,6 +12,7 @@ from shipwheel.errors import UsageError
 from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = [
+    "SCHEDULED",
     "SECRETS_DIRECTORY",
     "Condition",
     "HealthCommand",
@@ -104,6 +105,8 @@ class Service(msgspec.Struct, frozen=True):
     health: ServiceHealth | None = None
     """The check in the settings; None leaves it to the image."""
     needs: tuple[str, ...] = ()
+    schedule: str = ""
+    """Time at which a cluster starts it, as cron writes it; empty for one that starts with the others."""
     profiles: tuple[str, ...] = ()
     """Profiles that it is a part of; empty for all."""
     start_timeout: int = 120
@@ -118,6 +121,10 @@ class Service(msgspec.Struct, frozen=True):
     def variables(self) -> frozenset[str]:
         """The variables that it takes from whoever starts the stack: those in values of `env`, and the secrets."""
         return frozenset(self.secrets).union(*map(variables_in, self.env.values()))
+
+
+SCHEDULED = "scheduled"
+"""The profile of jobs with a schedule where nothing has a clock."""
 
 
 class Stack(msgspec.Struct, frozen=True):

@@ -12,7 +12,17 @@ from shipwheel.errors import ProjectError, UsageError
 from shipwheel.project.read import find_settings, read_project
 from shipwheel.settings.services import ServiceSettings
 from shipwheel.settings.settings import Settings
-from shipwheel.stack.model import HealthCommand, HealthPath, ProjectSource, PulledImage, Service, ServiceHealth, ServiceVolume, Stack
+from shipwheel.stack.model import (
+    SCHEDULED,
+    HealthCommand,
+    HealthPath,
+    ProjectSource,
+    PulledImage,
+    Service,
+    ServiceHealth,
+    ServiceVolume,
+    Stack,
+)
 
 __all__ = ["read_stack"]
 
@@ -96,7 +106,7 @@ def _service(path: Path, name: str, table: ServiceSettings, known: frozenset[str
     return Service(
         name,
         source,
-        is_job=table.job if table.job is not None else process == _RELEASE,
+        is_job=table.job if table.job is not None else process == _RELEASE or table.schedule is not None,
         command=table.command,
         ports=ports,
         publishes_all=process == _WEB and name == _WEB and not ports,
@@ -105,7 +115,8 @@ def _service(path: Path, name: str, table: ServiceSettings, known: frozenset[str
         secrets=table.secrets,
         health=_health(table.health),
         needs=tuple(dict.fromkeys(table.needs)),
-        profiles=table.profiles,
+        schedule=table.schedule or "",
+        profiles=table.profiles or ((SCHEDULED,) if table.schedule else ()),
         start_timeout=table.start_timeout,
         cpus=table.cpus,
         memory=memory,
@@ -174,10 +185,15 @@ def _with_own_defaults(services: Iterable[Service], path: Path, tables: Mapping[
 
 def _wrong_needs(services: Sequence[Service], names: frozenset[str]) -> Iterator[_Problem]:
     profiles = {service.name: frozenset(service.profiles) for service in services}
+    scheduled = {service.name for service in services if service.schedule}
     for service in services:
+        if service.schedule and not service.is_job:
+            yield _Problem(service.name, "job", "what has a schedule is a job", "Leave out job, or schedule.")
         for need in service.needs:
             if need not in names:
                 yield _Problem(service.name, "needs", f"there is no service {need}", f"The stack has {', '.join(sorted(names))}.")
+            elif need in scheduled:
+                yield _Problem(service.name, "needs", f"{need} has a schedule, so nothing can wait for it", "Leave it out of needs.")
             elif (others := profiles.get(need)) and not (service.profiles and others.issuperset(service.profiles)):
                 hint = f"Give {need} no profiles, or {service.name} some of the same."
                 yield _Problem(service.name, "needs", f"{need} is only in the profile {', '.join(sorted(others))}", hint)
