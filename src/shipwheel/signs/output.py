@@ -11,6 +11,7 @@ from enum import Enum
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.signs.open_calls import opens_to_write
 
 __all__ = [
     "Sign",
@@ -239,8 +240,6 @@ _MISSING_FILE = lazy_pattern(
     r"|\[Errno 2\] No such file or directory: '([^'./]*+[./][^']*+)'"
 )
 """A program's own words about the error may come before it. A bare name there may be that of a program."""
-_OPENS_TO_WRITE = lazy_pattern(r"\bopen\((?:[^()]|\([^()]*\))*,\s*(?:mode=)?(?:['\"][rbt]*[wax]|self\.mode\b)")
-"""A call that makes the file; the standard library's handlers of logs have their mode in a field."""
 _NO_TEXT = lazy_pattern(r"TypeError: .*NoneType|AttributeError: 'NoneType'|ValueError: invalid literal for int\(\) with base 10: ''")
 _READ_VARIABLE = lazy_pattern(rf"(?:getenv|environ\.get)\(['\"]({_NAME})['\"]\)")
 _NO_PERMISSION = lazy_pattern(r"PermissionError: \[Errno 13\] Permission denied$")
@@ -330,7 +329,7 @@ def _missing_file(line: str, before: list[str]) -> Sign | None:
     started = any("subprocess.py" in each or "_execute_child" in each or "/subprocess" in each for each in before[-_CONTEXT:])
     path = match[1] or match[2]
     folder = posixpath.dirname(path)
-    if folder.strip("/") and any(_OPENS_TO_WRITE.search(each) is not None for each in before[-_NEAR:]):
+    if folder.strip("/") and opens_to_write(before[-_NEAR:]):
         # A file that is opened to be written is made: it is its directory that is missing.
         return Sign(SignKind.WRITE, f"{folder}/", line.strip())
     kind = SignKind.PROGRAM if started and not path.startswith("/app") else SignKind.FILE
