@@ -70,6 +70,9 @@ class FakeAdvisor:
     def version_then(self, module: str, user: str) -> str:
         return self.then.get((module, user), "")
 
+    def later_in_series(self, module: str) -> Mapping[str, str]:
+        return {module: found} if (found := self.then.get((module, "later"), "")) else {}
+
     def before_major(self, module: str) -> str:
         return self.then.get((module, ""), "")
 

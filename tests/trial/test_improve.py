@@ -237,6 +237,31 @@ def test_a_package_that_another_has_outgrown_gets_its_version_of_then(helps: boo
     assert [change.setting.key for change in found.changes] == (["dependencies", "as-of"] if helps else ["as-of"])
 
 
+FRAME = 'Traceback (most recent call last):\n  File "/opt/venv/lib/python3.9/site-packages/base/web.py", line 5, in <module>\n    {}\n{}\n'
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        FRAME.format("class User(Model):", "RuntimeError: __class__ not set defining 'User' as <class 'base.web.User'>. Was __classcell__"),
+        FRAME.format(
+            "from collections import Mapping", "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.9/x.py)"
+        ),
+        FRAME.replace(", in <module>", "").format("async = 1", "SyntaxError: invalid syntax"),
+    ],
+)
+@pytest.mark.parametrize("helps", [True, False])
+def test_a_package_that_is_older_than_the_python_gets_a_later_release(log: str, helps: bool) -> None:
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        return SERVES if settings.as_of or (helps and settings.replace) else fails(log)
+
+    project = Project(run, FakeAdvisor(dates=("2020-01-01",), then={("base", "later"): "base>1.1,<2"}))
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good
+    assert [change.setting.key for change in found.changes] == (["replace"] if helps else ["as-of"])
+    assert project.tries[1].replace == {"base": "base<2,>1.1"}
+
+
 def test_a_version_of_then_that_cannot_be_had_gives_way_to_the_one_before() -> None:
     project = Project(
         lambda settings, env: SERVES if settings.dependencies == ("base<2",) else fails(MISFIT.format("base")),

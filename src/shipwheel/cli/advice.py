@@ -268,6 +268,12 @@ class ProjectAdvisor:
         version = version_of_day(newer.name, request)
         return f"{newer.name}=={version}" if version not in ("", newer.version) else ""
 
+    def later_in_series(self, module: str) -> "Mapping[str, str]":
+        """See `Advisor.later_in_series`."""
+        found = self._locked(module)
+        major = found.version.partition(".")[0] if found is not None else ""
+        return {found.name: f"{found.name}>{found.version},<{int(major) + 1}"} if found is not None and major.isdecimal() else {}
+
     def before_major(self, module: str) -> str:
         """See `Advisor.before_major`."""
         found = self._locked(module)

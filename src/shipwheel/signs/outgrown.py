@@ -1,6 +1,7 @@
 """Signs in a program's output that it is older than the packages or the Python that it got."""
 
 import re
+import sys
 
 import msgspec
 
@@ -138,3 +139,21 @@ def misfit(log: str) -> Misfit | None:
     if not path or (user[1] == module if user is not None else is_of_others(path)):
         return None
     return Misfit(user[1] if user is not None else "", module)
+
+
+_UNFIT_CLASS = "RuntimeError: __class__ not set defining "
+"""Python 3.8 and newer refuse metaclasses of before 3.6 so."""
+
+
+def outdated_module(log: str) -> str:
+    """Return the top-level module of an installed package that is older than the image's Python, by the last traceback; empty without one.
+
+    Python cannot parse it, or has no longer what it wants of the standard library.
+    """
+    if module := unreadable_module(log):
+        return module
+    if (found := misfit(log)) is not None:
+        return found.user if found.module in sys.stdlib_module_names else ""
+    frames = [*_FRAME.finditer(last_traceback(log))] if error_line(log).startswith(_UNFIT_CLASS) else []
+    user = _INSTALLED.search(frames[-1]["path"]) if frames else None
+    return user[1] if user is not None else ""

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.known_packages import GENERATED_SUFFIXES, extends_django, requirement_of_module
-from shipwheel.signs.outgrown import is_outgrown, misfit
+from shipwheel.signs.outgrown import is_outgrown, misfit, outdated_module
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 
@@ -117,6 +117,12 @@ class Advisor(Protocol):
         Empty if it has that version or an older one, or if either day is not known.
         """
 
+    def later_in_series(self, module: str) -> Mapping[str, str]:
+        """Return the entry of the setting `replace` that takes a later release of the major version that the package of a module has.
+
+        Empty if its package is not known.
+        """
+
     def before_major(self, module: str) -> str:
         """Return the requirement for the versions before the major one that the package of a module has; empty if that is its first."""
 
@@ -156,6 +162,9 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             change = Change(setting, _reason(finding), tentative=guessed or finding.kind in _GUESSES)
             yield with_unlisted(change, advisor.unlisted())
     if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
+        if (module := outdated_module(trial.seen.log)) and (later := advisor.later_in_series(module)):
+            reason = f"The {module} in the image is older than its Python: a later release of the same major version may know that"
+            yield Change(Setting("replace", dict(later)), reason, tentative=True)
         yield from _fitting(trial.seen.log, advisor)
         yield from _older(advisor)
 
