@@ -14,6 +14,7 @@ __all__ = [
     "absent_name",
     "is_outgrown",
     "misfit",
+    "outdated_module",
     "own_absent_name",
     "python_2_place",
     "unreadable_module",
