@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from shipwheel.download.mirrors import (
     choose,
     delete_choice,
     find_mirror,
+    is_index_mirror,
     load_choice,
     measure,
     save_choice,
@@ -166,3 +168,12 @@ def test_every_mirror_has_a_name_and_well_formed_urls() -> None:
 def test_a_choice_of_an_earlier_version_has_no_pythons(tmp_path: Path) -> None:
     (tmp_path / "mirrors.json").write_text('{"format": 1, "until": "2024-06-08", "index": ["https://a.example/simple"], "debian": []}')
     assert load_choice(tmp_path, today="2024-06-08") == Choice(("https://a.example/simple",), (), "2024-06-08")
+
+
+def test_an_index_beside_debians_archive_is_a_mirrors_too() -> None:
+    with_both = next(mirror for mirror in MIRRORS if mirror.index and urlsplit(mirror.index).hostname != urlsplit(mirror.debian).hostname)
+    host = urlsplit(with_both.debian).hostname
+    assert is_index_mirror(f"https://{host}/pypi/web/simple")
+    assert not is_index_mirror(f"https://{host}/pytorch/simple")
+    only_debian = next(urlsplit(mirror.debian).hostname for mirror in MIRRORS if not mirror.index)
+    assert not is_index_mirror(f"https://{only_debian}/pypi/simple")

@@ -98,11 +98,13 @@ _PYTHONS_DOMAIN = ".python.org"
 def is_index_mirror(url: str) -> bool:
     """Return whether a URL is that of a public mirror of the package index, or its own before it left Python's domain.
 
-    Some servers of mirrors have other indexes as well, such as PyTorch's, whose files the package index does not have.
+    Some servers of mirrors have other indexes as well, such as PyTorch's, whose files the package index does not have. Some have the
+    package index beside Debian's archive, and under a name of its own.
     """
     host, path = urlsplit(url).hostname or "", urlsplit(url).path.rstrip("/")
     known = {urlsplit(mirror.index).hostname for mirror in MIRRORS if mirror.index}
-    return (host in known or host.removeprefix("pypi") == _PYTHONS_DOMAIN) and path.endswith("/simple")
+    beside = {urlsplit(mirror.debian).hostname for mirror in MIRRORS if mirror.index and path.startswith("/pypi/")}
+    return (host in known | beside or host.removeprefix("pypi") == _PYTHONS_DOMAIN) and path.endswith("/simple")
 
 
 class Measurement(msgspec.Struct, frozen=True):

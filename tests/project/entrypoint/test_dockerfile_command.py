@@ -393,6 +393,17 @@ def test_a_part_of_the_context_keeps_its_place_in_the_project(tmp_path: Path) ->
     assert (launch.command[-1], launch.directory) == ("backend.app.main:app", "")
 
 
+def test_a_directory_that_is_copied_without_those_above_it_keeps_its_name(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": 'FROM python:3.13\nWORKDIR /code\nCOPY src/app /code/app\nCMD ["uvicorn", "app.main:app", "--host", "0.0.0.0"]\n',
+        "src/app/__init__.py": "",
+        "src/app/main.py": "import fastapi\napp = fastapi.FastAPI()\n",
+        "src/setup.cfg": "",
+    }
+    launch = launched(tmp_path, files, "fastapi uvicorn")
+    assert (launch.command[:2], launch.directory) == (("uvicorn", "app.main:app"), "src")
+
+
 def test_moves_a_port_that_only_root_may_open(tmp_path: Path) -> None:
     docker = "FROM python:3.13\nEXPOSE 80\nCMD uvicorn app:app --host 0.0.0.0 --port 80\n"
     launch = launched(tmp_path, {"Dockerfile": docker, "app.py": ""}, "uvicorn")

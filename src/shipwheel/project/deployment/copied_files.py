@@ -85,13 +85,15 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
         return max(votes, key=lambda path: votes[path], default="")
 
     @cached_property
-    def _context_home(self) -> str:
-        """The directory of the image in which what is copied has its paths in the context; empty if there is none.
-
-        A Dockerfile that copies what is not there builds no image.
-        """
+    def _builds(self) -> bool:
+        """False for a Dockerfile that copies what is not there: it builds no image."""
         own = (copy for copy in self.stage.copies if copy.origin is None and not copy.image)
-        if not all(self._has(self.context / it.strip("/")) for copy in own for it in copy.sources if not glob.has_magic(it)):
+        return all(self._has(self.context / it.strip("/")) for copy in own for it in copy.sources if not glob.has_magic(it))
+
+    @cached_property
+    def _context_home(self) -> str:
+        """The directory of the image in which what is copied has its paths in the context; empty if there is none."""
+        if not self._builds:
             return ""
         kept = (it.target[: -len(it.source) - 1] or "/" for it in self.placed if it.source != "." and it.target.endswith(f"/{it.source}"))
         return next(kept, "")
@@ -116,7 +118,14 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
         if home and (path == home or path.startswith(home.rstrip("/") + "/")):
             inside = posixpath.relpath(path, home)
             return inside if self._has(self.project / inside) else None
-        return None
+        return self._with_same_names(path) if not home and self._builds else None
+
+    def _with_same_names(self, path: str) -> str | None:
+        """Return the project's directory whose directories are below `path` under their names: `/code` for src/app at `/code/app`."""
+        items = (item for item in self.placed if item.is_directory and posixpath.dirname(item.target) == path)
+        parents = {posixpath.dirname(it.source) for it in items if posixpath.basename(it.source) == posixpath.basename(it.target)}
+        found = self._in_project(parents.pop() or ".") if len(parents) == 1 else None
+        return found if found is not None and self._has(self.project / found) else None
 
     def read_script(self, path: str) -> Script | None:
         """See `ScriptFiles`."""
