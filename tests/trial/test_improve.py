@@ -248,6 +248,7 @@ FRAME = 'Traceback (most recent call last):\n  File "/opt/venv/lib/python3.9/sit
             "from collections import Mapping", "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.9/x.py)"
         ),
         FRAME.replace(", in <module>", "").format("async = 1", "SyntaxError: invalid syntax"),
+        FRAME.format("types.CodeType(*code_args)", "TypeError: code() takes at least 14 arguments (13 given)"),
     ],
 )
 @pytest.mark.parametrize("helps", [True, False])
@@ -260,6 +261,19 @@ def test_a_package_that_is_older_than_the_python_gets_a_later_release(log: str, 
     assert found.trial.verdict.is_good
     assert [change.setting.key for change in found.changes] == (["replace"] if helps else ["as-of"])
     assert project.tries[1].replace == {"base": "base<2,>1.1"}
+
+
+def test_a_later_release_stays_if_another_package_fails_next() -> None:
+    log = FRAME.format("from collections import Mapping", "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/x.py)")
+
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        left = [name for name in ("base", "other") if name not in settings.replace]
+        return fails(log.replace("/base/", f"/{left[0]}/")) if left else SERVES
+
+    advisor = FakeAdvisor(then={("base", "later"): "base>1.1,<2", ("other", "later"): "other>3,<4"})
+    found = improve(Project(run, advisor), Settings(), print)
+    assert found.trial.verdict.is_good
+    assert [*map(dict, (change.setting.value for change in found.changes))] == [{"base": "base>1.1,<2"}, {"other": "other>3,<4"}]
 
 
 def test_a_version_of_then_that_cannot_be_had_gives_way_to_the_one_before() -> None:

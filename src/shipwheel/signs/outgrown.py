@@ -142,8 +142,13 @@ def misfit(log: str) -> Misfit | None:
     return Misfit(user[1] if user is not None else "", module)
 
 
-_UNFIT_CLASS = "RuntimeError: __class__ not set defining "
-"""Python 3.8 and newer refuse metaclasses of before 3.6 so."""
+_UNFIT = (
+    "RuntimeError: __class__ not set defining ",
+    "TypeError: code() takes ",
+    "TypeError: code expected ",
+    "TypeError: an integer is required (got type bytes)",
+)
+"""Errors with which Python 3.8 and newer refuse metaclasses of before 3.6, and code objects that are made as for 3.7."""
 
 
 def outdated_module(log: str) -> str:
@@ -155,6 +160,6 @@ def outdated_module(log: str) -> str:
         return module
     if (found := misfit(log)) is not None:
         return found.user if found.module in sys.stdlib_module_names else ""
-    frames = [*_FRAME.finditer(last_traceback(log))] if error_line(log).startswith(_UNFIT_CLASS) else []
+    frames = [*_FRAME.finditer(last_traceback(log))] if error_line(log).startswith(_UNFIT) else []
     user = _INSTALLED.search(frames[-1]["path"]) if frames else None
     return user[1] if user is not None else ""

@@ -17,7 +17,7 @@ from shipwheel.errors import (
 )
 from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.settings.settings import Settings, added
-from shipwheel.signs.outgrown import misfit
+from shipwheel.signs.outgrown import misfit, outdated_module
 from shipwheel.signs.placeholder import placeholder
 from shipwheel.trial.finding import OUTSIDE, FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, with_unlisted
@@ -267,7 +267,9 @@ def _progress(trial: Trial) -> tuple[bool, ...]:
 
 
 def _is_satisfied(change: Change, before: Trial, trial: Trial) -> bool:
-    """Return whether a program got a package that it asked for, or can write to a path, whatever it lacks next."""
+    """Return whether a program got a package that it asked for, or can write to a path, or no longer fails in the package replaced."""
+    if change.setting.key == "replace":
+        return outdated_module(trial.seen.log) != outdated_module(before.seen.log) != ""
     unfit = misfit(before.seen.log)
     got = change.setting.key in ("dependencies", "state") and (unfit is None or misfit(trial.seen.log) != unfit)
     return got and all(finding.subject not in change.setting.value and finding.setting != change.setting for finding in trial.findings)
