@@ -65,6 +65,13 @@ _WITH_ENGINES = (
 )
 """Files in tests/real whose tests share an engine with those of others."""
 
+LONGEST = (
+    "tests/pipeline/test_front_end_bundle_online.py",
+    "tests/pipeline/test_steps_online.py",
+    "tests/pipeline/test_compiled_bundle_online.py",
+)
+"""Files whose tests take one to four minutes, behind each other: a process that begins with one late is the last that ends."""
+
 LONG = (
     "tests/base/test_base_image.py",
     "tests/base/test_standalone_base.py",
@@ -136,8 +143,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _is_real(item):
             group = group_of(item.nodeid)
             return first.index(group) if group in first else len(first)
-        is_long = any(map(item.get_closest_marker, ("engines", "online"))) or item.nodeid.partition("::")[0] in LONG
-        return len(first) + (1 if is_long else 2)
+        path = item.nodeid.partition("::")[0]
+        if path in LONGEST:
+            return len(first) + 1
+        is_long = any(map(item.get_closest_marker, ("engines", "online"))) or path in LONG
+        return len(first) + (2 if is_long else 3)
 
     items.sort(key=rank)
 
