@@ -49,6 +49,7 @@ def index() -> Iterator[PackageIndex]:
         add(served, "ancient", "1.0", tag="cp27-cp27m-manylinux_2_17_x86_64")
         add(served, "wants_old", "1.0", "old")
         add(served, "windows", "1.0", tag="py3-none-win_amd64")
+        add(served, "before_pep_440", "1.0", "leaf (>=2011k)")
         add(served, "future", "1.0", requires_python=f">={NEXT}")
         served.add("broken-1.0.tar.gz", sdist("broken", "raise SystemExit('timed out; 401 Unauthorized; No interpreter found')\n"))
         served.add("needs_broken-1.0.tar.gz", sdist("needs_broken", "", "halfway==1.0"))
@@ -128,6 +129,11 @@ def test_names_a_package_without_the_requested_version(tmp_path: Path) -> None:
     assert (found.kind, *found.no_version) == (FailureKind.NOT_FOUND, "leaf")
     found = failure(tmp_path, "leaf", limit="2023-01-01T00:00:00Z")
     assert (found.kind, *found.no_version) == (FailureKind.NOT_FOUND, "leaf")
+
+
+def test_names_a_package_whose_metadata_cannot_be_read(tmp_path: Path) -> None:
+    assert failure(tmp_path, "before-pep-440==1.0").invalid == ("before-pep-440 1.0",)
+    assert failure(tmp_path, "leaf==3.0").invalid == ()
 
 
 def test_names_a_package_without_wheels_for_the_python(tmp_path: Path) -> None:

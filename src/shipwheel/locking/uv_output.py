@@ -48,6 +48,7 @@ _PRINTED_BY_OTHERS = lazy_pattern(r"\s*(\[(stderr|stdout)\]|--- (stderr|stdout))
 _PREMISE = lazy_pattern(rf"(?:all versions of )?({_NAME}){_EXTRAS}({_SPECIFIER}) depends? on ({_NAME})({_EXTRAS})({_SPECIFIER})")
 _NEXT_REQUIREMENT = lazy_pattern(rf"({_NAME})({_EXTRAS})({_SPECIFIER})$")
 _NOT_FOUND = lazy_pattern(rf"({_NAME}) was not found in the package registry")
+_INVALID = lazy_pattern(rf"({_NAME})(?:==(\S+))? has invalid metadata")
 _NO_VERSION = lazy_pattern(rf"no versions? of ({_NAME})")
 _UNUSABLE = lazy_pattern(
     rf"({_NAME}){_EXTRAS}(?:\{{[^}}]*\}})?((?:[=<>!~]=|[<>])\S+)? (?:has|have) no "
@@ -156,6 +157,8 @@ class Failure(msgspec.Struct, frozen=True):
     """Normalized names that no index has."""
     no_version: frozenset[str] = frozenset()
     """Normalized names of which no index has a version that was asked for."""
+    invalid: tuple[str, ...] = ()
+    """Packages with a version whose metadata uv cannot read: "pandas 0.24.2"."""
     unusable: tuple[UnusablePackage, ...] = ()
     premises: tuple[Premise, ...] = ()
     built: str = ""
@@ -198,6 +201,7 @@ def parse_failure(stderr: str, *, code: int = 1, timed_out: bool = False) -> Fai
         url=_URL_CREDENTIALS.sub("", url[1]) if url else "",
         not_found=not_found,
         no_version=no_version,
+        invalid=tuple(dict.fromkeys(f"{normalized(name)} {version}".strip() for name, version in _INVALID.findall(own))),
         unusable=unusable,
         premises=tuple(premise for cause in causes for premise in _premises(cause)),
         built=normalized(built[1]) if built else "",

@@ -155,3 +155,9 @@ def test_sets_what_changes_least(monkeypatch: pytest.MonkeyPatch) -> None:
     requirements = [UserRequirement("requests", "requests==2.22.0", "l1"), UserRequirement("urllib3", "urllib3==1.26.5", "l2")]
     error = resolution_error(parse_failure(f"{NO_SOLUTION}Because a and b, we can conclude"), "r.txt", {})
     assert explain_conflict(error, requirements, "", lambda _: tried, silent).replacements == {"urllib3": "urllib3==1.25.11"}
+
+
+def test_names_the_package_whose_metadata_cannot_be_read() -> None:
+    text = f"{NO_SOLUTION}Because pandas==0.24.2 has invalid metadata and your project depends on pandas==0.24.2, we can conclude"
+    error = explain_conflict(resolution_error(parse_failure(text), "r.txt", {}), [], "", lambda _: (), silent)
+    assert error.summary == "r.txt cannot be locked: the metadata of pandas 0.24.2 cannot be read"

@@ -49,6 +49,8 @@ def explain_conflict(
     message = "\n  ".join((title, *lines)) if lines else error.message
     absent = ", ".join(sorted(error.failure.no_version))
     summary = f"{error.origin} cannot be locked: no such version of {absent} is on the index" if absent else error.summary
+    if invalid := error.failure.invalid:
+        summary = f"{error.origin} cannot be locked: the metadata of {', '.join(invalid)} cannot be read"
     summary = f"{title} {'; '.join(map(str.strip, lines))}" if lines else summary
     every = suggest(names)
     tried = [each for each in every if not each.pins][:_MAX_SUGGESTIONS]
