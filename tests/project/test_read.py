@@ -11,9 +11,11 @@ from support.project_tree import written
 from shipwheel.errors import LockError, NoRequirements, ProjectError, ShipwheelError, UsageError
 from shipwheel.project import read
 from shipwheel.project.metadata import dependency_names, parse_python
+from shipwheel.project.nested_projects import list_beside_code
 from shipwheel.project.project import Project
 from shipwheel.project.read import find_settings, read_project, with_dependencies, with_python
 from shipwheel.settings.settings import Settings
+from shipwheel.user.files import UserFiles
 
 FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -687,6 +689,23 @@ def test_code_that_imports_nothing_else_needs_no_list(tmp_path: Path) -> None:
 def test_a_file_that_starts_a_server_needs_no_list_whatever_its_name(tmp_path: Path) -> None:
     code = "from http.server import HTTPServer, SimpleHTTPRequestHandler as Files\nHTTPServer(('', 8000), Files).serve_forever()\n"
     assert _detect(tmp_path / "root", {"files.py": code}).dependencies == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("folders", "found"),
+    [
+        ({"setup/requirements.txt": "fastapi\nflask\n", "setup/api.sql": ""}, True),
+        ({"setup/requirements.txt": "fastapi\n", "deploy/requirements.txt": "gunicorn\n"}, False),
+        ({"setup/requirements.txt": "fastapi\n", "setup/tool.py": ""}, False),
+        ({"docs/requirements.txt": "sphinx\n"}, False),
+    ],
+    ids=["one", "two", "a project", "documentation"],
+)
+def test_a_list_in_a_folder_without_code_is_that_of_the_code_beside_it(tmp_path: Path, folders: dict[str, str], found: bool) -> None:
+    root = written(tmp_path / "root", {"main.py": FASTAPI, **folders})
+    assert list_beside_code(root, UserFiles()) == ((root / "setup/requirements.txt",) if found else ())
+    if found:
+        assert read_project(root).dependencies == {"fastapi", "flask"}
 
 
 @pytest.mark.parametrize("other", ["package.json", "go.mod", "bashrc"])

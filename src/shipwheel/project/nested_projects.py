@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shipwheel.user.files import UserFiles, table_at
 
-__all__ = ["is_project_directory", "nested_projects"]
+__all__ = ["is_project_directory", "list_beside_code", "nested_projects"]
 
 _MAX_DEPTH = 3
 _MAX_DIRECTORIES = 300
@@ -46,16 +46,35 @@ def nested_projects(root: Path, files: UserFiles, depth: int = _MAX_DEPTH) -> tu
     return tuple(sorted(_found(root, files, depth)))
 
 
+def list_beside_code(root: Path, files: UserFiles) -> tuple[Path, ...]:
+    """Return the requirements file of the only folder without code that has one, such as setup/ or config/, of a directory with code.
+
+    None if there are several: nothing tells which of them counts.
+    """
+    lists = [path / _LISTS[0] for path in _services(root)] if any(root.glob("*.py")) else []
+    found = tuple(path for path in lists if files.is_file(path) and not _has_code(path.parent))
+    return found if len(found) == 1 else ()
+
+
+def _has_code(folder: Path) -> bool:
+    return any(any(folder.glob(pattern)) for pattern in ("*.py", "*/*.py", "*/*/*.py", "*.ipynb"))
+
+
 def _found(folder: Path, files: UserFiles, depth: int) -> Iterator[Path]:
+    for path in _services(folder):
+        if is_project_directory(path, files):
+            yield path
+        elif depth > 1:
+            yield from _found(path, files, depth - 1)
+
+
+def _services(folder: Path) -> Iterator[Path]:
+    """Yield the folders of a directory, sorted, but for those that are usually no service of their own."""
     with os.scandir(folder) as entries:
         below = sorted((entry for entry in entries if entry.is_dir(follow_symlinks=False)), key=lambda entry: entry.name)
     for entry in below[:_MAX_DIRECTORIES]:
         path = Path(entry.path)
         if entry.name.startswith((".", "{{")) or entry.name.lower() in _NO_SERVICE:
             continue
-        if _TESTS & {*re.split("[-_]", entry.name.lower())} or (path / "pyvenv.cfg").is_file():
-            continue
-        if is_project_directory(path, files):
+        if not (_TESTS & {*re.split("[-_]", entry.name.lower())} or (path / "pyvenv.cfg").is_file()):
             yield path
-        elif depth > 1:
-            yield from _found(path, files, depth - 1)

@@ -24,7 +24,7 @@ from shipwheel.project.import_names import packaged_names
 from shipwheel.project.listed_imports import lines_beside, listed_imports
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
-from shipwheel.project.nested_projects import nested_projects
+from shipwheel.project.nested_projects import list_beside_code, nested_projects
 from shipwheel.project.old_interfaces import still_wsgi
 from shipwheel.project.old_names import old_names
 from shipwheel.project.outside_imports import common_requirements, outside_imports
@@ -204,7 +204,7 @@ class _Reader:
             if not listed and self._files.is_file(root / "Pipfile"):
                 pipfile = read_pipfile(self._files, root / "Pipfile")
                 return self._project(pipfile.metadata(), "app", pipfile=pipfile.path)
-            return self._app(metadata, listed) if listed else self._only_script()
+            return self._app(metadata, found) if (found := listed or list_beside_code(root, self._files)) else self._only_script()
         if not listed and (fuller := self._fuller_pipfile(metadata)) is not None:
             stated = replace(fuller.metadata(), name=metadata.name, version=metadata.version, requires_python=metadata.requires_python)
             return self._project(stated, "app", pipfile=fuller.path)
