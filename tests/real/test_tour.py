@@ -65,6 +65,7 @@ import sqlite3
 for name, in sqlite3.connect("/data/data/knowledge_base/info.db").execute("SELECT file_name FROM knowledge_file"):
     print(name)
 """
+CLAIM = "chatchat-data"
 TARS = shutil.ignore_patterns("*.tar")
 DEVELOPER = 1000
 MARK = "什么是新的提示词中的分布式训练。"
@@ -199,6 +200,21 @@ def test_docker_compose_runs_what_is_exported(tour: Tour, data: Path, docker: Do
         assert "并行" in tour.ask(docker.sandbox)
     finally:
         docker.sandbox.run([*compose, "down", "--volumes", "--timeout", "1"])
+
+
+def test_podman_plays_what_is_exported(tour: Tour, data: Path, docker: Dockerd, podman: Podman, registry: Registry) -> None:
+    """As the compose file is, on the volume of the first start: what reads the documents has read them."""
+    pods = str(tour.project / tour.shipwheel(docker.sandbox, "export", "podman", "--push", "-o", "pods").strip())
+    podman.reach(registry.host)
+    podman.cli("volume", "create", CLAIM)
+    volume = podman.cli("volume", "inspect", "--format", "{{.Mountpoint}}", CLAIM).stdout.strip()
+    subprocess.run(["cp", "--archive", f"{data}/.", volume], check=True)
+    try:
+        podman.cli("kube", "play", "--tls-verify=false", pods)
+        wait_until(lambda: "并行" in answer_if_any(tour, podman.sandbox), "the answer of the pods")
+    finally:
+        podman.cli("kube", "down", pods)
+        podman.cli("volume", "prune", "--force")
 
 
 def test_a_bundle_starts_without_a_network_and_keeps_everything(tour: Tour, data: Path, docker: Dockerd, podman: Podman) -> None:
