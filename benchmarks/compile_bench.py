@@ -298,6 +298,8 @@ class _Peer:
             argv.append(f"--exclude-newer={day.isoformat()}")
         subprocess.run(argv, check=True, env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
         rewrite_scripts(self._context / "requires" / "bin", "/usr/bin/python3")
+        # Python reads .pth files in site directories alone, and setuptools brings distutils by one.
+        (self._context / "requires" / "sitecustomize.py").write_text("import site\n\nsite.addsitedir('/requires')\n")
 
 
 def _write_image(root: Path, stream: IO[bytes], suite: Suite, packages: Sequence[str]) -> None:
