@@ -273,7 +273,7 @@ def test_a_later_release_stays_if_another_package_fails_next() -> None:
     advisor = FakeAdvisor(then={("base", "later"): "base>1.1,<2", ("other", "later"): "other>3,<4"})
     found = improve(Project(run, advisor), Settings(), print)
     assert found.trial.verdict.is_good
-    assert [*map(dict, (change.setting.value for change in found.changes))] == [{"base": "base>1.1,<2"}, {"other": "other>3,<4"}]
+    assert [change.setting.value for change in found.changes] == [{"base": "base>1.1,<2"}, {"other": "other>3,<4"}]
 
 
 def test_a_version_of_then_that_cannot_be_had_gives_way_to_the_one_before() -> None:
