@@ -697,15 +697,20 @@ def test_a_file_that_starts_a_server_needs_no_list_whatever_its_name(tmp_path: P
         ({"setup/requirements.txt": "fastapi\nflask\n", "setup/api.sql": ""}, True),
         ({"setup/requirements.txt": "fastapi\n", "deploy/requirements.txt": "gunicorn\n"}, False),
         ({"setup/requirements.txt": "fastapi\n", "setup/tool.py": ""}, False),
-        ({"docs/requirements.txt": "sphinx\n"}, False),
+        ({"docs/requirements.txt": "fastapi\n"}, False),
+        ({"ci/requirements.txt": "tox\n"}, False),
     ],
-    ids=["one", "two", "a project", "documentation"],
+    ids=["one", "two", "a project", "documentation", "tools"],
 )
 def test_a_list_in_a_folder_without_code_is_that_of_the_code_beside_it(tmp_path: Path, folders: dict[str, str], found: bool) -> None:
     root = written(tmp_path / "root", {"main.py": FASTAPI, **folders})
-    assert list_beside_code(root, UserFiles()) == ((root / "setup/requirements.txt",) if found else ())
+    assert list_beside_code(root, UserFiles(), ["fastapi.routing"]) == ((root / "setup/requirements.txt",) if found else ())
+    if not found and "setup/tool.py" not in folders:
+        assert read_project(root).dependencies == {"fastapi"}
     if found:
         assert read_project(root).dependencies == {"fastapi", "flask"}
+        (root / "environment.yml").write_text("dependencies: [fastapi]\n")
+        assert read_project(root).dependencies == {"fastapi"}
 
 
 @pytest.mark.parametrize("other", ["package.json", "go.mod", "bashrc"])

@@ -2,12 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from shipwheel.known_packages import requirement_of_module
+from shipwheel.project.metadata import dependency_names
 from shipwheel.user.files import UserFiles, table_at
 
-__all__ = ["is_project_directory", "list_beside_code", "nested_projects"]
+__all__ = ["has_code", "is_project_directory", "list_beside_code", "nested_projects"]
 
 _MAX_DEPTH = 3
 _MAX_DIRECTORIES = 300
@@ -46,17 +48,23 @@ def nested_projects(root: Path, files: UserFiles, depth: int = _MAX_DEPTH) -> tu
     return tuple(sorted(_found(root, files, depth)))
 
 
-def list_beside_code(root: Path, files: UserFiles) -> tuple[Path, ...]:
+def list_beside_code(root: Path, files: UserFiles, imports: Iterable[str]) -> tuple[Path, ...]:
     """Return the requirements file of the only folder without code that has one, such as setup/ or config/, of a directory with code.
 
-    None if there are several: nothing tells which of them counts.
+    None if there are several: nothing tells which of them counts. Nor does one with nothing that the code imports, by dotted names: it is
+    one of tools.
     """
     lists = [path / _LISTS[0] for path in _services(root)] if any(root.glob("*.py")) else []
-    found = tuple(path for path in lists if files.is_file(path) and not _has_code(path.parent))
-    return found if len(found) == 1 else ()
+    found = tuple(path for path in lists if files.is_file(path) and not has_code(path.parent))
+    if len(found) != 1:
+        return ()
+    text = files.read_text(found[0])
+    names = (requirement_of_module(name) or name.partition(".")[0] for name in imports)
+    return found if dependency_names(names, "3.13") & dependency_names(text.splitlines(), "3.13") else ()
 
 
-def _has_code(folder: Path) -> bool:
+def has_code(folder: Path) -> bool:
+    """Return whether a folder has code in Python, itself or a little below."""
     return any(any(folder.glob(pattern)) for pattern in ("*.py", "*/*.py", "*/*/*.py", "*.ipynb"))
 
 

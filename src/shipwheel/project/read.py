@@ -24,7 +24,7 @@ from shipwheel.project.import_names import packaged_names
 from shipwheel.project.listed_imports import lines_beside, listed_imports
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
-from shipwheel.project.nested_projects import list_beside_code, nested_projects
+from shipwheel.project.nested_projects import has_code, list_beside_code, nested_projects
 from shipwheel.project.old_interfaces import still_wsgi
 from shipwheel.project.old_names import old_names
 from shipwheel.project.outside_imports import common_requirements, outside_imports
@@ -204,7 +204,7 @@ class _Reader:
             if not listed and self._files.is_file(root / "Pipfile"):
                 pipfile = read_pipfile(self._files, root / "Pipfile")
                 return self._project(pipfile.metadata(), "app", pipfile=pipfile.path)
-            return self._app(metadata, found) if (found := listed or list_beside_code(root, self._files)) else self._only_script()
+            return self._app(metadata, listed) if listed else self._only_script()
         if not listed and (fuller := self._fuller_pipfile(metadata)) is not None:
             stated = replace(fuller.metadata(), name=metadata.name, version=metadata.version, requires_python=metadata.requires_python)
             return self._project(stated, "app", pipfile=fuller.path)
@@ -353,8 +353,7 @@ class _Reader:
             raise ProjectError(f"{root} has several scripts with inline metadata: {listed}", hint=f"Name one: shipwheel build {inline[0]}.")
         if self._settings.dependencies or self._deployment.installs.packages:
             return self._project(Metadata(origin="the setting dependencies"), "app", listed=())
-        lists = other_lists(root, self._files)
-        if len(lists) == 1:
+        if len(lists := other_lists(root, self._files)) == 1:
             return self._app(None, lists)
         found = ", ".join(names[:_MAX_REPORTED]) or "an empty directory"
         more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
@@ -362,10 +361,12 @@ class _Reader:
         imports = outside_imports(root, modules := Scanner(root, files=self._files).scan_modules())
         conda = read_conda(self._files, root, (name for name, _ in imports)) if scripts or imports else None
         if conda is not None:
-            python = (conda.python,) if conda.python else ()
-            metadata = Metadata(conda.file, _plain_name(conda.name) if conda.name else None, requires_python=python)
+            name, python = _plain_name(conda.name) if conda.name else None, tuple(filter(None, [conda.python]))
+            metadata = Metadata(conda.file, name, requires_python=python)
             project = self._requiring(conda.requirements, metadata)
             return replace(project, notes=tuple(filter(None, (*project.notes, conda.note))))
+        if beside := list_beside_code(root, self._files, (name for name, _ in imports)):
+            return self._app(None, beside)
         if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
             raise ProjectError(message, hint=elsewhere or _of_notebooks(names) or "Give the directory that holds one of these files.")
         refuse_python_2(None, {}, modules)
@@ -402,8 +403,7 @@ class _Reader:
 
     def _requirements_files(self) -> tuple[Path, ...]:
         named = tuple(self._root / name for name in self._deployment.installs.requirements)
-        found = find_requirements(self._root, self._files)
-        return named or ((found,) if found is not None else ())
+        return named or tuple(filter(None, [find_requirements(self._root, self._files)]))
 
 
 def _stated(metadata: Metadata, settings: Settings, listed: Requirements | None, kind: Literal["package", "app"]) -> list[str]:
@@ -429,7 +429,7 @@ def _elsewhere(root: Path, names: list[str]) -> str:
         return f"{', '.join(empty)} may be a repository of its own that is not here yet: git submodule update --init."
     if template := next((name for name in names if "{{" in name), None):
         return f"{template} is a template: make a project from it, with cookiecutter or copier, and build that."
-    below = [str(path.relative_to(root)) for path in nested_projects(root, UserFiles())]
+    below = [str(path.relative_to(root)) for path in nested_projects(root, UserFiles()) if has_code(path) or not any(root.glob("*.py"))]
     if len(below) == 1:
         return f"There is a project in {root / below[0]}: build that directory."
     named = ", ".join(below[:_MAX_REPORTED]) + (f" and {len(below) - _MAX_REPORTED} more" if len(below) > _MAX_REPORTED else "")
