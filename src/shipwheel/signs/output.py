@@ -321,8 +321,7 @@ def _of_its_own(kind: SignKind, match: re.Match[str], before: list[str]) -> Sign
 
 
 def _address(match: re.Match[str]) -> str:
-    parts = match.groupdict()
-    host, port = parts.get("host"), parts.get("port")
+    host, port = map(match.groupdict().get, ("host", "port"))
     default = next((port for words, port in _PORT_OF_CLIENT if words in match[0]), None) if host else None
     return ":".join(filter(None, (host, port or default)))
 
@@ -335,10 +334,8 @@ def _missing_file(line: str, before: list[str]) -> Sign | None:
     path = match[1] or match[2]
     folder = posixpath.dirname(path)
     if folder.strip("/") and opens_to_write(before[-_NEAR:]):
-        # A file that is opened to be written is made: it is its directory that is missing.
-        return Sign(SignKind.WRITE, f"{folder}/", line.strip())
-    kind = SignKind.PROGRAM if started and not path.startswith("/app") else SignKind.FILE
-    return Sign(kind, path, line.strip())
+        return Sign(SignKind.WRITE, f"{folder}/", line.strip())  # such a file is made: its directory is missing
+    return Sign(SignKind.PROGRAM if started and not path.startswith("/app") else SignKind.FILE, path, line.strip())
 
 
 def _environ_key(line: str, before: list[str]) -> Sign | None:
