@@ -380,6 +380,20 @@ def test_what_is_looked_for_beside_the_installed_packages_asks_for_the_source(be
     assert with_lost_writes((), Observation(written=(inside,)), SERVER, facts)[0].setting is None
 
 
+def test_a_web_server_that_drops_a_request_with_an_error_does_not_serve() -> None:
+    frame = (
+        '  File "/opt/venv/lib/python3.9/site-packages/gunicorn/workers/sync.py", line 176, in handle_request\n    respiter = self.wsgi()\n'
+    )
+    error = "OSError: [Errno 30] Read-only file system: '/app/static/made'"
+    log = f"[ERROR] Error handling request /\nTraceback (most recent call last):\n{frame}{error}\n"
+    dropped = running(OPEN, answers=answers(0, error="RemoteDisconnected"), log=log)
+    found = find(dropped, SERVER)
+    assert verdict_of(dropped, found) is V.FAILS
+    assert {finding.kind for finding in found if finding.blocks} == {K.NO_ANSWER, K.NOT_WRITABLE}
+    other = running(OPEN, answers=answers(0, error="RemoteDisconnected"), log=log.replace("gunicorn/workers", "aiosmtpd"))
+    assert verdict_of(other, find(other, SERVER)) is V.SERVES
+
+
 def test_a_server_that_is_named_is_not_also_one_by_its_port() -> None:
     log = "redis.exceptions.ConnectionError: Error -3 connecting to redis:6379. Temporary failure in name resolution.\n"
     frame = '  File "/opt/venv/lib/python3.11/site-packages/redis/connection.py", line 1, in _connect\n    for res in socket.getaddrinfo(\n'

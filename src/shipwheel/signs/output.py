@@ -79,12 +79,7 @@ class Sign(msgspec.Struct, frozen=True):
     model: str = ""
 
 
-_PORT_OF_CLIENT = (
-    ("could not translate host name", "5432"),
-    ("MySQL server on", "3306"),
-    ("Can't connect to server on", "3306"),
-    ("server through socket", "3306"),
-)
+_PORT_OF_CLIENT = (("could not translate host name", "5432"), ("server on '", "3306"), ("server through socket", "3306"))
 """Words of a client's error that names a host alone -> the port that it tries by default."""
 _NAME = r"\b[A-Z][A-Z0-9_]++"
 _LONG_NAME = r"\b[A-Z][A-Z0-9]*+_[A-Z0-9_]++"

@@ -5,7 +5,17 @@ from collections.abc import Iterable, Iterator
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.output import plain_lines
 
-__all__ = ["TRACEBACK", "circular_module", "error_line", "is_at_error", "is_of_others", "last_line", "last_traceback", "program_lines"]
+__all__ = [
+    "TRACEBACK",
+    "circular_module",
+    "error_line",
+    "failed_request",
+    "is_at_error",
+    "is_of_others",
+    "last_line",
+    "last_traceback",
+    "program_lines",
+]
 
 TRACEBACK = "Traceback (most recent call last)"
 _OF_SERVER = lazy_pattern(
@@ -17,6 +27,9 @@ _AT_ERROR = lazy_pattern(r"(?<![./=])\b(?:ERROR|CRITICAL|FATAL)\b(?!\W{0,3}0\b|[
 _BELOW_ERROR = lazy_pattern(r"\b(?:DEBUG|INFO|NOTICE|WARN|WARNING)\b")
 _END_OF_SERVER = "gunicorn.errors.HaltServer: "
 """The error with which a server ends because its workers did: they have told why."""
+_OF_WEB_SERVER = lazy_pattern(
+    r"/site-packages/(?:gunicorn|uvicorn|hypercorn|daphne|waitress|cheroot|werkzeug|tornado|aiohttp|sanic|gevent/pywsgi|eventlet/wsgi)\b"
+)
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
 _MAX_LINE = 400
 _CIRCLE = lazy_pattern(
@@ -46,6 +59,12 @@ def last_traceback(log: str) -> str:
     lines = program_lines(log)
     start = next((number for number in reversed(range(len(lines))) if TRACEBACK in lines[number]), len(lines))
     return "\n".join(lines[start:])
+
+
+def failed_request(log: str) -> bool:
+    """Return whether the last error is one that a web server met while it handled a request, and not one of TLS."""
+    trace = last_traceback(log)
+    return _OF_WEB_SERVER.search(trace) is not None and "ssl." not in error_line(log)
 
 
 def is_of_others(path: str) -> bool:

@@ -10,7 +10,7 @@ from shipwheel.signs.companions import companion_hint, companion_name
 from shipwheel.signs.endings import ended_at_import, ended_in_failure, listens_elsewhere, shows_its_error, wants_input, workers_started
 from shipwheel.signs.outgrown import absent_name, is_outgrown, unreadable_module
 from shipwheel.signs.output import Sign, SignKind, is_debug_page, signs_in
-from shipwheel.signs.tracebacks import TRACEBACK, error_line, last_line
+from shipwheel.signs.tracebacks import TRACEBACK, error_line, failed_request, last_line
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting, Verdict
 from shipwheel.trial.missing import MISSING
 from shipwheel.trial.observation import Answer, Observation, Socket
@@ -224,6 +224,7 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     statuses = {answer.status for answer in seen.answers if not answer.declared}
     failed = next((answer for answer in seen.answers if answer.status >= 500 and not answer.declared), None)
     lacking = any(sign.kind in (SignKind.MODULE, SignKind.VARIABLE) for sign in signs)
+    lacking = lacking or failed_request(seen.log)
     silent = next((each for each in seen.answers if not each.status and (lacking or each.error not in _OTHER_PROTOCOLS)), None)
     redirected = next((answer for answer in seen.answers if answer.forwarded), None)
     if redirected is not None:
