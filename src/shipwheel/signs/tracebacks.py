@@ -28,8 +28,10 @@ _BELOW_ERROR = lazy_pattern(r"\b(?:DEBUG|INFO|NOTICE|WARN|WARNING)\b")
 _END_OF_SERVER = "gunicorn.errors.HaltServer: "
 """The error with which a server ends because its workers did: they have told why."""
 _OF_WEB_SERVER = lazy_pattern(
-    r"/site-packages/(?:gunicorn|uvicorn|hypercorn|daphne|waitress|cheroot|werkzeug|tornado|aiohttp|sanic|gevent/pywsgi|eventlet/wsgi)\b"
+    r"/site-packages/(?:(?:gunicorn|uvicorn|hypercorn|daphne|waitress|cheroot|sanic)\b|werkzeug/serving\b|gevent/pywsgi\b|eventlet/wsgi\b"
+    r"|aiohttp/web|tornado/(?:web|http1connection|httpserver)\b)"
 )
+"""A frame of a server; aiohttp and Tornado have clients as well, whose errors are those of any program."""
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
 _MAX_LINE = 400
 _CIRCLE = lazy_pattern(
