@@ -53,7 +53,7 @@ def test_names_a_published_port_behind_which_nothing_listens(monkeypatch: pytest
         free.bind(("127.0.0.1", 0))
         good, bad = (Port(number, it.getsockname()[1], "tcp", "127.0.0.1") for number, it in ((8000, server), (9999, free)))
         spec: Any = SimpleNamespace(network="shop", ports=(good, bad, Port(53, 1, "udp")))
-        ready.warn_of_silent_ports("shipwheel.toml: services.web.ports", spec, engine, terminal)
+        ready.warn_of_silent_ports({"shipwheel.toml: services.web.ports": spec}, engine, terminal)
     assert said == [f"shipwheel.toml: services.web.ports: nothing answers on port 9999, which port {bad.host} of this machine leads to"]
 
 

@@ -1,7 +1,7 @@
 """Say when a container answers on its ports, and when it does not."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -76,16 +76,16 @@ def wait_for_start(container: "Container", engine: "Engine", terminal: Terminal)
     _warn_of_silence(spec, silent, terminal, lacks(container.logs()) if silent else "")
 
 
-def warn_of_silent_ports(where: str, spec: "RunSpec", engine: "Engine", terminal: Terminal) -> None:
-    """Wait for the published ports of a service, and warn of those that do not answer. `where` are the settings that name them.
+def warn_of_silent_ports(services: "Mapping[str, RunSpec]", engine: "Engine", terminal: Terminal) -> None:
+    """Wait for the published ports of all services, and warn of those that do not answer. The keys are the settings that name them.
 
     A health check may be of another port, and a service without one was only seen to run.
     """
     from shipwheel.engine.ready import answering_ports, reachable_ports
 
-    ports = reachable_ports(spec, engine)
-    answering = [*answering_ports(ports, _TIMEOUT_S, lambda: False)]
-    for port in ports:
+    places = {port: where for where, spec in services.items() for port in reachable_ports(spec, engine)}
+    answering = [*answering_ports(tuple(places), _TIMEOUT_S, lambda: False)]
+    for port, where in places.items():
         if port not in answering:
             hint = "The program may listen on another port, or only on 127.0.0.1 inside the container."
             terminal.warn(f"{where}: nothing answers on port {port.container}, which port {port.host} of this machine leads to", hint)

@@ -100,9 +100,8 @@ def _start(
     ids = {name: group.image_id(name) for name in dict.fromkeys(it.image.name for it in placed)}
     desired = [Desired(it, run_spec(stack, it, ids[it.image.name], variables, secrets)) for it in placed]
     done = start_stack(stack, desired, group, terminal.report, lacks)
-    for each in desired:
-        if each.name in done.started + done.replaced and not each.placed.service.is_job:
-            warn_of_silent_ports(f"{stack.place}: services.{each.name}.ports", each.spec, group.engine, terminal)
+    new = (each for each in desired if each.name in done.started + done.replaced and not each.placed.service.is_job)
+    warn_of_silent_ports({f"{stack.place}: services.{each.name}.ports": each.spec for each in new}, group.engine, terminal)
     return done
 
 

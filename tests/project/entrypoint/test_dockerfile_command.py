@@ -310,13 +310,13 @@ def test_a_script_is_found_by_the_search_path(tmp_path: Path, lines: str) -> Non
 def test_what_empties_the_database_is_no_start_step(tmp_path: Path) -> None:
     files = {
         "Dockerfile": 'FROM python\nCOPY . /code\nWORKDIR /code\nENTRYPOINT ["/code/start.sh"]\nCMD ["gunicorn", "app:app"]\n',
-        "start.sh": '#!/bin/sh\nflask drop-db\npython manage.py flush --no-input\nflask db upgrade\nexec "$@"\n',
+        "start.sh": '#!/bin/sh\nflask drop-db\npython manage.py flush --no-input\nflask cache clear\nflask db upgrade\nexec "$@"\n',
         "migrations/env.py": "",
         "manage.py": "",
         "app.py": "from flask import Flask\napp = Flask(__name__)\n",
     }
     launch = launched(tmp_path, files, "flask gunicorn")
-    assert launch.before_start == (("flask", "db", "upgrade"),)
+    assert launch.before_start == (("flask", "cache", "clear"), ("flask", "db", "upgrade"))
     assert "`python manage.py flush --no-input` is not a start step: it empties the database." in " ".join(launch.notes)
 
 

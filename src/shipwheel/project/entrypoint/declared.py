@@ -61,7 +61,7 @@ _DIE_ON_TERM = "UWSGI_DIE_ON_TERM"
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
 _BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
 """Words of steps that write files beside the code, where a container has none to write."""
-_EMPTIES = lazy_pattern(r"flush|(?:reset|recreate|drop|wipe|purge|clear|destroy)[_-]?(?:db|database|all|tables?)?")
+_EMPTIES = lazy_pattern(r"flush|drop|(?:reset|recreate|drop|wipe|purge|clear|destroy)[_-]?(?:db|database|all|tables?)")
 """Words of steps that throw away what the app has stored: good where somebody develops, and not at each start of a container."""
 
 
