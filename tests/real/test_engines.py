@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -334,7 +335,7 @@ def leftovers(word: str) -> list[str]:
     """Return the processes, mounts, directories and control groups with a word in their name."""
     found = [f"process {path.parent}" for path in Path("/proc").glob("[0-9]*/cmdline") if word in read(path)]
     found += [f"mount {line}" for line in read(Path("/proc/self/mountinfo")).splitlines() if word in line]
-    found += [f"folder {path}" for top in ("/run", "/dev/shm", "/tmp") for path in Path(top).glob(f"*{word}*")]
+    found += [f"folder {path}" for top in ("/run", "/dev/shm", tempfile.gettempdir()) for path in Path(top).glob(f"*{word}*")]
     # Groups come and go while they are looked through: os.walk passes over one that is gone, where a glob would fail.
     groups = (f"{folder}/{name}" for folder, names, _ in os.walk("/sys/fs/cgroup") for name in names)
     return found + [f"group {path}" for path in groups if word in path.rpartition("/")[2]]
