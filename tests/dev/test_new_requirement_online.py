@@ -9,8 +9,8 @@ import pytest
 from support.command import environment
 from support.engines import wait_until
 from support.process import HANG_S
-from support.project_tree import written
 from support.programs import needs_mirror
+from support.project_tree import written
 
 pytestmark = [pytest.mark.online, needs_mirror]
 
