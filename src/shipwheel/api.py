@@ -48,7 +48,7 @@ def make_request(
     given, path = Path(path), project_directory(Path(path))
     if path != given:
         what = f"{given.absolute()} is no application itself: the one in {path} is built"
-        reporter(Warned(what, f"Name it: shipwheel build {path}.", lasting=True))
+        reporter(Warned(what, _way_to_name(path, given), lasting=True))
     merged = merge(find_settings(path.absolute()), settings)
     return Request(
         path,
@@ -59,6 +59,17 @@ def make_request(
         lock_mode=lock_mode or LockMode.UPDATE,
         top=given if path != given else None,
     )
+
+
+def _way_to_name(path: Path, given: Path) -> str:
+    """Return what to name the next time: the project, or `given` again where that alone tells which files are its repository's."""
+    from shipwheel.project.deployment.find_dockerfile import repository_folders
+    from shipwheel.user.files import UserFiles
+
+    root = path.absolute()
+    if repository_folders(root, UserFiles()) == repository_folders(root, UserFiles(given)):
+        return f"Name it: shipwheel build {path}."
+    return "Go on naming this one: outside a git repository, the compose files and Dockerfiles above the project count only then."
 
 
 def plan(request: "Request") -> "BuildPlan":

@@ -7,6 +7,7 @@ from support.project_tree import written
 
 from shipwheel.api import make_request
 from shipwheel.errors import NoCommand, ProjectError
+from shipwheel.events import Event, Warned
 from shipwheel.project.applications import project_directory
 from shipwheel.project.nested_projects import nested_projects
 from shipwheel.project.read import read_project
@@ -176,7 +177,11 @@ def test_the_directory_that_was_given_is_the_repositorys_where_git_knows_of_none
     compose = "services:\n  web:\n    build: backend\n  jobs:\n    build: backend\n    command: python app.py jobs\n"
     dockerfile = "FROM python:3.11\nWORKDIR /app\nCOPY . .\nCMD gunicorn app:app\n"
     root = written(tmp_path / "unpacked", {**APP, "compose.yml": compose, "backend/Dockerfile": dockerfile})
-    request = make_request(root)
+    events: list[Event] = []
+    request = make_request(root, reporter=events.append)
+    assert [event.hint for event in events if isinstance(event, Warned)] == [
+        "Go on naming this one: outside a git repository, the compose files and Dockerfiles above the project count only then."
+    ]
     launch = read_project(request.path, request.settings, files=request.files()).launch
     assert launch is not None
     assert [name for name, _ in launch.processes] == ["jobs", "web"]
@@ -184,3 +189,10 @@ def test_the_directory_that_was_given_is_the_repositorys_where_git_knows_of_none
     launch = read_project(root / "backend").launch
     assert launch is not None
     assert not launch.processes
+
+
+def test_in_a_repository_the_project_is_named_itself(tmp_path: Path) -> None:
+    root = written(tmp_path / "clone", {**APP, ".git/HEAD": ""})
+    events: list[Event] = []
+    request = make_request(root, reporter=events.append)
+    assert [event.hint for event in events if isinstance(event, Warned)] == [f"Name it: shipwheel build {request.path}."]

@@ -54,6 +54,13 @@ def test_a_job_with_a_schedule_is_a_cron_job() -> None:
     assert ("NetworkPolicy", "nightly") in documents
 
 
+def test_a_name_that_is_too_long_for_a_cron_job_is_refused() -> None:
+    fits, long = (Service("a" * size, ProjectSource(ROOT), is_job=True, schedule="@daily") for size in (52, 53))
+    assert ("CronJob", fits.name) in found(fits)
+    with pytest.raises(UsageError, match="which has a schedule, is longer than 52 characters"):
+        found(long)
+
+
 def test_a_pod_waits_for_what_it_needs_and_runs_the_jobs_before_it() -> None:
     wait, release = pod(found()["Deployment", "web"])["initContainers"]
     assert wait["command"][-1:] == ["db:5432"]

@@ -147,7 +147,6 @@ def test_a_process_of_a_procfile_can_be_a_service(tmp_path: Path) -> None:
             '[services.a]\nimage = "a"\nneeds = "b"\n[services.b]\nimage = "b"\nschedule = "@daily"\n',
             "services.a.needs: b has a schedule, so nothing can wait for it",
         ),
-        (f'[services.{"a" * 53}]\nimage = "a"\nschedule = "@daily"\n', "the name of what has a schedule may have 52 characters"),
         ('[services.a]\nimage = "a"\nschedule = "@daily"\njob = false\n', "services.a.job: what has a schedule is a job"),
         ('[services.a]\nimage = "a"\nschedule = "at night"\n', "services: a: schedule: 'at night' is not allowed"),
         ('[services.a]\nimage = "a"\nneeds = "a"\n', "services.a.needs: they need each other: a → a"),

@@ -26,8 +26,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
     job: bool | None = None
     """Run once, to its end, before what needs it starts. Default: only for the process `release`."""
     schedule: str | None = None
-    """Time at which a cluster starts it, as cron writes it: "0 3 * * *". It is a job, and what needs something waits for no such. Elsewhere
-    nothing has a clock: it is in the profile `scheduled`, with which `shipwheel up` runs it once."""
+    """Times at which a cluster starts it, as cron writes them: "0 3 * * *". It is a job, and no service can need it. Docker and podman have
+    no clock, so it is in the profile `scheduled` there: `shipwheel up --profile scheduled` runs it once."""
     ports: tuple[str, ...] = ()
     """Ports to publish on this machine: 8000, "8080:8000" for another number here, "0.0.0.0:8000:8000" for an address other than
     127.0.0.1. Default: for `web` the ports of the image, for others none. Services reach each other by name on every port."""

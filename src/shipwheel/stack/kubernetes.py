@@ -25,6 +25,8 @@ _MEMORY = "128Mi"
 _REPLICAS = 2
 _MAX_REPLICAS = 6
 _PERIOD_S = 5
+_MAX_CRON_JOB = 52
+"""Characters of a CronJob's name, to which Kubernetes appends 11 for each of its Jobs."""
 _ROOT_USERS = ("", "0", "root")
 _PULL_POLICY = "IfNotPresent"
 """A digest stays what it is, and an image that was loaded from a bundle is in no registry. The default pulls `latest` again."""
@@ -63,8 +65,14 @@ def secret_name(stack: Stack) -> str:
 def manifests(stack: Stack, placed: Sequence[PlacedService]) -> Manifests:
     """Return the manifests of a stack. The names of the images should have digests.
 
-    Raise UsageError if two volumes would have one name.
+    Raise UsageError if two volumes would have one name, and for a name that is too long for a CronJob.
     """
+    for each in placed:
+        if each.service.schedule and len(each.service.name) > _MAX_CRON_JOB:
+            what = (
+                f"{stack.place}: the name of services.{each.service.name}, which has a schedule, is longer than {_MAX_CRON_JOB} characters"
+            )
+            raise UsageError(what, hint="Give it a shorter one: Kubernetes appends the time to the name of a CronJob.")
     placed = _with_valid_volumes(stack, placed)
     writer = _Writer(stack, placed)
     files: dict[str, tuple[dict[str, Any], ...]] = {"stack.yaml": tuple(writer.shared())}

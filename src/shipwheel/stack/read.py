@@ -27,7 +27,6 @@ from shipwheel.stack.model import (
 __all__ = ["read_stack"]
 
 _WEB = "web"
-_MAX_CRON_JOB = 52
 _RELEASE = "release"
 """The process that others wait for: Heroku's name for it."""
 
@@ -190,9 +189,6 @@ def _wrong_needs(services: Sequence[Service], names: frozenset[str]) -> Iterator
     for service in services:
         if service.schedule and not service.is_job:
             yield _Problem(service.name, "job", "what has a schedule is a job", "Leave out job, or schedule.")
-        if service.schedule and len(service.name) > _MAX_CRON_JOB:
-            message = f"the name of what has a schedule may have {_MAX_CRON_JOB} characters"
-            yield _Problem(service.name, "schedule", message, "Kubernetes adds the time to it: give it a shorter name.")
         for need in service.needs:
             if need not in names:
                 yield _Problem(service.name, "needs", f"there is no service {need}", f"The stack has {', '.join(sorted(names))}.")

@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -69,12 +69,11 @@ def repository_folders(root: Path, files: UserFiles) -> tuple[Path, ...]:
 
     Outside of a repository, as in an unpacked archive, the directory that the user gave is the last one.
     """
-    found = [root, *root.parents][: _MAX_UP + 1]
-    for number, folder in enumerate(found, 1):
-        if (folder / ".git").exists():
-            return tuple(found[:number])
-    given = [folder for folder in found if files.top is not None and folder.resolve() == files.top]
-    return tuple(found[: found.index(given[0]) + 1]) if given else (root,)
+    found = (root, *root.parents)[: _MAX_UP + 1]
+    repositories = (folder for folder in found if (folder / ".git").exists())
+    given = (folder for folder in found if files.top is not None and folder.resolve() == files.top)
+    last = next(chain(repositories, given), root)
+    return found[: found.index(last) + 1]
 
 
 def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ()) -> tuple[Dockerfile, ...]:

@@ -86,7 +86,7 @@ class Process(msgspec.Struct, frozen=True):
     def commands(self, variables: Mapping[str, str]) -> tuple[ShellCommand, ...]:
         """Return the commands that it runs, with more variables than those of the file.
 
-        Docker gives a word such as `${PORT}` of the exec form to the program as it is, which no program can have been meant to get.
+        A word such as `${PORT}` of the exec form gets its value. Docker leaves it as it is, but no program can want the bare name.
         """
         known = {**self.variables, **variables}
         state = ShellState(known, (), self.directory)
