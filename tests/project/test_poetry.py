@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from shipwheel.errors import LockError
-from shipwheel.project.poetry import poetry_requirements
+from shipwheel.project.poetry import poetry_pythons, poetry_requirements
 
 
 def one(value: Any) -> str:
@@ -34,6 +34,9 @@ def one(value: Any) -> str:
         ("1.2.*", "p==1.2.*"),
         (">=1, <2", "p>=1,<2"),
         (">=1 <2", "p>=1,<2"),
+        ("^ 1.2", "p>=1.2,<2"),
+        (">= 1.2, < 2", "p>=1.2,<2"),
+        ("1.x", "p==1.*"),
         ("*", "p"),
         ({"version": "^1", "extras": ["x"], "markers": "os_name == 'nt'"}, "p[x]>=1,<2 ; (os_name == 'nt')"),
         ({"version": "*", "python": "<3.11", "platform": "linux"}, "p ; (python_version < '3.11') and (sys_platform == 'linux')"),
@@ -46,7 +49,17 @@ def test_translates_constraints(value: object, expected: str) -> None:
     assert one(value) == expected
 
 
-@pytest.mark.parametrize("value", ["^1 || ^2", "what ever"])
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("^3.8", (">=3.8,<4",)), ("~3.10", (">=3.10,<3.11",)), (">=3.8,<3.12", (">=3.8,<3.12",)), (">=3.8 <3.12", (">=3.8,<3.12",)),
+     ("*", ("",)), ("3.11.*", ("==3.11.*",)), ("3.11", ("==3.11",)), ("^3.9 || ~3.6", (">=3.9,<4", ">=3.6,<3.7")),
+     (">=3.8,!=3.9.7", (">=3.8,!=3.9.7",)), (">= 3.8", (">=3.8",)), ("^ 3.8 | = 3.7", (">=3.8,<4", "==3.7")), ("3.x", ("==3.*",))],
+)  # fmt: skip
+def test_translates_constraints_on_python(written: str, meant: tuple[str, ...]) -> None:
+    assert poetry_pythons(written) == meant
+
+
+@pytest.mark.parametrize("value", ["^1 || ^2", "what ever", "^x", "~", "latest"])
 def test_rejects_what_pep_440_cannot_express(value: str) -> None:
     with pytest.raises(LockError, match=r"pyproject\.toml"):
         one(value)

@@ -10,7 +10,7 @@ from support.project_tree import written
 
 from shipwheel.errors import LockError, NoRequirements, ProjectError, ShipwheelError, UsageError
 from shipwheel.project import read
-from shipwheel.project.metadata import dependency_names, parse_python
+from shipwheel.project.metadata import dependency_names
 from shipwheel.project.nested_projects import list_beside_code
 from shipwheel.project.project import Project
 from shipwheel.project.read import find_settings, read_project, with_dependencies, with_python
@@ -598,15 +598,6 @@ def test_ignores_pythons_released_after_the_day(tmp_path: Path) -> None:
     assert _detect(tmp_path, {"requirements.txt": "", "main.py": "", "shipwheel.toml": "as-of = 2024-09-15\n"}).python == "3.11"
     (tmp_path / "shipwheel.toml").write_text("as-of = 2018-09-15\n")
     assert read_project(tmp_path).python == "3.9", "the oldest that there is"
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [("^3.8", [">=3.8,<4"]), ("~3.10", [">=3.10,<3.11"]), (">=3.8,<3.12", [">=3.8,<3.12"]), (">=3.8 <3.12", [">=3.8,<3.12"]), ("*", [""]),
-     ("3.11.*", ["==3.11.*"]), ("3.11", ["==3.11"]), ("^3.9 || ~3.6", [">=3.9,<4", ">=3.6,<3.7"]), (">=3.8,!=3.9.7", [">=3.8,!=3.9.7"])],
-)  # fmt: skip
-def test_translates_poetrys_python_constraints(written: str, meant: list[str]) -> None:
-    assert list(parse_python(written)) == meant
 
 
 def test_chooses_the_python_from_poetrys_alternatives(tmp_path: Path) -> None:

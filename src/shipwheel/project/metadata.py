@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.poetry import poetry_pythons
 from shipwheel.project.requirements import read_requirements
 from shipwheel.quiet import without_warnings
 from shipwheel.user.files import UserFiles, parse_toml, table_at
@@ -21,7 +22,6 @@ __all__ = [
     "Metadata",
     "dependency_names",
     "has_group",
-    "parse_python",
     "read_group",
     "read_metadata",
     "read_script",
@@ -54,7 +54,7 @@ class Metadata(msgspec.Struct, frozen=True):
 def read_metadata(files: UserFiles, root: Path) -> Metadata | None:
     """Read the metadata of a directory: [project] in pyproject.toml, else Poetry's table, else setup.cfg and setup.py; None without any.
 
-    Raises ProjectError for syntax errors.
+    Raises ProjectError for syntax errors, LockError for requirements and constraints that are not understood.
     """
     tables = files.read_tables(root)
     legacy = files.is_file(root / "setup.py") or _has_setup_cfg(files, root)
@@ -144,7 +144,7 @@ def _poetry(tables: Mapping[str, Any]) -> Metadata:
         origin="pyproject.toml",
         name=_string(poetry.get("name")),
         version=_string(poetry.get("version")),
-        requires_python=tuple(parse_python(python)) if isinstance(python, str) else (),
+        requires_python=poetry_pythons(python) if isinstance(python, str) else (),
         dependencies=tuple(_poetry_requirements(wanted)),
         extras=extras,
         scripts=_pairs(scripts),
@@ -165,29 +165,6 @@ def _poetry_requirements(wanted: Mapping[str, Any]) -> Iterator[str]:
             extras = f"[{','.join(_strings(one.get('extras')))}]" if isinstance(one, dict) and one.get("extras") else ""
             marker = f" ; {one['markers']}" if isinstance(one, dict) and isinstance(one.get("markers"), str) else ""
             yield f"{name}{extras}{marker}"
-
-
-def parse_python(text: str) -> Iterator[str]:
-    """Yield Poetry's constraint on Python as PEP 440 specifiers, one for each alternative.
-
-    `^3.8` is `>=3.8,<4`, `~3.8` is `>=3.8,<3.9`.
-    """
-    for alternative in re.split(r"\|\|?", text):
-        parts = [_poetry_part(part) for part in re.split(r"\s*,\s*|\s+(?=[<>=!~^0-9])", alternative.strip()) if part]
-        yield ",".join(part for part in parts if part)
-
-
-def _poetry_part(part: str) -> str:
-    found = re.fullmatch(r"(\^|~=|~|[<>=!]=|[<>=])?\s*([0-9.]+)(\.\*)?", part.strip())
-    if found is None:
-        return "" if part.strip() in ("*", "") else part.strip()
-    operator, version, star = found[1] or "", found[2].strip("."), found[3] or ""
-    numbers = [int(number) for number in version.split(".") if number] or [0]
-    if operator == "^":
-        return f">={version},<{numbers[0] + 1}"
-    if operator == "~":
-        return f">={version},<{numbers[0]}.{numbers[1] + 1}" if len(numbers) > 1 else f">={version},<{numbers[0] + 1}"
-    return f"{'==' if operator in ('', '=') else operator}{version}{star}"
 
 
 def _declared_packages(tables: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from shipwheel.errors import LockError
 
-__all__ = ["poetry_requirements", "poetry_specifiers"]
+__all__ = ["poetry_pythons", "poetry_requirements", "poetry_specifiers"]
 
 
 def poetry_requirements(
@@ -74,6 +74,11 @@ def _python(entry: Mapping[str, Any]) -> str:
     return " and ".join(bounds)
 
 
+def poetry_pythons(text: str) -> tuple[str, ...]:
+    """Return Poetry's constraint on Python as PEP 440 specifiers, one for each alternative. Raises LockError."""
+    return tuple(poetry_specifiers(each, "python") for each in re.split(r"\|\|?", text))
+
+
 def poetry_specifiers(text: str, name: str) -> str:
     """Return Poetry's version constraint as PEP 440 specifiers, separated by commas; empty for any version. Raises LockError."""
     if "||" in text or "|" in text:
@@ -85,10 +90,9 @@ def poetry_specifiers(text: str, name: str) -> str:
 def _one(part: str) -> str:
     if part == "*":
         return ""
-    if part.startswith(("^", "~")) and not part.startswith("~="):
-        version = part[1:].lstrip("= ").strip()
-        return f">={version},<{_ceiling(version, caret=part[0] == '^')}"
-    if found := re.fullmatch(r"(===|==|!=|~=|<=|>=|<|>|=)?\s*(\S+)", part):
+    if found := re.fullmatch(r"([\^~])\s*(v?(\d+(?:\.\d+)*).*)", part):
+        return f">={found[2]},<{_ceiling(found[3], caret=found[1] == '^')}"
+    if found := re.fullmatch(r"(===|==|!=|~=|<=|>=|<|>|=)?\s*(v?\d\S*)", part):
         operator = "==" if found[1] in (None, "=") else found[1]
         return f"{operator}{found[2].replace('.x', '.*')}"
     raise LockError(f"pyproject.toml: {part!r} is not a version constraint", hint="Correct the constraint.")
@@ -96,7 +100,7 @@ def _one(part: str) -> str:
 
 def _ceiling(version: str, *, caret: bool) -> str:
     """Return the excluded upper bound: ^1.2.3 < 2, ^0.2.3 < 0.3, ^0.0.3 < 0.0.4, ~1.2.3 < 1.3, ~1 < 2."""
-    numbers = [int(number) for number in re.match(r"v?(\d+(?:\.\d+)*)", version)[1].split(".")]  # type: ignore[index]
+    numbers = [int(number) for number in version.split(".")]
     first = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
     last = first if caret else min(1, len(numbers) - 1)
     return ".".join(str(number) for number in (*numbers[:last], numbers[last] + 1))

@@ -15,7 +15,7 @@ from shipwheel.locking.inputs import LockRequest
 from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.project.metadata import read_group
 from shipwheel.project.pipfile import line_numbers
-from shipwheel.project.poetry import poetry_requirements, poetry_specifiers
+from shipwheel.project.poetry import poetry_pythons, poetry_requirements, poetry_specifiers
 from shipwheel.user.files import decode_text, parse_toml
 from shipwheel.versions import normalized
 
@@ -85,7 +85,7 @@ def _with_extras(entries: tuple[Entry, ...], direct: Iterable[Dependency]) -> It
 def _requires_python(constraint: str) -> str:
     """Return Poetry's constraint as specifiers; alternatives stay separated by ||."""
     try:
-        return " || ".join(poetry_specifiers(part, "python") for part in constraint.split("||")) if constraint not in ("", "*") else ""
+        return " || ".join(poetry_pythons(constraint))
     except LockError:
         return ""
 
