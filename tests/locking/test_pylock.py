@@ -53,6 +53,16 @@ def test_the_text_does_not_depend_on_the_order_of_the_data() -> None:
     assert Lock(Path("p"), document(SIX, two)).text() == Lock(Path("p"), document(turned, SIX)).text()
 
 
+@pytest.mark.parametrize("ending", ["tar.gz", "zip", "tar.bz2", "tgz"])
+def test_reads_the_sources_of_before_pep_625(ending: str) -> None:
+    url = f"https://files.invalid/Twisted-20.3.0.{ending}"
+    package = {"name": "twisted", "version": "20.3.0", "sdist": {"url": url, "hashes": {"sha256": SUM}}}
+    found = Lock(Path("p"), document(package)).packages[0].sdist
+    assert found is not None
+    assert found.url == url
+    assert found.filename.endswith((".tar.gz", ".zip"))
+
+
 def test_writes_one_wheel_per_line() -> None:
     text = Lock(Path("p"), document(SIX)).text()
     assert '    { url = "https://files.invalid/six-1.0-py3-none-any.whl", size = 3, hashes = { sha256 = "' in text

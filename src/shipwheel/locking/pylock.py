@@ -44,6 +44,7 @@ _PACKAGE_KEYS = (
 )
 _TOP_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups", "created-by")
 _LAST_TABLES = ("compiled", "compilers", "builder", "imports", "base")
+_OLD_ENDINGS = (".tar.bz2", ".tar.xz", ".tgz", ".tar.Z", ".tar")
 _BARE = lazy_pattern(r"[A-Za-z0-9_-]+")
 
 
@@ -113,8 +114,10 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         """The packages, parsed and validated against PEP 751. Raise LockError if the file violates it."""
         from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 
+        packages = self.data.get("packages")
+        data = {**self.data, "packages": [*map(_with_standard_name, packages)]} if isinstance(packages, list) else self.data
         try:
-            found = tuple(Pylock.from_dict(self.data).packages)
+            found = tuple(Pylock.from_dict(data).packages)
         except (PylockValidationError, PylockUnsupportedVersionError) as error:
             raise _invalid(self.path.name, error) from error
         self._check_complete(found)
@@ -335,6 +338,14 @@ def checked_lock(path: Path, data: Mapping[str, Any], name: str) -> Lock:
         raise _invalid(name, error) from error
     check_hashes(data, name)
     return Lock(path, data)
+
+
+def _with_standard_name(package: Any) -> Any:
+    """Return a package with the name that PEP 751 wants for a source of before PEP 625, such as Twisted-20.3.0.tar.bz2. Its URL stays."""
+    sdist = package.get("sdist") if isinstance(package, dict) else None
+    name = file_name(sdist) if isinstance(sdist, dict) else ""
+    ending = next(filter(name.endswith, _OLD_ENDINGS), None)
+    return package if ending is None else {**package, "sdist": {**sdist, "name": f"{name.removesuffix(ending)}.tar.gz"}}
 
 
 def _invalid(name: str, reason: object) -> LockError:
