@@ -198,10 +198,11 @@ def app(world: World, files: dict[str, str]) -> Path:
     return folder
 
 
-def test_a_wheel_without_the_projects_own_package_asks_for_its_source(tmp_path: Path) -> None:
+@pytest.mark.parametrize("marker", ["shop/__init__.py", "shop/settings.py"])
+def test_a_wheel_without_the_projects_own_package_asks_for_its_source(tmp_path: Path, marker: str) -> None:
     files = {
         "setup.py": "from setuptools import setup\npackages = []\nsetup(name='shop', version='1', packages=packages)\n",
-        "shop/__init__.py": "",
+        marker: "",
         "shop/main.py": "import shop\n",
         "Procfile": "web: gunicorn shop.main:app\n",
         "requirements.txt": "gunicorn\n",

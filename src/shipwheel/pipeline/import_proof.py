@@ -172,8 +172,8 @@ def _is_directory_itself(project: Project, name: str) -> bool:
 
 
 def _is_own(project: Project, name: str) -> bool:
-    """Return whether the project's directory has a package or file of the name at its top."""
-    return (project.root / name / "__init__.py").is_file() or (project.root / f"{name}.py").is_file()
+    """Return whether the project's directory has a package or file of the name at its top. A package needs no __init__.py."""
+    return any((project.root / name).glob("*.py")) or (project.root / f"{name}.py").is_file()
 
 
 def _folder(project: Project, name: str) -> str:
