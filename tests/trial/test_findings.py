@@ -575,6 +575,15 @@ def test_an_error_that_spells_a_variable_out_wants_it(error: str, verdict: Verdi
     assert (verdict_of(seen, found), [each.subject for each in found if each.kind is K.VARIABLE]) == (verdict, wanted)
 
 
+@pytest.mark.parametrize("shape", ['Traceback (most recent call last):\n  File "x.py", line 9\nConfigError: {}\n', "CRITICAL x | {}\n"])
+def test_an_error_that_names_variables_wants_them(shape: str) -> None:
+    read = SourceFacts(variables=tuple(("x", name, "x.py, line 1") for name in ("BOX_USER", "BOX_KEY", "BOX_KEY_FILE", "BOX_HOST", "BOX")))
+    seen = ended(1, shape.format("Required env variables missing (BOX_USER, BOX_KEY or BOX_KEY_FILE) for a BOX!"))
+    found = find(seen, PROGRAM, read)
+    assert verdict_of(seen, found) is V.NEEDS
+    assert [each.subject for each in found if each.kind is K.VARIABLE] == ["BOX_USER", "BOX_KEY"]
+
+
 def test_an_error_below_a_traceback_in_a_box_is_whole() -> None:
     box = "╭─ Traceback (most recent call last) ─╮\n│ /x/demo/config.py:8 in get │\n╰──────────────╯\n"
     seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\nstopped\n")

@@ -10,7 +10,7 @@ from shipwheel.container.venv import VENV
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.outgrown import is_outgrown, own_absent_name, python_2_place, unreadable_place
 from shipwheel.signs.output import Sign, SignKind, plain_lines
-from shipwheel.signs.tracebacks import is_of_others, last_traceback
+from shipwheel.signs.tracebacks import error_line, is_of_others, last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
@@ -223,12 +223,13 @@ def _with_withheld(finding: Finding, log: str, source: SourceFacts, environment:
 def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield the variables that the last traceback is about, and that were read without a default and are not set.
 
-    They are those that the project's lines in it use; if there are none, those whose words its error has: "needs an openai API key".
+    They are those that its error names; or that the project's lines in it use; or whose words its error has: "needs an openai API key".
     """
     last = last_traceback(log)
+    error = next((line for line in plain_lines(last)[1:] if line.strip() and not line[0].isspace()), "" if last else error_line(log))
     used = [(variable, place, line) for line in _own_lines(last, source.packaged) for variable, place in _used(line, source)]
-    error = next((line for line in plain_lines(last)[1:] if line.strip() and not line[0].isspace()), "")
-    for variable, place, line in used or [(*found, error) for found in _spelled_out(error, source)]:
+    named = [(*found, error) for found in _named(error, source)]
+    for variable, place, line in named or used or [(*found, error) for found in _spelled_out(error, source)]:
         if not environment.get(variable):
             message = f"it wants the environment variable {variable}, which {place} reads without a default"
             hint = f"Give it a value where the container runs: -e {variable}=…; a value that is no secret can be in the setting `env`."
@@ -240,6 +241,13 @@ def _used(line: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
     yield from dict.fromkeys((match["variable"], "the line that failed") for match in _READ.finditer(line))
     names = frozenset(_NAME.findall(line))
     yield from ((variable, place) for name, variable, place in source.variables if name in names)
+
+
+def _named(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
+    """Yield (variable, place) of the variables that an error names, but for a file that would hold the value of another."""
+    names = frozenset(_NAME.findall(error))
+    places = {name: place for _, name, place in reversed(source.variables) if name in names and "_" in name and name.isupper()}
+    yield from ((name, place) for name, place in reversed(places.items()) if name.removesuffix("_FILE") not in places.keys() - {name})
 
 
 def _spelled_out(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
