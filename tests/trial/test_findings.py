@@ -434,6 +434,13 @@ def test_a_missing_file_is_made_from_its_example() -> None:
     assert "Make it from conf/bot.example.yml" in missing.hint
 
 
+def test_a_file_that_images_leave_out_is_mounted() -> None:
+    log = "FileNotFoundError: [Errno 2] No such file or directory: '/app/.env'\n"
+    found = find(ended(1, log), SERVER, SourceFacts(examples=((".env", ".env.example"),)))
+    (missing,) = (each for each in found if each.kind is K.FILE)
+    assert "mount it" in missing.hint and "before the build" not in missing.hint
+
+
 KEYWORD = """
 Traceback (most recent call last):
   File "/app/manage.py", line 6, in <module>

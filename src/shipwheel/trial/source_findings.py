@@ -118,6 +118,8 @@ def _with_file(finding: Finding, source: SourceFacts) -> Finding:
     if file is None:
         example = next((example for path, example in source.examples if f"/{finding.subject}".endswith(f"/{path}")), "")
         hint = f"Make it from {example}, and mount it at this path, or put it into the project before the build if it holds no secret."
+        if posixpath.basename(finding.subject).startswith(".env"):
+            hint = f"Make it from {example}, and mount it at this path where the container runs: such a file is left out of images."
         line, place = next(((line, place) for line, place in source.made if finding.subject in line.split()), ("", ""))
         if line:
             hint = (

@@ -236,6 +236,16 @@ def _command(root: Path) -> str:
     return found.stage.command
 
 
+def test_the_image_s_command_starts_in_the_directory_that_the_service_names(tmp_path: Path) -> None:
+    docker = "FROM python\nWORKDIR /code\nCOPY . .\nCMD gunicorn -b 0.0.0.0:8000 shop.wsgi\n"
+    service = "build: ., working_dir: /code/src"
+    compose = f"services:\n  web: {{{service}, ports: ['8000:8000']}}\n  mail: {{{service}, command: celery -A shop worker}}\n"
+    files = {"Dockerfile": docker, "compose.yaml": compose, "src/shop/__init__.py": "", "src/shop/wsgi.py": "application = None\n"}
+    launch = launched(tmp_path, files, "gunicorn celery")
+    assert (launch.command[0], launch.directory, launch.declared_at) == ("gunicorn", "src", "Dockerfile, line 4")
+    assert {name for name, _ in launch.processes} == {"web", "mail"}
+
+
 def test_without_a_dockerfile_a_service_that_mounts_the_project_runs_it(tmp_path: Path) -> None:
     service = "image: 'python:3.12', volumes: ['.:/src'], working_dir: /src"
     text = f"services: {{web: {{{service}, command: bash -c 'pip install x && python /src/app.py'}}}}"

@@ -80,7 +80,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     dockerfile = dockerfiles[0] if dockerfiles else None
     built = find_built_files(dockerfile) if dockerfile is not None else ()
     run = read_services(services, dockerfile, root, files)
-    docker = _docker_process(dockerfile) if dockerfile is not None else ()
+    docker = _docker_process(dockerfile, run.directory) if dockerfile is not None else ()
     beside = tuple(other for process in (*run.processes, *docker) for other in _supervised(process))
     hosted = tuple(process for each in hosting for process in each.processes)
     return Deployment(
@@ -118,8 +118,11 @@ def _procfile(root: Path, files: UserFiles) -> tuple[Process, ...]:
     )
 
 
-def _docker_process(dockerfile: Dockerfile) -> tuple[Process, ...]:
-    """Return the process that a container of the image starts: ENTRYPOINT with CMD, as docker combines them."""
+def _docker_process(dockerfile: Dockerfile, directory: str) -> tuple[Process, ...]:
+    """Return the process that a container of the image starts: ENTRYPOINT with CMD, as docker combines them.
+
+    A `directory` that the container is started in counts for that of the image.
+    """
     stage = dockerfile.stage
     entrypoint, command = exec_form(stage.entrypoint), exec_form(stage.command)
     words, text, arguments, line = entrypoint or (), "", command or (), stage.entrypoint_line or stage.command_line
@@ -143,7 +146,7 @@ def _docker_process(dockerfile: Dockerfile) -> tuple[Process, ...]:
         text,
         words,
         arguments,
-        stage.workdir or "/",
+        directory or stage.workdir or "/",
         {**dict.fromkeys(stage.unknown, UNKNOWN), **dict(stage.variables)},
         stage.ports,
         fixed=entrypoint is not None,

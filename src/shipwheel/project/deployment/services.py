@@ -42,6 +42,8 @@ class Services(msgspec.Struct, frozen=True):
     companions: tuple[str, ...] = ()
     """Other services beside them, with their image: "db (postgres:16)"."""
     notes: tuple[str, ...] = ()
+    directory: str = ""
+    """The working directory that the web server's image is started in, if its own is replaced and its command is not."""
 
 
 def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> Services:
@@ -70,6 +72,7 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
         () if web is None else (_settings(web, seen[web.name], dockerfile, [service.name for service in others]),),
         companions,
         notes,
+        web.directory if web is not None and not _has_command(web) else "",
     )
 
 
