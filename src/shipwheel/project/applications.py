@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shipwheel.errors import NoCommand, ProjectError, ShipwheelError, UsageError
+from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.nested_projects import is_project_directory, nested_projects
@@ -92,12 +93,15 @@ def project_directory(path: Path) -> Path:
         if is_project_directory(path, files):
             return path if has_dockerfile else _member(path, files)
         found = nested_projects(path, files)
-        if has_dockerfile and (not found or (_is_readable(path) and _has_command(path, path))):
+        if not found or (has_dockerfile and _is_readable(path) and _has_command(path, path)):
             return path
-        if find_settings(path, files) != Settings() or _has_code(path, files, found, USUAL_FILES):
+        if find_settings(path, files) != Settings():
+            return path
+        modules = Scanner(path, files=files).scan_modules()
+        if _has_code(path, files, modules, found, USUAL_FILES):
             return path
         # Beside a server, other scripts are its tools.
-        suits = _serves if _has_code(path, files, found) else _has_command
+        suits = _serves if _has_code(path, files, modules, found) else _has_command
     except (ProjectError, UsageError, OSError):
         # Reported when the project is read.
         return path
@@ -111,19 +115,22 @@ def _member(root: Path, files: UserFiles) -> Path:
     if workspace.root != root.resolve() or not workspace.members or find_settings(root, files) != Settings():
         return root
     requires = bool(table_at(files.read_tables(root), "project").get("dependencies"))
-    if _has_command(root, root) if requires else _declares_command(root) or _has_code(root, files, workspace.members):
+    if requires:
+        is_meant = _has_command(root, root)
+    else:
+        is_meant = _declares_command(root) or _has_code(root, files, Scanner(root, files=files).scan_modules(), workspace.members)
+    if is_meant:
         return root
     found = [path for path in workspace.members if _has_command(path, root)]
     servers = found if len(found) == 1 else [path for path in found if _serves(path, root)]
     return root / os.path.relpath(servers[0], root.resolve()) if len(servers) == 1 else root
 
 
-def _has_code(root: Path, files: UserFiles, projects: Sequence[Path], names: Sequence[str] = ()) -> bool:
+def _has_code(root: Path, files: UserFiles, modules: Sequence[Module], projects: Sequence[Path], names: Sequence[str] = ()) -> bool:
     """Return whether a Python file in a directory itself imports what Python does not have, or one outside of the projects is a web app.
 
     With `names`, only files of these names can import something.
     """
-    modules = Scanner(root, files=files).scan_modules()
     own = tuple(module for module in modules if "/" not in module.file and (not names or module.file in names))
     if outside_imports(root, own) or any("# /// script" in files.read_text(root / module.file) for module in own):
         return True

@@ -358,7 +358,7 @@ class _Reader:
         found = ", ".join(names[:_MAX_REPORTED]) or "an empty directory"
         more = f" and {len(names) - _MAX_REPORTED} more" if len(names) > _MAX_REPORTED else ""
         message = f"{root} is not a project. Looked for: {_LOOKED_FOR}. Found: {found}{more}"
-        imports = outside_imports(root, modules := Scanner(root, files=self._files).scan_modules())
+        imports = outside_imports(root, modules := self._scanner.scan_modules())
         conda = read_conda(self._files, root, (name for name, _ in imports)) if scripts or imports else None
         if conda is not None:
             name, python = _plain_name(conda.name) if conda.name else None, tuple(filter(None, [conda.python]))
