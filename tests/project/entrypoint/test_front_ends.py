@@ -68,12 +68,18 @@ def test_the_settings_have_the_last_word(tmp_path: Path) -> None:
     assert (launch.front_ends, [note for note in launch.notes if "assets" in note]) == ((), [])
 
 
+MANIFEST = "manifest = os.path.join(BASE_DIR, 'static', 'dist', 'manifest.json')"
+
+
 @pytest.mark.parametrize(
     ("line", "config", "output"),
     [
         ("app.mount('/', StaticFiles(directory='frontend/dist'))", "export default {}", "frontend/dist"),
         ("DIST = Path(__file__).parent / 'frontend' / 'dist'", "export default {}", "frontend/dist"),
         ("app.mount('/', StaticFiles(directory='shop/static'))", "export default {build: {outDir: '../shop/static'}}", "shop/static"),
+        (MANIFEST, "export default {build: {outDir: resolve(__dirname, '../static/dist')}}", "static/dist"),
+        (MANIFEST, "outDir: fileURLToPath(new URL('../static/dist', import.meta.url)),", "static/dist"),
+        (MANIFEST, "outDir: made,\n base: '../static/dist',", ""),
         ("app.mount('/', StaticFiles(directory='static'))", "export default {}", ""),
         ("dist = 'frontend'", "export default {}", ""),
     ],
