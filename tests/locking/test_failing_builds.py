@@ -16,7 +16,7 @@ from shipwheel.errors import LockError
 from shipwheel.locking import kept_copies, uv
 from shipwheel.locking import make as make_module
 from shipwheel.locking.inputs import LockRequest
-from shipwheel.locking.make import make_lock
+from shipwheel.locking.make import make_lock, with_other_version
 from shipwheel.project import source_copy
 from shipwheel.testing.package_index import PackageIndex
 from shipwheel.testing.wheels import SmallWheel
@@ -111,6 +111,43 @@ def test_another_version_is_built_as_if_none_had_failed(index: PackageIndex, tmp
     lock = make_lock(listed(tmp_path / "app", "made\nweb==1.0\n"))
     assert {str(package.name): str(package.version) for package in lock.packages}["made"] == "0.9"
     assert failures.count(True) == 1
+
+
+@pytest.mark.parametrize(
+    ("wheels", "expected"),
+    [
+        (("1.5", "2.1", "3.0"), {"made": "made==1.5"}),
+        (("2.1", "3.0"), {"made": "made==2.1"}),
+        (("3.0",), {"made": "made==3.0"}),
+        ((), {}),
+    ],
+)
+def test_the_closest_version_takes_the_place_of_a_pin_that_cannot_be_built(
+    index: PackageIndex, tmp_path: Path, wheels: tuple[str, ...], expected: dict[str, str]
+) -> None:
+    index.add("made-1.0.tar.gz", archive(FAILING))
+    for version in wheels:
+        wheel = SmallWheel("made", version, files={"made.py": ""})
+        index.add(wheel.filename, wheel.content())
+    request = listed(tmp_path / "app", "made==1.0\n")
+    with pytest.raises(LockError) as caught:
+        make_lock(request)
+    found = with_other_version(caught.value, request)
+    assert (found.replacements, "made==1.0" in found.message) == (expected, True)
+    assert all(f"take {text.replace('==', ' ')}." in found.hint for text in expected.values())
+
+
+def test_one_pin_after_the_other_moves_whose_build_fails(index: PackageIndex, tmp_path: Path) -> None:
+    for name in ("made", "other"):
+        index.add(
+            f"{name}-1.0.tar.gz", packed(name, "1.0", {"PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", **FAILING})
+        )
+        wheel = SmallWheel(name, "1.1", files={f"{name}.py": ""})
+        index.add(wheel.filename, wheel.content())
+    request = listed(tmp_path / "app", "made==1.0\nother==1.0\n")
+    with pytest.raises(LockError) as caught:
+        make_lock(request)
+    assert with_other_version(caught.value, request).replacements == {"made": "made==1.1", "other": "other==1.1"}
 
 
 COUNTING = """

@@ -11,7 +11,10 @@ from msgspec.structs import replace
 from shipwheel.errors import LockError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned, silent
 from shipwheel.locking.allowed_files import apply_hashes
+from shipwheel.locking.build_requirements import stated_requirements
 from shipwheel.locking.canonical_urls import canonical
+from shipwheel.locking.diagnose.suggestions import closest_bounds
+from shipwheel.locking.diagnose.uv_errors import ResolutionError
 from shipwheel.locking.graph import read_graph
 from shipwheel.locking.inputs import LockRequest, input_parts, inputs_digest, is_current
 from shipwheel.locking.kept_copies import kept_copies
@@ -23,7 +26,10 @@ from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, LockedDeb, check_has
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
 from shipwheel.project.git_history import has_changes, last_commit, old_last_commit
 
-__all__ = ["lock_for", "make_lock", "renewed"]
+__all__ = ["lock_for", "make_lock", "renewed", "with_other_version"]
+
+_MAX_MOVES = 8
+"""How many versions are tried in place of pinned ones that cannot be built."""
 
 _COPIED_KEYS = ("lock-version", "environments", "requires-python", "extras", "dependency-groups", "default-groups")
 
@@ -96,6 +102,33 @@ def make_lock(request: LockRequest, reporter: Reporter = silent, preferred: Pack
     document = canonical(document, request.indexes, reporter)
     reporter(StageFinished("lock", f"{len(document['packages'])} Python packages from {contents.origin}, as of {as_of}"))
     return Lock(request.inputs.lock_path, document)
+
+
+def with_other_version(error: LockError, request: LockRequest) -> LockError:
+    """Return the error of a pinned version that cannot be built with the closest versions that can be locked; others as they are.
+
+    One version after the other moves whose build fails.
+    """
+    left = {name: iter(bounds) for name, bounds in closest_bounds(stated_requirements(request.inputs)).items()}
+    moved: dict[str, str] = {}
+    failed = error
+    for _ in range(_MAX_MOVES):
+        name = failed.failure.built if isinstance(failed, ResolutionError) and not failed.failure.no_solution else ""
+        bounds = next(left[name], "") if name in left else ""
+        if not bounds:
+            break
+        moved[name] = f"{name}{bounds}"
+        try:
+            lock = make_lock(replace(request, replaced={**request.replaced, **moved}))
+        except LockError as again:
+            failed = again
+            continue
+        versions = {package["name"]: package["version"] for package in lock.data["packages"] if package["name"] in moved}
+        text = f"Tried successfully: take {', '.join(f'{name} {versions[name]}' for name in moved if name in versions)}."
+        found = {name: f"{name}=={versions[name]}" for name in moved if name in versions}
+        hint = f"{error.hint} {text}".strip()
+        return LockError(error.message, hint=hint, hint_without_python=text, summary=error.summary, replacements=found)
+    return error
 
 
 def _warn_of_moved(request: LockRequest, contents: LockContents, preferred: Packages, reporter: Reporter, *, chosen: bool) -> None:

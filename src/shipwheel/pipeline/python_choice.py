@@ -187,12 +187,20 @@ def try_pythons(
             reporter(Warned(f"Python {version} is used, {why_first}"))
         return found
     best = _best(errors)
-    others = [version for version in (*tried[: len(errors)], *hopeless) if version != tried[errors.index(best)]]
+    first_tried = tried[errors.index(best)]
+    others = [version for version in (*tried[: len(errors)], *hopeless) if version != first_tried]
+    best = _with_other_version(best, project if first_tried == project.python else adapt(project, first_tried))
     if not others:
         raise best
     if isinstance(best, NoCompatibleFile):
         raise NoCompatibleFile(best.missing, best.targets, tried=others, lock=best.lock)
     raise _with_tried(best, others) from best
+
+
+def _with_other_version(error: LockError, project: Project) -> LockError:
+    from shipwheel.locking.make import with_other_version
+
+    return with_other_version(error, lock_request(project))
 
 
 def _lacks_files_of_its_time(error: LockError, project: Project, version: str) -> bool:

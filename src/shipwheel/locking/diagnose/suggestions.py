@@ -24,7 +24,17 @@ from shipwheel.project.requirements import Requirements, decode
 from shipwheel.suites import SUITES
 from shipwheel.versions import end_of_day, minor_number, normalized
 
-__all__ = ["Suggestion", "UserRequirement", "Working", "loosened", "specifiers", "suggestions", "try_suggestions", "user_requirements"]
+__all__ = [
+    "Suggestion",
+    "UserRequirement",
+    "Working",
+    "closest_bounds",
+    "loosened",
+    "specifiers",
+    "suggestions",
+    "try_suggestions",
+    "user_requirements",
+]
 
 _OLD_DAYS = 30
 """The age of the last commit from which on its day is worth trying."""
@@ -148,6 +158,11 @@ def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]
         yield Suggestion("let pinned versions move", changed, limit, pins=pins, names=tuple(names))
 
 
+def closest_bounds(requirements: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return the bounds within which another version of each pinned requirement may be, the closest first, by normalized name."""
+    return {name: (*_series(text), ">=0") for name, text in specifiers(requirements).items() if _PIN.fullmatch(text)}
+
+
 def _series(specifier: str) -> tuple[str, ...]:
     """Return the bounds of the releases around a pinned version, the closest first; none for any other specifier."""
     found = _PIN.fullmatch(specifier)
@@ -155,7 +170,7 @@ def _series(specifier: str) -> tuple[str, ...]:
     if numbers is None:
         return ()
     major, minor = int(numbers[1]), int(numbers[2] or 0)
-    return (f">={major},<{major + 1}",) if major else (f">=0.{minor},<0.{minor + 1}", f">=0.{minor},<2")
+    return (f">={major},<{major + 1}", f">={major},<{major + 2}") if major else (f">=0.{minor},<0.{minor + 1}", f">=0.{minor},<2")
 
 
 def _without_own_project(synthetic: Synthetic) -> Synthetic:
