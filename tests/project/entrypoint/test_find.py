@@ -244,6 +244,14 @@ def test_a_program_that_starts_a_shell_has_one(tmp_path: Path, line: str, packag
     assert bool(project.launch.notes) == bool(packages)
 
 
+@pytest.mark.parametrize(("command", "packages"), [("python main.py", ("dash",)), ("python other/run.py", ())])
+def test_of_modules_with_one_name_that_counts_which_python_imports(tmp_path: Path, command: str, packages: tuple[str, ...]) -> None:
+    files = {"main.py": "import utils\nutils.go()\n", "utils.py": "import os\ndef go():\n    os.system('ls')\n"}
+    files |= {"other/run.py": "import utils\nprint(utils.x)\n", "other/utils.py": "x = 1\n", "requirements.txt": ""}
+    project = read_project(written(tmp_path, {**files, "Procfile": f"web: {command}\n"}), Settings())
+    assert project.launch is not None and project.launch.command == tuple(command.split()) and project.packages == packages
+
+
 def test_a_shell_is_found_behind_the_handler_of_static_files(tmp_path: Path) -> None:
     wsgi = "from django.core.wsgi import get_wsgi_application\nimport shop.jobs\napplication = get_wsgi_application()\n"
     files = {"manage.py": "from django.core.management import execute_from_command_line\n", "shop/wsgi.py": wsgi}

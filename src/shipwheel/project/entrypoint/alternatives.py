@@ -8,7 +8,7 @@ from shipwheel.project.entrypoint.declared import needs_server
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, launch_file
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import reached_modules
+from shipwheel.project.entrypoint.reached import modules_by_name, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.scripts import find_console_script
 from shipwheel.project.entrypoint.web import find_other_applications
@@ -29,10 +29,10 @@ def with_alternatives(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
 def _others(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
     yield from find_other_applications(evidence, scan)
     yield from filter(None, [find_console_script(evidence, scan)])
-    modules = {module.name: module for module in reversed(scan.modules)}
+    by_name = modules_by_name(scan.modules)
     for module in scan.modules:
         starts = module.is_script and not module.loopback_only and (module.ports or module.serves)
-        if starts and not needs_server(reached_modules(module.name, modules), scan.modules, evidence):
+        if starts and not needs_server(reached_modules(module.name, by_name), scan.modules, evidence):
             yield launch_file(evidence, module, (), "")
     # The pages may be added by what a program calls before it serves.
     packages = {module.top_level for module in scan.modules if module.applications}

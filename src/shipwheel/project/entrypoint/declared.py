@@ -11,12 +11,11 @@ from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
-from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, unprivileged, without_flags
+from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, unprivileged
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.launch import Finder, Launch, with_server
+from shipwheel.project.entrypoint.launch import Finder, Launch, started_modules, with_server
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.project_paths import is_within
-from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
@@ -97,9 +96,8 @@ def own_program_finder(kind: DeploymentFile) -> Finder:
         launch = _find(kind, evidence, scan)
         if launch is None:
             return None
-        modules = {module.name: module for module in reversed(scan.modules)}
-        entry = entry_module(without_flags(launch.command), launch.directory, evidence.scripts, modules)
-        return None if needs_server(reached_modules(entry, modules), scan.modules, evidence) else launch
+        started = started_modules(launch, evidence.scripts, scan.modules)
+        return None if needs_server(started, scan.modules, evidence) else launch
 
     return find
 

@@ -15,7 +15,7 @@ from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, StaticFront, launch_application, with_rivals
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import is_plain_path
-from shipwheel.project.entrypoint.reached import reached_modules, served_name
+from shipwheel.project.entrypoint.reached import modules_by_name, reached_modules, served_name
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES, choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
@@ -298,7 +298,7 @@ def _read_project(modules: Sequence[Module]) -> _DjangoProject | None:
     if manager is None:
         return None
     directory = manager.file.removesuffix("manage.py")
-    inside = {module.name: module for module in modules if module.file.startswith(directory)}
+    inside = modules_by_name(module for module in modules if module.file.startswith(directory))
     settings = next(iter(sorted(_settings_of(manager))), "")
     return _DjangoProject(manager, directory, inside, _read_settings(settings, inside))
 

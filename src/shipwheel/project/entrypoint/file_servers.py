@@ -19,7 +19,7 @@ from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file, launch_module, with_rivals
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import entry_module, program_using, reached_modules
+from shipwheel.project.entrypoint.reached import entry_module, modules_by_name, program_using, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 from shipwheel.project.entrypoint.syntax import definitions_with, parse_source
@@ -192,7 +192,7 @@ def with_chainlit_files(launch: Launch, evidence: Evidence) -> Launch:
 
 def with_framework_settings(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
     """Return the launch of a file that serves itself, as of Gradio, with the variables and requirements by which it is reached."""
-    by_name = {module.name: module for module in reversed(modules)}
+    by_name = modules_by_name(modules)
     runs_own_code = launch.command[0] == "python" or launch.command[0] in evidence.scripts
     words = without_flags((*launch.command, *launch.arguments))
     entry = entry_module(words, launch.directory, evidence.scripts, by_name) if runs_own_code else ""

@@ -1,5 +1,6 @@
 """The command that starts a project, and the parts that finders build one from."""
 
+import posixpath
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -8,9 +9,10 @@ from msgspec.structs import replace
 
 from shipwheel.known_packages import PACKAGE_OF_MODULE
 from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.command_address import without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import entry_module, reached_modules, unrelated_modules
+from shipwheel.project.entrypoint.reached import entry_module, modules_by_name, reached_modules, unrelated_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS, PROGRAM_PACKAGES, Server
 from shipwheel.project.entrypoint.syntax import ModulePath
@@ -195,8 +197,12 @@ def started_modules(launch: Launch, scripts: Mapping[str, str], modules: Iterabl
 
     `scripts` maps a console script to its module:function.
     """
-    by_name = {module.name: module for module in modules}
-    return reached_modules(entry_module(launch.source_command, launch.directory, scripts, by_name), by_name)
+    words = without_flags((*launch.source_command, *launch.arguments))
+    script = words[1] if words[:1] == ("python",) and words[1:2] != ("-m",) else ""
+    # Python imports from the directory of a script, and else from the one that it starts in.
+    folder = posixpath.normpath(posixpath.join(launch.directory, posixpath.dirname(script)))
+    by_name = modules_by_name(modules, ("" if folder == "." else folder, *launch.python_path))
+    return reached_modules(entry_module(words, launch.directory, scripts, by_name), by_name)
 
 
 def imports_neighbours(evidence: Evidence, module: Module) -> bool:

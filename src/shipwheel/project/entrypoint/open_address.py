@@ -4,12 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from shipwheel.project.entrypoint.command_address import without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.launch import Launch, started_modules
 from shipwheel.project.entrypoint.listen_options import ListenOptions
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import entry_module, reached_modules
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
 
 __all__ = ["with_open_address"]
@@ -20,11 +18,9 @@ def with_open_address(launch: Launch, evidence: Evidence, modules: Sequence[Modu
 
     The user's own command stays as it is.
     """
-    by_name = {module.name: module for module in reversed(modules)}
     words = (*launch.command, *launch.arguments)
     runs_own_code = launch.command[0] == "python" or launch.command[0] in evidence.scripts
-    entry = entry_module(without_flags(words), launch.directory, evidence.scripts, by_name) if runs_own_code else ""
-    reached = reached_modules(entry, by_name) if entry else ()
+    reached = started_modules(launch, evidence.scripts, modules) if runs_own_code else ()
     if not any(module.serves for module in reached):
         return launch
     found = list(_options(reached, words))

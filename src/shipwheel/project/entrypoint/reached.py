@@ -6,10 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.module import Module
 
-__all__ = ["entry_module", "program_using", "reached_modules", "served_name", "unrelated_modules"]
+__all__ = ["entry_module", "modules_by_name", "program_using", "reached_modules", "served_name", "unrelated_modules"]
 
 _BEFORE_APPLICATION = lazy_pattern(r"--(?:module|wsgi)=|(?:wsgi|asgi):(?=[\w.]+:)")
 """uWSGI's option, and the interface that Hypercorn wants to know: wsgi:shop.wsgi:application."""
+
+
+def modules_by_name(modules: Iterable[Module], roots: Sequence[str] = ()) -> dict[str, Module]:
+    """Return import name -> module, of modules in the order of a scan: shallow ones first.
+
+    Of several with one name, that counts which is imported from the first of the directories `roots`, or else the shallowest.
+    """
+    position = {root: number for number, root in reversed([*enumerate(roots)])}
+    ordered = sorted(modules, key=lambda module: position.get(module.import_root, len(roots)))
+    return {module.name: module for module in reversed(ordered)}
 
 
 def entry_module(command: Sequence[str], directory: str, scripts: Mapping[str, str], modules: Mapping[str, Module]) -> str:
@@ -65,7 +75,7 @@ def program_using(names: Iterable[str], modules: Sequence[Module]) -> Module | N
     packages = [each for each in modules if each.file.endswith("__init__.py")]
     wanted |= {f"{each.name}.{name.rpartition('.')[2]}" for each in packages for name in wanted if name in _used(each)}
     users = {each.name for each in modules if each not in packages and not wanted.isdisjoint(_used(each))}
-    by_name = {each.name: each for each in modules}
+    by_name = modules_by_name(modules)
     programs = (each for each in modules if each.is_script or (each.calls_when_run and each not in packages)) if users else ()
     found = (each for each in programs if not users.isdisjoint(reached.name for reached in reached_modules(each.name, by_name)))
     return min(found, key=lambda each: (each.file.count("/"), not each.is_script, each.file), default=None)
@@ -80,8 +90,8 @@ def unrelated_modules(module: Module, others: Iterable[Module], modules: Sequenc
     """Return those of `others` that neither import this one nor are imported by it, in one directory of imports."""
 
     def reached(entry: Module) -> set[str]:
-        beside = {each.name: each for each in modules if each.import_root == entry.import_root}
-        return {each.file for each in reached_modules(entry.name, beside)}
+        beside = (each for each in modules if each.import_root == entry.import_root)
+        return {each.file for each in reached_modules(entry.name, modules_by_name(beside))}
 
     inside = reached(module)
     return tuple(other for other in others if other.file not in inside and module.file not in reached(other))

@@ -18,7 +18,7 @@ from shipwheel.project.entrypoint.file_servers import find_file_server, launch_a
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file, with_rivals
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import reached_modules, unrelated_modules
+from shipwheel.project.entrypoint.reached import modules_by_name, reached_modules, unrelated_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.entrypoint.servers import choose_server
@@ -57,7 +57,7 @@ def find_surrounding_program(evidence: Evidence, scan: Scan) -> Launch | None:
     running = {module.name: module for module in scan.modules for app in apps[:1] if _runs_beside(module, app)}
     if not running or len({(app.module.file, app.variable) for app in apps}) > 1:
         return None
-    by_name = {module.name: module for module in scan.modules}
+    by_name = modules_by_name(scan.modules)
     reached = {module.name: {it.name for it in reached_modules(module.name, by_name)} for module in scan.modules}
     programs = [name for name, found in reached.items() if found & running.keys()]
     tops = [name for name in programs if not any(name in reached[other] for other in programs if other != name)]

@@ -9,7 +9,7 @@ from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.frameworks import FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, launch_file, launch_module
-from shipwheel.project.entrypoint.reached import reached_modules
+from shipwheel.project.entrypoint.reached import modules_by_name, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
 
@@ -60,7 +60,7 @@ def _with_tasks(app: Application, scan: Scan) -> Application:
     """Return Huey's application under the name of the module that imports all tasks: its consumer knows those that are imported."""
     if app.framework.distribution != "huey":
         return app
-    by_name = {module.name: module for module in reversed(scan.modules)}
+    by_name = modules_by_name(scan.modules)
     origin = f"{app.module.name}.{app.variable}"
     users = {module.name: name for module in scan.modules for name, source in module.imported if source == origin}
 
