@@ -80,6 +80,7 @@ MANIFEST = "manifest = os.path.join(BASE_DIR, 'static', 'dist', 'manifest.json')
         (MANIFEST, "export default {build: {outDir: resolve(__dirname, '../static/dist')}}", "static/dist"),
         (MANIFEST, "outDir: fileURLToPath(new URL('../static/dist', import.meta.url)),", "static/dist"),
         (MANIFEST, "outDir: made,\n base: '../static/dist',", ""),
+        pytest.param(MANIFEST, f"outDir:{' ' * 500_000}", "", id="many spaces"),
         ("app.mount('/', StaticFiles(directory='static'))", "export default {}", ""),
         ("dist = 'frontend'", "export default {}", ""),
     ],

@@ -24,7 +24,7 @@ _FETCHES = lazy_pattern(
     r"(npm|pnpm|yarn|bun)\s+(ci|i|install|add|cache|config|set|update|fetch)\b.*|(yarn|npm|pnpm)(\s+--?[\w=-]+)*|corepack\b.*|.*\bserve\b.*"
 )
 _FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", "assets", "js", "app/frontend", "src/frontend")
-_OUT_DIR = lazy_pattern(r"""outDir\s*:\s*[\w.(),\s]*["']([^"']+)["']""")
+_OUT_DIR = lazy_pattern(r"""outDir\s*:[\w.(),\s]*["']([^"']+)["']""")
 """A path, perhaps within calls: path.resolve(__dirname, "dist"), fileURLToPath(new URL("dist", import.meta.url))."""
 _CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
 _MAX_SOURCES = 300
