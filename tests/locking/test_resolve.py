@@ -386,6 +386,16 @@ def test_a_uv_lock_of_a_project_that_was_renamed_keeps_its_versions(tmp_path: Pa
     assert any("does not match pyproject.toml" in event.message for event in seen if isinstance(event, Warned))
 
 
+def test_a_poetry_lock_without_what_was_added_keeps_its_versions(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\nsmall = "*"\ntool = "*"\n')
+    locked = '[[package]]\nname = "small"\nversion = "1.0"\npython-versions = "*"\nfiles = []\n\n'
+    (tmp_path / "poetry.lock").write_text(f'{locked}[metadata]\nlock-version = "2.0"\npython-versions = "*"\ncontent-hash = "old"\n')
+    seen: list[Event] = []
+    lock = make_lock(lock_request(tmp_path, MINOR), seen.append)
+    assert (pins(lock)["small"], pins(lock)["tool"], lock.origin) == ("1.0", "1.0", "poetry.lock")
+    assert any("lacks tool of pyproject.toml" in event.message for event in seen if isinstance(event, Warned))
+
+
 def test_a_uv_lock_that_the_check_cannot_judge_keeps_its_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """uv checks with an interpreter, and the project may allow none that there is."""
     text = '[project]\nname = "{}"\nversion = "1"\nrequires-python = ">=3.8"\ndependencies = ["small{}"]\n'

@@ -60,14 +60,25 @@ def _from_uv_lock(other: OtherLock, request: LockRequest, reporter: Reporter) ->
 def _versions(uv_lock: Mapping[str, Any]) -> Packages:
     """Return the versions in a uv.lock whose graph is of no use: the project was renamed, or came from a workspace."""
     found = [it for it in uv_lock.get("package", ()) if "registry" in it.get("source", {}) and "version" in it]
-    names = [package["name"] for package in found]
-    return tuple({"name": it["name"], "version": it["version"], "wheels": ()} for it in found if names.count(it["name"]) == 1)
+    return _single((package["name"], package["version"]) for package in found)
+
+
+def _single(versions: Iterable[tuple[str, str]]) -> Packages:
+    """Return the packages that have one version: which of several is meant, no preference can tell."""
+    found = list(versions)
+    names = [name for name, _ in found]
+    return tuple({"name": name, "version": version, "wheels": ()} for name, version in found if names.count(name) == 1)
 
 
 def _from_tool_lock(other: OtherLock, request: LockRequest, preferred: Packages, reporter: Reporter) -> LockContents:
     """Take the versions of a poetry.lock, pdm.lock or Pipfile.lock, and report what it lacks."""
     name = other.path.name
     lock = read_tool_lock(other, request)
+    if lock.lacking:
+        what = f"{name} lacks {', '.join(lock.lacking)} of {lock.changed}: its versions are kept where they still satisfy"
+        reporter(Warned(what, "Lock again with the tool that wrote it."))
+        known = _single((entry.name, entry.version) for entry in lock.entries if entry.version and not entry.url)
+        return replace(resolve(request, declared_requirements(request), preferred=known, reporter=reporter), origin=name)
     if lock.changed:
         reporter(Warned(f"{name} is used, although {lock.changed} changed after it was made", "Lock again with the tool that wrote it."))
     requirements = requirements_for_linux(lock, request.python, request.extras)

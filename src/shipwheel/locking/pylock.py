@@ -342,7 +342,7 @@ def checked_lock(path: Path, data: Mapping[str, Any], name: str) -> Lock:
 
 def _with_standard_name(package: Any) -> Any:
     """Return a package with the name that PEP 751 wants for a source of before PEP 625, such as Twisted-20.3.0.tar.bz2. Its URL stays."""
-    sdist = package.get("sdist") if isinstance(package, dict) else None
+    sdist: Any = package.get("sdist") if isinstance(package, dict) else None
     name = file_name(sdist) if isinstance(sdist, dict) else ""
     ending = next(filter(name.endswith, _OLD_ENDINGS), None)
     return package if ending is None else {**package, "sdist": {**sdist, "name": f"{name.removesuffix(ending)}.tar.gz"}}

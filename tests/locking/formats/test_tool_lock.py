@@ -113,6 +113,22 @@ def test_tells_that_the_project_changed_after_the_lock(tmp_path: Path, tool: str
     assert pins(lock) == INSTALLED
 
 
+@pytest.mark.parametrize(
+    ("tool", "file", "line", "more"),
+    [
+        ("poetry", "pyproject.toml", "[tool.poetry.dependencies]", 'brotli = "*"'),
+        ("pdm", "pyproject.toml", "dependencies = [", '"Brotli",'),
+        ("pipenv", "Pipfile", "[packages]", 'Brotli = "*"'),
+    ],
+)
+def test_tells_what_the_project_requires_and_the_lock_lacks(tmp_path: Path, tool: str, file: str, line: str, more: str) -> None:
+    shutil.copytree(RECORDED / tool, tmp_path, dirs_exist_ok=True)
+    assert read(tmp_path, tool).lacking == ()
+    path = tmp_path / file
+    path.write_text(path.read_text().replace(line, f"{line}\n{more}", 1))
+    assert read(tmp_path, tool).lacking == ("brotli",)
+
+
 @pytest.mark.parametrize("tool", LOCKS)
 def test_rejects_an_unknown_group(tool: str) -> None:
     with pytest.raises(LockError, match="nope") as raised:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import LockError
-from shipwheel.locking.formats.tool_lock import Dependency, Entry, ToolLock, parse_dependency
+from shipwheel.locking.formats.tool_lock import Dependency, Entry, ToolLock, lacking, parse_dependency
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.project.metadata import read_group
@@ -31,12 +31,14 @@ def read_pdm_lock(lock: OtherLock, request: LockRequest) -> ToolLock:
     entries = tuple(_entry(package, path.parent, files, lines) for package in data.get("package", []))
     direct = tuple(_direct(project, extras, groups))
     chosen = {normalized(name) for name in (*extras, *groups)}
+    is_current = _is_current(str(metadata.get("content_hash", "")), project)
     return ToolLock(
         path=path,
         entries=entries,
         direct=direct,
         groups=frozenset({"default", *(group for group in locked if normalized(group) in chosen)}),
-        changed="" if _is_current(str(metadata.get("content_hash", "")), project) else "pyproject.toml",
+        changed="" if is_current else "pyproject.toml",
+        lacking=() if is_current else lacking(entries, (dependency.name for dependency in direct)),
         locations={dependency.name: "pyproject.toml" for dependency in direct},
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import LockError
-from shipwheel.locking.formats.tool_lock import Entry, ToolLock
+from shipwheel.locking.formats.tool_lock import Entry, ToolLock, lacking
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.project.pipfile import category_table, entry_markers, entry_url, line_numbers
@@ -41,12 +41,14 @@ def read_pipfile_lock(lock: OtherLock, request: LockRequest) -> ToolLock:
     ]
     content_hash = str(data.get("_meta", {}).get("hash", {}).get("sha256", ""))
     is_current = "source" not in project or not content_hash or content_hash == _content_hash(project)
+    places = {normalized(re.split(r"[\s\[@;<>=!~(]", line.text, maxsplit=1)[0]): line.place for line in requirements.lines}
     return ToolLock(
         path=path,
         entries=tuple(entries),
         groups=frozenset(tables),
         changed="" if is_current else "Pipfile",
-        locations={normalized(re.split(r"[\s\[@;<>=!~(]", line.text, maxsplit=1)[0]): line.place for line in requirements.lines},
+        lacking=() if is_current else lacking(entries, places),
+        locations=places,
         indexes=tuple(pipfile_indexes(project)),
     )
 

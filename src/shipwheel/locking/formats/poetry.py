@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from shipwheel.errors import LockError
-from shipwheel.locking.formats.tool_lock import Dependency, Entry, ToolLock, parse_dependency
+from shipwheel.locking.formats.tool_lock import Dependency, Entry, ToolLock, lacking, parse_dependency
 from shipwheel.locking.inputs import LockRequest
 from shipwheel.project.lock_inputs import OtherLock
 from shipwheel.project.metadata import read_group
@@ -42,12 +42,14 @@ def read_poetry_lock(lock: OtherLock, request: LockRequest) -> ToolLock:
     direct = tuple(_direct(project, path.parent, request.extras, groups))
     has_groups = all(entry.markers is not None for entry in entries)
     names = _direct_names(project, groups) if has_groups else {dependency.name for dependency in direct}
+    is_current = _is_current(data.get("metadata", {}), project)
     return ToolLock(
         path=path,
         entries=tuple(_with_extras(entries, direct)) if has_groups else entries,
         direct=() if has_groups else direct,
         groups=frozenset({"main", *groups}),
-        changed="" if _is_current(data.get("metadata", {}), project) else "pyproject.toml",
+        changed="" if is_current else "pyproject.toml",
+        lacking=() if is_current else lacking(entries, (dependency.name for dependency in direct)),
         locations=dict.fromkeys(names, "pyproject.toml"),
     )
 

@@ -16,7 +16,7 @@ from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.versions import normalized
 
-__all__ = ["Dependency", "Entry", "ToolLock", "parse_dependency", "requirements_for_linux"]
+__all__ = ["Dependency", "Entry", "ToolLock", "lacking", "parse_dependency", "requirements_for_linux"]
 
 
 class Dependency(msgspec.Struct, frozen=True):
@@ -54,7 +54,8 @@ class Entry(msgspec.Struct, frozen=True):
 class ToolLock(msgspec.Struct, frozen=True):
     """A parsed lock, with the `direct` dependencies of the project and the chosen `groups`, under the tool's names for them.
 
-    `changed` is the name of the project's file that was changed after the lock was written, empty if none was.
+    `changed` is the name of the project's file that was changed after the lock was written, empty if none was. `lacking` are then the
+    packages that the project requires itself and the lock has not.
     """
 
     path: Path
@@ -62,10 +63,16 @@ class ToolLock(msgspec.Struct, frozen=True):
     direct: tuple[Dependency, ...] = ()
     groups: frozenset[str] = frozenset()
     changed: str = ""
+    lacking: tuple[str, ...] = ()
     locations: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The project's own requirements: the file, and the line if known, by name."""
     indexes: tuple[Mapping[str, Any], ...] = ()
     """Indexes that are not configured in pyproject.toml, in uv's form."""
+
+
+def lacking(entries: Iterable[Entry], names: Iterable[str]) -> tuple[str, ...]:
+    """Return the sorted names of packages that no entry has."""
+    return tuple(sorted({*names} - {entry.name for entry in entries}))
 
 
 def parse_dependency(text: str) -> Dependency:
