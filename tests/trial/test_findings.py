@@ -202,6 +202,21 @@ def test_a_field_of_settings_is_named_by_its_variable() -> None:
     assert finding.subject == "ROOMS_SIGNING_KEY"
 
 
+@pytest.mark.parametrize(
+    ("names", "subject"),
+    [
+        (("NEON_DB_URL", "SECRET"), "NEON_DB_URL"),
+        (("A_DB_URL", "B_DB_URL"), "SQLALCHEMY_DATABASE_URI"),
+        (("SITE_URL",), "SQLALCHEMY_DATABASE_URI"),
+    ],
+)
+def test_a_database_of_flask_is_named_by_the_variable_that_the_code_reads(names: tuple[str, ...], subject: str) -> None:
+    log = "RuntimeError: Either 'SQLALCHEMY_DATABASE_URI' or 'SQLALCHEMY_BINDS' must be set.\n"
+    facts = SourceFacts(variables=tuple(("it", name, "data.py, line 9") for name in names))
+    (finding,) = (found for found in find(ended(3, log), SERVER, facts) if found.kind is K.VARIABLE)
+    assert finding.subject == subject
+
+
 def test_a_unix_socket_is_no_place_for_callers() -> None:
     facts = SourceFacts(addresses=(("gunicorn.conf.py, line 1", "unix:/tmp/letters.sock"),))
     seen = running(unix=("/tmp/letters.sock",))

@@ -41,6 +41,8 @@ _NO_METADATA = lazy_pattern(r"(?:importlib[._]metadata\.)?PackageNotFoundError: 
 _MAX_NAMES = 6
 _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
+_FLASK_SQLALCHEMY = "SQLALCHEMY_DATABASE_URI"
+_OF_DATABASE = lazy_pattern(r"(?:DB|DATABASE|SQL|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB)_?(?:URL|URI|DSN)(?:_|$)", re.ASCII)
 
 
 def prefixed(sign: Sign, source: SourceFacts) -> Sign:
@@ -49,6 +51,9 @@ def prefixed(sign: Sign, source: SourceFacts) -> Sign:
     subject = f"{prefix.upper()}{sign.subject}"
     if sign.kind is SignKind.VARIABLE and all(variable != subject for _, variable, _ in source.variables):
         subject = next((variable for name, variable, _ in source.variables if name == subject), subject)
+        if subject == _FLASK_SQLALCHEMY and len(addresses := {name for _, name, _ in source.variables if _OF_DATABASE.search(name)}) == 1:
+            # It is a key of the app's configuration, which the code sets elsewhere.
+            subject = addresses.pop()
     return msgspec.structs.replace(sign, subject=subject)
 
 
