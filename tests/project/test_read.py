@@ -420,6 +420,14 @@ def test_a_dockerfile_may_start_a_program_of_dependencies_that_only_a_build_tell
     assert (launch.command, launch.ports) == (("celery", "d"), ("5555/tcp",))
 
 
+def test_what_a_dockerfile_installs_beside_the_requirements_is_there_whether_it_has_wheels_or_not(tmp_path: Path) -> None:
+    docker = "FROM python:3.13\nCOPY . .\nRUN pip install -r requirements.txt uwsgi mysqlclient==2.2.7\nCMD uwsgi --http :8000 -w main\n"
+    project = _detect(tmp_path, {"requirements.txt": "flask\n", "main.py": "application = None\n", "Dockerfile": docker})
+    assert project.launch is not None and project.launch.command[0] == "uwsgi"
+    assert project.added == ("uwsgi", "mysqlclient==2.2.7")
+    assert any("installs uwsgi, mysqlclient==2.2.7 beside" in note for note in project.notes)
+
+
 def test_scans_the_source_once_for_all_dependencies_and_pythons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = _detect(tmp_path, {"requirements.txt": "fastapi\nuvicorn\n", "main.py": FASTAPI})
     monkeypatch.setattr("shipwheel.project.entrypoint.scan.read_module", None)

@@ -1,7 +1,6 @@
 """Settings that a Dockerfile stands in for: the extras, groups, packages, user and stop signal that production uses anyway."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
@@ -13,10 +12,6 @@ from shipwheel.versions import minor_version, normalized
 
 __all__ = ["installs_beside", "with_deployed"]
 
-_ONLY_AS_SOURCE = frozenset(
-    {"uwsgi", "mysqlclient", "psycopg2", "psycopg[c]", "python-ldap", "pycurl", "mod-wsgi", "pygraphviz", "pylibmc"}
-)
-"""Packages that the index has only as source with C code, which an image that serves without them need not wait for."""
 _NUMERIC_USER = lazy_pattern(r"[1-9]\d{0,9}(:\d{1,10})?")
 _SIGNAL = lazy_pattern(r"SIG[A-Z0-9]+([+-]\d+)?|\d{1,2}")
 
@@ -37,25 +32,18 @@ def with_deployed(settings: Settings, deployment: Deployment, metadata: Metadata
 def installs_beside(
     settings: Settings, deployment: Deployment, name: str, known: Iterable[str], python: str
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Return the settings with the Python packages that the Dockerfile installs beside the project's own, and notes.
+    """Return the settings with the Python packages that the Dockerfile installs beside the project's own, and a note.
 
     `known` are the requirements of the project `name`, `python` its version.
     """
     installs = deployment.installs
     present = dependency_names((*known, *settings.dependencies), minor_version(python)) | {name}
-    wanted = [each for each in installs.packages if not dependency_names((each,), minor_version(python)) <= present]
-    source = [each for each in wanted if re.split(r"[<>=!~; ]", each)[0].lower() in _ONLY_AS_SOURCE]
-    added = tuple(each for each in wanted if each not in source)
-    return msgspec.structs.replace(settings, dependencies=(*settings.dependencies, *added)), tuple(_notes(installs.place, added, source))
+    added = tuple(each for each in installs.packages if not dependency_names((each,), minor_version(python)) <= present)
+    what = f"the Dockerfile installs {', '.join(added)} beside the project's requirements, and so does this build"
+    notes = (f"{installs.place} and below: {what}.",) if added else ()
+    return msgspec.structs.replace(settings, dependencies=(*settings.dependencies, *added)), notes
 
 
 def _more(given: tuple[str, ...], found: Iterable[str]) -> tuple[str, ...]:
     names = {normalized(name) for name in given}
     return (*given, *(name for name in found if normalized(name) not in names))
-
-
-def _notes(place: str, added: Iterable[str], source: Iterable[str]) -> Iterator[str]:
-    if names := ", ".join(added):
-        yield f"{place} and below: the Dockerfile installs {names} beside the project's requirements, and so does this build."
-    if names := ", ".join(source):
-        yield f"{place} and below: not installed, because the package index has only their C source: {names}."
