@@ -131,6 +131,12 @@ def test_finds_files_where_the_image_has_them(tmp_path: Path) -> None:
     assert (script.name, script.data) == ("docker/entry.sh", b"x")
 
 
+def test_a_copy_of_what_is_in_the_image_may_have_a_pattern(tmp_path: Path) -> None:
+    written(tmp_path, {"deploy/conf/a.ini": "x", "deploy/conf/b.txt": "", "deploy/c.ini": ""})
+    files = _files(tmp_path, "FROM x\nCOPY deploy /srv/deploy\nRUN cp /srv/deploy/conf/*.ini /etc/app/\n")
+    assert (files.names_in("/etc/app"), files.project_path("/etc/app/a.ini")) == (("a.ini",), "deploy/conf/a.ini")
+
+
 def test_a_project_may_be_a_part_of_the_context(tmp_path: Path) -> None:
     written(tmp_path, {"backend/main.py": "", "frontend/x": "", "backend/app/a.py": ""})
     whole = _files(tmp_path, "FROM x\nCOPY . /code\nWORKDIR /code/backend\n", "backend")

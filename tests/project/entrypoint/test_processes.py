@@ -29,6 +29,12 @@ def test_a_module_of_a_dependency_is_in_the_image(tmp_path: Path) -> None:
     assert "the project has no module django_celery_beat.schedulers" in "\n".join(launch.notes)
 
 
+def test_a_program_of_a_dependency_may_have_the_suffix_of_a_script(tmp_path: Path) -> None:
+    procfile = "web: gunicorn app:app\nworker: huey_consumer.py jobs.huey -w 4\n"
+    launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn huey")
+    assert dict(launch.processes)["worker"] == ("huey_consumer.py", "jobs.huey", "-w", "4")
+
+
 def test_what_a_person_starts_once_is_no_step_of_every_start(tmp_path: Path) -> None:
     procfile = "web: gunicorn -b :$PORT app:app\ninit: python manage.py recreate_db && python manage.py add_fake_data\n"
     launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn flask")

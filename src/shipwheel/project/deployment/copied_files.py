@@ -5,6 +5,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -171,10 +172,22 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
         for copy in stage.copies if depth < _MAX_DEPTH else ():
             if copy.origin is not None:
                 inner = tuple(self._placed(copy.origin, depth + 1))
-                yield from (moved for item in inner for source in copy.sources if (moved := self._moved(item, source, copy)))
+                sources = [name for source in copy.sources for name in self._matching(source, inner)]
+                yield from (moved for item in inner for source in sources if (moved := self._moved(item, source, copy)))
             elif not copy.image:
                 for source in copy.sources:
                     yield from self._from_context(source, copy)
+
+    def _matching(self, source: str, placed: tuple[Placed, ...]) -> Iterator[str]:
+        """Yield the paths of another stage that a source means: those in a directory whose names match, or itself."""
+        folder, pattern = posixpath.split(source)
+        if not glob.has_magic(source):
+            yield source
+        elif not glob.has_magic(folder):
+            above = (it for it in placed if it.is_directory and f"{folder}/".startswith(it.target.rstrip("/") + "/"))
+            places = [self.context / it.source / posixpath.relpath(folder, it.target) for it in above]
+            names = {name for place in places for name in list_names(place) if fnmatch(name, pattern)}
+            yield from (posixpath.join(folder, name) for name in sorted(names)[:_MAX_GLOB])
 
     def _cloned(self, stage: Stage) -> Iterator[Placed]:
         """Yield the clones of the repository itself, which some Dockerfiles make instead of copying it."""

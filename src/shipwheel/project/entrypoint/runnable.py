@@ -111,7 +111,8 @@ class Runnable(msgspec.Struct, frozen=True):
         return (same[0], *command[3 if runs_module else 2 :]) if len(same) == 1 else ()
 
     def _is_installed(self, program: str) -> bool:
-        return normalized(_DISTRIBUTIONS.get(program, program)) in self.evidence.dependencies
+        name = program.removesuffix(".py")
+        return normalized(_DISTRIBUTIONS.get(name, name)) in self.evidence.dependencies
 
     def _program(self, word: str, directory: str, inside: str) -> tuple[str, ...]:
         path = posixpath.normpath(posixpath.join(directory or "/", word))
