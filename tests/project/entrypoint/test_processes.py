@@ -35,6 +35,14 @@ def test_a_program_of_a_dependency_may_have_the_suffix_of_a_script(tmp_path: Pat
     assert dict(launch.processes)["worker"] == ("huey_consumer.py", "jobs.huey", "-w", "4")
 
 
+def test_a_program_may_be_of_what_a_dependency_requires_as_the_lock_says(tmp_path: Path) -> None:
+    files = {**FILES, "Procfile": "web: gunicorn app:app\nrelease: python -m alembic upgrade head\n", "alembic.ini": ""}
+    lock = {"uv.lock": 'version = 1\n\n[[package]]\nname = "alembic"\nversion = "1.16.0"\n'}
+    assert "release" not in dict(launched(tmp_path / "a", files, "gunicorn alembic-enum").processes)
+    launch = launched(tmp_path / "b", {**files, **lock}, "gunicorn alembic-enum")
+    assert launch.before_start == (("python", "-m", "alembic", "upgrade", "head"),)
+
+
 def test_what_a_person_starts_once_is_no_step_of_every_start(tmp_path: Path) -> None:
     procfile = "web: gunicorn -b :$PORT app:app\ninit: python manage.py recreate_db && python manage.py add_fake_data\n"
     launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn flask")

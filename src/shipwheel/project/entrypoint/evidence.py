@@ -10,6 +10,7 @@ from shipwheel.settings.settings import Settings
 __all__ = ["Evidence"]
 
 _MAX_TEXT = 1 << 20
+_LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -39,6 +40,10 @@ class Evidence(msgspec.Struct, frozen=True):
     def has(self, *names: str) -> bool:
         """Return whether one of these Python packages is among the dependencies."""
         return not self.dependencies.isdisjoint(names)
+
+    def has_installed(self, name: str) -> bool:
+        """Return whether this Python package is among the dependencies, or in the project's own lock as what one of them requires."""
+        return name in self.dependencies or any(f'\nname = "{name}"\n' in self.read_text(lock) for lock in _LOCKS)
 
     @property
     def settings_port(self) -> str | None:

@@ -112,7 +112,7 @@ class Runnable(msgspec.Struct, frozen=True):
 
     def _is_installed(self, program: str) -> bool:
         name = program.removesuffix(".py")
-        return normalized(_DISTRIBUTIONS.get(name, name)) in self.evidence.dependencies
+        return self.evidence.has_installed(normalized(_DISTRIBUTIONS.get(name, name)))
 
     def _program(self, word: str, directory: str, inside: str) -> tuple[str, ...]:
         path = posixpath.normpath(posixpath.join(directory or "/", word))
@@ -146,7 +146,7 @@ class Runnable(msgspec.Struct, frozen=True):
     def _names_project_code(self, arguments: Sequence[str], directory: str | None) -> bool:
         """Return whether Python's arguments name a module or a script that the image has."""
         if len(arguments) > 1 and arguments[0] == "-m":
-            return self._can_be_run(arguments[1], directory) or normalized(arguments[1].split(".")[0]) in self.evidence.dependencies
+            return self._can_be_run(arguments[1], directory) or self._is_installed(arguments[1].split(".")[0])
         script = arguments[0] if arguments else ""
         inside = bool(script) and not script.startswith(("/", "-")) and ".." not in script.split("/")
         return (
