@@ -46,6 +46,12 @@ def test_a_traceback_without_its_end_is_kept() -> None:
     assert error_line(HALTED) == "During handling of the above exception, another exception occurred:"
 
 
+def test_the_head_of_a_list_of_errors_is_told_with_the_first_of_them() -> None:
+    head, first = "pydantic_core.ValidationError: 2 validation errors for Settings", "SHOP_KEY\n  Field required [type=missing]\n"
+    log = f"Traceback (most recent call last):\n  File 'a.py', line 1\n{head}\n{first}SHOP_URL\n  Field required\n"
+    assert error_line(log) == f"{head} SHOP_KEY Field required [type=missing]"
+
+
 def test_without_a_traceback_the_last_line_at_the_level_of_errors_counts() -> None:
     own = "[INFO] Listening\n2026-11-27 ERROR:shop: no key is set\nINFO:shop: bye\n"
     assert error_line(f"{own}[ERROR] Unexpected exit from worker-1\n[INFO] Stopped worker-1\n") == "2026-11-27 ERROR:shop: no key is set"

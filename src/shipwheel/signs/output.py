@@ -90,7 +90,7 @@ _LACKS = (
     r"|(?:isn't|wasn't|hasn't been) (?:set|provided|given|defined|configured|specified)"
     r"|(?:must|has to|needs to|should) be (?:set|provided|given|defined|configured|specified)"
     r"|(?:is|are) mandatory"
-    r"|(?:cannot|can't|must not) be (?:empty|blank|unset))"
+    r"|(?:cannot|can't|must not) be (?:empty|blank|unset|None|null))"
 )
 _NOT_SET = rf"(?:not (?:been )?(?:set|provided|given|defined|configured|specified|found)|undefined|missing|required|{_LACKS})"
 _WANTED = r"(?:[Mm]issing|[Rr]equired?s?|[Uu]nset|[Uu]ndefined|[Nn]o|must set|Please set)"

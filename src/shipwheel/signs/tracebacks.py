@@ -33,6 +33,8 @@ _OF_WEB_SERVER = lazy_pattern(
 )
 """A frame of a server; aiohttp and Tornado have clients as well, whose errors are those of any program."""
 _OF_OTHERS = lazy_pattern(r"/site-packages/|/lib/python3|^<")
+_OF_PYDANTIC = lazy_pattern(r"ValidationError: \d+ validation errors? for \w+$")
+"""The head of a list of errors, of which the next lines say the first."""
 _MAX_LINE = 400
 _CIRCLE = lazy_pattern(
     r"ImportError: .*partially initialized module '([\w.]+)' \(most likely due to a circular import\) \((?!\S*/site-packages/)"
@@ -88,7 +90,7 @@ def error_line(log: str) -> str:
     """
     lines = program_lines(log)
     found, inside, in_box, below_box = "", False, False, False
-    for line in lines:
+    for number, line in enumerate(lines):
         if below_box:
             found, below_box = f"{found} {line.strip()}".strip()[:_MAX_LINE], line.endswith(" ")
         elif line.startswith("╭"):
@@ -98,7 +100,8 @@ def error_line(log: str) -> str:
         elif line.startswith(TRACEBACK):
             inside = True
         elif inside and line.strip() and not line[0].isspace():
-            found, inside = line.strip()[:_MAX_LINE], False
+            more = lines[number + 1 : number + 3] if _OF_PYDANTIC.search(line) is not None else ()
+            found, inside = " ".join(" ".join((line, *more)).split())[:_MAX_LINE], False
     own = [line for line in lines if not _OF_SERVER.match(line)]
     last = _last(own)
     logged = _last(line for line in own if is_at_error(line)) if _BELOW_ERROR.search(last) else ""
