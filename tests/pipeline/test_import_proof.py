@@ -6,7 +6,7 @@ import pytest
 from support.project_tree import written
 
 from shipwheel.errors import MissingImports
-from shipwheel.pipeline.import_proof import check_imports
+from shipwheel.pipeline.import_proof import check_imports, wanted_imports
 from shipwheel.project.read import read_project
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
@@ -50,6 +50,20 @@ def test_what_nothing_brings_is_named(world: World, files: dict[str, str], missi
 )
 def test_what_is_there_or_may_be_missing_passes(world: World, files: dict[str, str]) -> None:
     assert world.build(app(world, files)).code == 0
+
+
+def test_of_several_modules_of_a_name_the_one_on_the_import_path_counts(tmp_path: Path) -> None:
+    app = "from fastapi import FastAPI\nimport core\napp = FastAPI()\n"
+    files = {
+        "api/main.py": app,
+        "api/core/__init__.py": "",
+        "bot/main.py": "import nowhere\nfrom core.config import x\nif __name__ == '__main__':\n    nowhere.run()\n",
+        "bot/core/__init__.py": "",
+        "bot/core/config.py": "x = 1\n",
+    }
+    project = read_project(written(tmp_path, {**files, "requirements.txt": "fastapi\nuvicorn\n"}))
+    assert project.launch is not None and project.launch.python_path == ("api",)
+    assert "nowhere" not in wanted_imports(project, MINOR).names
 
 
 def test_a_module_that_the_user_vouches_for(world: World) -> None:

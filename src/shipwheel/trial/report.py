@@ -15,7 +15,7 @@ _LOG_LINES = 15
 
 
 def to_lines(trial: Trial) -> Iterator[str]:
-    """Yield the lines of a trial: what it did, every finding with its next step, and the end of the output if it does not serve."""
+    """Yield the lines of a trial: what it did, every finding with its next step, and the output of one that ends."""
     seen = trial.seen
     yield trial.headline
     for found in seen.sockets:
@@ -32,7 +32,7 @@ def to_lines(trial: Trial) -> Iterator[str]:
         yield f"  writes    {path}"
     for finding in trial.findings:
         yield from _finding(finding)
-    if trial.verdict in (Verdict.FAILS, Verdict.NEEDS):
+    if trial.verdict in (Verdict.FAILS, Verdict.NEEDS, Verdict.ENDS):
         lines = [line for line in program_lines(seen.log) if line.strip()]
         yield from ("  output    the last lines:" if lines else "  output    none", *(f"    {line[:300]}" for line in lines[-_LOG_LINES:]))
 
