@@ -356,6 +356,21 @@ def test_starts_in_the_directory_that_the_image_works_in(tmp_path: Path, source:
     assert (launch.directory, launch.python_path) == (directory, ())
 
 
+def test_a_package_may_have_the_name_of_the_directory_that_the_image_works_in(tmp_path: Path) -> None:
+    docker = 'FROM python:3.13\nCOPY . /code\nWORKDIR /code/site\nENTRYPOINT ["/tini", "--"]\n'
+    settings = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site.settings')\n"
+    files = {
+        "Dockerfile": docker,
+        "site/manage.py": f"import os\n{settings}from django.core.management import execute_from_command_line\n",
+        "site/site/__init__.py": "",
+        "site/site/settings.py": "WSGI_APPLICATION = 'site.wsgi.application'\n",
+        "site/site/wsgi.py": f"import os\n{settings}from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+    }
+    launch = launched(tmp_path, files, "django gunicorn whitenoise")
+    assert "site.wsgi:application" in launch.command
+    assert (launch.directory, launch.python_path) == ("site", ())
+
+
 @pytest.mark.parametrize(
     ("command", "directory"),
     [

@@ -27,7 +27,7 @@ def with_working_directory(launch: Launch, evidence: Evidence, scan: Scan) -> La
     folder = _folder(evidence, scan)
     if not folder or own_project_folder(evidence, scan) or launch.declared_at or launch.directory or evidence.kind != "app":
         return launch
-    words = tuple(_seen_from(word, folder, evidence) for word in launch.command)
+    words = tuple(_seen_from(word, folder, launch, evidence) for word in launch.command)
     below = [file for file in _files(launch, evidence) if file.startswith(f"{folder}/")]
     if not below or launch.is_program or any(_imports_beside(file, folder, evidence) for file in below):
         return launch
@@ -93,9 +93,12 @@ def _files(launch: Launch, evidence: Evidence) -> list[str]:
     return found
 
 
-def _seen_from(word: str, folder: str, evidence: Evidence) -> str:
-    """Return a word of a command as it is in a directory: the file, or the module, without that directory's name."""
+def _seen_from(word: str, folder: str, launch: Launch, evidence: Evidence) -> str:
+    """Return a word of a command as it is in a directory: the file, or the module, without that directory's name.
+
+    A module that is imported from the directory already may be in a package of the same name: site/site/wsgi.py.
+    """
     if evidence.has_file(word) and word.startswith(f"{folder}/"):
         return posixpath.relpath(word, folder)
     dotted = f"{folder.replace('/', '.')}."
-    return word.removeprefix(dotted) if ":" in word else word
+    return word.removeprefix(dotted) if ":" in word and folder not in launch.python_path else word
