@@ -159,6 +159,11 @@ LAYOUTS: dict[str, Layout] = {
         "aiohttp",
         ("python", "main.py"),
     ),
+    "aiohttp script without a guard, on loopback": (
+        {"main.py": "from aiohttp.web import Application, run_app\napp = Application()\nrun_app(app, host='localhost', port=8000)\n"},
+        "aiohttp gunicorn",
+        ("python", "main.py"),
+    ),
     "aiohttp that another file runs": (
         {
             "shop/__init__.py": "",

@@ -37,7 +37,9 @@ _WRAPPERS = frozenset({"python-socketio", "asgiref", "gradio"})
 
 FLASKS = frozenset({"flask", "apiflask", "flask-openapi3"})
 """Frameworks whose method `run` does nothing if FLASK_RUN_FROM_CLI is set to true: a server can import a file that calls it."""
-_SERVES = frozenset({"uvicorn.run", "waitress.serve", "bottle.run", "hypercorn.run", "wsgiref.simple_server.make_server"})
+_SERVES = frozenset(
+    {"uvicorn.run", "waitress.serve", "bottle.run", "hypercorn.run", "wsgiref.simple_server.make_server", "aiohttp.web.run_app"}
+)
 """Calls that serve the application among their arguments until they are stopped."""
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -112,7 +114,8 @@ def find_applications(source: SourceFile, factories: Iterable[Factory]) -> tuple
 
 def runs_when_imported(app: Application, source: SourceFile) -> bool:
     """Return whether the file serves an application at its top level, so that no other server can import it."""
-    if app.is_factory or app.framework.kind not in (FrameworkKind.WSGI, FrameworkKind.ASGI, FrameworkKind.DASH):
+    kinds = (FrameworkKind.WSGI, FrameworkKind.ASGI, FrameworkKind.DASH, FrameworkKind.AIOHTTP)
+    if app.is_factory or app.framework.kind not in kinds:
         return False
     own = {f"{app.variable}.run_server", *(() if app.framework.distribution in FLASKS else (f"{app.variable}.run",))}
     return any(name in own or (name in _SERVES and _names(call, app.variable)) for name, call in _top_level_calls(source).items())
