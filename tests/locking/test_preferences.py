@@ -182,6 +182,17 @@ def test_tells_a_conflict_in_the_users_lines_with_suggestions_that_work(index: P
     assert [event for event in events if isinstance(event, StageStarted) and event.stage == "suggestions"]
 
 
+def test_finds_the_python_that_a_frozen_list_was_made_with(index: PackageIndex, tmp_path: Path) -> None:
+    add(index, "leaf", "2.0")
+    add(index, "old", "1.0", "leaf>=2; python_version >= '3.10'", "leaf>=1; python_version < '3.10'")
+    frozen = tmp_path / "requirements.txt"
+    frozen.write_text("old==1.0\nleaf==1.0\n")
+    with pytest.raises(LockError) as raised:
+        make_lock(lock_request(tmp_path, "3.13", (frozen,)))
+    assert raised.value.hint.startswith("Tried successfully: another Python: --python 3.9; or ")
+    assert raised.value.another_python_may_help
+
+
 def test_names_the_lines_of_a_conflict_in_pyproject(index: PackageIndex, tmp_path: Path) -> None:
     add(index, "leaf", "2.0")
     (tmp_path / "pyproject.toml").write_text(

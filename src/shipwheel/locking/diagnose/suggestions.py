@@ -135,9 +135,12 @@ def suggestions(request: LockRequest, synthetic: Synthetic, names: Sequence[str]
     """
     limit = request.exclude_newer
     can_change = not synthetic.project or _static_project(request) is not None
-    if other := _other_python(synthetic.python):
-        changed = replace(synthetic, python=other, preferred=())
-        yield Suggestion(f"another Python: --python {other}", changed, limit, another_python=True)
+    others = [
+        Suggestion(f"another Python: --python {other}", replace(synthetic, python=other, preferred=()), limit, another_python=True)
+        for other in _other_pythons(synthetic.python)
+    ]
+    if others:
+        yield replace(others[-1], closer=tuple(others[:-1]))
     texts = _requirement_texts(request, synthetic)
     known = specifiers(texts)
     for name in [name for name in dict.fromkeys(names) if name in known][:_MAX_LOOSENED] if can_change else ():
@@ -179,12 +182,14 @@ def _without_own_project(synthetic: Synthetic) -> Synthetic:
     return replace(synthetic, sources=sources, project="")
 
 
-def _other_python(python: str) -> str:
-    """Return the next older Python of a Debian suite, else the next newer one."""
+def _other_pythons(python: str) -> list[str]:
+    """Return the Pythons of Debian's suites: the older ones, the next older first, then the newer ones.
+
+    What a package requires may depend on the Python, so that a frozen list is without a conflict on the one that it was made with.
+    """
     order = sorted((suite.python for suite in SUITES), key=minor_number)
     older = [version for version in order if minor_number(version) < minor_number(python)]
-    newer = [version for version in order if minor_number(version) > minor_number(python)]
-    return older[-1] if older else newer[0] if newer else ""
+    return [*reversed(older), *(version for version in order if minor_number(version) > minor_number(python))]
 
 
 def _day_of_last_commit(request: LockRequest) -> date | None:
