@@ -68,6 +68,13 @@ services:
     assert found["db"].image == "postgres:16"
 
 
+def test_the_plain_file_comes_before_what_is_added_to_it(tmp_path: Path) -> None:
+    service = "services: {web: {build: ., environment: {FROM: here}}}"
+    names = ("compose.ldap.yaml", "compose.yaml", "compose.prod.yaml")
+    written(tmp_path, {name: service.replace("here", name) for name in names})
+    assert [it.file for it in find_compose_services((tmp_path,), UserFiles())] == ["compose.prod.yaml", "compose.yaml", "compose.ldap.yaml"]
+
+
 @pytest.mark.parametrize(
     "name", ["docker-compose.yml", "compose.yml", "docker-compose.prod.yaml", "docker/docker-compose.yml", "deploy/compose.yaml"]
 )

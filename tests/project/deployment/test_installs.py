@@ -57,6 +57,13 @@ def test_reads_what_pip_installs(tmp_path: Path, lines: str) -> None:
     assert (found.requirements, found.packages) == PIP[lines]
 
 
+def test_the_list_of_a_project_manager_is_not_the_projects(tmp_path: Path) -> None:
+    written(tmp_path, {"pins/pipenv.txt": "certifi==2026.7.22 \\\n    --hash=sha256:00\npipenv==2026.7.1\n"})
+    lines = "RUN pip install --require-hashes -r pins/pipenv.txt\n"
+    assert _installs(tmp_path, f"{lines}RUN pipenv verify && pipenv sync").requirements == ()
+    assert _installs(tmp_path, lines).requirements == ("pins/pipenv.txt",)
+
+
 @pytest.mark.parametrize(
     ("line", "extras", "groups"),
     [

@@ -364,7 +364,7 @@ def test_a_package_may_have_the_name_of_the_directory_that_the_image_works_in(tm
         "site/manage.py": f"import os\n{settings}from django.core.management import execute_from_command_line\n",
         "site/site/__init__.py": "",
         "site/site/settings.py": "WSGI_APPLICATION = 'site.wsgi.application'\n",
-        "site/site/wsgi.py": f"import os\n{settings}from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+        "site/site/wsgi.py": f"import os\n{settings}from django.core import wsgi\napplication = wsgi.get_wsgi_application()\n",
     }
     launch = launched(tmp_path, files, "django gunicorn whitenoise")
     assert "site.wsgi:application" in launch.command

@@ -19,6 +19,8 @@ __all__ = ["ComposeService", "ServiceMount", "find_compose_services"]
 _FILE = lazy_pattern(r"(docker-)?compose([._-][\w.-]+)?\.ya?ml", re.IGNORECASE)
 _FOLDERS = ("docker", "container", "deploy", "deployment", ".docker", "ops", "infra", "compose", "docker/compose", "docker-compose")
 _OTHER_PURPOSE = frozenset("dev devel development test tests testing ci local debug override example sample e2e lint traefik".split())  # noqa: SIM905
+_PRODUCTION = frozenset({"prod", "production", "deploy"})
+_PLAIN = frozenset({"docker", "compose", "yml", "yaml"})
 _VARIABLE = lazy_pattern(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^{}]*))?\})", re.ASCII)
 _MAX_SERVICES = 60
 _MAX_BYTES = 1 << 20
@@ -107,8 +109,9 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _rank(path: Path, root: Path) -> tuple[object, ...]:
-    relative = Path(os.path.relpath(path, root)).as_posix()
-    return (relative.count("../"), relative.count("/"), not _words(path.name) & {"prod", "production", "deploy"}, relative)
+    """Return the sort key of a compose file: one for production, then the plain one, then those that are added to it for some purpose."""
+    relative, words = Path(os.path.relpath(path, root)).as_posix(), _words(path.name)
+    return (relative.count("../"), relative.count("/"), not words & _PRODUCTION, bool(words - _PLAIN), relative)
 
 
 def _services(table: YamlTable, path: Path, name: str) -> Iterator[ComposeService]:

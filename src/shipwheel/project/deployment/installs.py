@@ -32,6 +32,8 @@ OF_DEVELOPERS = lazy_pattern(
 )
 """In the name of a requirements file, an extra or a group: it is for those who work on the project."""
 _NAME = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*([<>=!~;].*)?", re.DOTALL)
+_LISTED = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""The name at the start of a line of a requirements file."""
 _WITH_VALUE = frozenset(
     """
     -i --index-url --extra-index-url -f --find-links -t --target --prefix --root --cache-dir --default-timeout --timeout --retries -c
@@ -77,7 +79,7 @@ def find_installs(dockerfile: Dockerfile) -> Installs:
     return Installs(
         python,
         place,
-        _without_development(found.requirements),
+        _without_development([name for name in found.requirements if not _brings(name, found.managers, dockerfile.files)]),
         _without_development(found.extras),
         _without_development(found.groups),
         tuple(dict.fromkeys(found.packages)),
@@ -85,6 +87,12 @@ def find_installs(dockerfile: Dockerfile) -> Installs:
         found.place,
         tuple(dict.fromkeys(found.notes)),
     )
+
+
+def _brings(name: str, managers: set[str], files: CopiedFiles) -> bool:
+    """Return whether a requirements file brings a project manager that the Dockerfile runs: it is the manager's, and not the project's."""
+    lines = files.files.read_text(files.project / name).splitlines() if managers else ()
+    return any(normalized(match[0]) in managers for line in lines if (match := _LISTED.match(line)) is not None)
 
 
 def _python(stage: Stage) -> tuple[str, str]:
@@ -108,6 +116,8 @@ class _Installed:
         self.groups: list[str] = []
         self.packages: list[str] = []
         self.notes: list[str] = []
+        self.managers: set[str] = set()
+        """The project managers that install from the project's own files."""
         self.place = ""
 
 
@@ -120,7 +130,8 @@ def _read(command: ShellCommand, files: CopiedFiles, found: _Installed) -> None:
         words, name = words[1:], "pip"
     if re.fullmatch(r"pip[\d.]*", name) and any(word in words for word in ("install", "wheel", "download")):
         _read_pip(command, words, files, found)
-    elif name in ("uv", "poetry", "pdm") and len(words) > 1 and words[1] in ("sync", "install", "export"):
+    elif name in _MANAGER_OPTIONS and words[1:2] and words[1] in ("sync", "install", "export"):
+        found.managers.add(name)
         options = dict(_options(words[2:]))
         for option, kind in (*_MANAGER_OPTIONS[name].items(),):
             target = found.extras if kind == "extra" else found.groups
@@ -134,6 +145,7 @@ _MANAGER_OPTIONS = {
     "uv": {"--extra": "extra", "--group": "group", "--only-group": "group"},
     "poetry": {"--extras": "extra", "-E": "extra", "--with": "group", "--only": "group"},
     "pdm": {"-G": "group", "--group": "group"},
+    "pipenv": {},
 }
 """Program -> its options that name extras and groups."""
 
