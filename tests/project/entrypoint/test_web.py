@@ -303,6 +303,41 @@ LAYOUTS: dict[str, Layout] = {
         "dash waitress",
         (*WAITRESS, "index:app.server"),
     ),
+    "dash callbacks that only the program adds": (
+        {
+            "site1/__init__.py": "from site1.base import app\n",
+            "site1/base.py": "import dash\napp = dash.Dash(__name__)\napp.layout = 1\n",
+            "main.py": "from site1 import app\nif __name__ == '__main__':\n    register_all(app)\n    app.run(host=HOST, port=PORT)\n",
+        },
+        "dash waitress",
+        ("python", "main.py"),
+    ),
+    "run.py that imports what a package takes from its module": (
+        {
+            "site1/__init__.py": "from .base import app\n",
+            "site1/base.py": FLASK,
+            "run.py": "from site1 import app as it\n" + MAIN.replace("print(1)", "it.run()"),
+        },
+        "flask gunicorn",
+        (*GUNICORN, "run:it"),
+    ),
+    "routes that another module adds": (
+        {
+            "site1/__init__.py": "from sanic import Sanic\napp = Sanic('x')\n",
+            "site1/routes.py": "routes = []\n",
+            "site1/server.py": "from site1 import app\nfrom site1.routes import routes\napp.blueprint(routes)\n",
+        },
+        "sanic",
+        ("sanic", *HOST_AND_PORT, "site1.server:app"),
+    ),
+    "routes that the application's own module has added": (
+        {
+            "site1/__init__.py": "from sanic import Sanic\napp = Sanic('x')\nfrom site1 import routes\n",
+            "site1/routes.py": "from site1 import app\napp.blueprint(1)\n",
+        },
+        "sanic",
+        ("sanic", *HOST_AND_PORT, "site1:app"),
+    ),
     "fastapi before celery": (
         {"app.py": FASTAPI, "w.py": "from celery import Celery\napp = Celery()\n"},
         "fastapi uvicorn celery",

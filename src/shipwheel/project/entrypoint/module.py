@@ -22,6 +22,7 @@ from shipwheel.project.entrypoint.applications import (
     with_subclasses,
 )
 from shipwheel.project.entrypoint.background import find_background, started_beside
+from shipwheel.project.entrypoint.completion import completed, completed_when_run
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.language import OldLanguage, find_python_2, oldest_python, python_2_import
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
@@ -117,6 +118,10 @@ class Module(ModulePath, frozen=True):
     """The names that it assigns or imports at its top level."""
     imported: tuple[tuple[str, str], ...] = ()
     """(name, dotted origin) of what it imports from modules at its top level, or takes from a module: `app = config.app`."""
+    completed: frozenset[str] = frozenset()
+    """The names to which it adds routes or a layout when it is imported."""
+    completed_when_run: frozenset[str] = frozenset()
+    """The names that it adds to, or gives to a function that may, only if it is run as a program."""
     table_commands: tuple[str, ...] = ()
     """Names of its commands for Flask that make tables."""
     required: tuple[tuple[str, int], ...] = ()
@@ -189,6 +194,8 @@ def _scan(source: SourceFile) -> Module:
         classes=frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)),
         names=frozenset(_top_level_names(tree)),
         imported=imported,
+        completed=completed(source),
+        completed_when_run=completed_when_run(source),
         table_commands=tuple(find_table_commands(source)),
         required=required,
         required_calls=tuple(dict.fromkeys(required_calls(source))),

@@ -4,8 +4,9 @@ Development servers, such as those of Flask and Django, are never chosen: withou
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -34,10 +35,14 @@ __all__ = [
 
 _DEFAULT_PORT = "8000"
 _WEBPY_PORT = "8080"
+_DASH_PORT = "8050"
+_DASH = "dash"
 _DECISIVE = 3
 """Parts of an application's rank before its variable: two that are equal in these are told apart by nothing."""
 _CONVENTIONAL_MODULES = {"wsgi": FrameworkKind.WSGI, "asgi": FrameworkKind.ASGI}
 _CONVENTIONAL_VARIABLES = ("application", "app")
+_IMPORTED = (FrameworkKind.ASGI, FrameworkKind.WSGI, FrameworkKind.DASH, FrameworkKind.SANIC)
+"""Kinds of applications that one module may take from another."""
 _RUN_CALLS = frozenset({".run", ".run_server", "uvicorn.run"})
 
 
@@ -176,12 +181,24 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
     if kind is FrameworkKind.WEBPY and module is not None and best.module.name in sys.stdlib_module_names:
         # A server would import the standard library's module of that name: web.py's tutorial calls its file code.py.
         return launch_file(evidence, module, (f"{(*module.ports, _WEBPY_PORT)[0]}/tcp",), f"{file} runs a web.py application.")
+    if module is not None and distribution == _DASH and _completes_when_run(best, module) and not module.loopback_only:
+        reason = f"{file} completes its Dash application, and runs it."
+        note = (
+            f"{file} adds to its application only if it is run as a program, so that the image runs Dash's own server, which is for"
+            " development: add it at the top level, and a production server serves it."
+        )
+        launch = launch_file(evidence, module, (f"{evidence.port or (*module.ports, _DASH_PORT)[0]}/tcp",), reason)
+        return replace(launch, notes=(*launch.notes, note))
     server = choose_server(kind, distribution, evidence, evidence.port or _DEFAULT_PORT)
     what = f"application that {best.variable}() in {file} creates" if best.is_factory else f"application {best.variable} in {file}"
     others = also_found(f"{app.module.name}:{app.variable}" for app in apps if app.module.file != file)
     reason = f"{server.program} serves the {best.framework.label} {what}{others}."
     launch = launch_application(evidence, best, server, reason)
     return replace(launch, env={"FLASK_RUN_FROM_CLI": "true"}) if module is not None and module.ignored_run else launch
+
+
+def _completes_when_run(app: Application, module: Module) -> bool:
+    return not module.completed_when_run.isdisjoint((app.variable, *(each.variable for each in module.applications)))
 
 
 def _ranked_applications(evidence: Evidence, scan: Scan) -> list[Application]:
@@ -205,23 +222,45 @@ def _choose(apps: Sequence[Application], modules: Sequence[Module]) -> Applicati
         return entry_point
     if best.framework.kind is FrameworkKind.DASH:
         # The line `server = app.server` names a WSGI application, which every server can serve.
-        return next((app for app in apps if app.framework.distribution == "dash" and app.framework.kind is FrameworkKind.WSGI), best)
+        return next((app for app in apps if app.framework.distribution == _DASH and app.framework.kind is FrameworkKind.WSGI), best)
     return best
 
 
 def _entry_point(app: Application, modules: Sequence[Module]) -> Application | None:
-    """Return the application as the module that is run imports it, which may add routes or a layout."""
-    if app.is_factory or app.framework.kind not in (FrameworkKind.ASGI, FrameworkKind.WSGI, FrameworkKind.DASH):
+    """Return the application as the module that is run imports it, which may add routes or a layout, or as one that does add some."""
+    if app.is_factory or app.framework.kind not in _IMPORTED:
         return None
-    found: list[Application] = []
+    names = _dotted_names(app, modules)
+    own = {each.file for each in reached_modules(app.module.name, {each.name: each for each in modules})}
+    found: list[tuple[tuple[object, ...], Application]] = []
     for module in modules:
         stem = Path(module.file).stem
         is_run = module.is_script and not module.calls.isdisjoint(_RUN_CALLS) and stem != "manage"
-        variable = next((name for name, origin in module.imported if origin.lstrip(".") == f"{app.module.name}.{app.variable}"), None)
-        not_deeper = module.file.count("/") <= app.module.file.count("/")
-        if variable is not None and not_deeper and (stem in _CONVENTIONAL_MODULES or is_run):
-            found.append(replace(app, module=module, variable=variable))
-    return min(found, key=lambda it: (Path(it.module.file).stem not in _CONVENTIONAL_MODULES, it.rank), default=None)
+        variable = _imported_as(module, names)
+        if variable is None or module.file.count("/") > app.module.file.count("/"):
+            continue
+        conventional, adds = stem in _CONVENTIONAL_MODULES, variable in module.completed and module.file not in own
+        if conventional or is_run or adds:
+            it = replace(app, module=module, variable=variable)
+            found.append(((not conventional, not is_run, it.rank), it))
+    return min(found, key=itemgetter(0))[1] if found else None
+
+
+def _dotted_names(app: Application, modules: Sequence[Module]) -> frozenset[str]:
+    """Return the absolute names by which an application can be imported: its own, and those that packages give it."""
+    own = f"{app.module.name}.{app.variable}"
+    packages = (each for each in modules if each.file.endswith("__init__.py"))
+    return frozenset({own, *(f"{each.name}.{name}" for each in packages if (name := _imported_as(each, {own})) is not None)})
+
+
+def _imported_as(module: Module, names: Collection[str]) -> str | None:
+    """Return the name in a module of what it imports under one of these absolute names; None if it imports none of them."""
+    absolute = [f".{name}" for name, _ in module.required if name in names]
+    for name, origin in module.imported:
+        relative = origin.lstrip(".")
+        if relative in names or any(each.endswith(f".{relative}") for each in absolute):
+            return name
+    return None
 
 
 def _conventional(evidence: Evidence, scan: Scan) -> Launch | None:

@@ -1,0 +1,45 @@
+"""Files that complete an application: with routes, a layout or callbacks, when they are imported, or only when they are run."""
+
+import ast
+from collections.abc import Iterator
+
+from shipwheel.project.entrypoint.syntax import SourceFile, called_name, is_main_guard
+
+__all__ = ["completed", "completed_when_run"]
+
+_REGISTERS = frozenset(
+    """
+    blueprint register_blueprint register_blueprints include_router include_routers add_router add_routes add_route add_url_rule mount
+    add_api register_api
+    """.split()  # noqa: SIM905
+)
+"""Methods that add routes to an application."""
+_LAYOUT = "layout"
+"""The attribute of a Dash application that is its page."""
+_SERVES = frozenset({"run", "run_server", "serve", "run_simple", "print"})
+"""Functions that add nothing to an application that they are given."""
+
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def completed(source: SourceFile) -> frozenset[str]:
+    """Return the names in a file to which it adds routes or a layout whenever it is imported."""
+    statements = (node for node in source.tree.body if not (isinstance(node, _Definition) or is_main_guard(node)))
+    return frozenset(name for node in statements for name in _added_to(node))
+
+
+def completed_when_run(source: SourceFile) -> frozenset[str]:
+    """Return the names in a file that it adds to, or gives to a function that may, only if it is run as a program."""
+    guards = [node for node in source.tree.body if is_main_guard(node)]
+    calls = (node for guard in guards for node in ast.walk(guard) if isinstance(node, ast.Call) and called_name(node) not in _SERVES)
+    given = {each.id for call in calls for each in call.args if isinstance(each, ast.Name)}
+    return frozenset({*given, *(name for guard in guards for name in _added_to(guard))})
+
+
+def _added_to(statement: ast.stmt) -> Iterator[str]:
+    for node in ast.walk(statement):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if method in _REGISTERS:
+                yield name
+            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=attribute)]) if attribute == _LAYOUT:
+                yield name
