@@ -697,6 +697,7 @@ def test_a_program_that_is_spoken_to_over_its_input_ends_without_it() -> None:
     (finding,) = find(ended(0), PROGRAM, facts)
     assert (finding.kind, finding.blocks) == (K.TERMINAL, False) and "run -i" in finding.hint
     assert (find(ended(0), PROGRAM), [it.kind for it in find(ended(1), PROGRAM, facts)]) == ((), [K.ENDED])
+    assert [it.kind for it in find(ended(0), SERVER, facts)] == [K.ENDED, K.TERMINAL]
 
 
 def test_a_program_that_asks_for_input_is_healthy() -> None:

@@ -101,8 +101,7 @@ def _beside(project: "Project") -> frozenset[str]:
 
 
 def _dialogue(project: "Project") -> str:
-    ports = project.launch is not None and project.launch.ports
-    return "" if ports or project.dependencies.isdisjoint(_MCP) else "a server of the Model Context Protocol"
+    return "" if project.dependencies.isdisjoint(_MCP) else "a server of the Model Context Protocol"
 
 
 def _text(project: "Project", module: "Module") -> str:
