@@ -100,6 +100,17 @@ def test_finds_variables_without_a_default_and_modules_below(tmp_path: Path, end
     assert dict(facts.modules) == {"shop": "/app/src", "tools": "/app/src"}
 
 
+def test_finds_the_variables_that_a_text_is_composed_from(tmp_path: Path) -> None:
+    read = 'import os\nuser = os.getenv("DB_USER")\nHOST = os.getenv("DB_HOST")\nSIZE = os.getenv("SIZE", "9")\n'
+    used = 'from data import *\nURL = (\n    f"x://{user}@{settings.HOST}:{SIZE}/"\n    f"{os.environ.get(\'DB\')}"\n)\nNOTE = "{HOST}"\n'
+    facts = _facts(tmp_path, {"data.py": read + 'PLACE: str = f"//{user}/x"\n', "main.py": used, "requirements.txt": ""})
+    assert facts.variables[2:] == (
+        ("PLACE", "DB_USER", "data.py, line 2"),
+        ("URL", "DB_HOST", "data.py, line 3"),
+        ("URL", "DB", "main.py, line 2"),
+    )
+
+
 @pytest.mark.parametrize(
     ("start", "modules"), [("shop", {}), ("python start.py", {"start": "/app", "tools": "/app", "helpers": "/app/lib", "shop": "/app"})]
 )

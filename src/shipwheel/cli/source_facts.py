@@ -29,6 +29,14 @@ _READ_VARIABLE = lazy_pattern(
     r"\)\)?[ \t]*(?:#.*)?$",
     re.MULTILINE | re.ASCII,
 )
+_COMPOSED = lazy_pattern(
+    r"^[ \t]*(?:\w+\.)*(?P<name>\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?P<text>[rf]{1,2}[\"'][^\n]*|\((?:\s*[rf]{0,2}[\"'][^\n]*)+)",
+    re.MULTILINE | re.ASCII | re.IGNORECASE,
+)
+"""A name that is given a text with values of others, in one line or in several in parentheses."""
+_PART = lazy_pattern(
+    r"\{(?:\w+\.)*(?P<name>\w+)\}|\{(?:os\.)?(?:getenv\(|environ\.get\(|environ\[)[\"'](?P<variable>[A-Za-z_]\w*)[\"'][)\]]\}", re.ASCII
+)
 _SKIPPING = lazy_pattern(r"\b(?:Raw|Safe)?ConfigParser\(|\bdotenv_values\(")
 """Readers of files that pass over one which is not there."""
 _SKIPPED = lazy_pattern(r"[\"']((?:[\w.-]+/)*[\w.-]*\w\.(?:ini|cfg|conf)|(?:[\w.-]+/)*\.env)[\"']")
@@ -59,6 +67,7 @@ def source_facts(built: "Built") -> "SourceFacts":
     hosts = tuple(rule for module in production for rule in _rules(module))
     texts = [(module.file, _text(project, module)) for module in production]
     variables = tuple(found for file, text in texts for found in _variables(file, text))
+    variables += tuple(found for file, text in texts for found in _composed(file, text, variables))
     return SourceFacts(
         hosts,
         binds,
@@ -116,6 +125,20 @@ def _variables(file: str, text: str) -> "Iterator[tuple[str, str, str]]":
     """Yield (name, variable, place) of what a file assigns from the environment, without a default or with an empty one."""
     for match in _READ_VARIABLE.finditer(text):
         yield match["name"] or match["key"], match["variable"], f"{file}, line {text.count(chr(10), 0, match.start()) + 1}"
+
+
+def _composed(file: str, text: str, variables: "Sequence[tuple[str, str, str]]") -> "Iterator[tuple[str, str, str]]":
+    """Yield (name, variable, place of the variable) of the texts that a file composes from values of the environment, such as a URL.
+
+    A name in small letters means what the same file gives it.
+    """
+    known = {name: (variable, place) for name, variable, place in variables if name.isupper() or place.startswith(f"{file}, ")}
+    for match in _COMPOSED.finditer(text):
+        here = f"{file}, line {text.count(chr(10), 0, match.start()) + 1}"
+        for part in _PART.finditer(match["text"]):
+            found = (part["variable"], here) if part["variable"] else known.get(part["name"])
+            if found is not None:
+                yield match["name"], *found
 
 
 def _passed_over(root: "Path", file: str, text: str) -> "Iterator[tuple[str, str]]":
