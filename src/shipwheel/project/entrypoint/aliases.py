@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
-from shipwheel.project.entrypoint.copies import has_code, is_only_for_building
+from shipwheel.project.entrypoint.copies import SHARED_DIRECTORIES, SYSTEM_PLACES, has_code, is_only_for_building
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.path_eval import is_plain_path
@@ -17,9 +17,6 @@ from shipwheel.project.entrypoint.scan import Scan
 
 __all__ = ["with_aliases"]
 
-_SYSTEM = tuple("/tmp /var/tmp /dev /proc /sys /run /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /boot".split())  # noqa: S108, SIM905
-_PARENTS_ONLY = frozenset("/ /usr /usr/local /usr/src /opt /srv /home /root /var /var/lib /var/www /etc /mnt".split())  # noqa: SIM905
-"""Directories that are no links themselves, only what is below them."""
 _CONFIG = lazy_pattern(r".+\.(ini|conf|cfg|toml|ya?ml|json|xml|env|properties)")
 _MAX_ALIASES = 20
 
@@ -69,4 +66,4 @@ def _places(dockerfile: Dockerfile) -> Iterator[tuple[str, str]]:
 
 
 def _can_be_link(path: str) -> bool:
-    return is_plain_path(path) and path not in _PARENTS_ONLY and not is_within(path, (*_SYSTEM, *OWN_DIRECTORIES))
+    return is_plain_path(path) and path not in SHARED_DIRECTORIES and not is_within(path, (*SYSTEM_PLACES, *OWN_DIRECTORIES))

@@ -12,12 +12,13 @@ from shipwheel.project.entrypoint.path_eval import is_plain_path
 from shipwheel.project.entrypoint.project_paths import OWN_DIRECTORIES, is_within
 from shipwheel.project.entrypoint.scan import Scan
 
-__all__ = ["has_code", "is_only_for_building", "with_copies"]
+__all__ = ["SHARED_DIRECTORIES", "SYSTEM_PLACES", "has_code", "is_only_for_building", "with_copies"]
 
-_SYSTEM = tuple("/dev /proc /sys /tmp /run /boot /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /var/run /var/tmp".split())  # noqa: SIM905
+SYSTEM_PLACES = tuple("/dev /proc /sys /tmp /run /boot /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /var/run /var/tmp".split())  # noqa: SIM905
+"""Directories of the kernel, of the system's programs, and of what is temporary."""
 _OF_BASE = tuple("/etc/passwd /etc/group /etc/hosts /etc/resolv.conf /etc/apt /etc/nginx /etc/supervisor /etc/cron.d".split())  # noqa: SIM905
 """Places of what is another's, or of programs that no image has: a web server in front, a supervisor."""
-_PARENTS = frozenset("/ /etc /usr /usr/local /usr/share /opt /srv /home /root /var /var/lib /var/www /mnt".split())  # noqa: SIM905
+SHARED_DIRECTORIES = frozenset("/ /etc /usr /usr/local /usr/share /usr/src /opt /srv /home /root /var /var/lib /var/www /mnt".split())  # noqa: SIM905
 """Directories that hold the files of many: what is copied over all of one is not the app's own."""
 _ONLY_FOR_BUILDING = frozenset({"requirements.txt", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile", "package.json"})
 _SUFFIXES_FOR_BUILDING = (".sh", ".lock")
@@ -50,8 +51,8 @@ def with_copies(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
 
 def _can_hold(item: Placed, own: list[str]) -> bool:
     target = item.target
-    is_other = is_within(target, (*own, *_SYSTEM, *_OF_BASE)) or any(is_within(path, [target]) for path in own)
-    return is_plain_path(target) and not is_other and target not in _PARENTS and "/.wh." not in target
+    is_other = is_within(target, (*own, *SYSTEM_PLACES, *_OF_BASE)) or any(is_within(path, [target]) for path in own)
+    return is_plain_path(target) and not is_other and target not in SHARED_DIRECTORIES and "/.wh." not in target
 
 
 def is_only_for_building(item: Placed) -> bool:
