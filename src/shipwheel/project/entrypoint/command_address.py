@@ -14,7 +14,7 @@ from shipwheel.project.deployment.stage import FIRST_PORT, parse_port
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.listening import LOOPBACK
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
+from shipwheel.project.entrypoint.servers import DEFAULT_PORT, EVERY_ADDRESS
 
 __all__ = ["Listening", "find_address", "is_server", "tool_of", "unprivileged", "without_flags"]
 
@@ -24,9 +24,6 @@ _PORT_OPTIONS = ("--port", "-p", "--server.port", "--http-port")
 _EVERY = lazy_pattern(r"(?:^|[=,/])(?:0\.0\.0\.0|\[::\]|\*):(\d+)(?=$|[,/])")
 """An address that a program listens on, in a list or a URL: nobody calls this one."""
 _BIND_OPTIONS = ("--bind", "-b", "--listen", "--http", "--http-socket")
-
-
-_DEFAULT_PORT = "8000"
 
 
 class _Server(msgspec.Struct, frozen=True):
@@ -136,7 +133,7 @@ def find_address(
     if not found.given and (configured := _configured(words, evidence, modules, directory)):
         if configured.startswith(("unix:", "/")):
             # Another server in front of it opens the socket elsewhere. An option counts more than the file.
-            port = declared or server.port or _DEFAULT_PORT
+            port = declared or server.port or DEFAULT_PORT
             return Listening(_with_host(words, server, port), (port,), configured, opened=True)
         return _from_config(words, server, configured)
     port = found.port or parse_port(env.get(server.port_env, "")) or server.port

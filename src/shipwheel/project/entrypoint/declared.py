@@ -18,7 +18,7 @@ from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
-from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
+from shipwheel.project.entrypoint.servers import DEFAULT_PORT, PROGRAM_PACKAGES
 from shipwheel.project.entrypoint.working_directory import own_project_folder
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "unused_commands",
 ]
 
-_DEFAULT_PORT = "8000"
 _MAX_COMMAND = 8192
 """Characters of a command; a longer one was not written by a person."""
 _WITHOUT_STEP = frozenset(
@@ -249,7 +248,7 @@ def _environment_of_task(process: Process) -> dict[str, str]:
 def _variables(process: Process, evidence: Evidence) -> dict[str, str]:
     """Return the variables of a process: PORT has a value even if only the platform gives it one."""
     settings, own_port = evidence.settings, process.variables.get("PORT") or next(iter(process.ports), None)
-    port = evidence.settings_port or settings.env.get("PORT") or own_port or evidence.port or _DEFAULT_PORT
+    port = evidence.settings_port or settings.env.get("PORT") or own_port or evidence.port or DEFAULT_PORT
     return {"PORT": port, **settings.env}
 
 

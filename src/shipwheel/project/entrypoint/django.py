@@ -31,7 +31,6 @@ __all__ = [
     "with_static_front",
 ]
 
-_DEFAULT_PORT = "8000"
 _SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
 _WSGI_APPLICATIONS = frozenset({"django.core.wsgi.get_wsgi_application"})
 _ASGI_APPLICATIONS = frozenset({"django.core.asgi.get_asgi_application", "channels.routing.ProtocolTypeRouter"})
@@ -78,7 +77,7 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
             f"{manager.file} is Django's, but there is no WSGI_APPLICATION in its settings and no wsgi.py",
             hint='Set the command: command = ["gunicorn", "--bind", "0.0.0.0:8000", "PROJECT.wsgi"].',
         )
-    server = choose_server(server_kind, "django", evidence, evidence.port or _DEFAULT_PORT)
+    server = choose_server(server_kind, "django", evidence)
     name, _, variable = target.rpartition(".")
     path = ModulePath(project.modules.get(name, manager).file, name, project.directory.rstrip("/"))
     app = Application(path, variable, Framework("django", server_kind), is_factory)

@@ -21,7 +21,7 @@ from shipwheel.project.entrypoint.launch import Launch, also_found, launch_file,
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.reached import entry_module, modules_by_name, program_using, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
-from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
+from shipwheel.project.entrypoint.servers import DEFAULT_PORT, EVERY_ADDRESS
 from shipwheel.project.entrypoint.syntax import definitions_with, parse_source
 
 __all__ = [
@@ -46,7 +46,6 @@ _BOKEH_ORIGIN_NOTE = (
 )
 _AIOHTTP_PORT = "8080"
 _RUN_AIOHTTP = "aiohttp.web.run_app"
-_BOTTLE_PORT = "8000"
 _MESOP_PORT = "8080"
 _MESOP = lazy_pattern(r"^import mesop as (\w+)", re.MULTILINE)
 _VOILA_PORT = "8866"
@@ -235,7 +234,7 @@ def _bottle(evidence: Evidence, modules: list[Module]) -> Launch | None:
     if not using:
         return None
     server = next((name for name in ("waitress", "gunicorn") if evidence.has(name)), "waitress")
-    port = evidence.port or _BOTTLE_PORT
+    port = evidence.port or DEFAULT_PORT
     command = ("python", "-m", "bottle", "--bind", f"{EVERY_ADDRESS}:{port}", "--server", server, using[0].name)
     launch = launch_module(evidence, using[0], command, f"{server} serves the Bottle routes in {using[0].file}.")
     return replace(launch, ports=(f"{port}/tcp",), extra_requirements=() if evidence.has(server) else (server,))

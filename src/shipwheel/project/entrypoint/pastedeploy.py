@@ -7,7 +7,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.scan import Scan
-from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
+from shipwheel.project.entrypoint.servers import DEFAULT_PORT, EVERY_ADDRESS
 
 if TYPE_CHECKING:
     import configparser
@@ -18,7 +18,6 @@ _APPLICATION_SECTION = lazy_pattern(r"(app|composite|pipeline):main$")
 _SERVER_SECTION = "server:main"
 _DEFAULT_ADDRESS = ("127.0.0.1", "6543")
 """Host and port of a server section that names none."""
-_DEFAULT_PORT = "8000"
 
 
 def find_pastedeploy(evidence: Evidence, scan: Scan) -> Launch | None:
@@ -33,7 +32,7 @@ def find_pastedeploy(evidence: Evidence, scan: Scan) -> Launch | None:
         if evidence.has("pyramid") and listening is not None and evidence.port in (None, listening):
             reason = f"pserve serves the application that {name} describes."
             return Launch(("pserve", name), ports=(f"{listening}/tcp",), needs_source=True, reason=reason)
-        port = evidence.port or _DEFAULT_PORT
+        port = evidence.port or DEFAULT_PORT
         return Launch(
             ("gunicorn", "--bind", f"{EVERY_ADDRESS}:{port}", *_threads(parser), "--paste", name),
             ports=(f"{port}/tcp",),

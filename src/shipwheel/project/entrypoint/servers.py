@@ -10,10 +10,12 @@ from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.frameworks import FrameworkKind
 
-__all__ = ["EVERY_ADDRESS", "GUNICORN_SETTINGS", "PROGRAM_PACKAGES", "Server", "choose_server"]
+__all__ = ["DEFAULT_PORT", "EVERY_ADDRESS", "GUNICORN_SETTINGS", "PROGRAM_PACKAGES", "Server", "choose_server"]
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
 """A container's port is reached from outside, so servers listen on all of its addresses."""
+DEFAULT_PORT = "8000"
+"""The port that a server listens on if nothing names one."""
 
 
 PROGRAM_PACKAGES = {
@@ -61,12 +63,12 @@ class Server(msgspec.Struct, frozen=True):
         return tuple(words)
 
 
-def choose_server(kind: FrameworkKind, distribution: str, evidence: Evidence, port: str) -> Server:
+def choose_server(kind: FrameworkKind, distribution: str, evidence: Evidence) -> Server:
     """Return the server for an application of this kind: one among the dependencies, or else one that must be added.
 
     `distribution` is the framework's Python package, whose own dependencies may include a server.
     """
-    dependencies = evidence.dependencies
+    dependencies, port = evidence.dependencies, evidence.port or DEFAULT_PORT
     match kind:
         case FrameworkKind.SANIC:
             return Server("sanic", port, (*_host_and_port(port), "{target}"), ("--factory",))

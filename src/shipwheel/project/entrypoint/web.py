@@ -33,7 +33,6 @@ __all__ = [
     "find_web_application",
 ]
 
-_DEFAULT_PORT = "8000"
 _WEBPY_PORT = "8080"
 _DASH_PORT = "8050"
 _DASH = "dash"
@@ -149,7 +148,7 @@ def find_run_object(launch: Launch, evidence: Evidence, scan: Scan) -> Launch | 
     objects = [name for name, origin in origins.items() if not module.calls.isdisjoint((f"{name}.run", f"{origin}.run"))]
     if len(objects) != 1:
         return None
-    server = choose_server(FrameworkKind.WSGI, "", evidence, evidence.port or _DEFAULT_PORT)
+    server = choose_server(FrameworkKind.WSGI, "", evidence)
     app = Application(module, objects[0], Framework("", FrameworkKind.WSGI))
     reason = f"{server.program} serves {app.variable} in {module.file}, whose method `run` it calls."
     return launch_application(evidence, app, server, reason)
@@ -189,7 +188,7 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
         )
         launch = launch_file(evidence, module, (f"{evidence.port or (*module.ports, _DASH_PORT)[0]}/tcp",), reason)
         return replace(launch, notes=(*launch.notes, note))
-    server = choose_server(kind, distribution, evidence, evidence.port or _DEFAULT_PORT)
+    server = choose_server(kind, distribution, evidence)
     what = f"application that {best.variable}() in {file} creates" if best.is_factory else f"application {best.variable} in {file}"
     others = also_found(f"{app.module.name}:{app.variable}" for app in apps if app.module.file != file)
     reason = f"{server.program} serves the {best.framework.label} {what}{others}."
@@ -270,7 +269,7 @@ def _conventional(evidence: Evidence, scan: Scan) -> Launch | None:
             variable = next((variable for variable in _CONVENTIONAL_VARIABLES if variable in module.names), None)
             if module.name.rpartition(".")[2] == name and variable is not None:
                 app = Application(module, variable, Framework("", kind))
-                server = choose_server(kind, "", evidence, evidence.port or _DEFAULT_PORT)
+                server = choose_server(kind, "", evidence)
                 reason = f"{server.program} serves {variable} in {module.file}."
                 return launch_application(evidence, app, server, reason)
     return None

@@ -12,6 +12,7 @@ from shipwheel.project.entrypoint.launch import Launch, launch_file, launch_modu
 from shipwheel.project.entrypoint.reached import modules_by_name, reached_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
+from shipwheel.project.entrypoint.servers import DEFAULT_PORT
 
 __all__ = ["find_worker"]
 
@@ -35,7 +36,6 @@ _RUN_THEMSELVES = (
     "pika.BlockingConnection",
 )
 """Calls of a script that is a worker itself."""
-_NAMEKO_PORT = "8000"
 
 
 def find_worker(evidence: Evidence, scan: Scan) -> Launch | None:
@@ -98,7 +98,7 @@ def _nameko(evidence: Evidence, scan: Scan) -> Launch | None:
     command = ("nameko", "run", *(("--config", config) if config else ()), *(module.name for module in modules))
     launch = launch_module(evidence, modules[0], command, f"{modules[0].file} defines Nameko services.")
     serves = any("nameko.web.handlers.http" in module.calls for module in modules)
-    port = evidence.port or _NAMEKO_PORT
+    port = evidence.port or DEFAULT_PORT
     return replace(launch, needs_source=launch.needs_source or bool(config), ports=(f"{port}/tcp",) if serves else ())
 
 
