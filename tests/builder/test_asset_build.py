@@ -76,7 +76,7 @@ def build(folder: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> 
     (folder / "place" / "source" / "ui" / "yarn.lock").write_text("")
     stated = {"MODE": "production", "LD_AUDIT": "./a.so"}
     made = AssetBuild(folder / "place", folder / "root", {"PATH": "/usr/bin"}, folder / "cache", "ui", stated, threading.Event())
-    made.run(["npm", "run", "build"])
+    made.run(["npm", "run", "build"], made.prepare())
 
 
 def test_only_what_fetches_packages_has_a_network_and_the_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ if command[:2] == ["npm", "ci"]:
 if command[:2] == ["npm", "run"]:
     source = pathlib.Path(options[options.index("/build/source") - 1])
     out = source / "ui" / "dist"
+    if command[2] == "nothing":
+        sys.exit(0)
     if command[2] == "link":
         out.symlink_to("/usr/bin")
         sys.exit(0)
@@ -154,6 +156,19 @@ def test_paths_may_be_written_in_any_form(world: World, runs: Path) -> None:
     built = world.build(app)
     assert built.code == 0, built.err
     assert last_layers(world.output(app)) == [{"app/a.js": b"build", "app/b.bin": b""}] * 2
+    assert runs.exists()
+
+
+def test_all_that_a_command_makes_is_taken_if_no_output_is_named(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    settings = app / "shipwheel.toml"
+    settings.write_text("".join(line for line in settings.read_text().splitlines(keepends=True) if not line.startswith(("output", "to"))))
+    built = world.build(app)
+    assert built.code == 0, built.err
+    assert last_layers(world.output(app)) == [{"app/ui/dist/a.js": b"build", "app/ui/dist/b.bin": b""}] * 2
+    settings.write_text(settings.read_text().replace("npm run build", "npm run nothing"))
+    failed = world.build(app)
+    assert (failed.code, "`npm run nothing` made no files of the project" in failed.err) == (7, True), failed.err
     assert runs.exists()
 
 

@@ -131,15 +131,17 @@ class AssetBuild(msgspec.Struct, frozen=True):
     bounds: Bounds = msgspec.field(default_factory=Bounds)
     prefers_cache: bool = False
 
-    def run(self, command: Sequence[str]) -> None:
-        """Fetch the packages, let them prepare themselves, and run the command. Raise AssetFailed, BuildError."""
-        output = [self.fetch()]
-        manager = self._manager
+    def prepare(self) -> str:
+        """Fetch the packages, let them prepare themselves, and return what that printed. Raise AssetFailed, BuildError."""
+        fetched, manager = self.fetch(), self._manager
         # A script that wants a network fails here; most builds do without what it would bring.
-        output.append(_text(self._run(manager.rebuild, manager)))
-        finished = self._run(command, manager)
+        return f"{fetched}\n{_text(self._run(manager.rebuild, manager))}"
+
+    def run(self, command: Sequence[str], prepared: str) -> None:
+        """Run the command after `prepare`, whose output is shown with its own. Raise AssetFailed, BuildError."""
+        finished = self._run(command, self._manager)
         if finished.code != 0:
-            raise AssetFailed(" ".join(command), finished.code, "\n".join((*output, _text(finished))))
+            raise AssetFailed(" ".join(command), finished.code, f"{prepared}\n{_text(finished)}")
 
     def fetch(self, *, network: bool = True) -> str:
         """Fetch the packages, and return what that printed. Without a network, the cache must have them. Raise AssetFailed, BuildError."""

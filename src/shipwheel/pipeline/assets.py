@@ -126,13 +126,12 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
         stated, shown, host = self.settings, " ".join(self.settings.run), host_platform()
         if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or find_sandbox() is None:
-            hint = f"{SANDBOX_HINT} Or run it before the build, and `include` {stated.output}."
+            hint = f"{SANDBOX_HINT} Or run it before the build, and `include` {stated.output or 'what it makes'}."
             raise BuildError(f"`{shown}` builds the front end, which needs bubblewrap, docker or podman", hint=hint)
         self.reporter(StageStarted(shown, detail=True))
         with scratch_directory(ignore_cleanup_errors=True) as place:
-            self._build(place)
-            copies = dict.fromkeys(self.places, stated.output)
-            self._check_output(place / "source")
+            made = self._build(place)
+            copies = {posixpath.join(self.places[0], path): stated.output or path for path in made}
             tree = list_copies(place / "source", copies, secret_rules=secret_rules(self.project.settings))
             self._check_programs(tree, place / "source")
             if tree.tokens:
@@ -212,14 +211,27 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
                 write_files(kept, cache, self.store)
             yield AssetBuild(place, root.path, environment, cache, below, stated.env, self.store.closed, limits, bool(kept))
 
-    def _build(self, place: Path) -> None:
+    def _build(self, place: Path) -> tuple[str, ...]:
+        """Build the front end, and return the paths of what is to be copied, below the place in the image. Raise BuildError."""
         from shipwheel.builder.asset_build import AssetFailed
+        from shipwheel.builder.made_paths import file_states, made_paths
 
+        source = place / "source"
         try:
             with self._asset_build(place) as build:
-                build.run(self.settings.run)
+                printed = build.prepare()
+                before = file_states(source) if not self.settings.output else {}
+                build.run(self.settings.run, printed)
         except AssetFailed as error:
             raise self._failed(error) from None
+        if self.settings.output:
+            self._check_output(source)
+            return ("",)
+        made = made_paths(source, before)
+        if not made:
+            hint = "Name what it makes by `output` below [[tool.shipwheel.assets]], or correct `run`."
+            raise BuildError(f"`{' '.join(self.settings.run)}` made no files of the project", hint=hint)
+        return made
 
     def _node(self) -> tuple[CachedDirectory, Mapping[str, str]]:
         """Return a root with node, and the environment of its programs."""
@@ -256,7 +268,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         return BuildError(f"{error}:\n  {last_lines(error.output)}\n  whole output: {log}", hint=hint)
 
     def _check_output(self, source: Path) -> None:
-        """Raise BuildError for no files."""
+        """Raise BuildError if the output is not there."""
         shown, output = " ".join(self.settings.run), self.settings.output
         made = source / output
         if not made.exists() or (made.is_dir() and not any(made.iterdir())):

@@ -54,12 +54,12 @@ class AssetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     run: tuple[str, ...]
     """Command that builds it, as a list of words or as one string: `npm run build`. A string is split like in a shell, but no shell runs
     it."""
-    output: str
-    """Directory or file that the command makes."""
+    output: str = ""
+    """Directory or file that the command makes. Default: all files that it makes or changes, without packages of node and caches."""
     in_: str = "."
     """Directory with package.json, in which the command runs. Default: the project's."""
     to: str = ""
-    """Path in the image: below the working directory, or absolute. Default: the same as `output`."""
+    """Path of that in the image: below the working directory, or absolute. Default: the same as in the project."""
     env: dict[str, str] = {}
     """Environment variables of the command: `{NODE_ENV = "production"}`."""
     packages: tuple[str, ...] = ()

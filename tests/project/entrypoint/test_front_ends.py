@@ -40,6 +40,43 @@ def test_several_commands_of_a_stage_run_in_a_shell(tmp_path: Path) -> None:
     assert front.settings.run == ("sh", "-c", "npm run js && npm run css")
 
 
+OWN = """
+FROM python:3.13
+WORKDIR /code
+COPY . .
+RUN pip install flask gunicorn
+RUN {}
+CMD gunicorn shop.web:app
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [
+        ("cd ui && npm ci && npm run build", ("npm", "run", "build")),
+        ("npm ci --prefix ui && npm --prefix ui run build", ("npm", "run", "build")),
+        ("yarn --cwd=ui build", ("yarn", "build")),
+        (
+            "cd ui && npm run js:build && npx tailwindcss -i a.css -o build/b.css",
+            ("sh", "-c", "npm run js:build && npx tailwindcss -i a.css -o build/b.css"),
+        ),
+    ],
+)
+def test_reads_what_the_stage_of_the_app_builds_itself(tmp_path: Path, command: str, run: tuple[str, ...]) -> None:
+    launch = launched(tmp_path, {**APP, "Dockerfile": OWN.format(command)}, "flask gunicorn")
+    (front,) = launch.front_ends
+    assert front.settings == AssetSettings(run, in_="ui")
+    assert len([note for note in launch.notes if note.startswith("Dockerfile, line 6:") and "shipwheel init" in note]) == 1
+
+
+def test_what_the_stage_builds_elsewhere_is_only_named(tmp_path: Path) -> None:
+    launch = launched(tmp_path, {**APP, "Dockerfile": OWN.format("cd shop && npm run build")}, "flask gunicorn")
+    assert launch.front_ends == ()
+    assert [note for note in launch.notes if "`npm run build` does not run here" in note]
+    settings = Settings(assets=(AssetSettings(("npm", "run", "build")),))
+    assert not [note for note in launched(tmp_path, {}, "flask gunicorn", settings=settings).notes if "npm run build" in note]
+
+
 @pytest.mark.parametrize("made", ["ui/dist/a.js", "shop/static/a.js"])
 def test_builds_nothing_that_is_there(tmp_path: Path, made: str) -> None:
     launch = launched(tmp_path, {**APP, "Dockerfile": STAGE, made: ""}, "flask gunicorn")

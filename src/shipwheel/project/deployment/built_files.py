@@ -14,11 +14,13 @@ from shipwheel.project.deployment.find_dockerfile import Dockerfile
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.stage import Copy, Stage
 
-__all__ = ["BuiltFiles", "find_built_files", "missing_note", "own_run_notes"]
+__all__ = ["BuiltFiles", "OwnBuild", "find_built_files", "find_own_builds", "missing_note", "own_run_notes"]
 
 _NODE_IMAGE = lazy_pattern(r"(^|/)(node|bun|deno|yarn|pnpm)\b")
 _NODE_TOOLS = frozenset({"npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "gulp", "grunt", "webpack", "vite"})
 _BUILDS = lazy_pattern(r"build|compile|bundle|generate|dist|prod|compress|webpack|vite|gulp|tailwind|collectstatic|assets")
+_ELSEWHERE = lazy_pattern(r"\s(?:--prefix|--cwd|--dir|-C)[ =]([\w./-]+)")
+"""The option of npm, yarn or pnpm that names the directory with package.json."""
 _MAX_SHOWN = 3
 
 
@@ -50,6 +52,23 @@ class BuiltFiles(msgspec.Struct, frozen=True):
     def shown(self) -> str:
         """The command that makes them, for messages."""
         return f"`{self.commands[-1]}`" if self.commands else "a stage of node"
+
+
+class OwnBuild(msgspec.Struct, frozen=True):
+    """A front end that the stage itself builds from the project, beside the Python. What that makes is not known."""
+
+    place: str
+    """The file and line of the last command."""
+    directory: str
+    """The directory that should have a package.json, relative to the project; empty if it is not known."""
+    commands: tuple[str, ...]
+    """The commands that make it."""
+
+    @property
+    def note(self) -> str:
+        """A sentence about what the image lacks."""
+        how = "build it in [[tool.shipwheel.assets]], which `shipwheel init` writes, or run it before the build"
+        return f"{self.place}: `{self.commands[-1]}` does not run here. If the app needs what it makes, {how}."
 
 
 def missing_note(built: BuiltFiles) -> str:
@@ -88,15 +107,36 @@ def _made(sources: tuple[str, ...], ran_in: str, directory: str | None) -> str:
     return posixpath.normpath(posixpath.join(directory, posixpath.relpath(sources[0], ran_in)))
 
 
+def find_own_builds(dockerfile: Dockerfile) -> tuple[OwnBuild, ...]:
+    """Return what the stage that production uses builds with node, one for each directory."""
+    found: dict[str, OwnBuild] = {}
+    for command in dockerfile.stage.runs:
+        if command.doubt or command.words[0] not in _NODE_TOOLS or not _makes_files(command, dockerfile.files):
+            continue
+        below, text = _run_below(command)
+        directory = dockerfile.files.project_path(below) if below else None
+        known = "" if directory is None else directory or "."
+        earlier = found[known].commands if known in found else ()
+        found[known] = OwnBuild(command.place, known, (*earlier, text))
+    return tuple(found.values())
+
+
+def _run_below(command: ShellCommand) -> tuple[str, str]:
+    """Return the directory whose package.json a command reads, absolute in the image, and the command as it is written there."""
+    if (option := _ELSEWHERE.search(command.text)) is None:
+        return command.directory, command.text
+    return posixpath.normpath(posixpath.join(command.directory, option[1])), command.text.replace(option[0], "", 1).strip()
+
+
 def own_run_notes(dockerfile: Dockerfile) -> tuple[str, ...]:
-    """Return sentences about what instructions of the stage itself make from the project's files."""
+    """Return sentences about what instructions of the stage itself make from the project's files, but for its front ends."""
     return tuple(dict.fromkeys(_own_run_notes(dockerfile)))
 
 
 def _own_run_notes(dockerfile: Dockerfile) -> Iterator[str]:
     for command in dockerfile.stage.runs:
-        if not command.doubt and _makes_files(command, dockerfile.files):
-            how = "run it before the build" if command.words[0] in _NODE_TOOLS else "run it in the image, by [[tool.shipwheel.steps]]"
+        if not command.doubt and command.words[0] not in _NODE_TOOLS and _makes_files(command, dockerfile.files):
+            how = "run it in the image, by [[tool.shipwheel.steps]]"
             yield f"{command.place}: `{command.text}` does not run here. If the app needs what it makes, {how}."
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.project.deployment.built_files import BuiltFiles, find_built_files, own_run_notes
+from shipwheel.project.deployment.built_files import BuiltFiles, OwnBuild, find_built_files, find_own_builds, own_run_notes
 from shipwheel.project.deployment.ci_builds import find_ci_builds
 from shipwheel.project.deployment.compose import find_compose_services
 from shipwheel.project.deployment.container_settings import ContainerSettings, dockerfile_settings
@@ -44,6 +44,8 @@ class Deployment(msgspec.Struct, frozen=True):
     """Other services that the app needs, with their image."""
     built: tuple[BuiltFiles, ...] = ()
     """Files that a node stage makes for the image."""
+    own_builds: tuple[OwnBuild, ...] = ()
+    """Front ends that the image's own stage builds."""
     translations: str = ""
     """The file and line that compiles gettext's catalogues; empty if nothing does."""
     notes: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         dockerfiles = find_dockerfiles(root, files, (*builds, *in_ci))
     dockerfile = dockerfiles[0] if dockerfiles else None
     built = find_built_files(dockerfile) if dockerfile is not None else ()
+    own_builds = find_own_builds(dockerfile) if dockerfile is not None else ()
     run = read_services(services, dockerfile, root, files)
     docker = _docker_process(dockerfile, run.directory) if dockerfile is not None else ()
     beside = tuple(other for process in (*run.processes, *docker) for other in _supervised(process))
@@ -95,6 +98,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         _installs(dockerfile, hosting),
         run.companions,
         built,
+        own_builds,
         translation_step(root, dockerfile, files),
         (*run.notes, *(own_run_notes(dockerfile) if dockerfile is not None else ())),
         folders,

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.project.deployment.built_files import BuiltFiles, missing_note
+from shipwheel.project.deployment.built_files import BuiltFiles, OwnBuild, missing_note
 from shipwheel.project.deployment.script import list_names
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import FrontEnd, Launch
@@ -38,9 +38,12 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     missing = [built for built in scan.deployment.built if not built.is_there and not built.is_made]
     found = tuple(front for built in missing if (front := _of_stage(built)) is not None)
     notes = [missing_note(built) for built in missing]
-    if not missing and launch.needs_source:
+    notes += [built.note for built in scan.deployment.own_builds]
+    if launch.needs_source:
+        found += tuple(front for built in scan.deployment.own_builds if (front := _of_own(built, evidence)) is not None)
+    if not missing and not found and launch.needs_source:
         found = tuple(_served(evidence, scan))
-        notes = [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
+        notes += [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
     if not missing and not found:
         notes += _made_beside(evidence, scan.deployment.folders)
     return replace(launch, front_ends=found, notes=(*launch.notes, *dict.fromkeys(notes)))
@@ -62,16 +65,29 @@ def _made_beside(evidence: Evidence, folders: Sequence[Path]) -> Iterator[str]:
 
 def _of_stage(built: BuiltFiles) -> FrontEnd | None:
     """Return the settings for what a node stage makes; None if it is not known what to run, or where."""
-    # Debian has no bun; npm runs the same scripts.
-    commands = [re.sub(r"^bun run ", "npm run ", text) for text in built.commands if _FETCHES.fullmatch(text) is None]
-    if not commands or not built.made or not built.directory:
-        return None
-    try:
-        run = tuple(shlex.split(commands[0])) if len(commands) == 1 else ("sh", "-c", " && ".join(commands))
-    except ValueError:
+    run = _run(built.commands)
+    if not run or not built.made or not built.directory:
         return None
     to = built.path if built.path != built.made else ""
     return FrontEnd(AssetSettings(run, built.made, built.directory, to), f"{built.place}: {built.shown} makes {built.path} for the image")
+
+
+def _of_own(built: OwnBuild, evidence: Evidence) -> FrontEnd | None:
+    """Return the settings for what the image's own stage builds; None if it is not known what to run, or there is no package.json."""
+    run = _run(built.commands)
+    if not run or not built.directory or not evidence.exists(posixpath.join(built.directory, "package.json")):
+        return None
+    return FrontEnd(AssetSettings(run, in_=built.directory), f"{built.place}: `{built.commands[-1]}` builds a front end")
+
+
+def _run(commands: Sequence[str]) -> tuple[str, ...]:
+    """Return the words that run what is not done anyway; none if nothing is left, or nobody can tell the words."""
+    # Debian has no bun; npm runs the same scripts.
+    left = [re.sub(r"^bun run ", "npm run ", text) for text in commands if _FETCHES.fullmatch(text) is None]
+    try:
+        return tuple(shlex.split(left[0])) if len(left) == 1 else ("sh", "-c", " && ".join(left)) if left else ()
+    except ValueError:
+        return ()
 
 
 def _served(evidence: Evidence, scan: Scan) -> Iterator[FrontEnd]:
