@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -97,3 +98,23 @@ def test_survives_a_signal_that_comes_too_early() -> None:
         number = started(process)
         process.send_signal(reloader.RESTART)
         assert started(process) != number
+
+
+def test_what_is_saved_while_a_command_ends_is_read_by_the_next_start() -> None:
+    thread = threading.get_ident()
+    pending: list[bool] = []
+
+    class Recorded(reloader.Reloader):
+        def start(self) -> None:
+            pending.append(reloader.RESTART in signal.sigpending())
+            signal.pthread_kill(thread, reloader.RESTART if len(pending) == 1 else signal.SIGTERM)
+
+        def end(self, number: int, grace: float) -> None:
+            signal.pthread_kill(thread, reloader.RESTART)
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        assert Recorded([], 1.0).run() == 128 + signal.SIGTERM
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    assert pending == [False, False], "started twice, and the second time with nothing left to do"

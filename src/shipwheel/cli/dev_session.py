@@ -16,6 +16,7 @@ from shipwheel.cli.ready import answer_line
 from shipwheel.cli.terminal import Terminal
 from shipwheel.dev.changes import Saved, Watched
 from shipwheel.dev.seen_files import SeenFiles
+from shipwheel.engine.quick_signals import QuickSignals
 from shipwheel.engine.ready import answering_ports, reachable_ports
 from shipwheel.errors import EngineError, ShipwheelError
 
@@ -27,11 +28,15 @@ __all__ = ["DevSession"]
 
 _STOP_GRACE_S = 3.0
 _READY_TIMEOUT_S = 120.0
-_STEP_MS = 30
-"""Editors write a file in steps. A change is reported when nothing more comes for this long, and after `_DEBOUNCE_MS` in any case."""
+_STEP_MS = 15
+"""Editors write a file in steps. A change is reported when nothing more comes for this long, and after `_DEBOUNCE_MS` in any case.
+
+A program takes longer to end, and what is saved until then is one change with it.
+"""
 
 _DEBOUNCE_MS = 300
 _POLL_MS = 1000
+_CHECK_S = 5.0
 _MAX_NAMES = 3
 _SIGNALS = tuple(number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None)
 
@@ -80,8 +85,9 @@ class DevSession:
         ):
             if saved := self._saved(path for _, path in changes):
                 yield saved
-            for running in self._running:
-                running.check()
+            else:
+                for running in self._running:
+                    running.check()
 
     def _saved(self, paths: Iterable[str]) -> Saved:
         """Return what was saved. New files that a starting program wrote are not: they start only one again that has ended."""
@@ -147,10 +153,12 @@ class _Running:
     def __init__(self, container: "Container", prefix: str, terminal: Terminal, *, reloads: bool) -> None:
         self.reloads = reloads
         self._container = container
+        self._signals = QuickSignals(container)
         self._terminal = terminal
         self._ended = threading.Event()
         self.answered = math.inf
         """When it first answered on its ports, in seconds since 1970."""
+        self._next_check = 0.0
         words = shlex.split(container.commands.logs)
         self._printer = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0)
         assert self._printer.stdout is not None  # noqa: S101 - it is a pipe
@@ -162,6 +170,7 @@ class _Running:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
+        self._signals.close()
         with suppress(ShipwheelError):
             self._container.stop(_STOP_GRACE_S)
         with suppress(ShipwheelError):
@@ -173,15 +182,21 @@ class _Running:
     def restart(self) -> None:
         """Start the process in the container again, unless it loads saved files itself."""
         if not self.reloads:
-            self._container.send("SIGURG")
+            self._signals.send("SIGURG")
 
     def start_if_ended(self) -> None:
         """Start the process in the container again if it has ended."""
         if not self.reloads:
-            self._container.send("SIGWINCH")
+            self._signals.send("SIGWINCH")
 
     def check(self) -> None:
-        """Raise EngineError if the container has ended."""
+        """Raise EngineError if the container has ended.
+
+        Asking an engine starts a program: if nothing suggests an end, only each `_CHECK_S` seconds.
+        """
+        if self._reader.is_alive() and time.monotonic() < self._next_check:
+            return
+        self._next_check = time.monotonic() + _CHECK_S
         code = self._container.state().exit_code
         if code is not None:
             lines = "\n".join(f"  {line}" for line in self._container.logs().splitlines()[-15:])

@@ -20,6 +20,7 @@ class DockerLikeContainer(Container):
     def __init__(self, program: str, spec: RunSpec, *, lists_changes: bool) -> None:
         name = spec.name
         super().__init__(spec, ContainerCommands(f"{program} logs -f {name}", f"{program} stop {name}", f"{program} rm --volumes {name}"))
+        self.exec_words = (program, "exec", "--interactive", name)
         self._program = program
         self._lists_changes = lists_changes
 

@@ -149,6 +149,9 @@ class Container(ABC):
     Every method raises EngineError if the engine fails. A container of bwrap ends with the thread that started it.
     """
 
+    exec_words: tuple[str, ...] = ()
+    """The words before those of a program that runs inside with our standard input; empty if the engine has none."""
+
     def __init__(self, spec: RunSpec, commands: ContainerCommands) -> None:
         self.spec = spec
         self.commands = commands

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 __all__ = ["Reloader", "log", "main", "send"]
 
@@ -17,6 +18,7 @@ RESTART = signal.SIGURG
 """Ignored by a process that has not got so far as to block it, which then starts the command with what was saved anyway."""
 START = signal.SIGWINCH
 """The same for a command that has ended."""
+UNLIMITED_S = 1e6
 STOPPING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}
 
 
@@ -51,9 +53,12 @@ class Reloader:
                     self.start()
             elif number == RESTART:
                 self.end(self.stop_signal, self.grace)
+                # What was saved meanwhile is read by the start below.
+                while signal.sigtimedwait({RESTART}, 0):
+                    pass
                 self.start()
             else:
-                self.end(number, None)
+                self.end(number, UNLIMITED_S)
                 return 128 + number
 
     def start(self) -> None:
@@ -82,14 +87,16 @@ class Reloader:
                 self.process = None
                 log(f"{self.command[0]} ended with status {code}; saving a file starts it again")
 
-    def end(self, number: int, grace: "float | None") -> None:
-        """Send a signal to the command's processes, and kill what is left of them after `grace` seconds, if these are given."""
+    def end(self, number: int, grace: float) -> None:
+        """Send a signal to the command, and kill what is left of its processes when it has ended, at the latest after `grace` seconds."""
         if self.process is None:
             return
         process, self.process = self.process, None
         send(process.pid, number, group=False)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(grace)
+        deadline = time.monotonic() + grace
+        # Popen.wait(timeout) looks every 50 ms, which the developer waits for.
+        while process.poll() is None and (left := deadline - time.monotonic()) > 0:
+            signal.sigtimedwait({signal.SIGCHLD}, left)
         send(process.pid, signal.SIGKILL, group=True)
         process.wait()
 
