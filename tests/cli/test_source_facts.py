@@ -36,6 +36,20 @@ def test_the_projects_directory_is_missed_by_a_command_that_starts_below(tmp_pat
     assert {("backend", "/app"), ("helpers", "/app"), ("app", "/app/backend")} <= {*modules}
 
 
+@pytest.mark.parametrize(
+    ("files", "program"),
+    [
+        ({"Procfile": "web: gunicorn -b 0.0.0.0:8000 shop:app\n"}, "gunicorn"),
+        ({"Procfile": "web: gunicorn --certfile c.pem -b 0.0.0.0:8000 shop:app\n"}, ""),
+        ({"Procfile": "web: gunicorn -c conf.py -b 0.0.0.0:8000 shop:app\n", "conf.py": "certfile = 'c.pem'\n"}, ""),
+        ({"Procfile": "web: python shop.py\n"}, ""),
+    ],
+)
+def test_a_server_of_http_is_told_from_one_that_may_speak_tls(tmp_path: Path, files: dict[str, str], program: str) -> None:
+    found = _facts(tmp_path, {"requirements.txt": "flask\ngunicorn\n", "shop.py": FLASK, **files})
+    assert found.http_server == program
+
+
 def test_finds_the_examples_of_files_that_a_person_makes(tmp_path: Path) -> None:
     names = ["conf/bot.example.yml", "example-config.yaml", "settings.py.dist", "kept.sample.ini", "kept.ini", ".git/x.example"]
     facts = _facts(tmp_path, {"main.py": "", "requirements.txt": "", **dict.fromkeys(names, "")})

@@ -194,6 +194,12 @@ def test_a_redirect_to_the_same_page_is_a_note(status: int, words: str) -> None:
     assert (note.kind, note.blocks, words in note.message) == (K.REDIRECT, False, True)
 
 
+def test_a_server_of_http_that_drops_every_connection_does_not_serve() -> None:
+    seen = running(OPEN, answers=answers(0, error="RemoteDisconnected"))
+    (finding,) = find(seen, SERVER, SourceFacts(http_server="gunicorn"))
+    assert (finding.kind, finding.blocks, "does not answer (RemoteDisconnected)" in finding.message) == (K.NO_ANSWER, True, True)
+
+
 def test_a_field_of_settings_is_named_by_its_variable() -> None:
     log = "pydantic_core.ValidationError: 1 validation error for Settings\nsigning_key\n  Field required [type=missing]\n"
     (finding,) = (

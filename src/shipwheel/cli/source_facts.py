@@ -10,6 +10,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.user.example_files import find_examples, ignored_files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from shipwheel.pipeline.build import Built
@@ -40,6 +41,7 @@ _PART = lazy_pattern(
 _SKIPPING = lazy_pattern(r"\b(?:Raw|Safe)?ConfigParser\(|\bdotenv_values\(")
 """Readers of files that pass over one which is not there."""
 _SKIPPED = lazy_pattern(r"[\"']((?:[\w.-]+/)*[\w.-]*\w\.(?:ini|cfg|conf)|(?:[\w.-]+/)*\.env)[\"']")
+_TLS = lazy_pattern(r"certfile|ssl_context|SSLContext")
 _MAX_SOURCE = 1 << 20
 _MCP = frozenset({"mcp", "fastmcp"})
 """Python packages of servers that speak over their standard input unless they are told otherwise."""
@@ -91,7 +93,18 @@ def source_facts(built: "Built") -> "SourceFacts":
         declared_pages([text for _, text in texts]),
         tuple(found for file, text in texts for found in _passed_over(project.root, file, text)),
         frozenset(item.name for platform in built.platforms[:1] for item in platform.resolved.selection.distributions),
+        _http_server(project, (text for _, text in texts)),
     )
+
+
+def _http_server(project: "Project", texts: "Iterable[str]") -> str:
+    """Return the program of the command if that speaks HTTP, and nothing says that it does so over TLS; else empty."""
+    from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
+
+    words = project.launch.source_command if project.launch is not None else ()
+    program = posixpath.basename(words[0]) if words else ""
+    over_tls = any(_TLS.search(text) for text in (*words, *texts))
+    return program if program in PROGRAM_PACKAGES and not over_tls else ""
 
 
 def _beside(project: "Project") -> frozenset[str]:

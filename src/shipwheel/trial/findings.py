@@ -223,8 +223,10 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
     refused = next((sign.line for sign in signs if sign.kind is SignKind.HOST), "")
     statuses = {answer.status for answer in seen.answers if not answer.declared}
     failed = next((answer for answer in seen.answers if answer.status >= 500 and not answer.declared), None)
-    is_broken = failed_request(seen.log) or any(sign.kind in (SignKind.MODULE, SignKind.VARIABLE) for sign in signs)
-    silent = next((each for each in seen.answers if not each.status and (is_broken or each.error not in _OTHER_PROTOCOLS)), None)
+    must_answer = (
+        bool(source.http_server) or failed_request(seen.log) or any(sign.kind in (SignKind.MODULE, SignKind.VARIABLE) for sign in signs)
+    )
+    silent = next((each for each in seen.answers if not each.status and (must_answer or each.error not in _OTHER_PROTOCOLS)), None)
     redirected = next((answer for answer in seen.answers if answer.forwarded), None)
     if redirected is not None:
         yield _redirect(redirected)

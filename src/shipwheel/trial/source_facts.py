@@ -46,6 +46,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `pages` are paths that its routes name, without parameters.
     `passed_over` are (path, file and line) of files that the code reads only if they are there, and the project has not.
     `installed` are the normalized names of the Python packages in the image.
+    `http_server` is the command's program if it answers whatever it is asked over HTTP, empty for another.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -71,6 +72,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     pages: tuple[str, ...] = ()
     passed_over: tuple[tuple[str, str], ...] = ()
     installed: frozenset[str] = frozenset()
+    http_server: str = ""
 
     @property
     def host_names(self) -> tuple[str, ...]:
