@@ -102,6 +102,12 @@ def test_passes_arguments_on() -> None:
     assert _run(script, "serve", "a b")[-1].words == ("serve", "a b")
 
 
+@pytest.mark.parametrize("count", ["$#", "${#}", '"$#"'])
+def test_counts_arguments(count: str) -> None:
+    script = f'if [ {count} -eq 0 ]; then\n  exec serve\nfi\nexec "$@"\n'
+    assert (_words(script), _words(script, "shell")) == (["serve"], ["shell"])
+
+
 def test_records_environment_directory_and_line() -> None:
     commands = _run("export A=1\nB=2\ncd src\nC=3 serve &\nother\n")
     assert [(command.words, command.line, command.background) for command in commands] == [(("serve",), 4, True), (("other",), 5, False)]

@@ -113,6 +113,14 @@ def test_a_clone_of_another_repository_is_no_copy(tmp_path: Path, workdir: str) 
     assert not files.covers_project
 
 
+def test_a_file_that_is_copied_to_a_directory_of_the_image_keeps_its_name(tmp_path: Path) -> None:
+    written(tmp_path, {"app.py": "", "entry.sh": "x"})
+    files = _files(tmp_path, "FROM x\nRUN useradd -m shop\nCOPY entry.sh /home/shop\nCOPY app.py /srv/app.py\n")
+    script = files.read_script("/home/shop/entry.sh")
+    assert script is not None
+    assert files.read_script("/home/shop/other.sh") is None
+
+
 def test_finds_files_where_the_image_has_them(tmp_path: Path) -> None:
     written(tmp_path, {"app/main.py": "", "docker/entry.sh": "x", "conf/a.ini": "", "static/index.html": ""})
     files = _files(

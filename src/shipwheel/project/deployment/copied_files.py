@@ -158,7 +158,8 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
     def _sources(self, path: str) -> Iterator[str]:
         """Yield where a path of the image may come from in the context, the last copy first."""
         for item in reversed(self.placed):
-            if path == item.target:
+            # A file that is copied to a directory of the image, such as somebody's home, keeps its name there.
+            if path == item.target or (not item.is_directory and path == posixpath.join(item.target, posixpath.basename(item.source))):
                 yield item.source
             elif item.is_directory and path.startswith(item.target.rstrip("/") + "/"):
                 yield posixpath.normpath(posixpath.join(item.source, posixpath.relpath(path, item.target)))

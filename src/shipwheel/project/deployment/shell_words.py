@@ -164,6 +164,8 @@ class _Expansion(msgspec.Struct):
 
     def _value(self, node: "Node", depth: int) -> str | None:
         """Return the value of a parameter expansion; None if the parameter is not set and there is no default."""
+        if text_of(node) == "${#}":
+            return self.state.lookup("#")
         name = next((text_of(child) for child in node.children if child.type in ("variable_name", "special_variable_name")), "")
         operator = node.child_by_field_name("operator")
         kind = text_of(operator) if operator is not None else ""
