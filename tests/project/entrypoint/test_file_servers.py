@@ -31,6 +31,15 @@ LAYOUTS: dict[str, Layout] = {
         "streamlit",
         ("streamlit", "run", "app.py", "--server.port", "8501", "--server.address", "0.0.0.0", "--server.headless", "true"),
     ),
+    "streamlit program above the functions that use it": (
+        {
+            "src/app.py": "from src.parts.image import show\ndef main():\n    show()\nif __name__ == '__main__':\n    main()\n",
+            "src/parts/image.py": "import streamlit as st\ndef show():\n    st.title('x')\n",
+            "src/parts/other.py": "def work(): ...\nif __name__ == '__main__':\n    work()\n",
+        },
+        "streamlit",
+        ("streamlit", "run", "src/app.py", "--server.port", "8501", "--server.address", "0.0.0.0", "--server.headless", "true"),
+    ),
     "streamlit page below its helpers": (
         {"helpers.py": "import streamlit\n", "app/Home.py": "import streamlit as st\nst.set_page_config()\n"},
         "streamlit",

@@ -40,6 +40,7 @@ _PREFERRED_FILES = ("streamlitapp", "app", "main", "home", "index", "webui", "ui
 _END_OF_MATTER = "---"
 _MATTER_LINE = lazy_pattern(r"(sdk|sdk_version|app_file): *[\"']?([\w./-]+)[\"']?")
 _VERSION = lazy_pattern(r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc)[0-9]+)?")
+_STREAMLIT_PACKAGE = "streamlit"
 _PAGE = lazy_pattern(r"(^|/)pages/")
 _BOKEH_ORIGIN_NOTE = (
     "If browsers reach the app under an address other than localhost and its port, set BOKEH_ALLOW_WS_ORIGIN=HOST:PORT in its environment."
@@ -123,6 +124,7 @@ def find_file_server(evidence: Evidence, scan: Scan) -> Launch | None:
     for distribution, package, launch in servers:
         hosted = matter if matter.get("sdk") == distribution else {}
         using = [module for module in scan.modules if package in module.imports and not _PAGE.search(module.file)]
+        using = _with_programs(using, scan.modules) if distribution == _STREAMLIT_PACKAGE else using
         if not using or not (evidence.has(distribution) or evidence.kind == "app"):
             continue
         named = [module for module in using if module.file == posixpath.normpath(hosted.get("app_file", ""))]
@@ -161,6 +163,16 @@ def _file_rank(module: Module, project: str) -> tuple[object, ...]:
     own = path.name == f"{project.replace('-', '_')}.py"
     position = _PREFERRED_FILES.index(stem) if stem in _PREFERRED_FILES else len(_PREFERRED_FILES)
     return (module.file.count("/"), not own and stem not in _PREFERRED_FILES, position, module.file)
+
+
+def _with_programs(using: list[Module], modules: Sequence[Module]) -> list[Module]:
+    """Return the files that use Streamlit, or the programs that import them if they only define functions: run, they show nothing."""
+    if any(call.startswith(f"{_STREAMLIT_PACKAGE}.") for module in using for call in module.calls_when_run):
+        return using
+    by_name = {module.name: module for module in modules}
+    files = {module.file for module in using}
+    programs = [each for each in modules if each.is_script and any(it.file in files for it in reached_modules(each.name, by_name))]
+    return programs or using
 
 
 def _streamlit(evidence: Evidence, modules: list[Module]) -> Launch | None:
