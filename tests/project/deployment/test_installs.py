@@ -114,3 +114,26 @@ def test_tells_system_packages_from_tools(tmp_path: Path) -> None:
 
 def test_keeps_the_names_of_headers_that_stay_installed(tmp_path: Path) -> None:
     assert _installs(tmp_path, "RUN apt-get install -y libpq-dev gcc python3-dev\n").system.headers == ("libpq-dev", "python3-dev")
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (
+            {"Aptfile": "# for PDFs\n:repo:deb https://host/ x main\nhttps://host/x.deb\npoppler-utils\nlibgl1 git\n"},
+            ("poppler-utils", "libgl1"),
+        ),
+        (
+            {"packages.txt": "tesseract-ocr\ntesseract-ocr-deu\n", "requirements.txt": "streamlit==1.30\n"},
+            ("tesseract-ocr", "tesseract-ocr-deu"),
+        ),
+        ({"packages.txt": "ffmpeg\n", "README.md": "---\nsdk: gradio\n---\n"}, ("ffmpeg",)),
+        ({"packages.txt": "flask\nredis\n", "requirements.txt": "flask\n"}, ()),
+    ],
+)
+def test_knows_the_packages_that_a_host_installs(tmp_path: Path, files: dict[str, str], names: tuple[str, ...]) -> None:
+    deployment = read_deployment(written(tmp_path, files), UserFiles())
+    assert deployment.installs.system.names == names
+    # A Dockerfile installs what its image needs.
+    written(tmp_path, {"Dockerfile": "FROM python:3.13\nCOPY . .\nRUN apt-get install -y libmagic1\nCMD python app.py\n"})
+    assert read_deployment(tmp_path, UserFiles()).installs.system.names == ("libmagic1",)

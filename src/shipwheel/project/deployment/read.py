@@ -20,6 +20,7 @@ from shipwheel.project.deployment.procfile import parse_procfile
 from shipwheel.project.deployment.services import production_arguments, read_services
 from shipwheel.project.deployment.shell_words import UNKNOWN
 from shipwheel.project.deployment.stage import FIRST_PORT
+from shipwheel.project.deployment.system_packages import listed_packages
 from shipwheel.project.deployment.systemd import read_units
 from shipwheel.project.deployment.tasks import read_tasks
 from shipwheel.project.deployment.translations import translation_step
@@ -95,7 +96,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
             *run.settings,
             *(settings for each in hosting for settings in each.settings),
         ),
-        _installs(dockerfile, hosting),
+        _installs(dockerfile, hosting, root, files),
         run.companions,
         built,
         own_builds,
@@ -105,8 +106,8 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     )
 
 
-def _installs(dockerfile: Dockerfile | None, hosting: tuple[Hosting, ...]) -> Installs:
-    installs = find_installs(dockerfile) if dockerfile is not None else Installs()
+def _installs(dockerfile: Dockerfile | None, hosting: tuple[Hosting, ...], root: Path, files: UserFiles) -> Installs:
+    installs = find_installs(dockerfile) if dockerfile is not None else Installs(system=listed_packages(root, files))
     named = next((each for each in hosting if each.python), None)
     return installs if installs.python or named is None else replace(installs, python=named.python, python_place=named.place)
 

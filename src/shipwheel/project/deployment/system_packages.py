@@ -2,15 +2,17 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.shell_words import UNKNOWN
+from shipwheel.user.files import UserFiles
 
-__all__ = ["SystemPackages", "find_system_packages"]
+__all__ = ["SystemPackages", "find_system_packages", "listed_packages"]
 
 _BUILD_ONLY = frozenset(
     """
@@ -34,6 +36,10 @@ _BUILD_ONLY_PATTERN = lazy_pattern(
 )
 _IN_BASE = frozenset({"ca-certificates", "tzdata", "media-types", "netbase", "libexpat1", "zlib1g"})
 _NAME = lazy_pattern(r"[a-z0-9][a-z0-9+.-]+")
+_APTFILE, _PACKAGES = "Aptfile", "packages.txt"
+_FRAMEWORKS = lazy_pattern(rb"\b(streamlit|gradio)\b", re.IGNORECASE)
+_LISTS = ("requirements.txt", "pyproject.toml", "Pipfile", "environment.yml", "README.md")
+_MAX_BYTES = 1 << 18
 _OTHER_SYSTEMS = {"apk": "Alpine's", "dnf": "Fedora's", "yum": "Red Hat's", "microdnf": "Red Hat's", "zypper": "SUSE's"}
 
 
@@ -77,10 +83,35 @@ def find_system_packages(runs: Sequence[ShellCommand]) -> SystemPackages:
                 installed = {name: None for name in installed if name not in names}
         elif program in _OTHER_SYSTEMS and verb in ("add", "install") and (others := [*_needed(_names(arguments[1:]))]):
             notes.append(f"{command.place}: {_OTHER_SYSTEMS[program]} packages are not in the image: {', '.join(others)}.")
-    needed = tuple(_needed(installed))
-    left_out = tuple(name for name in installed if _is_tool(name))
-    headers = tuple(name for name in installed if name.endswith("-dev"))
-    return SystemPackages(needed, left_out, headers, place, tuple(notes))
+    return _sorted_out(installed, place, notes)
+
+
+def listed_packages(root: Path, files: UserFiles) -> SystemPackages:
+    """Return the packages that a host installs for an app: those of Heroku's Aptfile, or of the packages.txt of Streamlit's and Gradio's.
+
+    Other frameworks' packages.txt may be a list of Python packages.
+    """
+    hosted = any(_FRAMEWORKS.search(_start(files, root / name)) for name in _LISTS)
+    name = next((name for name in (_APTFILE, *([_PACKAGES] if hosted else ())) if files.is_file(root / name)), None)
+    if name is None:
+        return SystemPackages()
+    # An Aptfile may also name a URL or, as `:repo:`, a repository.
+    lines = (line.strip() for line in _start(files, root / name).decode("ascii", "replace").splitlines())
+    words = [word for line in lines if not line.startswith(("#", ":")) and "://" not in line for word in line.split()]
+    return _sorted_out(dict.fromkeys(_names(words)), name)
+
+
+def _start(files: UserFiles, path: Path) -> bytes:
+    try:
+        return files.read_start(path, _MAX_BYTES)
+    except OSError:
+        return b""
+
+
+def _sorted_out(installed: Iterable[str], place: str, notes: Iterable[str] = ()) -> SystemPackages:
+    names = tuple(installed)
+    headers = tuple(name for name in names if name.endswith("-dev"))
+    return SystemPackages(tuple(_needed(names)), tuple(filter(_is_tool, names)), headers, place, tuple(notes))
 
 
 def _names(words: Sequence[str]) -> Iterator[str]:
@@ -90,7 +121,7 @@ def _names(words: Sequence[str]) -> Iterator[str]:
             yield name
 
 
-def _needed(names: "Sequence[str] | dict[str, None] | Iterator[str]") -> Iterator[str]:
+def _needed(names: Iterable[str]) -> Iterator[str]:
     for name in names:
         if name not in _BUILD_ONLY and name not in _IN_BASE and not _is_tool(name) and not _BUILD_ONLY_PATTERN.fullmatch(name):
             yield name
