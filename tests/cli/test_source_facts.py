@@ -135,10 +135,19 @@ def test_finds_modules_beside_a_wheel_if_the_image_has_them(tmp_path: Path, star
     assert ("tools.py" in facts.beside) == (not modules)
 
 
-@pytest.mark.parametrize(("requirement", "said"), [("mcp[cli]", True), ("flask", False)])
-def test_knows_what_may_be_spoken_to_over_its_input(tmp_path: Path, requirement: str, said: bool) -> None:
+@pytest.mark.parametrize(
+    ("requirement", "code", "said"),
+    [
+        ("mcp[cli]", "", True),
+        ("mcp[cli]", "from mcp.server.fastmcp import FastMCP\n", True),
+        ("fastmcp", "import fastmcp\nit = fastmcp.FastMCP()\n", True),
+        ("mcp", "from mcp import ClientSession\nfrom mcp.client.sse import sse_client\n", False),
+        ("flask", "", False),
+    ],
+)
+def test_knows_what_may_be_spoken_to_over_its_input(tmp_path: Path, requirement: str, code: str, said: bool) -> None:
     dockerfile = 'FROM python\nCOPY . /x\nEXPOSE 9000\nCMD ["python", "main.py"]\n'
-    facts = _facts(tmp_path, {"main.py": "", "requirements.txt": requirement, "Dockerfile": dockerfile})
+    facts = _facts(tmp_path, {"main.py": code, "requirements.txt": requirement, "Dockerfile": dockerfile})
     assert bool(facts.dialogue) == said
 
 

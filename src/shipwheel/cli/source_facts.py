@@ -71,29 +71,29 @@ def source_facts(built: "Built") -> "SourceFacts":
     variables = tuple(found for file, text in texts for found in _variables(file, text))
     variables += tuple(found for file, text in texts for found in _composed(file, text, variables))
     return SourceFacts(
-        hosts,
-        binds,
-        unmade,
-        unpackaged,
-        prefixes,
-        _serving(project),
-        tuple(find_examples(project.root)),
-        tuple(_made(project)),
-        variables,
-        tuple(_modules(project, production)),
-        _guess(project),
-        project.scanner.scan_deployment().companions if project.scanner is not None else (),
-        _dialogue(project),
-        _beside(project),
-        tuple(found for file, text in texts for found in find_refusals(file, text)),
-        project.packaged,
-        frozenset(name for module in modules if (name := module.name.rpartition(".")[0])),
-        ignored_files(project.root),
-        tuple((name, each.place) for each in deployed for name in each.withheld if name not in project.settings.env),
-        declared_pages([text for _, text in texts]),
-        tuple(found for file, text in texts for found in _passed_over(project.root, file, text)),
-        frozenset(item.name for platform in built.platforms[:1] for item in platform.resolved.selection.distributions),
-        _http_server(project, (text for _, text in texts)),
+        hosts=hosts,
+        addresses=binds,
+        unmade=unmade,
+        unpackaged=unpackaged,
+        prefixes=prefixes,
+        serving=_serving(project),
+        examples=tuple(find_examples(project.root)),
+        made=tuple(_made(project)),
+        variables=variables,
+        modules=tuple(_modules(project, production)),
+        guess=_guess(project),
+        companions=project.scanner.scan_deployment().companions if project.scanner is not None else (),
+        dialogue=_dialogue(project, production),
+        beside=_beside(project),
+        refusals=tuple(found for file, text in texts for found in find_refusals(file, text)),
+        packaged=project.packaged,
+        packages=frozenset(name for module in modules if (name := module.name.rpartition(".")[0])),
+        ignored=ignored_files(project.root),
+        withheld=tuple((name, each.place) for each in deployed for name in each.withheld if name not in project.settings.env),
+        pages=declared_pages([text for _, text in texts]),
+        passed_over=tuple(found for file, text in texts for found in _passed_over(project.root, file, text)),
+        installed=frozenset(item.name for platform in built.platforms[:1] for item in platform.resolved.selection.distributions),
+        http_server=_http_server(project, (text for _, text in texts)),
     )
 
 
@@ -122,8 +122,14 @@ def _beside(project: "Project") -> frozenset[str]:
     return frozenset({*files, *directories_above(files)})
 
 
-def _dialogue(project: "Project") -> str:
-    return "" if project.dependencies.isdisjoint(_MCP) else "a server of the Model Context Protocol"
+def _dialogue(project: "Project", modules: "Sequence[Module]") -> str:
+    """Return what a project is that requires the protocol's package, unless its code only calls the servers of others."""
+    from shipwheel.project.entrypoint.protocol_servers import SERVERS
+
+    names = (name for module in modules for name in (*module.calls, *(name for name, _ in module.required)))
+    used = [name for name in names if name.partition(".")[0] in _MCP]
+    is_client = bool(used) and not any(name.startswith(SERVERS) for name in used)
+    return "" if is_client or project.dependencies.isdisjoint(_MCP) else "a server of the Model Context Protocol"
 
 
 def _text(project: "Project", module: "Module") -> str:

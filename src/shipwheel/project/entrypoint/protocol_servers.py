@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
 
-__all__ = ["chooses_transport", "is_spoken_to", "server_calls"]
+__all__ = ["SERVERS", "chooses_transport", "is_spoken_to", "server_calls"]
 
 _CLASSES = frozenset({"mcp.server.fastmcp.FastMCP", "mcp.server.FastMCP", "fastmcp.FastMCP"})
-_SERVERS = ("mcp.server", "fastmcp.FastMCP", "fastmcp.server")
+SERVERS = ("mcp.server", "fastmcp.FastMCP", "fastmcp.server")
+"""Starts of the dotted names of what makes a server."""
 _TRANSPORTS = frozenset({"http", "sse", "streamable-http"})
 """Transports that listen on a port."""
 _PORT = 8000
@@ -18,7 +19,7 @@ _STARTS = frozenset({"run_sse_async", "run_http_async", "run_streamable_http_asy
 
 def is_spoken_to(source: SourceFile) -> bool:
     """Return whether a program speaks over its standard input unless an option or a variable chooses another transport."""
-    if not any(origin.startswith(_SERVERS) for origin in source.aliases.values()):
+    if not any(origin.startswith(SERVERS) for origin in source.aliases.values()):
         return False
     for node in source.nodes:
         if isinstance(node, ast.Call):

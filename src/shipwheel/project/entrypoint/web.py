@@ -230,7 +230,7 @@ def _entry_point(app: Application, modules: Sequence[Module]) -> Application | N
     if app.is_factory or app.framework.kind not in _IMPORTED:
         return None
     names = _dotted_names(app, modules)
-    own = {each.file for each in reached_modules(app.module.name, {each.name: each for each in modules})}
+    own = {each.file for each in reached_modules(app.module.name, modules_by_name(modules, (app.module.import_root,)))}
     found: list[tuple[tuple[object, ...], Application]] = []
     for module in modules:
         stem = Path(module.file).stem
