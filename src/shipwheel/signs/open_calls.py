@@ -6,7 +6,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["opens_to_write"]
 
-_OPENS = lazy_pattern(r"\bopen\((?:(?:[^()]|\([^()]*\))*,\s*(?:mode=)?(?P<mode>['\"][rbt]*[wax]|self\.mode\b))?")
+_OPENS = lazy_pattern(r"\bopen(?:_func)?\((?:(?:[^()]|\([^()]*\))*,\s*(?:mode=)?(?P<mode>['\"][rbt]*[wax]|self\.mode\b))?")
 """A call with its mode, if that makes the file; the standard library's handlers of logs have theirs in a field."""
 
 
