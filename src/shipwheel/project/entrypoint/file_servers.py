@@ -169,7 +169,7 @@ def _with_programs(using: list[Module], modules: Sequence[Module]) -> list[Modul
     """Return the files that use Streamlit, or the programs that import them if they only define functions: run, they show nothing."""
     if any(call.startswith(f"{_STREAMLIT_PACKAGE}.") for module in using for call in module.calls_when_run):
         return using
-    by_name = {module.name: module for module in modules}
+    by_name = modules_by_name(modules)
     files = {module.file for module in using}
     programs = [each for each in modules if each.is_script and any(it.file in files for it in reached_modules(each.name, by_name))]
     return programs or using
