@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["example_environment", "example_of_module", "find_examples", "ignored_file_of_module", "ignored_files"]
+__all__ = ["environment_beside", "example_environment", "example_of_module", "find_examples", "ignored_file_of_module", "ignored_files"]
 
 _WORDS = "(?:example|sample|dist|template|tmpl|tpl|default)"
 _EXAMPLE = lazy_pattern(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
@@ -20,6 +20,7 @@ _OF_THE_CONTAINER = lazy_pattern(
     r"(?:(?:APP|SERVER|WEB|HTTP|API|LISTEN|BIND)_)?(?:HOST|PORT|ADDRESS)|PATH|HOME|USER|PYTHON\w*|LD_\w+|\w*DEBUG\w*"
 )
 """Variables whose values the image decides: what it listens on and runs with."""
+_BESIDE = (".env", "env")
 _MAX_FOLDERS = 500
 _MAX_TEXT = 1 << 16
 
@@ -44,12 +45,28 @@ def example_environment(root: Path) -> tuple[str, dict[str, str]]:
     found = [(made, example) for made, example in find_examples(root) if _ENVIRONMENT.fullmatch(made.rpartition("/")[2]) is not None]
     for _, example in sorted(found, key=lambda each: (each[0].count("/"), each[0] != ".env")):
         try:
-            text = (root / example).read_bytes()[:_MAX_TEXT].decode("utf-8", "replace").replace("\r\n", "\n")
+            values = _values(root / example)
         except OSError:
             continue
-        values = {match["name"]: _value(match["value"].strip()) for match in _ASSIGNED.finditer(text)}
         return example, {name: value for name, value in values.items() if value and _OF_THE_CONTAINER.fullmatch(name) is None}
     return "", {}
+
+
+def environment_beside(folder: Path) -> dict[str, str]:
+    """Return the values of the file .env of a directory, or else those of its example; none without either."""
+    try:
+        paths = sorted(folder.iterdir())
+        examples = (path for path in paths if (found := _EXAMPLE.fullmatch(path.name)) and (found["name"] or found["stem"]) in _BESIDE)
+        return next((_values(path) for path in (*(path for path in paths if path.name == ".env"), *examples)), {})
+    except OSError:
+        return {}
+
+
+def _values(path: Path) -> dict[str, str]:
+    """Return the variables of a file of the environment. Raise OSError if it cannot be read."""
+    with path.open("rb") as stream:
+        text = stream.read(_MAX_TEXT).decode("utf-8", "replace").replace("\r\n", "\n")
+    return {match["name"]: _value(match["value"].strip()) for match in _ASSIGNED.finditer(text)}
 
 
 def _value(text: str) -> str:

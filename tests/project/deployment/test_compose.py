@@ -270,6 +270,20 @@ def test_a_small_file_never_becomes_a_large_value() -> None:
     assert parse_yaml(b"a: &a {<<: *a, b: 1}\n")["a"] == {"b": "1"}
 
 
+@pytest.mark.parametrize(("name", "port"), [(".env", "9000"), (".env.example", "9000"), ("other.env", None)])
+def test_the_variables_of_commands_and_ports_have_the_values_of_the_file_beside(tmp_path: Path, name: str, port: str | None) -> None:
+    text = "services: {web: {build: ., command: 'serve -p ${PORT} -l ${LEVEL:-info}', ports: ['80:${PORT}'], environment: {DEBUG: $DEBUG}}}"
+    written(tmp_path, {name: "PORT=9000  # outside\nLEVEL=warn\nDEBUG=1\n"})
+    web = _services(tmp_path, text)["web"]
+    assert (web.command, web.ports) == (("serve -p 9000 -l warn", ("9000",)) if port else (None, ()))
+    assert (dict(web.variables), web.unknown) == ({}, ("DEBUG",))
+
+
+def test_a_secret_beside_is_in_no_command(tmp_path: Path) -> None:
+    written(tmp_path, {".env": "API_TOKEN=abc\n"})
+    assert _services(tmp_path, "services: {web: {build: ., command: 'serve $API_TOKEN'}}")["web"].command is None
+
+
 @given(st.text() | st.sampled_from(["- a", "a: [", "&a *a", "? x\n: y", "!!python/object:os.system x", "a: 1\n---\nb: 2"]))
 def test_any_text_is_a_table_or_none(text: str) -> None:
     for _ in parse_yaml(text.encode("utf-8", "surrogatepass")):

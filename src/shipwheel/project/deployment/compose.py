@@ -6,12 +6,15 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import YamlTable, parse_yaml, yaml_list, yaml_table, yaml_text
+from shipwheel.user.example_files import environment_beside
 from shipwheel.user.files import UserFiles
 
 __all__ = ["ComposeService", "ServiceMount", "find_compose_services"]
@@ -88,7 +91,8 @@ def find_compose_services(folders: tuple[Path, ...], files: UserFiles) -> tuple[
     for path in sorted(_compose_files(folders), key=lambda path: _rank(path, root)):
         try:
             if path.stat().st_size <= _MAX_BYTES:
-                found += _services(parse_yaml(files.read_bytes(path)), path, Path(os.path.relpath(path, root)).as_posix())
+                values = {name: text for name, text in environment_beside(path.parent).items() if text and not _is_secret(name, text)}
+                found += _services(parse_yaml(files.read_bytes(path)), path, Path(os.path.relpath(path, root)).as_posix(), values)
         except OSError:
             continue
     return tuple(found[:_MAX_SERVICES])
@@ -114,14 +118,20 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     return (relative.count("../"), relative.count("/"), not words & _PRODUCTION, bool(words - _PLAIN), relative)
 
 
-def _services(table: YamlTable, path: Path, name: str) -> Iterator[ComposeService]:
+def _is_secret(name: str, text: str) -> bool:
+    return is_secret_variable(name) or has_credentials(text)
+
+
+def _services(table: YamlTable, path: Path, name: str, values: Mapping[str, str]) -> Iterator[ComposeService]:
     services = yaml_table(table.get("services"))
     for key, value in services.items():
         if isinstance(value, YamlTable):
-            yield _service(key, value, services.line_of(key), path, name)
+            yield _service(key, value, (services.line_of(key), path, name), values)
 
 
-def _service(key: str, table: YamlTable, line: int, path: Path, name: str) -> ComposeService:
+def _service(key: str, table: YamlTable, place: tuple[int, Path, str], values: Mapping[str, str]) -> ComposeService:
+    """Return a service. `values` are those of the .env file, which decide commands and ports, and no variable of an image."""
+    line, path, name = place
     build = table.get("build")
     context = dockerfile = None
     target, arguments = "", dict[str, str]()
@@ -132,7 +142,6 @@ def _service(key: str, table: YamlTable, line: int, path: Path, name: str) -> Co
         dockerfile = Path(os.path.normpath(context / (_filled(yaml_text(fields.get("dockerfile"))) or "Dockerfile")))
         target, arguments = yaml_text(fields.get("target")), dict(_pairs(fields.get("args"))[0])
     variables, unknown = _pairs(table.get("environment"))
-    entrypoint = table.get("entrypoint")
     health = yaml_table(table.get("healthcheck")).get("test")
     return ComposeService(
         key,
@@ -143,12 +152,12 @@ def _service(key: str, table: YamlTable, line: int, path: Path, name: str) -> Co
         dockerfile,
         target,
         arguments,
-        _command(table.get("command")),
+        _command(table.get("command"), values),
         table.line_of("command"),
-        None if entrypoint is None else tuple(_command(entrypoint) or ()) if not isinstance(entrypoint, str) else tuple(entrypoint.split()),
+        _entrypoint(table.get("entrypoint"), values),
         variables,
         unknown,
-        tuple(dict.fromkeys(port for item in [*yaml_list(table.get("ports")), *yaml_list(table.get("expose"))] if (port := _port(item)))),
+        tuple(dict.fromkeys(filter(None, (_port(it, values) for key in ("ports", "expose") for it in yaml_list(table.get(key)))))),
         tuple(_mounts(table, path)),
         _filled(yaml_text(table.get("working_dir"))) or "",
         tuple(item for item in _names(table.get("depends_on")) if item),
@@ -156,12 +165,18 @@ def _service(key: str, table: YamlTable, line: int, path: Path, name: str) -> Co
     )
 
 
-def _command(value: object) -> tuple[str, ...] | str | None:
+def _command(value: object, values: Mapping[str, str]) -> tuple[str, ...] | str | None:
     if isinstance(value, list):
-        words = tuple(_filled(yaml_text(word)) for word in value)
+        words = tuple(_filled(yaml_text(word), values) for word in value)
         return None if None in words else tuple(str(word) for word in words)
     # Compose replaces ${X} itself; $$X is left to the shell in the container.
-    return _filled(value) if isinstance(value, str) else None
+    return _filled(value, values) if isinstance(value, str) else None
+
+
+def _entrypoint(value: object, values: Mapping[str, str]) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        return tuple(value.split())
+    return None if value is None else tuple(_command(value, values) or ())
 
 
 def _names(value: object) -> list[str]:
@@ -179,8 +194,8 @@ def _pairs(value: object) -> tuple[dict[str, str], tuple[str, ...]]:
     return {name: text for name, text in filled.items() if text is not None}, tuple(name for name, text in filled.items() if text is None)
 
 
-def _filled(text: str) -> str | None:
-    """Return a text with the defaults of its variables; None if one has none."""
+def _filled(text: str, values: Mapping[str, str] = MappingProxyType({})) -> str | None:
+    """Return a text with the values of its variables, or their defaults; None if one has neither."""
     unknown = False
 
     def value(match: re.Match[str]) -> str:
@@ -188,6 +203,8 @@ def _filled(text: str) -> str | None:
         if match[1]:
             return "$"
         operator, operand = match[4] or "", match[5] or ""
+        if (known := values.get(match[2] or match[3])) is not None and not operator.endswith("+"):
+            return known
         unknown = unknown or not operator.endswith(("-", "+"))
         return operand if operator.endswith("-") else ""
 
@@ -195,11 +212,11 @@ def _filled(text: str) -> str | None:
     return None if unknown else result
 
 
-def _port(item: object) -> str:
+def _port(item: object, values: Mapping[str, str]) -> str:
     """Return the container's port of `8000`, `"80:8000"`, `"127.0.0.1:80:8000/tcp"` or the long form."""
     if isinstance(item, YamlTable):
-        return parse_port(yaml_text(item.get("target"))) if yaml_text(item.get("protocol")) in ("", "tcp") else ""
-    text = _filled(yaml_text(item)) or yaml_text(item).rpartition(":")[2]
+        return parse_port(_filled(yaml_text(item.get("target")), values) or "") if yaml_text(item.get("protocol")) in ("", "tcp") else ""
+    text = _filled(yaml_text(item), values) or yaml_text(item).rpartition(":")[2]
     return parse_port(text.rpartition(":")[2])
 
 
