@@ -63,6 +63,17 @@ services:
     }
 
 
+def test_a_service_with_the_image_s_own_command_is_a_process_beside_the_web_server(tmp_path: Path) -> None:
+    compose = """
+services:
+  bot: {build: ., volumes: [".:/code"]}
+  api: {build: ., ports: ["8000:8000"], command: "gunicorn -b 0.0.0.0:8000 app:app"}
+"""
+    files = {**FILES, "compose.yaml": compose, "Dockerfile": "FROM python\nCOPY . /code\nWORKDIR /code\nCMD python jobs.py\n"}
+    launch = launched(tmp_path, files, "gunicorn flask")
+    assert dict(launch.processes) == {"web": ("gunicorn", "-b", "0.0.0.0:8000", "app:app"), "bot": ("python", "jobs.py")}
+
+
 def test_what_works_beside_a_web_server_for_developing_is_not_the_web_server(tmp_path: Path) -> None:
     compose = """
 services:

@@ -85,12 +85,17 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     own_builds = find_own_builds(dockerfile) if dockerfile is not None else ()
     run = read_services(services, dockerfile, root, files)
     docker = _docker_process(dockerfile, run.directory) if dockerfile is not None else ()
+    as_built = tuple(
+        replace(process, kind=DeploymentFile.COMPOSE, name=service.name, file=service.file, line=service.line, ports=service.ports)
+        for service in run.as_built
+        for process in (_docker_process(dockerfile, service.directory) if dockerfile is not None else ())
+    )
     beside = tuple(other for process in (*run.processes, *docker) for other in _supervised(process))
     hosted = tuple(process for each in hosting for process in each.processes)
     return Deployment(
         dockerfile,
         tuple(other.name for other in dockerfiles[1:]),
-        (*_procfile(root, files), *run.processes, *docker, *beside, *hosted, *read_units(root, files), *read_tasks(root, files)),
+        (*_procfile(root, files), *run.processes, *as_built, *docker, *beside, *hosted, *read_units(root, files), *read_tasks(root, files)),
         (
             *([dockerfile_settings(dockerfile)] if dockerfile is not None else []),
             *run.settings,

@@ -44,6 +44,8 @@ class Services(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     directory: str = ""
     """The working directory that the web server's image is started in, if its own is replaced and its command is not."""
+    as_built: tuple[ComposeService, ...] = ()
+    """Services beside a web server with a command of its own that run the command of the image."""
 
 
 def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> Services:
@@ -73,17 +75,19 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
         companions,
         notes,
         web.directory if web is not None and not _has_command(web) else "",
+        tuple(each for each in started if not _has_command(each)) if web is not None and _has_command(web) else (),
     )
 
 
 def _started(production: list[ComposeService], own: Sequence[ComposeService], dockerfile: Dockerfile | None) -> list[ComposeService]:
     """Return the services whose commands the image can run.
 
-    Without any other command, one for developing tells how the app starts: its options for developing are left out later. A worker that
-    only has the source mounted runs the same command elsewhere.
+    Without any other command, one for developing tells how the app starts: its options for developing are left out later. A worker, or
+    what runs the image's own command, that only has the source mounted runs the same command elsewhere.
     """
     first = own[0]
-    workers = [service for service in own[1:] if _works_beside(service) and not _develops_itself(service)]
+    beside = (service for service in own[1:] if _works_beside(service) or not _has_command(service))
+    workers = [service for service in beside if not _develops_itself(service)]
     production = [service for service in own if service in production or service in workers]
     is_main = first.ports or len(own) == 1
     if first in production or not is_main or _has_own_command(dockerfile):
