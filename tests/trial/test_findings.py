@@ -612,6 +612,22 @@ def test_an_error_that_names_variables_wants_them(shape: str) -> None:
     assert [each.subject for each in found if each.kind is K.VARIABLE] == ["BOX_USER", "BOX_KEY"]
 
 
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        ("ValueError: invalid literal for int() with base 10: 'None'", ["DB_USER", "DB_PORT"]),
+        ("InvalidURL: https://None/v1", ["API_HOST"]),
+        ("InvalidToken: the server has no /botNone/getMe", ["BOT_TOKEN"]),
+        ("ValueError: invalid literal for int() with base 10: 'x'", []),
+    ],
+)
+def test_a_text_with_none_in_it_wants_the_variables_of_that(error: str, wanted: list[str]) -> None:
+    names = ("DB_USER", "DB_PORT", "API_HOST", "BOT_TOKEN")
+    read = SourceFacts(variables=tuple(("x", name, f"{name[0]}.py, line {line}") for line, name in enumerate(names)))
+    seen = ended(1, f'Traceback (most recent call last):\n  File "/app/x.py", line 9, in <module>\n    run(text)\n{error}\n')
+    assert [each.subject for each in find(seen, PROGRAM, read) if each.kind is K.VARIABLE] == wanted
+
+
 def test_an_error_below_a_traceback_in_a_box_is_whole() -> None:
     box = "╭─ Traceback (most recent call last) ─╮\n│ /x/demo/config.py:8 in get │\n╰──────────────╯\n"
     seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\nstopped\n")

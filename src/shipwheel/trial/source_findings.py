@@ -38,6 +38,9 @@ _NOT_OF_VARIABLES = lazy_pattern(r"(?:SyntaxError|IndentationError|TabError|Name
 """The start of an error that no environment variable takes away: of the source itself, or one in which the kernel says why."""
 _LACKS_KEY = lazy_pattern(r"(?:configparser\.)?(?:NoSectionError|NoOptionError): |KeyError: ")
 _NO_METADATA = lazy_pattern(r"(?:importlib[._]metadata\.)?PackageNotFoundError: (?:No package metadata was found for )?([\w.-]+)$")
+_NONE = lazy_pattern(r"(?P<port>int\(\) with base 10: 'None')|(?P<host>(?:://|@)None\b)|(?P<token>/botNone/|Bearer None\b)")
+_ROLES = {"port": {"PORT"}, "host": {"HOST", "HOSTNAME", "SERVER", "ADDRESS", "URL"}, "token": {"TOKEN", "KEY"}}
+"""Words in the names of variables, by what a text has as None."""
 _MAX_NAMES = 6
 _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
@@ -230,13 +233,16 @@ def _with_withheld(finding: Finding, log: str, source: SourceFacts, environment:
 def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str]) -> Iterator[Finding]:
     """Yield the variables that the last traceback is about, and that were read without a default and are not set.
 
-    They are those that its error names; or that the project's lines in it use; or whose words its error has: "needs an openai API key".
+    They are those that its error names; or that the project's lines in it use; or whose words its error has: "needs an openai API key"; or
+    that were put into a text as None: "postgresql://None:None@None:None/shop".
     """
     last = last_traceback(log)
     error = next((line for line in plain_lines(last)[1:] if line.strip() and not line[0].isspace()), "" if last else error_line(log))
     used = [(variable, place, line) for line in _own_lines(last, source.packaged) for variable, place in _used(line, source)]
     named = [(*found, error) for found in _named(error, source)]
-    for variable, place, line in named or used or [(*found, error) for found in _spelled_out(error, source)]:
+    none = _NONE.search(error)
+    others = _put_in(none, source, environment) if none is not None else _spelled_out(error, source)
+    for variable, place, line in named or used or [(*found, error) for found in others]:
         if not environment.get(variable):
             message = f"it wants the environment variable {variable}, which {place} reads without a default"
             hint = f"Give it a value where the container runs: -e {variable}=…; a value that is no secret can be in the setting `env`."
@@ -255,6 +261,16 @@ def _named(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
     names = frozenset(_NAME.findall(error))
     places = {name: place for _, name, place in reversed(source.variables) if name in names and "_" in name and name.isupper()}
     yield from ((name, place) for name, place in reversed(places.items()) if name.removesuffix("_FILE") not in places.keys() - {name})
+
+
+def _put_in(none: re.Match[str], source: SourceFacts, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield (variable, place) of the first variable for what a text has as None, and of those of its file that begin as it does."""
+    unset = {name: place for _, name, place in reversed(source.variables) if not environment.get(name)}
+    first = next((name for name in reversed(unset) if set(name.split("_")) & _ROLES[none.lastgroup or ""]), "")
+    start, file = first[: first.rfind("_") + 1], unset.get(first, "").partition(",")[0]
+    for name in reversed(unset):
+        if name == first or (start and name.startswith(start) and unset[name].partition(",")[0] == file):
+            yield name, unset[name]
 
 
 def _spelled_out(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
