@@ -612,6 +612,13 @@ def test_an_error_that_names_variables_wants_them(shape: str) -> None:
     assert [each.subject for each in found if each.kind is K.VARIABLE] == ["BOX_USER", "BOX_KEY"]
 
 
+@pytest.mark.parametrize(("ignored", "says"), [(("config.yml",), True), (("other.yml",), False)])
+def test_a_file_that_each_machine_has_for_itself_is_mounted(ignored: tuple[str, ...], says: bool) -> None:
+    log = "FileNotFoundError: [Errno 2] No such file or directory: '/app/config.yml'\n"
+    (finding,) = (each for each in find(ended(1, log), SERVER, SourceFacts(ignored=ignored)) if each.kind is K.FILE)
+    assert (".gitignore names it" in finding.hint) is says
+
+
 @pytest.mark.parametrize(
     ("error", "wanted"),
     [

@@ -41,7 +41,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `dialogue` says what the project is if it may be spoken to over its standard input, "a server of …"; empty otherwise.
     `companions` are servers that the project's deployment starts beside it.
     `packaged` are the import names of what the project's own wheel has, `packages` those of the project's packages, dotted.
-    `ignored` are the Python files that .gitignore names and the project has not.
+    `ignored` are the files of code and configuration that .gitignore names and the project has not.
     `withheld` are (environment variable, file and line) of what a deployment file sets and the image has not.
     `pages` are paths that its routes name, without parameters.
     `passed_over` are (path, file and line) of files that the code reads only if they are there, and the project has not.

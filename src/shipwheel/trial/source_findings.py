@@ -134,6 +134,9 @@ def _with_file(finding: Finding, source: SourceFacts) -> Finding:
                 f"{place} makes it with `{line}`, and no RUN instruction is run here: make it before the build and name it in `copy`,"
                 " or let a step of `before-start` make it in a directory that `state` names."
             )
+        elif not example and any(f"/{finding.subject}".endswith(f"/{path}") for path in source.ignored):
+            hint = ".gitignore names it, since each machine has its own: make it, and mount it at this path where the container runs."
+            return msgspec.structs.replace(finding, hint=hint)
         return msgspec.structs.replace(finding, hint=hint) if example or line else finding
     message = f"the file {finding.subject} is missing: the project has {file}, and its wheel lacks it"
     hint = 'Declare it as package data, or set install = "source", which takes the directory as it is.'

@@ -12,7 +12,7 @@ __all__ = ["environment_beside", "example_environment", "example_of_module", "fi
 
 _WORDS = "(?:example|sample|dist|template|tmpl|tpl|default)"
 _EXAMPLE = lazy_pattern(rf"{_WORDS}[._-](?P<name>.+)|(?P<stem>.+?)[._-]{_WORDS}(?P<end>\.\w+)?", re.IGNORECASE)
-_IGNORED = lazy_pattern(r"^/?(?P<path>[\w./-]+\.py)[ \t]*$", re.MULTILINE)
+_IGNORED = lazy_pattern(r"^/?(?P<path>[\w./-]+\.(?:py|ya?ml|json|toml|ini|cfg|conf))[ \t]*$", re.MULTILINE)
 _ENVIRONMENT = lazy_pattern(r"(?:[\w.-]*\.)?env(?:\.[\w.-]+)?", re.IGNORECASE)
 _ASSIGNED = lazy_pattern(r"^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_]\w*)[ \t]*=(?P<value>.*)$", re.MULTILINE | re.ASCII)
 _COMMENT = lazy_pattern(r"(?:^|\s)#")
@@ -83,7 +83,7 @@ def example_of_module(module: str, examples: tuple[tuple[str, str], ...]) -> str
 
 
 def ignored_files(root: Path) -> tuple[str, ...]:
-    """Return the Python files that .gitignore names, without a pattern, and the project has not: each machine has its own.
+    """Return the code and configuration files that .gitignore names in full and the project has not: each machine has its own.
 
     Paths are relative to the project, or a file's name alone, as .gitignore has them.
     """
