@@ -73,6 +73,13 @@ def test_the_default_port_of_a_database_is_that_of_a_client(tmp_path: Path) -> N
     assert served.ports == ()
 
 
+def test_what_is_said_of_another_file_stays(tmp_path: Path) -> None:
+    inside = "import ver\nfrom http.server import HTTPServer\nHTTPServer(('127.0.0.1', 5001), ver.Handler).serve_forever()\n"
+    launch = launched(tmp_path, {"server.py": inside, "ver.py": SOURCES["argparse"]})
+    assert launch.command == ("python", "server.py", "--bind=0.0.0.0")
+    assert [note.partition(" ")[0] for note in launch.notes] == ["server.py", "ver.py"]
+
+
 def test_only_the_subcommand_that_is_started_gets_it(tmp_path: Path) -> None:
     source = """
 import click

@@ -31,6 +31,7 @@ __all__ = [
     "launch_application",
     "launch_file",
     "launch_module",
+    "loopback_note",
     "started_modules",
     "with_rivals",
     "with_server",
@@ -179,17 +180,21 @@ def launch_file(evidence: Evidence, module: Module, ports: Iterable[str], reason
     """
     ports = tuple(ports) or tuple(f"{port}/tcp" for port in module.ports[:1])
     is_program = (module.reads_arguments or not module.imports.isdisjoint(_ARGUMENT_PARSERS)) and not ports
-    note = (
-        f"{module.file} starts a server that listens on 127.0.0.1 only, which cannot be reached from outside the container:"
-        f" make it listen on {EVERY_ADDRESS}."
-    )
-    notes = (note,) if module.loopback_only else ()
+    notes = (loopback_note(module),) if module.loopback_only else ()
     folder = module.file.rpartition("/")[0]
     importable = not module.import_root or module.top_level in evidence.packaged
     in_package = bool(folder) and evidence.has_file(f"{folder}/__init__.py") and importable
     as_module = in_package and not imports_neighbours(evidence, module)
     words = ("-m", module.name.removesuffix(".__main__")) if as_module else (module.file,)
     return Launch(("python", *words), is_program, ports=ports, needs_source=True, reason=reason, notes=notes)
+
+
+def loopback_note(module: Module) -> str:
+    """Return a sentence about a file whose server nothing outside of the container reaches."""
+    return (
+        f"{module.file} starts a server that listens on 127.0.0.1 only, which cannot be reached from outside the container:"
+        f" make it listen on {EVERY_ADDRESS}."
+    )
 
 
 def started_modules(launch: Launch, scripts: Mapping[str, str], modules: Iterable[Module]) -> tuple[Module, ...]:

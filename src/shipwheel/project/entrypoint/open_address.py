@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.launch import Launch, started_modules
+from shipwheel.project.entrypoint.launch import Launch, loopback_note, started_modules
 from shipwheel.project.entrypoint.listen_options import ListenOptions
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.servers import EVERY_ADDRESS
@@ -34,7 +34,7 @@ def with_open_address(launch: Launch, evidence: Evidence, modules: Sequence[Modu
     if not clear or by_user:
         note = f"{what}, which cannot be reached from outside the container: set the command with {options.option} {EVERY_ADDRESS}."
         return replace(launch, notes=(*launch.notes, note))
-    others = (note for note in launch.notes if module.file not in note or "127.0.0.1" not in note)
+    others = (note for note in launch.notes if note != loopback_note(module))
     notes = (*others, f"{what}: the image's command does.")
     return replace(launch, command=(*words, *_opened(options.option)), arguments=(), is_program=False, ports=ports, notes=notes)
 
