@@ -186,12 +186,13 @@ def test_an_older_python_may_build_what_the_chosen_one_does_not(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("published", "replacements", "pythons"),
     [
-        ("2017-02-01", {"far": "far==2.0"}, ["", "3.11", "3.9"]),
+        ("2017-02-01", {"far": "far==2.0"}, ["", "3.9"]),
         ("2017-02-01", {}, ["", "3.11", "3.9", "3.8"]),
-        ("2019-02-01", {"far": "far==2.0"}, ["", "3.11", "3.9", "3.8"]),
+        ("2019-02-01", {"far": "far==2.0"}, ["", "3.9", "3.8"]),
+        ("2020-02-01", {"far": "far==2.0"}, ["", "3.11", "3.9", "3.8"]),
     ],
 )
-def test_no_standalone_python_is_tried_that_came_long_after_a_source_with_another_version(
+def test_no_other_python_is_tried_that_came_long_after_a_source_with_another_version(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, published: str, replacements: dict[str, str], pythons: list[str]
 ) -> None:
     (tmp_path / "main.py").write_text("print(1)\n")

@@ -4,7 +4,7 @@ Every stage asks the store first. A build that was interrupted, or that met a da
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -81,6 +81,7 @@ Result = TypeVar("Result", covariant=True)
 
 _MAX_RETRIES = 5
 _LONG = timedelta(days=365)
+_YEARS = 3 * _LONG
 _DEBIAN = frozenset(suite.python for suite in SUITES)
 _COMPARED = "compared"
 """Records for wheels in layers whose files need not be repeated above them."""
@@ -276,14 +277,15 @@ def _with_older_python(request: Request, destination: Destination | None, work: 
     """Return the result with an older Python that builds the source; raise `error` if none does, or the Python is not ours to choose.
 
     No time is spent on a standalone Python that came out long after a source in whose place another version can be taken: those of Debian
-    that are newer have failed.
+    that are newer have failed. Nor on one of Debian that came out years after it, where there is an older one.
     """
     if request.settings.base is not None or request.path.is_file() or request.lock_mode is not LockMode.UPDATE:
         raise error
     project = read_project(request.path, request.settings, launch=False, files=request.files())
-    last = error.published + _LONG if error.replacements and error.published is not None else date.max
+    published = error.published if error.replacements else None
     for version in () if project.python_is_named else older_pythons(project, request.platforms):
-        if version not in _DEBIAN and python_released(version) > last:
+        late = _YEARS if version in _DEBIAN else _LONG
+        if published is not None and version != SUITES[0].python and python_released(version) > published + late:
             continue
         request.reporter(Warned(f"Python {version} is tried, since {error.summary}"))
         try:
