@@ -175,6 +175,17 @@ LAYOUTS: dict[str, Layout] = {
         "aiohttp",
         ("python", "-m", "shop"),
     ),
+    "aiohttp that a program runs beside its own work": (
+        {
+            "shop/__init__.py": "",
+            "shop/web.py": "from aiohttp import web\nasync def server():\n    app = web.Application()\n    return app\n",
+            "shop/__main__.py": "from aiohttp import web\nfrom shop.web import server\nasync def main():\n"
+            "    runner = web.AppRunner(await server())\n    await web.TCPSite(runner, '0.0.0.0', 8080).start()\n    await collect()\n"
+            "if __name__ == '__main__':\n    asyncio.run(main())\n",
+        },
+        "aiohttp gunicorn",
+        ("python", "-m", "shop"),
+    ),
     "aiohttp that no file runs": (
         {"app.py": "from aiohttp import web\ndef make():\n    return web.Application()\ndef main():\n    web.run_app(make())\n"},
         "aiohttp gunicorn",

@@ -36,6 +36,7 @@ __all__ = [
 _WEBPY_PORT = "8080"
 _DASH_PORT = "8050"
 _DASH = "dash"
+_TCP_SITE = "aiohttp.web.TCPSite"
 _DECISIVE = 3
 """Parts of an application's rank before its variable: two that are equal in these are told apart by nothing."""
 _CONVENTIONAL_MODULES = {"wsgi": FrameworkKind.WSGI, "asgi": FrameworkKind.ASGI}
@@ -177,6 +178,8 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
     runs_itself = kind is FrameworkKind.AIOHTTP and module is not None and not module.loopback_only
     if runs_itself and module is not None and (program := launch_aiohttp(evidence, [module], scan.modules)) is not None:
         return program
+    if kind is FrameworkKind.AIOHTTP and (starter := _site_starter(best, scan.modules)) is not None:
+        return launch_file(evidence, starter, (f"{starter.ports[0]}/tcp",), f"{starter.file} runs the aiohttp application of {file}.")
     if kind is FrameworkKind.WEBPY and module is not None and best.module.name in sys.stdlib_module_names:
         # A server would import the standard library's module of that name: web.py's tutorial calls its file code.py.
         return launch_file(evidence, module, (f"{(*module.ports, _WEBPY_PORT)[0]}/tcp",), f"{file} runs a web.py application.")
@@ -194,6 +197,13 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
     reason = f"{server.program} serves the {best.framework.label} {what}{others}."
     launch = launch_application(evidence, best, server, reason)
     return replace(launch, env={"FLASK_RUN_FROM_CLI": "true"}) if module is not None and module.ignored_run else launch
+
+
+def _site_starter(app: Application, modules: Sequence[Module]) -> Module | None:
+    """Return the program that starts a site of aiohttp with an application of another module, maybe beside work of its own."""
+    names = _dotted_names(app, modules)
+    starters = (module for module in modules if module.is_script and module.ports and _TCP_SITE in module.calls_when_run)
+    return next((module for module in starters if not module.loopback_only and _imported_as(module, names) is not None), None)
 
 
 def _completes_when_run(app: Application, module: Module) -> bool:
