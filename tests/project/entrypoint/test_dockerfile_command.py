@@ -356,6 +356,23 @@ def test_starts_in_the_directory_that_the_image_works_in(tmp_path: Path, source:
     assert (launch.directory, launch.python_path) == (directory, ())
 
 
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("gunicorn -b :8080 shop.web:app", ("src",)),
+        ("python -m shop.web", ("src",)),
+        ("gunicorn -b :8080 top:app", ()),
+        ("gunicorn -b :8080 --pythonpath src shop.web:app", ()),
+    ],
+)
+def test_an_installed_project_has_its_modules_in_src(tmp_path: Path, command: str, path: tuple[str, ...]) -> None:
+    docker = f"FROM python:3.13\nWORKDIR /code\nCOPY . .\nRUN pip install --editable .\nCMD {command}\n"
+    files = {"Dockerfile": docker, "setup.py": "", "top.py": "", "src/shop/__init__.py": "", "src/shop/web.py": "app = make()\n"}
+    launch = launched(tmp_path, files, "gunicorn")
+    assert (" ".join(launch.command), launch.python_path) == (command, path)
+    assert launch.declared_at == "Dockerfile, line 5"
+
+
 def test_a_package_may_have_the_name_of_the_directory_that_the_image_works_in(tmp_path: Path) -> None:
     docker = 'FROM python:3.13\nCOPY . /code\nWORKDIR /code/site\nENTRYPOINT ["/tini", "--"]\n'
     settings = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site.settings')\n"

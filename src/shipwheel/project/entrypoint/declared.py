@@ -225,6 +225,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         env=env,
         directory=directory,
         needs_source=evidence.kind == "app",
+        python_path=runnable.import_path(found.words, directory),
         before_start=found.steps,
         every_start=found.steps,
         reason=_reason(process, scan),

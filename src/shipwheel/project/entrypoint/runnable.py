@@ -187,7 +187,22 @@ class Runnable(msgspec.Struct, frozen=True):
         if (top := path.partition("/")[0]) in self.evidence.packaged:
             # A wheel may take its packages from anywhere: from src, python or backend, beside other things of the package's name.
             return self._is_in(path, ("", *self.evidence.directories())) or not any(map(self.evidence.has_directory, (top, f"src/{top}")))
-        return directory is not None and self._is_in(path, [posixpath.join(directory, base) for base in ("", *_search_directories(words))])
+        bases = [posixpath.join(directory, base) for base in ("", *_search_directories(words))] if directory is not None else []
+        return self._is_in(path, bases) or self._is_in_src(path)
+
+    def import_path(self, words: tuple[str, ...], directory: str | None) -> tuple[str, ...]:
+        """Return the directory that has to be on the import path for translated words: src, from which the project would be installed."""
+        command = without_flags(words)
+        names = [*self._targets(words), *(command[2:3] if command[:2] == ("python", "-m") else ())]
+        paths = [name.replace(".", "/") for name in names]
+        here = [posixpath.join(directory or "", base) for base in ("", *_search_directories(words))]
+        return ("src",) if any(self._is_in_src(path) and not self._is_in(path, here) for path in paths) else ()
+
+    def _is_in_src(self, path: str) -> bool:
+        """Return whether an app that its Dockerfile installs has a module in a package in src: a file there may be named with src."""
+        is_project = any(map(self.evidence.has_file, ("pyproject.toml", "setup.py", "setup.cfg")))
+        is_packaged = is_project and self.evidence.has_file(f"src/{path.partition('/')[0]}/__init__.py")
+        return self.evidence.kind == "app" and is_packaged and self._is_in(path, ["src"])
 
     def _can_be_run(self, name: str, directory: str | None) -> bool:
         """Return whether `python -m` can run a module: a package of the project needs a `__main__` for that."""
