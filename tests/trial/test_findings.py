@@ -612,6 +612,25 @@ def test_an_error_that_names_variables_wants_them(shape: str) -> None:
     assert [each.subject for each in found if each.kind is K.VARIABLE] == ["BOX_USER", "BOX_KEY"]
 
 
+@pytest.mark.parametrize(
+    ("written", "companions", "words"),
+    [
+        ((), (), ("let it print errors",)),
+        (
+            ("/app/logs/django.log", "/app/x.db"),
+            ("db (postgres:17)",),
+            ("it writes /app/logs/django.log: look there", "deployed together with, db (postgres:17)"),
+        ),
+    ],
+)
+def test_a_page_that_fails_in_silence_has_a_next_step(
+    written: tuple[str, ...], companions: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    seen = running(OPEN, answers=answers(500), written=written)
+    (finding,) = find(seen, SERVER, SourceFacts(companions=companions))
+    assert finding.kind is K.ERROR_ANSWER and all(each in finding.hint for each in words)
+
+
 @pytest.mark.parametrize(("ignored", "says"), [(("config.yml",), True), (("other.yml",), False)])
 def test_a_file_that_each_machine_has_for_itself_is_mounted(ignored: tuple[str, ...], says: bool) -> None:
     log = "FileNotFoundError: [Errno 2] No such file or directory: '/app/config.yml'\n"

@@ -232,7 +232,7 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         yield _redirect(redirected)
     if failed is not None:
         message = f"it answers {failed.path} with {failed.status}"
-        hint = "" if TRACEBACK in seen.log else _SILENT_HINT
+        hint = "" if TRACEBACK in seen.log else _without_traceback(seen, source)
         yield Finding(FindingKind.ERROR_ANSWER, message, hint, failed.path, error_line(seen.log), blocks=True)
     elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
         yield _refused(refused or " ".join(f"400 {seen.answers[0].body}".split())[:_MAX_SHOWN], source)
@@ -259,6 +259,15 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         message = "it answers 404 to every page that was asked for: it has others, or it is not the whole application"
         hint = "Ask for a page that it has: shipwheel check --path /PAGE. If that is missing, set `command` to what starts the application."
         yield Finding(FindingKind.NO_PAGE, message, hint)
+
+
+def _without_traceback(seen: Observation, source: SourceFacts) -> str:
+    """Return what to do about a page that fails where the output does not say why."""
+    logs = [path for path in seen.written if path.endswith(".log")]
+    found = [f"Its log does not say why, and it writes {', '.join(logs[:_MAX_LINKS])}: look there." if logs else _SILENT_HINT]
+    if source.companions:
+        found.append(_COMPANIONS_HINT.format(", ".join(source.companions)))
+    return " ".join(found)
 
 
 def _crashed(sign: Sign, log: str) -> Finding:
