@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.project_tree import launched, written
 
 from shipwheel.project.deployment.compose import ComposeService, find_compose_services
+from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.deployment.read import Deployment, read_deployment
 from shipwheel.project.deployment.yaml_file import parse_yaml
 from shipwheel.user.files import UserFiles
@@ -180,6 +181,12 @@ def test_a_command_for_developing_counts_if_no_other_says_how_the_app_starts(tmp
 def test_a_main_service_for_developing_says_how_the_app_starts(tmp_path: Path, text: str, names: list[str], port: str | None) -> None:
     found = _deployment(tmp_path, text, Dockerfile="FROM python\nWORKDIR /code\nCOPY . /code\n")
     assert ([process.name for process in found.processes], found.port) == (names, port)
+
+
+def test_a_service_that_is_only_built_does_not_take_the_place_of_the_command_for_developing(tmp_path: Path) -> None:
+    web = "web: {build: ., ports: ['8000:8000'], command: 'serve --reload'}"
+    found = _deployment(tmp_path, f"services: {{{web}, base: {{build: ., volumes: ['.:/code']}}}}", Dockerfile="FROM python\nCOPY . /code\n")
+    assert [process.words for process in found.of_kind(DeploymentFile.COMPOSE)] == [("serve", "--reload")]
 
 
 def test_a_worker_does_not_take_the_place_of_a_web_server_for_developing(tmp_path: Path) -> None:

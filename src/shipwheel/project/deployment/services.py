@@ -86,11 +86,12 @@ def _started(production: list[ComposeService], own: Sequence[ComposeService], do
     what runs the image's own command, that only has the source mounted runs the same command elsewhere.
     """
     first = own[0]
-    beside = (service for service in own[1:] if _works_beside(service) or not _has_command(service))
-    workers = [service for service in beside if not _develops_itself(service)]
-    production = [service for service in own if service in production or service in workers]
+    beside = [service for service in own[1:] if not _develops_itself(service)]
+    production = [service for service in own if service in production or (service in beside and _works_beside(service))]
     is_main = first.ports or len(own) == 1
-    if first in production or not is_main or _has_own_command(dockerfile):
+    if first in production:
+        return [service for service in own if service in production or (service in beside and not _has_command(service))]
+    if not is_main or _has_own_command(dockerfile):
         return production
     return [first, *production] if all(_works_beside(service) for service in production) else production
 
