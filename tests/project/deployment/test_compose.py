@@ -185,7 +185,8 @@ def test_a_main_service_for_developing_says_how_the_app_starts(tmp_path: Path, t
 
 def test_a_service_that_is_only_built_does_not_take_the_place_of_the_command_for_developing(tmp_path: Path) -> None:
     web = "web: {build: ., ports: ['8000:8000'], command: 'serve --reload'}"
-    found = _deployment(tmp_path, f"services: {{{web}, base: {{build: ., volumes: ['.:/code']}}}}", Dockerfile="FROM python\nCOPY . /code\n")
+    text = f"services: {{{web}, base: {{build: ., volumes: ['.:/code']}}}}"
+    found = _deployment(tmp_path, text, Dockerfile="FROM python\nCOPY . /code\n")
     assert [process.words for process in found.of_kind(DeploymentFile.COMPOSE)] == [("serve", "--reload")]
 
 
