@@ -188,6 +188,12 @@ def test_an_empty_list_of_hosts_is_named_or_the_variable_that_fills_it() -> None
     assert (verdict, finding.kind, finding.subject) == (V.NEEDS, K.VARIABLE, "SHOP_HOSTS")
 
 
+@pytest.mark.parametrize(("is_json", "option"), [(False, "-e HOSTS=shop.example."), (True, """-e HOSTS='["shop.example"]'.""")])
+def test_hosts_of_a_variable_grow_by_that(is_json: bool, option: str) -> None:
+    rule = msgspec.structs.replace(RULE, variables=("HOSTS",), is_json=is_json)
+    assert hosts_finding(rule, Answer(8000, "/", host="shop.test", status=200))[1].hint.endswith(option)
+
+
 @pytest.mark.parametrize(("status", "words"), [(200, "unless a proxy says"), (301, "also behind a proxy")])
 def test_a_redirect_to_the_same_page_is_a_note(status: int, words: str) -> None:
     (note,) = find(running(OPEN, answers=[Answer(8000, "/", status=status, forwarded=True)]), SERVER)

@@ -225,4 +225,4 @@ def _rules(module: "Module") -> "Iterator[HostRule]":
     from shipwheel.trial.source_facts import HostRule
 
     for found in module.allowed_hosts:
-        yield HostRule(f"{module.file}, line {found.line}", found.name, found.hosts, found.variables)
+        yield HostRule(f"{module.file}, line {found.line}", found.name, found.hosts, found.variables, found.is_json)

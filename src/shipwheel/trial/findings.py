@@ -297,7 +297,7 @@ def _refused(evidence: str, source: SourceFacts) -> Finding:
     if rule.variables:
         name = rule.variables[0]
         message = f"it wants the environment variable {name}: the host names that callers use, for {rule.name}"
-        hint = f"Give it where the container runs: -e {name}=shop.example; health probes by address need theirs too."
+        hint = f"Give it where the container runs: {rule.option}; health probes by address need theirs too."
         return Finding(FindingKind.VARIABLE, message, hint, name, f"{rule.place}; the answer was: {evidence}", blocks=True)
     return Finding(FindingKind.HOST_REFUSED, message, _more_hosts(rule), evidence=f"{rule.place}; the answer was: {evidence}", blocks=True)
 
@@ -307,6 +307,8 @@ def _rule_of(host: str, source: SourceFacts) -> HostRule | None:
 
 
 def _more_hosts(rule: HostRule) -> str:
+    if rule.variables:
+        return f"For others, give it {rule.variables[0]} where the container runs: {rule.option}."
     if not rule.name.isupper():
         return f"Let {rule.name} in {rule.place} come from the environment."
     return f'For more, write below it: import os; {rule.name} += os.environ.get("{rule.name}", "localhost").split(",")'

@@ -9,13 +9,19 @@ class HostRule(msgspec.Struct, frozen=True):
     """A list of the host names that the app serves.
 
     `place` is its file and line, `name` what it is assigned to, `hosts` the names that it has as text, `variables` the environment
-    variables that it comes from.
+    variables that it comes from. `is_json` tells that a variable has the list as JSON.
     """
 
     place: str
     name: str
     hosts: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    is_json: bool = False
+
+    @property
+    def option(self) -> str:
+        """The option of a container that names a host of one's own in the first of the variables."""
+        return f"-e {self.variables[0]}=" + ("'[\"shop.example\"]'" if self.is_json else "shop.example")
 
 
 class Refusal(msgspec.Struct, frozen=True):

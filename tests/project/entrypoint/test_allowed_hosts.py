@@ -23,3 +23,19 @@ def test_reads_names_and_variables(line: str) -> None:
     (found,) = module.allowed_hosts
     assert (found.hosts, found.variables) == LISTS[line]
     assert found.line == 3
+
+
+@pytest.mark.parametrize(
+    ("base", "field", "expected"),
+    [
+        ("BaseSettings", "ALLOWED_HOSTS: list[str] = ['localhost', 'a.example']", (("SHOP_ALLOWED_HOSTS",), True)),
+        ("pydantic_settings.BaseSettings", "allowed_hosts: str = 'localhost'", (("SHOP_ALLOWED_HOSTS",), False)),
+        ("object", "ALLOWED_HOSTS: list[str] = ['localhost']", ((), False)),
+    ],
+)
+def test_a_field_of_settings_comes_from_its_variable(base: str, field: str, expected: tuple[tuple[str, ...], bool]) -> None:
+    text = f"class Settings({base}):\n    model_config = SettingsConfigDict(env_prefix='shop_')\n    {field}\n"
+    module = read_module(ModulePath("settings.py", "settings", ""), text.encode())
+    assert module is not None
+    (found,) = module.allowed_hosts
+    assert (found.variables, found.is_json) == expected

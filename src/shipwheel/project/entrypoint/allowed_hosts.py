@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from shipwheel.project.entrypoint.settings_classes import fields_of_settings
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name
 
 __all__ = ["AllowedHosts", "find_allowed_hosts"]
@@ -15,17 +16,28 @@ _READS = frozenset({"get", "getenv", "env", "config", "list", "str", "get_list",
 
 
 class AllowedHosts(msgspec.Struct, frozen=True):
-    """A list of host names: `hosts` are those that it has as text, `variables` the environment variables that it comes from."""
+    """A list of host names: `hosts` are those that it has as text, `variables` the environment variables that it comes from.
+
+    `is_json` tells that a variable has the list as JSON.
+    """
 
     name: str
     line: int
     hosts: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    is_json: bool = False
 
 
 def find_allowed_hosts(source: SourceFile) -> tuple[AllowedHosts, ...]:
     """Return the lists that a file assigns or passes under a usual name."""
-    return tuple(_read(name, value) for name, value in _values(source))
+    fields = {id(field.value): (field, variable) for field, variable in fields_of_settings(source)}
+    found = ((_read(name, value), fields.get(id(value))) for name, value in _values(source))
+    return tuple(_of_field(rule, *field) if field is not None and not rule.variables else rule for rule, field in found)
+
+
+def _of_field(rule: AllowedHosts, field: ast.AnnAssign, variable: str) -> AllowedHosts:
+    """Return a rule that pydantic-settings reads: a list from JSON, a text as it is."""
+    return msgspec.structs.replace(rule, variables=(variable,), is_json=ast.unparse(field.annotation).lower().startswith(("list[", "set[")))
 
 
 def _values(source: SourceFile) -> Iterator[tuple[str, ast.expr]]:

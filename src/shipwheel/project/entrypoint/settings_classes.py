@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shipwheel.project.entrypoint.syntax import SourceFile
 
-__all__ = ["find_prefixes"]
+__all__ = ["fields_of_settings", "find_prefixes"]
 
 
 def find_prefixes(source: SourceFile) -> tuple[tuple[str, str], ...]:
@@ -17,6 +17,15 @@ def find_prefixes(source: SourceFile) -> tuple[tuple[str, str], ...]:
         for prefix in _prefixes(node)
         if node.name != "Config"
     )
+
+
+def fields_of_settings(source: SourceFile) -> Iterator[tuple[ast.AnnAssign, str]]:
+    """Yield the fields of each class that derives from pydantic's BaseSettings itself, with the variable that each is read from."""
+    for node in source.nodes:
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).rpartition(".")[2] == "BaseSettings" for base in node.bases):
+            prefix = next(_prefixes(node), "")
+            fields = (it for it in node.body if isinstance(it, ast.AnnAssign) and isinstance(it.target, ast.Name))
+            yield from ((it, f"{prefix}{it.target.id}".upper()) for it in fields if isinstance(it.target, ast.Name))
 
 
 def _prefixes(node: ast.ClassDef) -> Iterator[str]:
