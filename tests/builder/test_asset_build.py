@@ -26,6 +26,9 @@ from shipwheel.locking.sandbox import top_directories
         ({"yarn.lock": "__metadata:\n  version: 10\n"}, "@yarnpkg/cli-dist@4", "yarn install", True),
         ({"yarn.lock": "# a comment\n__metadata:\n  version: 6\n  cacheKey: 8\n"}, "@yarnpkg/cli-dist@3", "yarn install", True),
         ({"yarn.lock": "__metadata:\n"}, "@yarnpkg/cli-dist@4", "yarn install", True),
+        ({"bun.lock": "{}"}, "bun@1", "bun install", True),
+        ({"bun.lockb": "", "package.json": '{"packageManager": "bun@1.2.23"}'}, "bun@1.2.23", "bun install", True),
+        ({"bun.lock": "{}", "package-lock.json": "{}"}, "", "npm ci", True),
         ({"pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, "pnpm@10", "pnpm install", True),
         ({"pnpm-lock.yaml": "lockfileVersion: '6.0'\n"}, "pnpm@8", "pnpm install", True),
         ({"pnpm-lock.yaml": "lockfileVersion: 5.4\n"}, "pnpm@7", "pnpm install", True),
@@ -120,3 +123,19 @@ def test_a_root_may_have_directories_of_its_own_beside_usr(tmp_path: Path) -> No
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "bin").symlink_to("usr/bin")
     assert dict(top_directories(tmp_path)) == {"bin": None, "lib": tmp_path / "lib", "sbin": None}
+
+
+def test_what_completes_a_program_has_no_network_and_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr(asset_build, "run_in_sandbox", recorder)
+    source = tmp_path / "place" / "source"
+    source.mkdir(parents=True)
+    (source / "package.json").write_text("{}")
+    (source / "bun.lock").write_text("{}")
+    AssetBuild(tmp_path / "place", tmp_path / "root", {"PATH": "/usr/bin"}, tmp_path / "cache", "", {}, threading.Event()).fetch()
+    assert [(command.split(" --")[0], "--share-net" in words) for command, words, _ in recorder.ran] == [
+        ("npm install", True),
+        ("sh -c cd /build/tools/node_modules/bun && node install.js", False),
+        ("bun install", True),
+    ]
+    assert "/build/cache" not in recorder.ran[1][1]

@@ -42,6 +42,7 @@ LOCKS = {
     "yarn 1": ("yarn.lock", ("yarn@1.22.22", "install", "--ignore-scripts")),
     "yarn 2": ("yarn.lock", ("@yarnpkg/cli-dist@2.4.2", "install")),
     "yarn 3": ("yarn.lock", ("@yarnpkg/cli-dist@3.8.7", "install")),
+    "bun": ("bun.lock", ("bun@1", "install", "--lockfile-only")),
     "yarn 4": ("yarn.lock", ("@yarnpkg/cli-dist@4.9.2", "install")),
 }
 """A lock file, and the command that writes it, of a package manager."""
@@ -81,7 +82,7 @@ def test_an_edited_front_end_is_built_without_a_network(tmp_path: Path, manager:
     expect_a_build_without_a_network(app, tmp_path)
 
 
-@pytest.mark.parametrize("manager", ["npm", "yarn 1", "yarn 4"])
+@pytest.mark.parametrize("manager", ["npm", "yarn 1", "yarn 4", "bun"])
 def test_an_edited_workspace_is_built_without_a_network(tmp_path: Path, manager: str) -> None:
     """Its lock file is that of several packages, and links lead from one to another.
 

@@ -19,7 +19,7 @@ from shipwheel.locking.process import Finished
 
 __all__ = ["LOCK_FILES", "AssetBuild", "AssetFailed", "PackageManager", "package_manager"]
 
-LOCK_FILES = ("pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json")
+LOCK_FILES = ("pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json", "bun.lock", "bun.lockb")
 """The first of them that is there decides."""
 
 _INSIDE = "/build"
@@ -55,6 +55,8 @@ class PackageManager(msgspec.Struct, frozen=True):
     rebuild: tuple[str, ...]
     env: Mapping[str, str] = msgspec.field(default_factory=dict)
     is_locked: bool = True
+    set_up: tuple[str, ...] = ()
+    """The command that completes `tool`, whose own scripts do not run when it is fetched."""
 
 
 def package_manager(directory: Path) -> PackageManager:
@@ -72,6 +74,10 @@ def package_manager(directory: Path) -> PackageManager:
             return PackageManager(f"@yarnpkg/cli-dist@{version}", ("yarn", "install", *locked), ("npm", "rebuild"), env)
         words = ("yarn", "install", "--frozen-lockfile", "--ignore-scripts", "--non-interactive", "--production=false")
         return PackageManager(f"yarn@{_YARN_1}", words, ("npm", "rebuild"))
+    if lock.startswith("bun."):
+        set_up = ("sh", "-c", f"cd {_INSIDE}/tools/node_modules/bun && node install.js")
+        fetch, env = ("bun", "install", "--frozen-lockfile", "--ignore-scripts"), {"BUN_INSTALL_CACHE_DIR": f"{_INSIDE}/cache/bun"}
+        return PackageManager(f"bun@{stated.get('bun') or '1'}", fetch, ("npm", "rebuild"), env, set_up=set_up)
     if lock:
         return PackageManager("", ("npm", "ci", "--ignore-scripts", "--include=dev"), ("npm", "rebuild"))
     return PackageManager(
@@ -88,7 +94,7 @@ def _stated(path: Path) -> dict[str, str]:
             f"{path.name} of the front end cannot be read: {error}", hint="Correct it, or `in` below [[tool.shipwheel.assets]]."
         ) from error
     match = (
-        re.match(r"(npm|yarn|pnpm)@(\d+(?:\.\d+){0,2}(?:-[\w.]+)?)", str(data.get("packageManager", "")))
+        re.match(r"(npm|yarn|pnpm|bun)@(\d+(?:\.\d+){0,2}(?:-[\w.]+)?)", str(data.get("packageManager", "")))
         if isinstance(data, dict)
         else None
     )
@@ -152,8 +158,9 @@ class AssetBuild(msgspec.Struct, frozen=True):
         self.cache.mkdir(parents=True, exist_ok=True)
         manager, output = self._manager, []
         tool = ("npm", "install", "--prefix", f"{_INSIDE}/tools", "--ignore-scripts", "--no-package-lock", "--no-save", manager.tool)
-        for command in (*([tool] if manager.tool else []), manager.fetch):
-            finished = self._run(command, manager, fetches=True, network=network)
+        for command in filter(None, (tool if manager.tool else (), manager.set_up, manager.fetch)):
+            fetches = command != manager.set_up
+            finished = self._run(command, manager, fetches=fetches, network=network and fetches)
             if finished.code != 0:
                 raise AssetFailed(" ".join(command), finished.code, _text(finished))
             output.append(_text(finished))
@@ -204,7 +211,7 @@ class AssetBuild(msgspec.Struct, frozen=True):
 def _user_variables() -> dict[str, str]:
     found = {name: value for name, value in os.environ.items() if _USER_VARIABLES.fullmatch(name)}
     found = {name: value for name, value in found.items() if name.lower() not in _OF_THIS_MACHINE}
-    return {**found, "npm_config_userconfig": f"{_INSIDE}/npmrc", "npm_config_globalconfig": "/etc/npmrc"}
+    return {**found, "npm_config_globalconfig": "/etc/npmrc"}
 
 
 def _user_configuration() -> dict[str, tuple[Path, bool]]:
@@ -215,7 +222,8 @@ def _user_configuration() -> dict[str, tuple[Path, bool]]:
 
 def _configuration_files() -> Iterator[tuple[str, Path]]:
     named = next((value for name, value in os.environ.items() if name.lower() == "npm_config_userconfig" and value), "")
-    yield f"{_INSIDE}/npmrc", Path(named) if named else Path.home() / ".npmrc"
+    # Where every package manager looks for it.
+    yield f"{_INSIDE}/home/.npmrc", Path(named) if named else Path.home() / ".npmrc"
     yield "/etc/npmrc", Path("/etc/npmrc")
     for name in ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"):
         path = os.environ.get(name, "")

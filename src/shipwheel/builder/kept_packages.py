@@ -1,4 +1,4 @@
-"""The packages of a front end, as the files of npm's, yarn's or pnpm's cache: read from one, and written into another machine's."""
+"""The packages of a front end, as the files of the cache of npm, yarn, pnpm or bun: read from one, and written into another machine's."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from shipwheel.builder.asset_build import LOCK_FILES, package_manager
-from shipwheel.digest import Digest
+from shipwheel.digest import Digest, digest_of
 from shipwheel.files.segment import key_of
 from shipwheel.store.store import Store
 
@@ -41,8 +41,8 @@ def packages_key(directory: Path) -> str:
     """
     manager = package_manager(directory)
     locks = [directory / name for name in LOCK_FILES if (directory / name).is_file()]
-    texts = (path.read_text(encoding="utf-8", errors="replace") for path in locks or [directory / "package.json"])
-    return key_of("node packages", manager.tool, *manager.fetch, *texts)
+    digests = (digest_of(path.read_bytes()) for path in locks or [directory / "package.json"])
+    return key_of("node packages", manager.tool, *manager.fetch, *digests)
 
 
 def find_files(store: Store, directory: Path) -> tuple[KeptFile, ...]:

@@ -104,7 +104,7 @@ def _fault(root: Path, path: str) -> str:
 
 
 def npm_cache(store: Store, project: Path, kept: Sequence[KeptFile] = ()) -> CachedDirectory:
-    """Return the directory in which npm, yarn and pnpm keep what they download for a project. Raise StoreError if it cannot be made.
+    """Return the directory in which npm, yarn, pnpm and bun keep what they download for a project. Raise StoreError if it cannot be made.
 
     `kept` are the files that it has at first. A project's configuration can make these programs run its own, which then must not reach what
     another project gets, nor make a link of a directory that files are written to: other files at first are another directory.

@@ -253,7 +253,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         from shipwheel.builder.asset_build import package_manager
 
         if not package_manager(source).is_locked:
-            hint = "Commit the lock file of npm, yarn or pnpm: without one, another build may get other packages."
+            hint = "Commit the lock file of npm, yarn, pnpm or bun: without one, another build may get other packages."
             self.reporter(Warned(f"the front end in {self.settings.in_} has no lock file", hint))
 
     def _failed(self, error: "AssetFailed") -> BuildError:

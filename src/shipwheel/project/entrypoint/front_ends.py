@@ -27,6 +27,7 @@ _FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", 
 _OUT_DIR = lazy_pattern(r"""outDir\s*:[\w.(),\s]*["']([^"']+)["']""")
 """A path, perhaps within calls: path.resolve(__dirname, "dist"), fileURLToPath(new URL("dist", import.meta.url))."""
 _CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
+_LOCKS_OF_BUN = ("bun.lock", "bun.lockb")
 _MAX_SOURCES = 300
 _MAX_SIBLINGS = 50
 
@@ -36,7 +37,7 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     if evidence.settings.assets or evidence.single_file is not None:
         return launch
     missing = [built for built in scan.deployment.built if not built.is_there and not built.is_made]
-    found = tuple(front for built in missing if (front := _of_stage(built)) is not None)
+    found = tuple(front for built in missing if (front := _of_stage(built, evidence)) is not None)
     notes = [missing_note(built) for built in missing]
     notes += [built.note for built in scan.deployment.own_builds]
     if launch.needs_source:
@@ -63,9 +64,9 @@ def _made_beside(evidence: Evidence, folders: Sequence[Path]) -> Iterator[str]:
                 yield f"{what}: run `npm ci` and `npm run build` in {folder}, and then build the image."
 
 
-def _of_stage(built: BuiltFiles) -> FrontEnd | None:
+def _of_stage(built: BuiltFiles, evidence: Evidence) -> FrontEnd | None:
     """Return the settings for what a node stage makes; None if it is not known what to run, or where."""
-    run = _run(built.commands)
+    run = _run(built.commands, built.directory, evidence)
     if not run or not built.made or not built.directory:
         return None
     to = built.path if built.path != built.made else ""
@@ -74,16 +75,18 @@ def _of_stage(built: BuiltFiles) -> FrontEnd | None:
 
 def _of_own(built: OwnBuild, evidence: Evidence) -> FrontEnd | None:
     """Return the settings for what the image's own stage builds; None if it is not known what to run, or there is no package.json."""
-    run = _run(built.commands)
+    run = _run(built.commands, built.directory, evidence)
     if not run or not built.directory or not evidence.exists(posixpath.join(built.directory, "package.json")):
         return None
     return FrontEnd(AssetSettings(run, in_=built.directory), f"{built.place}: `{built.commands[-1]}` builds a front end")
 
 
-def _run(commands: Sequence[str]) -> tuple[str, ...]:
+def _run(commands: Sequence[str], directory: str, evidence: Evidence) -> tuple[str, ...]:
     """Return the words that run what is not done anyway; none if nothing is left, or nobody can tell the words."""
-    # Debian has no bun; npm runs the same scripts.
-    left = [re.sub(r"^bun run ", "npm run ", text) for text in commands if _FETCHES.fullmatch(text) is None]
+    left = [text for text in commands if _FETCHES.fullmatch(text) is None]
+    if not any(evidence.exists(posixpath.join(directory, name)) for name in _LOCKS_OF_BUN):
+        # Only its lock file brings bun; npm runs the same scripts.
+        left = [re.sub(r"^bun run ", "npm run ", text) for text in left]
     try:
         return tuple(shlex.split(left[0])) if len(left) == 1 else ("sh", "-c", " && ".join(left)) if left else ()
     except ValueError:
