@@ -362,7 +362,6 @@ def test_starts_in_the_directory_that_the_image_works_in(tmp_path: Path, source:
         ("gunicorn -b :8080 shop.web:app", ("src",)),
         ("python -m shop.web", ("src",)),
         ("gunicorn -b :8080 top:app", ()),
-        ("gunicorn -b :8080 --pythonpath src shop.web:app", ()),
     ],
 )
 def test_an_installed_project_has_its_modules_in_src(tmp_path: Path, command: str, path: tuple[str, ...]) -> None:

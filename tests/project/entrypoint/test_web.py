@@ -483,3 +483,24 @@ def test_a_file_that_takes_its_own_arguments_runs_itself(tmp_path: Path, line: s
 def test_a_file_that_starts_no_server_is_served_whatever_it_takes(tmp_path: Path) -> None:
     main = "import sys\nfrom fastapi import FastAPI\napp = FastAPI()\nNAME = sys.argv[1] if len(sys.argv) > 1 else 'x'\n"
     assert "main:app" in launched(tmp_path, {"main.py": main}, "fastapi uvicorn").command
+
+
+LIBRARY = {"lib/helpers/__init__.py": "", "lib/helpers/log.py": "", "lib/start.py": "from helpers.log import log\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "path"),
+    [
+        ({}, ("backend", "lib")),
+        ({"backend/helpers/__init__.py": "", "backend/helpers/log.py": ""}, ("backend",)),
+        ({"other/helpers/__init__.py": "", "other/helpers/log.py": "", "other/start.py": "import helpers\n"}, ("backend",)),
+    ],
+)
+def test_imports_from_the_directory_that_alone_has_a_module(tmp_path: Path, files: dict[str, str], path: tuple[str, ...]) -> None:
+    main = {"backend/main.py": f"import state\nfrom helpers.log import log\n{FASTAPI}", "backend/state.py": ""}
+    assert launched(tmp_path, {**main, **LIBRARY, **files}, "fastapi uvicorn").python_path == path
+
+
+def test_a_dependency_is_not_hidden_by_a_directory_of_its_name(tmp_path: Path) -> None:
+    main = {"backend/main.py": f"import state\nfrom helpers.log import log\n{FASTAPI}", "backend/state.py": ""}
+    assert launched(tmp_path, {**main, **LIBRARY}, "fastapi uvicorn helpers").python_path == ("backend",)

@@ -45,6 +45,7 @@ from shipwheel.project.entrypoint.file_servers import (
 from shipwheel.project.entrypoint.flask_steps import with_flask_steps
 from shipwheel.project.entrypoint.front_ends import with_front_ends
 from shipwheel.project.entrypoint.image_settings import with_argument_volumes, with_image_settings
+from shipwheel.project.entrypoint.import_roots import with_import_roots
 from shipwheel.project.entrypoint.launch import Finder, Launch, launch_file, with_server
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.near_misses import find_near_miss
@@ -216,6 +217,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     ports = evidence.settings.ports or launch.ports
     launch = with_build_steps(replace(launch, ports=ports, outside_wheel=outside_wheel), evidence, scan)
     launch = with_front_ends(launch, evidence, scan)
+    launch = with_import_roots(launch, evidence, modules)
     if _from_settings(evidence) is None:
         launch = with_static_front(launch, evidence, modules)
     launch = with_volumes(with_processes(launch, evidence, scan), evidence, modules)
