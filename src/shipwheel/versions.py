@@ -7,8 +7,9 @@ from datetime import date, timedelta
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["end_of_day", "minor_number", "minor_version", "normalized", "satisfies_plainly"]
+__all__ = ["end_of_day", "minor_number", "minor_version", "normalized", "requirement_name", "satisfies_plainly"]
 
+_NAME = lazy_pattern(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 _RELEASE = lazy_pattern(r"[0-9]{1,9}(?:\.[0-9]{1,9})*")
 _CLAUSE = lazy_pattern(r"(<=|>=|==|!=|~=|<|>)\s*([0-9]{1,9}(?:\.[0-9]{1,9})*)(\.\*)?")
 _COMPARED: dict[str, Callable[[list[int], list[int]], bool]] = {
@@ -24,6 +25,12 @@ _COMPARED: dict[str, Callable[[list[int], list[int]], bool]] = {
 def normalized(name: str) -> str:
     """Return a Python package's name in its normal form: lower case, with single dashes (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def requirement_name(text: str) -> str:
+    """Return the normalized name that a requirement begins with (PEP 508); empty for a text that begins with none."""
+    found = _NAME.match(text)
+    return normalized(found[1]) if found is not None else ""
 
 
 def minor_version(version: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shipwheel.errors import ShipwheelError
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.versions import minor_number, minor_version
+from shipwheel.versions import minor_number, minor_version, requirement_name
 
 if TYPE_CHECKING:
     from shipwheel.debian.package_index import DebianPackageIndex
@@ -285,7 +285,7 @@ class ProjectAdvisor:
         from shipwheel.known_packages import PACKAGE_OF_MODULE
         from shipwheel.versions import normalized
 
-        name = normalized(re.split(r"[^\w.-]", PACKAGE_OF_MODULE.get(module, module))[0])
+        name = requirement_name(PACKAGE_OF_MODULE.get(module, module))
         locked = {each.name: each for each in self._built.platforms[0].resolved.selection.distributions}
         if name in locked or module in sys.stdlib_module_names:
             return locked.get(name)

@@ -6,7 +6,6 @@ which older tool would do, the build is tried again with it, and the lock record
 """
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from shipwheel.known_packages import PACKAGE_OF_MODULE
 from shipwheel.locking.old_builds import older_requirement_in
 from shipwheel.locking.uv_output import Failure, missing_module_in
 from shipwheel.project.lock_inputs import LockInputs
-from shipwheel.versions import normalized
+from shipwheel.versions import normalized, requirement_name
 
-__all__ = ["BuildRequirements", "missing_build_requirement", "requirement_name", "requirement_wanted", "stated_requirements"]
+__all__ = ["BuildRequirements", "missing_build_requirement", "requirement_wanted", "stated_requirements"]
 
 BuildRequirements = Mapping[str, tuple[str, ...]]
 """Normalized name of a package -> the requirements that its build has beyond those that it states."""
@@ -48,8 +47,8 @@ def _requirement_of(module: str, stated: Iterable[str], root: Path) -> str | Non
     if any((root / path).exists() for path in (top, f"{top}.py", f"src/{top}")):
         return None
     usual = PACKAGE_OF_MODULE.get(top)
-    names = {normalized(top), *([normalized(re.split(r"[<>=]", usual)[0])] if usual is not None else [])}
-    return next((text for text in stated if normalized(requirement_name(text)) in names), usual)
+    names = {normalized(top), *([requirement_name(usual)] if usual is not None else [])}
+    return next((text for text in stated if requirement_name(text) in names), usual)
 
 
 def stated_requirements(inputs: LockInputs) -> tuple[str, ...]:
@@ -81,8 +80,3 @@ def _requirements_in(text: str) -> Iterator[str]:
             yield str(Requirement(line.strip()))
         except InvalidRequirement:
             continue
-
-
-def requirement_name(requirement: str) -> str:
-    """Return the name in a requirement."""
-    return re.split(r"[\s\[@;<>=!~(]", requirement, maxsplit=1)[0]

@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from shipwheel.locking.build_requirements import requirement_name
 from shipwheel.locking.diagnose.lookup import Lookup
 from shipwheel.locking.synthetic import SYNTHETIC, Synthetic
 from shipwheel.locking.uv_output import Failure
-from shipwheel.versions import normalized
+from shipwheel.versions import requirement_name
 
 __all__ = ["PackageWithoutWheels", "package_without_wheels"]
 
@@ -31,7 +30,7 @@ class PackageWithoutWheels(msgspec.Struct, frozen=True):
         """Return the project without the package, whatever depends on it."""
         settings, name = synthetic.settings, str(self.package["name"])
         # An override with a version, as the lock of another tool gives one for each package, would ask for it again.
-        others = [text for text in settings.get("override-dependencies", []) if normalized(requirement_name(text)) != name]
+        others = [text for text in settings.get("override-dependencies", []) if requirement_name(text) != name]
         overrides = [*others, f"{name} ; {_NEVER}"]
         return replace(synthetic, settings={**settings, "override-dependencies": overrides})
 

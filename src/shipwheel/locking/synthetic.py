@@ -30,7 +30,7 @@ from shipwheel.project.lock_inputs import LocalPath, LockInputs
 from shipwheel.project.poetry import poetry_requirements
 from shipwheel.project.requirements import Line, Requirements
 from shipwheel.similar import did_you_mean
-from shipwheel.versions import minor_number, normalized
+from shipwheel.versions import minor_number, normalized, requirement_name
 
 __all__ = ["SYNTHETIC", "Synthetic", "make_synthetic"]
 
@@ -225,7 +225,7 @@ class _Maker:
         else:
             name = self._add_project(extras)
             self._dependencies += _group_requirements(tables, inputs.project.path, groups)
-        named = {normalized(re.split(r"[\s\[@;<>=!~(]", text, maxsplit=1)[0]) for text in self._dependencies}
+        named = {requirement_name(text) for text in self._dependencies}
         self._sources = {**{name: source for name, source in inputs.workspace.sources.items() if name in named}, **self._sources}
         return self._finish(name)
 
@@ -309,7 +309,7 @@ class _Maker:
         new = [text for text in after if text not in self._dependencies]
         self._dependencies = list(after)
         if new:
-            self._names[line] = re.split(r"[\s\[@;]", new[0], maxsplit=1)[0]
+            self._names[line] = requirement_name(new[0])
 
     def _is_own(self, line: Line) -> bool:
         """True if a line requires the project itself, as `-e .` does."""

@@ -29,7 +29,7 @@ from shipwheel.project.read import with_dependencies
 from shipwheel.request import LockMode, Request
 from shipwheel.settings.build import BuildSettings
 from shipwheel.store.store import Store
-from shipwheel.versions import minor_version, normalized
+from shipwheel.versions import minor_version, normalized, requirement_name
 
 __all__ = [
     "Resolution",
@@ -217,9 +217,9 @@ def _renewed(wanted: LockRequest, before: Lock | None, request: Request) -> Lock
 
 def _difference(before: Lock, wanted: LockRequest) -> str:
     """Return why a lock is not current, with the packages that the project states and the lock lacks."""
-    from shipwheel.locking.build_requirements import requirement_name, stated_requirements
+    from shipwheel.locking.build_requirements import stated_requirements
 
-    stated = {normalized(requirement_name(text)) for text in stated_requirements(wanted.inputs)}
+    stated = {requirement_name(text) for text in stated_requirements(wanted.inputs)}
     lacking = sorted(stated - {normalized(name) for name in before.names})
     return outdated_reason(before, wanted) + (f" (it lacks {', '.join(lacking)})" if lacking else "")
 

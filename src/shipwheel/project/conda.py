@@ -15,7 +15,7 @@ from shipwheel.project.conda_manifest import CondaManifest
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
 from shipwheel.project.pixi import read_pixi
 from shipwheel.user.files import UserFiles
-from shipwheel.versions import normalized
+from shipwheel.versions import normalized, requirement_name
 
 __all__ = ["CONDA_FILES", "CondaEnvironment", "read_conda"]
 
@@ -25,7 +25,6 @@ _MAX_NAMED = 8
 _SPEC = lazy_pattern(r"(?:[\w.-]+::)?([A-Za-z0-9][\w.-]*)\s*(.*)")
 _VERSION = lazy_pattern(r"(={0,2})\s*v?(\d[\w.]*?)(\.?\*)?([= ]\S*)?")
 """Equals signs, a version, a star for all that begin so, and a build."""
-_NAME = lazy_pattern(r"[^\w.-]")
 _RANGE = lazy_pattern(r"[<>!~]=?\s*\d[\w.*]*(?:\s*,\s*[<>!~]=?\s*\d[\w.*]*)*")
 _NAME_ON_INDEX = {
     "pytorch": "torch",
@@ -79,7 +78,7 @@ def read_conda(files: UserFiles, root: Path, imports: Iterable[str], stated: Con
             requirements.append(f"{package}{_specifier(version)}")
         else:
             left_out.append(name)
-    requirements += (line for each in listed.requirements if (line := _pip_line(each)) and normalized(_NAME.split(line)[0]) not in stated)
+    requirements += (line for each in listed.requirements if (line := _pip_line(each)) and requirement_name(line) not in stated)
     python = _specifier(listed.python)
     if not (requirements or python):
         return None

@@ -10,7 +10,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.pipfile import read_pipfile
 from shipwheel.project.requirements import read_requirements
 from shipwheel.project.requirements_files import other_lists
-from shipwheel.versions import normalized
+from shipwheel.versions import normalized, requirement_name
 
 if TYPE_CHECKING:
     from shipwheel.project.project import Project
@@ -21,16 +21,13 @@ _FOR_DEVELOPERS = lazy_pattern(r"(?i)dev|test|doc|lint|typ(e|ing)|check|ci$|benc
 """Extras and groups that do not belong into an image because of one package."""
 
 _MIN_ABBREVIATION = 5
-_NAME = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def extra_or_group_with(project: "Project", package: str) -> tuple[str, str] | None:
     """Return ("extras" or "groups", name) of an extra or group that has a package, None if there is none but those for developers."""
     tables = project.files.read_tables(project.root)
     for kind, name, requirements in _optional(tables):
-        if _FOR_DEVELOPERS.match(name) is None and normalized(package) in {
-            normalized(match[0]) for text in requirements if (match := _NAME.match(text)) is not None
-        }:
+        if _FOR_DEVELOPERS.match(name) is None and normalized(package) in map(requirement_name, requirements):
             chosen = project.settings.extras if kind == "extras" else project.settings.groups
             if name not in chosen:
                 return kind, name
@@ -45,11 +42,11 @@ def listed_elsewhere(project: "Project", module: str, locked: Container[str]) ->
     """
     found: dict[str, tuple[str, str]] = {}
     for text, place in _listed(project):
-        match = _NAME.match(text)
-        if match is not None and "@" not in text and normalized(match[0]) not in locked:
-            found[normalized(match[0])] = text, place
+        name = requirement_name(text)
+        if name and "@" not in text and name not in locked:
+            found[name] = text, place
     for name in (module, requirement_of_module(module) or ""):
-        if (match := _NAME.match(name)) is not None and (exact := found.get(normalized(match[0]))) is not None:
+        if (exact := found.get(requirement_name(name))) is not None:
             return exact
     longer = [listed for name, listed in found.items() if len(module) >= _MIN_ABBREVIATION and _abbreviates(module, name)]
     return longer[0] if len(longer) == 1 else None

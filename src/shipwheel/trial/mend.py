@@ -14,6 +14,7 @@ from shipwheel.known_packages import GENERATED_SUFFIXES, extends_django, require
 from shipwheel.signs.outgrown import is_outgrown, misfit, outdated_module
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
+from shipwheel.versions import requirement_name
 
 __all__ = [
     "Advisor",
@@ -234,7 +235,7 @@ def _module(finding: Finding, advisor: Advisor) -> Setting | None:
     requirement = requirement_of_module(finding.subject) or (None if advisor.has_module(top) else _guessed_requirement(top))
     if requirement is None or advisor.has_package(requirement) or (extends_django(requirement) and not advisor.has_package("django")):
         return None
-    package = re.split(r"[^\w.-]", requirement)[0]
+    package = requirement_name(requirement)
     settings = (advisor.package_setting(name) for name in dict.fromkeys((top, package)))
     return next(filter(None, settings), Setting("dependencies", (requirement,)))
 

@@ -12,7 +12,7 @@ from shipwheel.locking.diagnose.uv_errors import IndexUnavailable, ResolutionErr
 from shipwheel.locking.uv_output import ROOT, FailureKind, Premise
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
 from shipwheel.similar import did_you_mean
-from shipwheel.versions import normalized
+from shipwheel.versions import normalized, requirement_name
 
 __all__ = ["conflict_lines", "explain_conflict"]
 
@@ -100,7 +100,7 @@ def _meant(name: str) -> str:
     if normalized(name) in modules:
         return f"Did you mean {modules[normalized(name)]}? "
     frameworks = (framework.distribution for framework in FRAMEWORKS.values())
-    return did_you_mean(name, (*COMMON_PACKAGES, *frameworks, *(re.split("[<>=]", text)[0] for text in modules.values())))
+    return did_you_mean(name, (*COMMON_PACKAGES, *frameworks, *(requirement_name(text) for text in modules.values())))
 
 
 def _unknown_names(error: ResolutionError, requirements: Sequence[UserRequirement]) -> list[UserRequirement]:

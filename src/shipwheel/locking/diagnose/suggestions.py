@@ -22,7 +22,7 @@ from shipwheel.project.git_history import last_commit
 from shipwheel.project.metadata import read_group
 from shipwheel.project.requirements import Requirements, decode
 from shipwheel.suites import SUITES
-from shipwheel.versions import end_of_day, minor_number, normalized
+from shipwheel.versions import end_of_day, minor_number, normalized, requirement_name
 
 __all__ = [
     "Suggestion",
@@ -88,7 +88,7 @@ def user_requirements(request: LockRequest, listed: Requirements | None, synthet
     numbers = _line_numbers(decode(request.inputs.texts[origin]))
     found = []
     for text in _requirement_texts(request, synthetic):
-        name = _name(text)
+        name = requirement_name(text)
         location = f"{origin}, line {numbers[name]}" if name in numbers else origin
         found.append(UserRequirement(name, text, location))
     return found
@@ -103,15 +103,10 @@ def _line_numbers(text: str) -> dict[str, int]:
     return numbers
 
 
-def _name(text: str) -> str:
-    found = re.match(r"\s*([A-Za-z0-9][\w.-]*)", text)
-    return normalized(found[1]) if found else ""
-
-
 def _requirement_texts(request: LockRequest, synthetic: Synthetic) -> list[str]:
     """Return all requirements of the project itself, as far as they are declared statically."""
     table = _static_project(request) if synthetic.project else None
-    own = [text for text in synthetic.dependencies if _name(text) != synthetic.project]
+    own = [text for text in synthetic.dependencies if requirement_name(text) != synthetic.project]
     if table is None:
         return own
     texts = list(table.get("project", {}).get("dependencies", ()))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from shipwheel.project.pipfile import category_table, entry_markers, entry_url, 
 from shipwheel.project.requirements import Requirements
 from shipwheel.project.tool_indexes import pipfile_indexes
 from shipwheel.user.files import decode_text
-from shipwheel.versions import normalized
+from shipwheel.versions import normalized, requirement_name
 
 __all__ = ["read_pipfile_lock"]
 
@@ -41,7 +40,7 @@ def read_pipfile_lock(lock: OtherLock, request: LockRequest) -> ToolLock:
     ]
     content_hash = str(data.get("_meta", {}).get("hash", {}).get("sha256", ""))
     is_current = "source" not in project or not content_hash or content_hash == _content_hash(project)
-    places = {normalized(re.split(r"[\s\[@;<>=!~(]", line.text, maxsplit=1)[0]): line.place for line in requirements.lines}
+    places = {requirement_name(line.text): line.place for line in requirements.lines}
     return ToolLock(
         path=path,
         entries=tuple(entries),

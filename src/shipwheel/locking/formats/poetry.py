@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from shipwheel.project.metadata import read_group
 from shipwheel.project.pipfile import line_numbers
 from shipwheel.project.poetry import poetry_pythons, poetry_requirements, poetry_specifiers
 from shipwheel.user.files import decode_text, parse_toml
-from shipwheel.versions import normalized
+from shipwheel.versions import normalized, requirement_name
 
 __all__ = ["poetry_content_hashes", "read_poetry_lock"]
 
@@ -108,8 +107,7 @@ def _url(source: Mapping[str, Any], root: Path) -> str:
 
 def _dependencies(package: Mapping[str, Any]) -> Iterator[Dependency]:
     names_by_extra = {
-        normalized(str(extra)): {normalized(re.split(r"[\s\[(;<>=!~]", str(text), maxsplit=1)[0]) for text in texts}
-        for extra, texts in package.get("extras", {}).items()
+        normalized(str(extra)): {requirement_name(str(text)) for text in texts} for extra, texts in package.get("extras", {}).items()
     }
     for name, value in package.get("dependencies", {}).items():
         for one in value if isinstance(value, list) else [value]:
@@ -147,7 +145,7 @@ def _direct_names(project: Mapping[str, Any], groups: tuple[str, ...]) -> set[st
         names |= set(poetry.get("group", {}).get(group, {}).get("dependencies", {}))
     for some in project.get("project", {}).get("optional-dependencies", {}).values():
         texts += some
-    names |= {re.split(r"[\s\[@(;<>=!~]", str(text), maxsplit=1)[0] for text in texts}
+    names |= {requirement_name(str(text)) for text in texts}
     return {normalized(name) for name in names} - {"python"}
 
 

@@ -14,7 +14,7 @@ from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.shell_words import UNKNOWN
 from shipwheel.project.deployment.stage import Stage
 from shipwheel.project.deployment.system_packages import SystemPackages, find_system_packages
-from shipwheel.versions import normalized
+from shipwheel.versions import requirement_name
 
 __all__ = ["OF_DEVELOPERS", "Installs", "find_installs"]
 
@@ -32,8 +32,6 @@ OF_DEVELOPERS = lazy_pattern(
 )
 """In the name of a requirements file, an extra or a group: it is for those who work on the project."""
 _NAME = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*([<>=!~;].*)?", re.DOTALL)
-_LISTED = lazy_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""The name at the start of a line of a requirements file."""
 _WITH_VALUE = frozenset(
     """
     -i --index-url --extra-index-url -f --find-links -t --target --prefix --root --cache-dir --default-timeout --timeout --retries -c
@@ -92,7 +90,7 @@ def find_installs(dockerfile: Dockerfile) -> Installs:
 def _brings(name: str, managers: set[str], files: CopiedFiles) -> bool:
     """Return whether a requirements file brings a project manager that the Dockerfile runs: it is the manager's, and not the project's."""
     lines = files.files.read_text(files.project / name).splitlines() if managers else ()
-    return any(normalized(match[0]) in managers for line in lines if (match := _LISTED.match(line)) is not None)
+    return any(requirement_name(line) in managers for line in lines)
 
 
 def _python(stage: Stage) -> tuple[str, str]:
@@ -194,6 +192,6 @@ def _add_target(target: str, command: ShellCommand, files: CopiedFiles, found: _
             more = f": build that directory, or require ./{inside}" if inside is not None else ""
             found.notes.append(f"{command.place}: `pip install {target}` installs {what}, which is not in the image{more}.")
     elif _NAME.fullmatch(target) and "://" not in target:
-        name = normalized(re.split(r"[\[<>=!~; ]", target)[0])
+        name = requirement_name(target)
         if name not in _TOOLS and not target.endswith((".whl", ".txt")):
             found.packages.append(target)
