@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.errors import LockError
 from shipwheel.events import Reporter, silent
 from shipwheel.platform import Platform
 from shipwheel.settings.settings import Settings
@@ -32,8 +33,8 @@ class Request(msgspec.Struct, frozen=True):
     `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one; `lock_mode` says whether the lock
     may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says; without
     `slow_sources`, not the large ones that are older than the Python, of which a newer version may have a wheel.
-    `first_pythons` ("3.11") are tried first if the project allows them. `bounds` are constraints for a lock whose packages do not fit
-    what was compiled. `top` is the directory that the user gave, if the project is one in it.
+    `first_pythons` ("3.11") are tried first if the project allows them; `too_slow` is raised if the first of them is out of reach.
+    `bounds` are constraints for a lock whose packages do not fit what was compiled. `top` is the directory that the user gave, if the project is one in it.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Request(msgspec.Struct, frozen=True):
     compiles: bool = False
     slow_sources: bool = True
     first_pythons: tuple[str, ...] = ()
+    too_slow: LockError | None = None
     bounds: tuple[str, ...] = ()
     top: Path | None = None
 

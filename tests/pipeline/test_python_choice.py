@@ -199,6 +199,28 @@ def test_large_sources_that_are_older_than_the_python_are_told_apart(large: Miss
         with_sources(replace(request, slow_sources=False), work)
 
 
+def test_large_sources_are_slow_once_the_python_that_has_files_for_them_is_out_of_reach(project: Project, tmp_path: Path) -> None:
+    large, small = source("large", "2019-01-31", 17_000_000), source("small", "2019-01-31", 40_000)
+    error, tried = lacking("3.9", large, small, pythons={"large": (standalone("3.8"),)}), list[str]()
+
+    def attempt(it: Project, bases: Bases | None = None) -> str:
+        tried.append(it.python)
+        if it.python == "3.8":
+            raise FetchError("no such host")
+        return it.python
+
+    def work(request: Request, made: Lock | None) -> str:
+        if not request.compiles:
+            raise error
+        return with_suitable_python(replace(project, requires_python=">=3.8", python_is_named=False), request, attempt)
+
+    request = Request(project.root, Settings(), Store(tmp_path / "store"))
+    with pytest.raises(SlowSources, match="large"):
+        with_sources(replace(request, slow_sources=False), work)
+    assert tried == ["3.8"]
+    assert with_sources(request, work) == "3.9"
+
+
 def test_large_sources_that_an_older_python_has_files_for_are_not_slow() -> None:
     large, small = source("large", "2019-01-31", 17_000_000), source("small", "2019-01-31", 40_000)
     error = lacking("3.11", large, small, pythons={"large": (standalone("3.8"),)})

@@ -208,7 +208,10 @@ class NoCompatibleFile(LockError):
     @property
     def slow_to_compile(self) -> "SlowSources | None":
         """The error for those packages alone whose sources are large and older than the Python to compile for; None without any."""
-        minor = self.python_to_compile
+        return self.slow_with(self.python_to_compile)
+
+    def slow_with(self, minor: str) -> "SlowSources | None":
+        """Return `slow_to_compile` for one Python."""
         slow = {
             msgspec.structs.replace(file, can_compile=False, reason=f"{file.reason}, which is newer than its source"): where
             for file, where in self.missing.items()

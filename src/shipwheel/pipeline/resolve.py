@@ -156,7 +156,8 @@ def with_sources(request: Request, work: Callable[[Request, Lock | None], T]) ->
     """Return the result of `work`; if files are missing for which a source can be compiled, that of the request to do so.
 
     Compiling comes last: another Python that has the files is better. The one that has least to compile is tried first. `work` gets the
-    lock that was made for it, which compiling does not change. Raise SlowSources for those that the request does not compile.
+    lock that was made for it, which compiling does not change. Raise SlowSources for those that the request does not compile, also where
+    the Python that has files for them turns out to be out of reach.
     """
     try:
         return work(request, None)
@@ -166,8 +167,10 @@ def with_sources(request: Request, work: Callable[[Request, Lock | None], T]) ->
         if not request.slow_sources and (slow := error.slow_to_compile) is not None:
             raise slow from None
         # A standalone build may not be to be had.
-        pythons, made = tuple(dict.fromkeys((error.python_to_compile, error.targets[0].minor))), error.lock
-    return work(replace(request, compiles=True, first_pythons=pythons), made)
+        own, made = error.targets[0].minor, error.lock
+        pythons = tuple(dict.fromkeys((error.python_to_compile, own)))
+        too_slow = None if request.slow_sources or len(pythons) == 1 else error.slow_with(own)
+    return work(replace(request, compiles=True, first_pythons=pythons, too_slow=too_slow), made)
 
 
 def reusable(made: Lock | None, wanted: LockRequest) -> Lock | None:

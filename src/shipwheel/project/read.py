@@ -430,7 +430,6 @@ def _elsewhere(root: Path, names: list[str]) -> str:
     if template := next((name for name in names if "{{" in name), None):
         return f"{template} is a template: make a project from it, with cookiecutter or copier, and build that."
     nested = (path for path in nested_projects(root, UserFiles()) if has_code(path) or not any(root.glob("*.py")))
-    # A library is deployed by nobody.
     below = [str(path.relative_to(root)) for path in sorted(nested, key=lambda path: not (path / "Dockerfile").is_file())]
     if len(below) == 1:
         return f"There is a project in {root / below[0]}: build that directory."
