@@ -34,7 +34,8 @@ class Request(msgspec.Struct, frozen=True):
     may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says; without
     `slow_sources`, not the large ones that are older than the Python, of which a newer version may have a wheel.
     `first_pythons` ("3.11") are tried first if the project allows them; `too_slow` is raised if the first of them is out of reach.
-    `bounds` are constraints for a lock whose packages do not fit what was compiled. `top` is the directory that the user gave, if the project is one in it.
+    `bounds` are constraints for a lock whose packages do not fit what was compiled. `top` is the directory that the user gave, if the
+    project is one in it.
     """
 
     path: Path

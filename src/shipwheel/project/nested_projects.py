@@ -41,11 +41,13 @@ def _is_empty(poetry: object) -> bool:
 
 
 def nested_projects(root: Path, files: UserFiles, depth: int = _MAX_DEPTH) -> tuple[Path, ...]:
-    """Return the directories at most `depth` below `root` that are projects, sorted; nothing in one of them, no documentation or tests.
+    """Return the directories at most `depth` below `root` that are projects; nothing in one of them, no documentation or tests.
+
+    They are sorted, those with a Dockerfile first: a library is deployed by nobody.
 
     Raise ProjectError for a pyproject.toml that cannot be read.
     """
-    return tuple(sorted(_found(root, files, depth)))
+    return tuple(sorted(_found(root, files, depth), key=lambda path: (not files.is_file(path / "Dockerfile"), path)))
 
 
 def list_beside_code(root: Path, files: UserFiles, imports: Iterable[str]) -> tuple[Path, ...]:

@@ -429,8 +429,7 @@ def _elsewhere(root: Path, names: list[str]) -> str:
         return f"{', '.join(empty)} may be a repository of its own that is not here yet: git submodule update --init."
     if template := next((name for name in names if "{{" in name), None):
         return f"{template} is a template: make a project from it, with cookiecutter or copier, and build that."
-    nested = (path for path in nested_projects(root, UserFiles()) if has_code(path) or not any(root.glob("*.py")))
-    below = [str(path.relative_to(root)) for path in sorted(nested, key=lambda path: not (path / "Dockerfile").is_file())]
+    below = [str(path.relative_to(root)) for path in nested_projects(root, UserFiles()) if has_code(path) or not any(root.glob("*.py"))]
     if len(below) == 1:
         return f"There is a project in {root / below[0]}: build that directory."
     named = ", ".join(below[:_MAX_REPORTED]) + (f" and {len(below) - _MAX_REPORTED} more" if len(below) > _MAX_REPORTED else "")
