@@ -637,6 +637,22 @@ def test_a_page_that_fails_in_silence_has_a_next_step(
     assert finding.kind is K.ERROR_ANSWER and all(each in finding.hint for each in words)
 
 
+@pytest.mark.parametrize(
+    ("fixed", "says"),
+    [
+        ((("localhost", "5432", "shop/data.py, line 3"),), True),
+        ((("localhost", "", "shop/data.py, line 3"),), True),
+        ((("db", "5432", "shop/data.py, line 3"),), False),
+        ((("localhost", "3306", "shop/data.py, line 3"),), False),
+    ],
+)
+def test_a_server_whose_address_is_in_the_code_is_named_there(fixed: tuple[tuple[str, str, str], ...], says: bool) -> None:
+    log = 'psycopg2.OperationalError: connection to server at "localhost" (127.0.0.1), port 5432 failed: Connection refused\n'
+    found = find(ended(3, log), SERVER, SourceFacts(fixed=fixed))
+    hint = next(each.hint for each in found if each.kind is K.COMPANION)
+    assert ("shop/data.py, line 3, has its address" in hint, "by its own configuration" in hint) == (says, not says)
+
+
 @pytest.mark.parametrize(("ignored", "says"), [(("config.yml",), True), (("other.yml",), False)])
 def test_a_file_that_each_machine_has_for_itself_is_mounted(ignored: tuple[str, ...], says: bool) -> None:
     log = "FileNotFoundError: [Errno 2] No such file or directory: '/app/config.yml'\n"

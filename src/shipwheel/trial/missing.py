@@ -3,7 +3,10 @@
 from shipwheel.signs.output import SignKind
 from shipwheel.trial.finding import FindingKind
 
-__all__ = ["MISSING"]
+__all__ = ["MISSING", "POINT_AT_IT"]
+
+POINT_AT_IT = "Point the program at it by its own configuration."
+"""What to do about a server that is elsewhere, where nothing more is known."""
 
 MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
     SignKind.MODULE: (
@@ -54,7 +57,7 @@ MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
     SignKind.COMPANION: (
         FindingKind.COMPANION,
         "it needs {}, which does not answer",
-        "Start that server, and point the program at it by its own configuration.",
+        f"Start that server. {POINT_AT_IT}",
     ),
     SignKind.PRIVILEGED_PORT: (
         FindingKind.PRIVILEGED_PORT,

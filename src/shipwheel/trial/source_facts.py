@@ -53,6 +53,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `passed_over` are (path, file and line) of files that the code reads only if they are there, and the project has not.
     `installed` are the normalized names of the Python packages in the image.
     `http_server` is the command's program if it answers whatever it is asked over HTTP, empty for another.
+    `fixed` are (host, port, file and line) of servers whose addresses the code has as they are; an empty port stands for any.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -79,6 +80,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     passed_over: tuple[tuple[str, str], ...] = ()
     installed: frozenset[str] = frozenset()
     http_server: str = ""
+    fixed: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

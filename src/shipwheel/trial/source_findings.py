@@ -12,6 +12,7 @@ from shipwheel.signs.outgrown import is_outgrown, own_absent_name, python_2_plac
 from shipwheel.signs.output import Sign, SignKind, plain_lines
 from shipwheel.signs.tracebacks import error_line, is_of_others, last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
+from shipwheel.trial.missing import POINT_AT_IT
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 from shipwheel.user.example_files import example_of_module, ignored_file_of_module
@@ -41,6 +42,7 @@ _NO_METADATA = lazy_pattern(r"(?:importlib[._]metadata\.)?PackageNotFoundError: 
 _NONE = lazy_pattern(r"(?P<port>int\(\) with base 10: 'None')|(?P<host>(?:://|@)None\b)|(?P<token>/botNone/|Bearer None\b)")
 _ROLES = {"port": {"PORT"}, "host": {"HOST", "HOSTNAME", "SERVER", "ADDRESS", "URL"}, "token": {"TOKEN", "KEY"}}
 """Words in the names of variables, by what a text has as None."""
+_HERE = frozenset({"localhost", "127.0.0.1"})
 _MAX_NAMES = 6
 _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
@@ -61,10 +63,21 @@ def prefixed(sign: Sign, source: SourceFacts) -> Sign:
 
 
 def with_origin(finding: Finding, source: SourceFacts, log: str = "") -> Finding:
-    """Return the finding with what the project has of a missing file or module, and the setting that brings it."""
+    """Return the finding with what the project has of a missing file or module, and the setting that brings it; or of an address."""
+    if finding.kind is FindingKind.COMPANION:
+        return _with_place(finding, source)
     if finding.kind is FindingKind.MODULE:
         return _in_folder(finding, source, log)
     return _with_file(finding, source) if finding.kind is FindingKind.FILE else finding
+
+
+def _with_place(finding: Finding, source: SourceFacts) -> Finding:
+    """Return the finding of a server that does not answer with the line that has its address, if nothing configures that."""
+    host, _, port = finding.subject.rpartition(":")
+    same = _HERE if host in _HERE else {host}
+    place = next((place for name, number, place in source.fixed if name in same and number in ("", port)), "")
+    hint = finding.hint.replace(POINT_AT_IT, f"{place}, has its address in the code: let that come from the environment.")
+    return msgspec.structs.replace(finding, hint=hint) if place else finding
 
 
 def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:

@@ -1,0 +1,25 @@
+"""Addresses of servers that code has as they are."""
+
+import pytest
+
+from shipwheel.cli.fixed_addresses import fixed_addresses
+
+LINES = {
+    "url = 'postgresql+psycopg2://me@localhost/shop'": [("localhost", "5432")],
+    'db = connect("mysql://root:secret@10.0.0.7:3307/shop")': [("10.0.0.7", "3307")],
+    'MongoClient("mongodb://mongo")': [("mongo", "27017")],
+    "url = os.environ.get('DATABASE_URL', 'postgresql://localhost/shop')": [],
+    "url = config(\n    'DATABASE_URL',\n    'postgresql://localhost/shop')": [],
+    "url: str = 'redis://localhost:6379'": [],
+    "url = 'https://localhost/shop'": [],
+    "url = 'postgresql://{user}@{host}/shop'": [],
+    "DATABASES = {'default': {'NAME': env('NAME'), 'HOST': 'db'}}": [("db", "")],
+    "DATABASES = {'default': {'HOST': env('HOST', 'db')}}": [],
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_finds_what_nothing_configures(line: str) -> None:
+    found = [*fixed_addresses("shop/data.py", f"import x\n{line}\n")]
+    assert [(host, port) for host, port, _ in found] == LINES[line]
+    assert all(place == "shop/data.py, line 2" for *_, place in found)
