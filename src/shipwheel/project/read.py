@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from shipwheel.errors import NoCommand, NoRequirements, ProjectError
-from shipwheel.project.conda import CONDA_FILES, CondaEnvironment, read_conda
+from shipwheel.project.conda import CondaEnvironment, read_conda
 from shipwheel.project.deployed_settings import installs_beside, with_deployed
 from shipwheel.project.deployment.read import Deployment
 from shipwheel.project.entrypoint.find import Evidence, Launch, find_launch
@@ -21,10 +21,11 @@ from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.entrypoint.shell_users import shell_call
 from shipwheel.project.git_history import old_last_commit
 from shipwheel.project.import_names import packaged_names
+from shipwheel.project.likelier_place import likelier_place, notebook_hint
 from shipwheel.project.listed_imports import lines_beside, listed_imports
 from shipwheel.project.lock_inputs import own_line, read_lock_inputs
 from shipwheel.project.metadata import Metadata, dependency_names, read_group, read_metadata, read_script
-from shipwheel.project.nested_projects import has_code, list_beside_code, nested_projects
+from shipwheel.project.nested_projects import list_beside_code, nested_projects
 from shipwheel.project.old_interfaces import still_wsgi
 from shipwheel.project.old_names import old_names
 from shipwheel.project.outside_imports import common_requirements, outside_imports
@@ -367,8 +368,8 @@ class _Reader:
             return replace(project, notes=tuple(filter(None, (*project.notes, conda.note))))
         if beside := list_beside_code(root, self._files, (name for name, _ in imports)):
             return self._app(None, beside)
-        if (elsewhere := _elsewhere(root, names)) or not (imports or scripts):
-            raise ProjectError(message, hint=elsewhere or _of_notebooks(names) or "Give the directory that holds one of these files.")
+        if (elsewhere := likelier_place(root, names)) or not (imports or scripts):
+            raise ProjectError(message, hint=elsewhere or notebook_hint(names) or "Give the directory that holds one of these files.")
         refuse_python_2(None, {}, modules)
         needs_nothing = not (imports or lists) and any(map(_may_be_started, modules))
         if (common := () if needs_nothing else common_requirements(name for name, _ in imports)) is not None:
@@ -419,30 +420,6 @@ def _stated(metadata: Metadata, settings: Settings, listed: Requirements | None,
 
 def _names(requirements: Iterable[str]) -> frozenset[str]:
     return dependency_names((requirement.partition(";")[0] for requirement in requirements), "3.13")
-
-
-def _elsewhere(root: Path, names: list[str]) -> str:
-    """Return where the project may be, if not in this directory; empty if nothing shows that."""
-    if found := next((name for name in names if name in CONDA_FILES), None):
-        return f"Conda environments are read only for Python code: list the Python packages of {found} in a requirements.txt."
-    if (root / ".gitmodules").is_file() and (empty := [name for name in names if _is_empty(root / name)]):
-        return f"{', '.join(empty)} may be a repository of its own that is not here yet: git submodule update --init."
-    if template := next((name for name in names if "{{" in name), None):
-        return f"{template} is a template: make a project from it, with cookiecutter or copier, and build that."
-    below = [str(path.relative_to(root)) for path in nested_projects(root, UserFiles()) if has_code(path) or not any(root.glob("*.py"))]
-    if len(below) == 1:
-        return f"There is a project in {root / below[0]}: build that directory."
-    named = ", ".join(below[:_MAX_REPORTED]) + (f" and {len(below) - _MAX_REPORTED} more" if len(below) > _MAX_REPORTED else "")
-    return f"There are projects in {named}: build one of them, as in `shipwheel build {below[0]}`." if below else ""
-
-
-def _of_notebooks(names: list[str]) -> str:
-    found = next((name for name in names if name.endswith(".ipynb")), None)
-    return f"{found} is a notebook: list voila, which serves notebooks, and what it imports in a requirements.txt." if found else ""
-
-
-def _is_empty(path: Path) -> bool:
-    return path.is_dir() and next(path.iterdir(), None) is None
 
 
 def _plain_name(text: str) -> str:
