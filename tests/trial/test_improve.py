@@ -8,6 +8,7 @@ import pytest
 from support.advice import FakeAdvisor
 
 from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, RemovedFiles, StepLacksModule, UnbuildableSource
+from shipwheel.locking.diagnose.uv_errors import IndexUnavailable
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings
@@ -473,6 +474,16 @@ def test_says_why_the_packages_that_a_project_imports_cannot_be_locked() -> None
     with pytest.raises(NoRequirements):
         improve(project, Settings(), project.lines.append)
     assert project.lines[-1] == "  not set: no version of it fits"
+
+
+def test_an_index_that_cannot_be_reached_is_the_error() -> None:
+    class Unreachable(WithoutRequirements):
+        def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
+            super().__call__(settings, env)
+            raise IndexUnavailable("the index cannot be reached", hint="Check the network.")
+
+    with pytest.raises(IndexUnavailable):
+        improve(Unreachable(lambda settings, env: SERVES), Settings(), lambda _: None)
 
 
 def test_a_project_that_cannot_be_built_is_an_error() -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from shipwheel.errors import (
     BuildError,
+    FetchError,
     LockError,
     MissingImports,
     NoRequirements,
@@ -203,10 +204,11 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             if not error.replacements or next(iter(error.replacements)) in tried:
                 if not isinstance(error, LockError):
                     raise
-                if missing is not None:
-                    report(f"  not set: {error.summary}")
+                if missing is None or isinstance(error, FetchError):
+                    raise
+                report(f"  not set: {error.summary}")
                 # The error that led to what cannot be locked says more.
-                raise missing or error from None
+                raise missing from None
             missing = missing if missing is not None and isinstance(error, LockError) else error
             new = [Change(Setting("replace", dict(error.replacements)), error.summary)]
         except NoRequirements as error:
