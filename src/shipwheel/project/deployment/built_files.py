@@ -64,10 +64,9 @@ class OwnBuild(msgspec.Struct, frozen=True):
     commands: tuple[str, ...]
     """The commands that make it."""
 
-    @property
-    def note(self) -> str:
-        """A sentence about what the image lacks."""
-        how = "build it in [[tool.shipwheel.assets]], which `shipwheel init` writes, or run it before the build"
+    def note(self, *, is_known: bool) -> str:
+        """Return a sentence about what the image lacks. `is_known` says that `init` knows the setting."""
+        how = ("build it in [[tool.shipwheel.assets]], which `shipwheel init` writes, or " if is_known else "") + "run it before the build"
         return f"{self.place}: `{self.commands[-1]}` does not run here. If the app needs what it makes, {how}."
 
 

@@ -39,9 +39,10 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     missing = [built for built in scan.deployment.built if not built.is_there and not built.is_made]
     found = tuple(front for built in missing if (front := _of_stage(built, evidence)) is not None)
     notes = [missing_note(built) for built in missing]
-    notes += [built.note for built in scan.deployment.own_builds]
-    if launch.needs_source:
-        found += tuple(front for built in scan.deployment.own_builds if (front := _of_own(built, evidence)) is not None)
+    for built in scan.deployment.own_builds:
+        front = _of_own(built, evidence) if launch.needs_source else None
+        notes.append(built.note(is_known=front is not None))
+        found += (front,) if front is not None else ()
     if not missing and not found and launch.needs_source:
         found = tuple(_served(evidence, scan))
         notes += [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
