@@ -139,3 +139,32 @@ def test_what_completes_a_program_has_no_network_and_no_configuration(tmp_path: 
         ("bun install", True),
     ]
     assert "/build/cache" not in recorder.ran[1][1]
+
+
+class OldWebpack(Recorder):
+    """A sandbox in which the command only works with node's old hashes, or not even so."""
+
+    def __init__(self, works: bool) -> None:
+        super().__init__()
+        self._works = works
+
+    def __call__(self, run: SandboxRun, **more: Any) -> Finished:
+        super().__call__(run, **more)
+        command, _, env = self.ran[-1]
+        if not command.startswith("npm run") or (self._works and env.get("NODE_OPTIONS") == "--openssl-legacy-provider"):
+            return Finished(0, "", "")
+        return Finished(1, "", "  opensslErrorStack: [ 'error:03000086' ],\n  code: 'ERR_OSSL_EVP_UNSUPPORTED'\n")
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_old_webpack_runs_again_with_old_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
+    recorder = OldWebpack(works)
+    if works:
+        build(tmp_path, recorder, monkeypatch)
+    else:
+        with pytest.raises(AssetFailed):
+            build(tmp_path, recorder, monkeypatch)
+    assert [env.get("NODE_OPTIONS") for command, _, env in recorder.ran if command == "npm run build"] == [
+        None,
+        "--openssl-legacy-provider",
+    ]

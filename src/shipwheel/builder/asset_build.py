@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.sandboxes import run_in_sandbox, sandbox_user
@@ -17,7 +18,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import BOUNDS_HINT, Bounds, OverBounds
 from shipwheel.locking.process import Finished
 
-__all__ = ["LOCK_FILES", "AssetBuild", "AssetFailed", "PackageManager", "package_manager"]
+__all__ = ["LOCK_FILES", "OLD_HASHES", "AssetBuild", "AssetFailed", "PackageManager", "package_manager"]
 
 LOCK_FILES = ("pnpm-lock.yaml", "yarn.lock", "package-lock.json", "npm-shrinkwrap.json", "bun.lock", "bun.lockb")
 """The first of them that is there decides."""
@@ -37,6 +38,10 @@ _OF_THIS_MACHINE = frozenset(
 """Directories, which a build does not see."""
 _OFF = ("audit", "fund", "update_notifier")
 _YARN_1 = "1.22.22"
+OLD_HASHES = "--openssl-legacy-provider"
+"""The option by which node has hashes that OpenSSL 3 has put aside."""
+_NO_OLD_HASH = "ERR_OSSL_EVP_UNSUPPORTED"
+"""The code of node's error about such a hash."""
 
 
 class AssetFailed(Exception):
@@ -143,11 +148,20 @@ class AssetBuild(msgspec.Struct, frozen=True):
         # A script that wants a network fails here; most builds do without what it would bring.
         return f"{fetched}\n{_text(self._run(manager.rebuild, manager))}"
 
-    def run(self, command: Sequence[str], prepared: str) -> None:
-        """Run the command after `prepare`, whose output is shown with its own. Raise AssetFailed, BuildError."""
-        finished = self._run(command, self._manager)
+    def run(self, command: Sequence[str], prepared: str) -> bool:
+        """Run the command after `prepare`, whose output is shown with its own. Return whether it needed old hashes of node.
+
+        The webpack of before 2021 names files by MD4, which node has had since version 17 only if it is told to. Raise
+        AssetFailed, BuildError.
+        """
+        manager = self._manager
+        finished = self._run(command, manager)
+        needs_old = finished.code != 0 and _NO_OLD_HASH in _text(finished) and "NODE_OPTIONS" not in self.stated
+        if needs_old:
+            finished = self._run(command, replace(manager, env={**manager.env, "NODE_OPTIONS": OLD_HASHES}))
         if finished.code != 0:
             raise AssetFailed(" ".join(command), finished.code, f"{prepared}\n{_text(finished)}")
+        return needs_old
 
     def fetch(self, *, network: bool = True) -> str:
         """Fetch the packages, and return what that printed. Without a network, the cache must have them. Raise AssetFailed, BuildError."""

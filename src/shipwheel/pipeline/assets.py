@@ -213,7 +213,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
     def _build(self, place: Path) -> tuple[str, ...]:
         """Build the front end, and return the paths of what is to be copied, below the place in the image. Raise BuildError."""
-        from shipwheel.builder.asset_build import AssetFailed
+        from shipwheel.builder.asset_build import OLD_HASHES, AssetFailed
         from shipwheel.builder.made_paths import file_states, made_paths
 
         source = place / "source"
@@ -221,7 +221,10 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
             with self._asset_build(place) as build:
                 printed = build.prepare()
                 before = file_states(source) if not self.settings.output else {}
-                build.run(self.settings.run, printed)
+                if build.run(self.settings.run, printed):
+                    shown = " ".join(self.settings.run)
+                    hint = f'State it, so that it does not fail first: env = {{ NODE_OPTIONS = "{OLD_HASHES}" }}.'
+                    self.reporter(Warned(f"`{shown}` uses a webpack of before node 17: it ran again with NODE_OPTIONS={OLD_HASHES}", hint))
         except AssetFailed as error:
             raise self._failed(error) from None
         if self.settings.output:
