@@ -91,7 +91,7 @@ def listed_packages(root: Path, files: UserFiles) -> SystemPackages:
 
     Other frameworks' packages.txt may be a list of Python packages.
     """
-    hosted = any(_FRAMEWORKS.search(_start(files, root / name)) for name in _LISTS)
+    hosted = files.is_file(root / _PACKAGES) and any(_FRAMEWORKS.search(_start(files, root / name)) for name in _LISTS)
     name = next((name for name in (_APTFILE, *([_PACKAGES] if hosted else ())) if files.is_file(root / name)), None)
     if name is None:
         return SystemPackages()
