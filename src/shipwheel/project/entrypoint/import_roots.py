@@ -1,17 +1,14 @@
 """The directories of a project that its command imports from, beside the one that it starts in."""
 
-import posixpath
 import sys
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from shipwheel.known_packages import PACKAGE_OF_MODULE
-from shipwheel.project.entrypoint.command_address import without_flags
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.launch import Launch
+from shipwheel.project.entrypoint.launch import Launch, import_roots, started_modules
 from shipwheel.project.entrypoint.module import Module
-from shipwheel.project.entrypoint.reached import entry_module, modules_by_name, reached_modules
 from shipwheel.versions import normalized
 
 __all__ = ["with_import_roots"]
@@ -24,13 +21,8 @@ def with_import_roots(launch: Launch, evidence: Evidence, modules: Sequence[Modu
     """
     if not launch.needs_source:
         return launch
-    command = without_flags(launch.source_command)
-    script = command[1] if command[0] == "python" and len(command) > 1 and command[1].endswith(".py") else ""
-    beside = posixpath.normpath(posixpath.join(launch.directory, posixpath.dirname(script))) if script else launch.directory
-    here = tuple("" if path == "." else path for path in (beside, launch.directory, *launch.python_path))
-    by_name = modules_by_name(modules, here)
-    entry = entry_module(command, launch.directory, evidence.scripts, by_name)
-    reached = reached_modules(entry, by_name) if entry else ()
+    here = import_roots(launch)
+    reached = started_modules(launch, evidence.scripts, modules)
     elsewhere = [module for module in reached if module.import_root and module.import_root not in here]
     roots = dict.fromkeys(module.import_root for module in elsewhere if _is_only_there(module, evidence, modules))
     return replace(launch, python_path=(*launch.python_path, *roots)) if roots else launch

@@ -27,6 +27,7 @@ __all__ = [
     "Launch",
     "StaticFront",
     "also_found",
+    "import_roots",
     "imports_neighbours",
     "launch_application",
     "launch_file",
@@ -197,16 +198,22 @@ def loopback_note(module: Module) -> str:
     )
 
 
+def import_roots(launch: Launch) -> tuple[str, ...]:
+    """Return the directories of the project that a command imports from, in Python's order; the project's own is an empty text."""
+    words = without_flags(launch.source_command)
+    script = words[1] if words[:1] == ("python",) and len(words) > 1 and words[1] != "-m" else ""
+    # Python imports from the directory of a script, and else from the one that it starts in.
+    folder = posixpath.normpath(posixpath.join(launch.directory, posixpath.dirname(script)))
+    return ("" if folder == "." else folder, *launch.python_path)
+
+
 def started_modules(launch: Launch, scripts: Mapping[str, str], modules: Iterable[Module]) -> tuple[Module, ...]:
     """Return those of a project's modules that its command imports when it starts, the one that it runs or serves first.
 
     `scripts` maps a console script to its module:function.
     """
+    by_name = modules_by_name(modules, import_roots(launch))
     words = without_flags((*launch.source_command, *launch.arguments))
-    script = words[1] if words[:1] == ("python",) and words[1:2] != ("-m",) else ""
-    # Python imports from the directory of a script, and else from the one that it starts in.
-    folder = posixpath.normpath(posixpath.join(launch.directory, posixpath.dirname(script)))
-    by_name = modules_by_name(modules, ("" if folder == "." else folder, *launch.python_path))
     return reached_modules(entry_module(words, launch.directory, scripts, by_name), by_name)
 
 
