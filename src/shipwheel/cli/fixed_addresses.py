@@ -12,7 +12,7 @@ _URL = lazy_pattern(
     rf"""["'](?P<scheme>{"|".join(_PORTS)})(?:\+\w+)?://(?:[^@"'\s/{{}}]*@)?(?P<host>[A-Za-z0-9][\w.-]*)(?::(?P<port>\d+))?(?=[/"'?])"""
 )
 _HOST = lazy_pattern(r"""["']HOST["'][ \t]*:[ \t]*["'](?P<host>[A-Za-z0-9][\w.-]*)["']""")
-"""Of Django's DATABASES."""
+"""The host in Django's DATABASES."""
 _CHANGED = lazy_pattern(r"env|config|default|Field|:[ \t]*str|\bor\b|argument", re.IGNORECASE)
 _NEAR = 120
 """Characters before a URL in which something may read another one."""

@@ -6,7 +6,7 @@ from shipwheel.trial.finding import FindingKind
 __all__ = ["MISSING", "POINT_AT_IT"]
 
 POINT_AT_IT = "Point the program at it by its own configuration."
-"""What to do about a server that is elsewhere, where nothing more is known."""
+"""The next step for a server that is elsewhere, where nothing more is known."""
 
 MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
     SignKind.MODULE: (
