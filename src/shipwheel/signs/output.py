@@ -137,6 +137,7 @@ _RULES: tuple[tuple[SignKind, str], ...] = (
     (SignKind.WRITE, rf"{_QUOTED_PATH}(?:: | - | )?{_UNWRITABLE}"),
     (SignKind.WRITE, rf"(?<![\w./-])(/[\w./ -]++): {_UNWRITABLE}"),
     (SignKind.WRITE, r"(?:Read-only file system|Permission denied|is not writ(?:e)?able)\W+(?<![\w.])(/[\w./-]++)"),
+    (SignKind.WRITE, r"Error: '(/[^']+/)[^'/]+' isn't writable \[FileNotFoundError|Error: '(/[^']+)' isn't writable"),  # gunicorn's logs
     (SignKind.WRITE, r"()readonly database"),
     (SignKind.DATABASE, r"()unable to open database file"),
     (SignKind.WRITE, rf"Error: \[Errno \d+\] {_UNWRITABLE}: ['\"]([^'\"]++)['\"]$"),
