@@ -69,6 +69,25 @@ services:
     assert found["db"].image == "postgres:16"
 
 
+def test_the_image_of_a_server_comes_before_a_workers_and_a_proxys(tmp_path: Path) -> None:
+    files = {
+        "a.Dockerfile": "FROM python\nCOPY . .\nCMD arq worker.Settings\n",
+        "b.Dockerfile": "FROM nginx\nCOPY . .\nCMD nginx\n",
+        "c.Dockerfile": "FROM python\nCOPY . .\nCMD uvicorn app:app\n",
+    }
+    services = {"a": "", "b": ", ports: ['80:80']", "c": ", expose: [8000]"}
+    lines = [f"  {name}: {{build: {{context: ., dockerfile: {name}.Dockerfile}}{more}}}" for name, more in services.items()]
+    found = _deployment(tmp_path, "\n".join(("services:", *lines)), **files)
+    assert found.dockerfile is not None
+    assert (found.dockerfile.name, found.other_dockerfiles) == ("c.Dockerfile", ("a.Dockerfile", "b.Dockerfile", "Dockerfile"))
+    built = "services:\n  web: {build: {context: ., dockerfile: a.prod.Dockerfile}}\n"
+    found = _deployment(
+        tmp_path, "\n".join(("services:", *lines)), **files, **{"a.prod.Dockerfile": files["a.Dockerfile"], "compose.prod.yaml": built}
+    )
+    assert found.dockerfile is not None
+    assert found.dockerfile.name == "a.prod.Dockerfile"
+
+
 def test_the_plain_file_comes_before_what_is_added_to_it(tmp_path: Path) -> None:
     service = "services: {web: {build: ., environment: {FROM: here}}}"
     names = ("compose.ldap.yaml", "compose.yaml", "compose.prod.yaml")

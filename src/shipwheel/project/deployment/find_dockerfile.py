@@ -52,6 +52,8 @@ class Build(msgspec.Struct, frozen=True):
     arguments: Mapping[str, str] = msgspec.field(default_factory=dict)
     image: str = ""
     """The name that the image gets; empty if the file gives it none."""
+    listens: bool = False
+    """True if the file names a port of it: it is a server."""
 
 
 class Dockerfile(msgspec.Struct, frozen=True):
@@ -62,6 +64,11 @@ class Dockerfile(msgspec.Struct, frozen=True):
     stage: Stage
     files: CopiedFiles
     path: Path = Path()
+
+    @property
+    def has_python(self) -> bool:
+        """True if the name of an image that it is made from is that of a Python."""
+        return any("python" in each.image for each in (self.stage, *self.stage.origins))
 
 
 def repository_folders(root: Path, files: UserFiles) -> tuple[Path, ...]:
@@ -86,8 +93,16 @@ def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ())
     candidates = {*_candidates(folders), *(path for path in named if path.is_file())}
     ordered = sorted(candidates, key=lambda path: (_rank(path, root)[0], path not in named, *_rank(path, root)))
     every = _Dockerfiles(root, folders, files, named, tuple(builds), tuple(ordered))
-    found = (every.read(path) for path in ordered[:_MAX_CANDIDATES])
-    return tuple(dockerfile for dockerfile in found if dockerfile is not None)
+    found = [dockerfile for path in ordered[:_MAX_CANDIDATES] if (dockerfile := every.read(path)) is not None]
+
+    def order(dockerfile: Dockerfile) -> tuple[object, ...]:
+        build = named.get(dockerfile.path)
+        is_server = build is not None and build.listens and dockerfile.has_python
+        is_other, ups, lacks_production, *_ = _rank(dockerfile.path, root)
+        return is_other, build is None, ups, lacks_production, not is_server
+
+    # Of those that are named, a worker's may come first by its name.
+    return tuple(sorted(found, key=order))
 
 
 def _candidates(folders: tuple[Path, ...]) -> Iterator[Path]:
