@@ -532,7 +532,7 @@ def test_a_project_that_was_left_alone_gets_a_python_of_its_time(
 
 
 def test_prefers_the_python_that_the_user_names(tmp_path: Path) -> None:
-    files = {"requirements.txt": "", "main.py": "", "runtime.txt": "python-3.9.18\n"}
+    files = {"requirements.txt": "", "main.py": "", "runtime.txt": "python -3.9.18\n"}
     project = _detect(tmp_path, files)
     assert (project.python, project.python_reason, project.other_pythons, project.notes) == ("3.9", "runtime.txt names it", (), ())
     assert read_project(tmp_path, Settings(python="3.12")).python == "3.12"

@@ -29,7 +29,7 @@ _MAX_MICRO = 40
 """More micro versions than any minor version of Python has had."""
 _VERSION_FILES = (
     (".python-version", r"(?:cpython[@-])?v?(3\.\d+(?:\.\d+)?)"),
-    ("runtime.txt", r"python-(3\.\d+(?:\.\d+)?)"),
+    ("runtime.txt", r"python *- *(3\.\d+(?:\.\d+)?)"),
     *((name, r"-\s*(?:[\w.-]+::)?[\"']?python\s*={1,2}\s*(3\.\d+(?:\.\d+)?)\S*") for name in CONDA_FILES),
     ("Pipfile", r"python(?:_full)?_version\s*=\s*[\"'](3\.\d+(?:\.\d+)?)[\"']"),
 )
