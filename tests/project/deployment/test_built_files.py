@@ -25,7 +25,7 @@ FILES = {"Dockerfile": DOCKERFILE, "manage.py": "", "shop/x.py": "", "ui/package
 def test_names_what_the_image_lacks(tmp_path: Path) -> None:
     deployment = read_deployment(written(tmp_path, FILES), UserFiles())
     (built,), (unmade,) = deployment.built, deployment.notes
-    missing = missing_note(built)
+    missing = missing_note(built, is_known=True)
     assert missing.startswith(
         "Dockerfile, line 9: shop/static/dist, which `npm run build` makes, is not in the project, so the image lacks it."
     )

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.project_tree import launched
+from support.project_tree import launched, written
 
 from shipwheel.settings.build import AssetSettings
 from shipwheel.settings.settings import Settings
@@ -141,3 +141,37 @@ def test_a_front_end_without_a_build_or_a_server_is_none(tmp_path: Path) -> None
     served = f"{SERVED}app.mount('/', StaticFiles(directory='frontend/dist'))\n"
     assert launched(tmp_path, {"main.py": served, "frontend/package.json": "[]"}, "fastapi uvicorn").front_ends == ()
     assert launched(tmp_path, {**VITE, "main.py": SERVED}, "fastapi uvicorn").front_ends == ()
+
+
+BESIDE = """
+FROM node:22 AS web
+WORKDIR /web
+COPY frontend/package*.json ./
+RUN npm ci
+COPY frontend/ .
+RUN npm run build
+FROM python:3.13
+WORKDIR /srv
+COPY backend/requirements.txt .
+COPY backend/ .
+COPY --from=web /web/dist ./static
+CMD uvicorn main:app
+"""
+TWO = {
+    "Dockerfile": BESIDE,
+    "frontend/package.json": "{}",
+    "backend/requirements.txt": "fastapi\nuvicorn\n",
+    "backend/main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+}
+
+
+def test_a_front_end_is_put_where_the_back_end_is(tmp_path: Path) -> None:
+    (front,) = launched(tmp_path, TWO, "fastapi uvicorn").front_ends
+    assert front.settings == AssetSettings(("npm", "run", "build"), "frontend/dist", "frontend", "backend/static")
+
+
+def test_a_front_end_outside_the_project_is_only_named(tmp_path: Path) -> None:
+    written(tmp_path, {**TWO, ".git/HEAD": ""})
+    launch = launched(tmp_path / "backend", {}, "fastapi uvicorn")
+    (note,) = (note for note in launch.notes if "npm run build" in note)
+    assert (launch.front_ends, "static, which" in note, "init" in note) == ((), True, False)

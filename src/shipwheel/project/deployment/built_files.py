@@ -70,11 +70,16 @@ class OwnBuild(msgspec.Struct, frozen=True):
         return f"{self.place}: `{self.commands[-1]}` does not run here. If the app needs what it makes, {how}."
 
 
-def missing_note(built: BuiltFiles) -> str:
-    """Return a sentence about files that the image of production has, and the project has not."""
+def missing_note(built: BuiltFiles, *, is_known: bool) -> str:
+    """Return a sentence about files that the image of production has, and the project has not.
+
+    `is_known` says that `init` knows the setting that makes them.
+    """
     note = f"{built.place}: {built.path}, which {built.shown} makes, is not in the project, so the image lacks it."
-    how = f": {built.instruction}" if built.commands else ""
-    return f"{note} Build it in [[tool.shipwheel.assets]], which `shipwheel init` writes, or make it before the build{how}"
+    step = f": {built.instruction}" if built.commands else ""
+    if is_known:
+        return f"{note} Build it in [[tool.shipwheel.assets]], which `shipwheel init` writes, or make it before the build{step}"
+    return f"{note} Make it before the build{step}"
 
 
 def find_built_files(dockerfile: Dockerfile) -> tuple[BuiltFiles, ...]:
@@ -156,11 +161,10 @@ def _is_node(stage: Stage) -> bool:
 
 def _expected(copy: Copy, files: CopiedFiles) -> str | None:
     """Return where in the project the copied files would be; None for a place outside it."""
-    target = copy.target.rstrip("/") or "/"
-    home = files.home
-    if not home or not target.startswith(home.rstrip("/") + "/"):
-        return None
-    return posixpath.relpath(target, home)
+    target, home = copy.target.rstrip("/") or "/", files.home
+    if home and target.startswith(home.rstrip("/") + "/"):
+        return posixpath.relpath(target, home)
+    return files.place_in_copies(target) if not home else None
 
 
 def _has_files(files: CopiedFiles, path: str) -> bool:

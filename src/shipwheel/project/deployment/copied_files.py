@@ -121,6 +121,16 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
             return inside if self._has(self.project / inside) else None
         return self._with_same_names(path) if not home and self._builds else None
 
+    def place_in_copies(self, path: str) -> str | None:
+        """Return where in the project a file would be that the image is to have at an absolute path; None for a place outside it.
+
+        It need not be there: it would be in the directory that is copied to where the path leads.
+        """
+        path = posixpath.normpath(path)
+        above = (it for it in reversed(self.placed) if it.is_directory and path.startswith(it.target.rstrip("/") + "/"))
+        places = (self._in_project(posixpath.normpath(posixpath.join(it.source, posixpath.relpath(path, it.target)))) for it in above)
+        return next((place for place in places if place is not None), None)
+
     def _with_same_names(self, path: str) -> str | None:
         """Return the project's directory whose directories are below `path` under their names: `/code` for src/app at `/code/app`."""
         items = (item for item in self.placed if item.is_directory and posixpath.dirname(item.target) == path)

@@ -37,18 +37,21 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     if evidence.settings.assets or evidence.single_file is not None:
         return launch
     missing = [built for built in scan.deployment.built if not built.is_there and not built.is_made]
-    found = tuple(front for built in missing if (front := _of_stage(built, evidence)) is not None)
-    notes = [missing_note(built) for built in missing]
+    found, notes = list[FrontEnd](), list[str]()
+    for files in missing:
+        front = _of_stage(files, evidence)
+        notes.append(missing_note(files, is_known=front is not None))
+        found += [front] if front is not None else []
     for built in scan.deployment.own_builds:
         front = _of_own(built, evidence) if launch.needs_source else None
         notes.append(built.note(is_known=front is not None))
-        found += (front,) if front is not None else ()
+        found += [front] if front is not None else []
     if not missing and not found and launch.needs_source:
-        found = tuple(_served(evidence, scan))
+        found = list(_served(evidence, scan))
         notes += [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
     if not missing and not found:
         notes += _made_beside(evidence, scan.deployment.folders)
-    return replace(launch, front_ends=found, notes=(*launch.notes, *dict.fromkeys(notes)))
+    return replace(launch, front_ends=tuple(found), notes=(*launch.notes, *dict.fromkeys(notes)))
 
 
 def _made_beside(evidence: Evidence, folders: Sequence[Path]) -> Iterator[str]:
