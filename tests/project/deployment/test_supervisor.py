@@ -30,7 +30,7 @@ def test_reads_the_directory_that_debians_configuration_includes(tmp_path: Path)
         "FROM python:3.13\nWORKDIR /srv\nCOPY . /srv\nCOPY deploy/app.conf /etc/supervisor/conf.d/\nEXPOSE 8000\n"
         'CMD ["/usr/bin/supervisord"]\n'
     )
-    conf = f"[program:app]\n{GUNICORN}environment=WORKERS=2\n"
+    conf = f"[program:app]\n{GUNICORN}environment=WORKERS=2\ndirectory=/srv  #the project\n"
     files = {"shop.py": FLASK, "Dockerfile": dockerfile, "deploy/app.conf": conf}
     assert launched(tmp_path, files, "flask gunicorn").command == ("gunicorn", "--workers", "2", "--bind", "0.0.0.0:8000", "shop:app")
 

@@ -87,7 +87,7 @@ def _option(words: Sequence[str]) -> str:
 def _parsed(script: Script | None) -> "configparser.RawConfigParser":
     import configparser
 
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";",), strict=False)
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
     try:
         parser.read_string(script.data.decode("utf-8", "replace") if script is not None and len(script.data) <= _MAX_BYTES else "")
     except configparser.Error:
