@@ -1,5 +1,6 @@
 """Compose files: services, and those of them that run the project."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,27 @@ def test_the_image_of_a_server_comes_before_a_workers_and_a_proxys(tmp_path: Pat
     )
     assert found.dockerfile is not None
     assert found.dockerfile.name == "a.prod.Dockerfile"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${X:-{}}", "{}"),
+        ("${X:-{{}}}", "{{}}"),
+        ("a${X:-${Y:-${SET}}}", "aone"),
+        ("${EMPTY:-b}", "b"),
+        ("${SET:-b}$SET", "oneone"),
+        ("${SET:+b}${EMPTY:+c}${X+d}", "b"),
+        ("${X:-${Y}}", None),
+        ("${X}", None),
+        ("${X:?is missing}", None),
+        ("$${X}", "${X}"),
+    ],
+)
+def test_variables_have_values_or_defaults(tmp_path: Path, text: str, value: str | None) -> None:
+    (tmp_path / ".env").write_text("SET=one\nEMPTY=\n")
+    command = _services(tmp_path, f"services: {{web: {{image: x, command: {json.dumps([text])}}}}}")["web"].command
+    assert command == (None if value is None else (value,))
 
 
 def test_the_plain_file_comes_before_what_is_added_to_it(tmp_path: Path) -> None:

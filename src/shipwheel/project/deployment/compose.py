@@ -24,7 +24,9 @@ _FOLDERS = ("docker", "container", "deploy", "deployment", ".docker", "ops", "in
 _OTHER_PURPOSE = frozenset("dev devel development test tests testing ci local debug override example sample e2e lint traefik".split())  # noqa: SIM905
 _PRODUCTION = frozenset({"prod", "production", "deploy"})
 _PLAIN = frozenset({"docker", "compose", "yml", "yaml"})
-_VARIABLE = lazy_pattern(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^{}]*))?\})", re.ASCII)
+_OPERAND = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"
+"""What follows the operator of a variable: it may have braces, and variables of its own."""
+_VARIABLE = lazy_pattern(rf"\$(?:(\$)|([A-Za-z_]\w*)|\{{([A-Za-z_]\w*)(?:(:?[-?+])({_OPERAND}))?\}})", re.ASCII)
 _MAX_SERVICES = 60
 _MAX_BYTES = 1 << 20
 
@@ -202,11 +204,14 @@ def _filled(text: str, values: Mapping[str, str] = MappingProxyType({})) -> str 
         nonlocal unknown
         if match[1]:
             return "$"
-        operator, operand = match[4] or "", match[5] or ""
-        if (known := values.get(match[2] or match[3])) is not None and not operator.endswith("+"):
-            return known
-        unknown = unknown or not operator.endswith(("-", "+"))
-        return operand if operator.endswith("-") else ""
+        operator, known = match[4] or "", values.get(match[2] or match[3])
+        is_set = known is not None and (known != "" or not operator.startswith(":"))
+        if is_set is operator.endswith("+"):
+            found = _filled(match[5], values) if operator.endswith(("+", "-")) else None
+        else:
+            found = known if is_set else ""
+        unknown = unknown or found is None
+        return found or ""
 
     result = _VARIABLE.sub(value, text)
     return None if unknown else result
