@@ -420,6 +420,26 @@ def test_a_dockerfile_may_start_a_program_of_dependencies_that_only_a_build_tell
     assert (launch.command, launch.ports) == (("celery", "d"), ("5555/tcp",))
 
 
+@pytest.mark.parametrize(
+    ("run", "decides"),
+    [
+        ("pip install -r requirements.txt", True),
+        ("pip install -r requirements.txt && pip install -e .", False),
+        ("pip install -r requirements.txt && python setup.py develop", False),
+        ("poetry install && pip install -r requirements.txt", False),
+    ],
+)
+def test_a_list_that_a_dockerfile_installs_without_the_project_decides(tmp_path: Path, run: str, decides: bool) -> None:
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='d', install_requires=['flask', 'pyyaml', 'dotenv'], packages=['d'])\n",
+        "d/__init__.py": "",
+        "d/main.py": "from flask import Flask\napp = Flask(__name__)\n",
+        "pro.txt": "flask==1.1.1\npyyaml\nflask-limiter\nlimits\n",
+        "Dockerfile": f"FROM python:3.13\nWORKDIR /srv\nCOPY d d\nCOPY setup.py .\nCOPY pro.txt requirements.txt\nRUN {run}\n",
+    }
+    assert ("flask-limiter" in _detect(tmp_path, files).dependencies) is decides
+
+
 def test_what_a_dockerfile_installs_beside_the_requirements_is_there_whether_it_has_wheels_or_not(tmp_path: Path) -> None:
     docker = "FROM python:3.13\nCOPY . .\nRUN pip install -r requirements.txt uwsgi mysqlclient==2.2.7\nCMD uwsgi --http :8000 -w main\n"
     project = _detect(tmp_path, {"requirements.txt": "flask\n", "main.py": "application = None\n", "Dockerfile": docker})

@@ -262,7 +262,8 @@ class _Reader:
     def _decide(self, metadata: Metadata, listed: tuple[Path, ...]) -> bool:
         """True if a package's requirements files decide its lock.
 
-        They name the package itself, or its metadata names no dependency, or fewer than the files that the Dockerfile installs.
+        They name the package itself, or its metadata names no dependency, or fewer than the files that the Dockerfile installs. One that
+        installs no more than these need not have all that the metadata names.
         """
         if not listed:
             return False
@@ -272,7 +273,8 @@ class _Reader:
         installs = self._deployment.installs
         if metadata.dynamic or not installs.requirements or installs.extras or installs.groups:
             return False
-        return _names(metadata.dependencies) < _names(line.text for line in found.lines)
+        own, more = _names(metadata.dependencies), _names(line.text for line in found.lines)
+        return own < more or (not installs.project and len(own) < len(more) and len(own & more) * 2 >= len(own))
 
     def _app(self, metadata: Metadata | None, listed: tuple[Path, ...], note: str = "") -> Project:
         metadata = metadata or Metadata(origin=listed[0].relative_to(self._root).as_posix())

@@ -55,6 +55,8 @@ class Installs(msgspec.Struct, frozen=True):
     packages: tuple[str, ...] = ()
     """Python packages by name, as requirements (PEP 508)."""
     system: SystemPackages = msgspec.field(default_factory=SystemPackages)
+    project: bool = False
+    """True if it installs the project itself."""
     place: str = ""
     """The place of the first of these."""
     notes: tuple[str, ...] = ()
@@ -82,6 +84,7 @@ def find_installs(dockerfile: Dockerfile) -> Installs:
         _without_development(found.groups),
         tuple(dict.fromkeys(found.packages)),
         find_system_packages(dockerfile.stage.runs),
+        found.project or bool(found.managers),
         found.place,
         tuple(dict.fromkeys(found.notes)),
     )
@@ -116,6 +119,7 @@ class _Installed:
         self.notes: list[str] = []
         self.managers: set[str] = set()
         """The project managers that install from the project's own files."""
+        self.project = False
         self.place = ""
 
 
@@ -135,6 +139,7 @@ def _read(command: ShellCommand, files: CopiedFiles, found: _Installed) -> None:
             target = found.extras if kind == "extra" else found.groups
             target += [part for value in options.get(option, ()) for part in re.split(r"[\s,]+", value) if part]
     else:
+        found.project |= posixpath.basename(words[1]) == "setup.py" if len(words) > 1 else False
         return
     found.place = found.place or command.place
 
@@ -186,6 +191,7 @@ def _add_target(target: str, command: ShellCommand, files: CopiedFiles, found: _
         path = posixpath.normpath(posixpath.join(command.directory or "/", path))
         inside = files.project_path(path)
         if inside == ".":
+            found.project = True
             found.extras += [part.strip() for part in extras.rstrip("]").split(",") if part.strip()]
         elif "*" not in path and not path.endswith((".whl", ".gz", ".txt")) and (inside is not None or files.is_copied(path)):
             what = f"the project in {inside}" if inside is not None else "another project"
