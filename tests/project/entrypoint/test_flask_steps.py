@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import pytest
 from support.project_tree import launched
 
-from shipwheel.project.entrypoint.launch import Launch
-
 PROCFILE = "release: flask db upgrade\nweb: gunicorn shop.app:app\n"
 SHOP = {"shop/__init__.py": "", "shop/app.py": "from flask import Flask\napp = Flask(__name__)\n", "Procfile": PROCFILE}
 MIGRATIONS = {"migrations/env.py": "", "migrations/alembic.ini": ""}
@@ -30,61 +28,6 @@ def test_a_step_gets_the_application_that_is_served(tmp_path: Path, more: dict[s
     launch = launched(tmp_path, {**SHOP, **MIGRATIONS, **more}, "flask gunicorn flask-migrate")
     assert len(launch.before_start) == 1
     assert launch.env.get("FLASK_APP") == expected
-
-
-TABLES = """from flask import Flask
-app = Flask(__name__)
-app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///data.db"
-@app.cli.command({name})
-@click.option("--drop", is_flag=True)
-def {function}(drop):
-    if drop:
-        db.drop_all()
-    db.create_all()
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "function", "step"),
-    [
-        ("", "initdb", "initdb"),
-        ("", "init_db", "init-db"),
-        ("'create-tables'", "make", "create-tables"),
-        ("", "forge", None),
-        ("NAME", "initdb", None),
-    ],
-)
-def test_a_command_that_makes_tables_runs_before_the_first_start(tmp_path: Path, name: str, function: str, step: str | None) -> None:
-    files = {"shop.py": TABLES.format(name=name, function=function)}
-    launch = launched(tmp_path, files, "flask flask-sqlalchemy gunicorn")
-    assert _commands(launch) == ((("flask", step),) if step else ())
-    assert launch.env.get("FLASK_APP") == ("shop:app" if step else None)
-
-
-def _commands(launch: Launch) -> tuple[tuple[str, ...], ...]:
-    """Return the steps that are commands of Flask, none of which runs at every start."""
-    assert not any(step[0] == "flask" for step in launch.every_start)
-    return tuple(step for step in launch.before_start if step[0] == "flask")
-
-
-@pytest.mark.parametrize(
-    "line", ["@click.argument('name')", "@click.option('--name', required=True)", "@click.option('--name', prompt='Name')"]
-)
-def test_a_command_that_asks_for_something_is_no_step(tmp_path: Path, line: str) -> None:
-    files = {"shop.py": TABLES.format(name="", function="initdb").replace('@click.option("--drop", is_flag=True)', line)}
-    assert _commands(launched(tmp_path, files, "flask flask-sqlalchemy gunicorn")) == ()
-
-
-@pytest.mark.parametrize("line", ["db.drop_all()", "User.query.delete()", "if not os.environ.get('KEEP'):\n        db.drop_all()"])
-def test_a_command_that_destroys_what_there_is_is_no_step(tmp_path: Path, line: str) -> None:
-    code = TABLES.format(name="", function="initdb").replace("    db.create_all()", f"    {line}\n    db.create_all()")
-    assert line in code
-    assert _commands(launched(tmp_path, {"shop.py": code}, "flask flask-sqlalchemy gunicorn")) == ()
-
-
-def test_tables_of_migrations_are_theirs(tmp_path: Path) -> None:
-    files = {"shop.py": TABLES.format(name="", function="initdb"), **MIGRATIONS}
-    assert ("flask", "initdb") not in launched(tmp_path, files, "flask flask-sqlalchemy gunicorn").before_start
 
 
 def test_an_upgrade_without_migrations_is_left_out(tmp_path: Path) -> None:
@@ -118,11 +61,19 @@ db = SQLAlchemy(app)
     [
         ({}, True),
         (MIGRATIONS, False),
+        ({"shop.py": f"{MODELS}@app.cli.command()\ndef initdb():\n    db.create_all()\n"}, True),
         ({"Procfile": "release: flask db-init\nweb: gunicorn shop:app\n"}, False),
         ({"Procfile": "web: gunicorn served:app\n", "served.py": "import shop\napp = Middleware(shop.app)\n"}, False),
         ({"data.py": "import sqlite3\n", "shop.py": MODELS.replace("sqlite:///data.db", "postgresql://db/shop")}, False),
     ],
-    ids=["nothing makes them", "migrations", "a release step", "a middleware is served", "another database"],
+    ids=[
+        "nothing makes them",
+        "migrations",
+        "a command that a person runs",
+        "a release step",
+        "a middleware is served",
+        "another database",
+    ],
 )
 def test_the_tables_of_models_are_made_at_every_start_if_nothing_else_makes_them(tmp_path: Path, more: dict[str, str], makes: bool) -> None:
     launch = launched(tmp_path, {"shop.py": MODELS, **more}, "flask flask-sqlalchemy gunicorn")

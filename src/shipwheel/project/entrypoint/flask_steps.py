@@ -11,7 +11,7 @@ from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.own_files import own_files
 
-__all__ = ["create_all_steps", "table_steps", "with_flask_steps"]
+__all__ = ["create_all_steps", "with_flask_steps"]
 
 _VARIABLE = "FLASK_APP"
 _FOUND_BY_FLASK = ("app.py", "wsgi.py", ".flaskenv")
@@ -43,14 +43,6 @@ def with_flask_steps(launch: Launch, evidence: Evidence) -> Launch:
     target = _target(launch)
     wants = any(step[0] == "flask" and not _names_application(step) for step in launch.before_start)
     return replace(launch, env={**launch.env, _VARIABLE: target}) if wants and target and not is_known else launch
-
-
-def table_steps(evidence: Evidence, modules: Sequence[Module]) -> _Steps:
-    """Return the step that makes the tables of a Flask application without migrations; none if no command does."""
-    if not evidence.has("flask") or _has_migrations(evidence):
-        return ()
-    names = (name for module in modules for name in module.table_commands)
-    return tuple(("flask", name) for name in list(dict.fromkeys(names))[:1])
 
 
 def create_all_steps(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> _Steps:

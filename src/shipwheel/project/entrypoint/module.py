@@ -43,7 +43,6 @@ from shipwheel.project.entrypoint.syntax import (
     required_imports,
     run_nodes,
 )
-from shipwheel.project.entrypoint.table_commands import find_table_commands
 from shipwheel.project.entrypoint.write_scan import WRITE_HINTS, FilePaths, scan_paths
 
 __all__ = ["Module", "link_factories", "read_module"]
@@ -122,8 +121,6 @@ class Module(ModulePath, frozen=True):
     """The names to which it adds routes or a layout when it is imported."""
     completed_when_run: frozenset[str] = frozenset()
     """The names that it adds to, or gives to a function that may, only if it is run as a program."""
-    table_commands: tuple[str, ...] = ()
-    """Names of its commands for Flask that make tables."""
     required: tuple[tuple[str, int], ...] = ()
     """(absolute dotted name, line) of what it imports whenever it is imported itself: at the top level, in no `try` and no `if`."""
     required_calls: tuple[tuple[str, int], ...] = ()
@@ -196,7 +193,6 @@ def _scan(source: SourceFile) -> Module:
         imported=imported,
         completed=completed(source),
         completed_when_run=completed_when_run(source),
-        table_commands=tuple(find_table_commands(source)),
         required=required,
         required_calls=tuple(dict.fromkeys(required_calls(source))),
         python_2=python_2_import(required),

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.django import migration_steps
 from shipwheel.project.entrypoint.evidence import Evidence
-from shipwheel.project.entrypoint.flask_steps import create_all_steps, table_steps
+from shipwheel.project.entrypoint.flask_steps import create_all_steps
 from shipwheel.project.entrypoint.launch import INITIAL_SUFFIX, Launch
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.project_paths import (
@@ -66,9 +66,8 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
     wanted = migration_steps(evidence, modules, launch.directory) if WriteKind.SQLITE in plan.kinds else ()
     migration = tuple(step for step in wanted if step[:3] not in known)
     without_tables = WriteKind.SQLITE in plan.kinds and not migration and not launch.before_start
-    tables = table_steps(evidence, modules) if without_tables else ()
-    models = create_all_steps(launch, evidence, modules) if without_tables and not tables else ()
-    steps = (*_copy_steps(plan.links, evidence, image), *migration, *tables, *models)
+    models = create_all_steps(launch, evidence, modules) if without_tables else ()
+    steps = (*_copy_steps(plan.links, evidence, image), *migration, *models)
     return replace(
         launch,
         volumes=(*launch.volumes, *dict.fromkeys(posixpath.dirname(target) for target in plan.links.values()), *plan.volumes),
