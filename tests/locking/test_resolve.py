@@ -406,6 +406,20 @@ def test_a_uv_lock_that_the_check_cannot_judge_keeps_its_versions(tmp_path: Path
     assert pins(make_lock(lock_request(tmp_path, MINOR)))["small"] == "1.0"
 
 
+def test_a_uv_lock_of_other_requirements_is_outdated_also_where_uv_cannot_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv asks the index that the project names, and that may be out of reach."""
+    text = '[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.8"\ndependencies = ["small{}", "leaf>=1,<3"]\n'
+    project(tmp_path, text.format("==1.0"))
+    assert uv.run(["lock"], cwd=tmp_path).code == 0
+    monkeypatch.setattr(uv, "lock_is_outdated", lambda *_: False)
+    seen: list[Event] = []
+    assert pins(make_lock(lock_request(tmp_path, MINOR, added=("tool",)), seen.append))["small"] == "1.0"
+    assert not [event for event in seen if isinstance(event, Warned)]
+    project(tmp_path, text.format("==2.0"))
+    assert pins(make_lock(lock_request(tmp_path, MINOR, added=("tool",)), seen.append))["small"] == "2.0"
+    assert [event.message.split()[0] for event in seen if isinstance(event, Warned)] == ["uv.lock"]
+
+
 def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_path: Path) -> None:
     for wheel, day in (
         (SmallWheel("web", "1.0", files={"web.py": ""}, requires=("engine>=1",)), "2020-06-01"),

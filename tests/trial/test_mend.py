@@ -299,6 +299,8 @@ def test_the_settings_of_real_findings_are_accepted() -> None:
     [
         ("SECRET_KEY", "check-" + "0" * 40),
         ("PORT", "8000"),
+        ("port", "8000"),
+        ("DB_HOST", "localhost"),
         ("DATABASE_URL", "sqlite:////tmp/check.db"),
         ("MONGODB_URL", "mongodb://localhost:27017/check"),
         ("MONGO_DB_NAME", "check-" + "0" * 40),

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from shipwheel.locking.pylock import Lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
 from shipwheel.locking.uv_output import is_outdated_lock
 from shipwheel.project.lock_inputs import OtherLock
+from shipwheel.user.files import table_at
 from shipwheel.versions import normalized
 
 __all__ = ["contents_of"]
@@ -40,7 +42,8 @@ def contents_of(other: OtherLock, request: LockRequest, preferred: Packages, rep
 
 def _from_uv_lock(other: OtherLock, request: LockRequest, reporter: Reporter) -> LockContents:
     """Take the versions of the user's own uv.lock; where the project changed after it, those that still satisfy."""
-    outdated = uv.lock_is_outdated(request.root, request.python)
+    # uv cannot tell without the index that the project names.
+    outdated = uv.lock_is_outdated(request.root, request.python) or _states_others(_parse(_text(other), other), request)
     chosen = [*(f"--extra={name}" for name in request.extras), *(f"--group={name}" for name in request.groups)]
     try:
         pylock = uv.export_project(request.root, chosen)
@@ -55,6 +58,29 @@ def _from_uv_lock(other: OtherLock, request: LockRequest, reporter: Reporter) ->
         known = tuple(_parse(pylock, other).get("packages", ())) or _versions(_parse(_text(other), other))
         return replace(resolve(request, declared_requirements(request), preferred=known), origin="uv.lock")
     return LockContents(_parse(pylock, other), _parse(_text(other), other), "uv.lock", request.inputs.project.name)
+
+
+def _states_others(uv_lock: Mapping[str, Any], request: LockRequest) -> bool:
+    """Return whether a project states a version of a package otherwise than its uv.lock says that it did."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    tables = table_at(request.inputs.tables, "project")
+    name = normalized(str(tables.get("name", "")))
+    own = (it for it in uv_lock.get("package", ()) if it.get("name") == name and "registry" not in it.get("source", {}))
+    stated = next((it.get("metadata", {}).get("requires-dist", ()) for it in own), ())
+    known: set[tuple[str, SpecifierSet]] = set()
+    for it in stated:
+        with suppress(InvalidSpecifier):
+            known.add((str(it.get("name")), SpecifierSet(str(it.get("specifier", "")))))
+    names = {each for each, _ in known}
+    for text in tables.get("dependencies", ()) if known else ():
+        with suppress(InvalidRequirement):
+            requirement = Requirement(text)
+            required = normalized(requirement.name)
+            if required in names and not requirement.url and (required, requirement.specifier) not in known:
+                return True
+    return False
 
 
 def _versions(uv_lock: Mapping[str, Any]) -> Packages:

@@ -10,13 +10,14 @@ def placeholder(name: str, evidence: str = "") -> str:
 
     `evidence` is the line that says so, which may name the type of the value.
     """
+    name = name.upper()
     if "valid boolean" in evidence:
         return "false"
     if "PORT" in name:
         return "8000"
     if "valid integer" in evidence or "valid number" in evidence:
         return "1"
-    if "HOSTS" in name:
+    if "HOSTS" in name or re.search(r"(?:^|_)HOST(?:NAME)?$", name):
         return "localhost"
     if "MONGO" in name and not name.endswith(("NAME", "USER", "PASSWORD")):
         return "mongodb://localhost:27017/check"
