@@ -25,7 +25,7 @@ _OTHER_PURPOSE = frozenset("dev devel development test tests testing ci local de
 _PRODUCTION = frozenset({"prod", "production", "deploy"})
 _PLAIN = frozenset({"docker", "compose", "yml", "yaml"})
 _OPERAND = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"
-"""What follows the operator of a variable: it may have braces, and variables of its own."""
+"""The text behind the operator of a variable, which may have braces and variables of its own."""
 _VARIABLE = lazy_pattern(rf"\$(?:(\$)|([A-Za-z_]\w*)|\{{([A-Za-z_]\w*)(?:(:?[-?+])({_OPERAND}))?\}})", re.ASCII)
 _MAX_SERVICES = 60
 _MAX_BYTES = 1 << 20
