@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from support.project_tree import launched
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
@@ -25,11 +26,9 @@ def test_starts_the_server_and_knows_the_worker(tmp_path: Path) -> None:
     assert any("the process nginx cannot run in the image: nginx is not in the image" in note for note in launch.notes)
 
 
-def test_reads_the_directory_that_debians_configuration_includes(tmp_path: Path) -> None:
-    dockerfile = (
-        "FROM python:3.13\nWORKDIR /srv\nCOPY . /srv\nCOPY deploy/app.conf /etc/supervisor/conf.d/\nEXPOSE 8000\n"
-        'CMD ["/usr/bin/supervisord"]\n'
-    )
+@pytest.mark.parametrize("target", ["/etc/supervisor/conf.d/", "/etc/supervisord.d/app.ini"])
+def test_reads_the_directory_that_usual_configurations_include(tmp_path: Path, target: str) -> None:
+    dockerfile = f'FROM python:3.13\nWORKDIR /srv\nCOPY . /srv\nCOPY deploy/app.conf {target}\nEXPOSE 8000\nCMD ["/usr/bin/supervisord"]\n'
     conf = f"[program:app]\n{GUNICORN}environment=WORKERS=2\ndirectory=/srv  #the project\n"
     files = {"shop.py": FLASK, "Dockerfile": dockerfile, "deploy/app.conf": conf}
     assert launched(tmp_path, files, "flask gunicorn").command == ("gunicorn", "--workers", "2", "--bind", "0.0.0.0:8000", "shop:app")

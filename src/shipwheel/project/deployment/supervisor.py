@@ -18,8 +18,8 @@ __all__ = ["Program", "is_supervisor", "supervised"]
 
 _DEFAULTS = ("/etc/supervisord.conf", "/etc/supervisor/supervisord.conf")
 """The places that supervisord looks at, after the working directory."""
-_DEBIAN = "/etc/supervisor/conf.d/*.conf"
-"""The files that Debian's configuration includes."""
+_USUAL = "/etc/supervisor/conf.d/*.conf /etc/supervisord.d/*.ini /etc/supervisord.d/*.conf"
+"""The files that the configurations of Debian, of Fedora, and of people who write one in the image include."""
 _MAX_BYTES = 1 << 16
 _MAX_PROGRAMS = 20
 _ENV = lazy_pattern(r"%\(ENV_(\w+)\)s")
@@ -96,7 +96,7 @@ def _parsed(script: Script | None) -> "configparser.RawConfigParser":
 
 
 def _included(script: Script | None, place: str, files: ScriptFiles) -> Iterator[tuple[Script, str]]:
-    patterns = _parsed(script).get("include", "files", fallback="") if script is not None else _DEBIAN
+    patterns = _parsed(script).get("include", "files", fallback="") if script is not None else _USUAL
     for pattern in patterns.split():
         path = posixpath.normpath(posixpath.join(posixpath.dirname(place), pattern.replace("%(here)s", posixpath.dirname(place))))
         folder, name = posixpath.split(path)
