@@ -420,6 +420,17 @@ def test_a_uv_lock_of_other_requirements_is_outdated_also_where_uv_cannot_tell(t
     assert [event.message.split()[0] for event in seen if isinstance(event, Warned)] == ["uv.lock"]
 
 
+def test_a_uv_lock_says_nothing_of_the_version_that_is_required_of_a_directory(tmp_path: Path) -> None:
+    project(tmp_path / "lib", '[project]\nname = "lib"\nversion = "1.5"\n')
+    source = '[tool.uv.sources]\nlib = {path = "../lib"}\n'
+    text = f'[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.8"\ndependencies = ["lib>=1.0", "small==1.0"]\n{source}'
+    project(tmp_path / "app", text)
+    assert uv.run(["lock"], cwd=tmp_path / "app").code == 0
+    seen: list[Event] = []
+    assert pins(make_lock(lock_request(tmp_path / "app", MINOR), seen.append))["small"] == "1.0"
+    assert not [event for event in seen if isinstance(event, Warned)]
+
+
 def test_takes_what_old_pins_require_as_of_their_day(index: PackageIndex, tmp_path: Path) -> None:
     for wheel, day in (
         (SmallWheel("web", "1.0", files={"web.py": ""}, requires=("engine>=1",)), "2020-06-01"),

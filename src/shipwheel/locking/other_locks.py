@@ -26,6 +26,9 @@ from shipwheel.versions import normalized
 
 __all__ = ["contents_of"]
 
+_OF_INDEX = frozenset({"name", "specifier", "extras", "marker", "index"})
+"""The keys of what a project requires in its uv.lock, if that comes from an index."""
+
 
 def contents_of(other: OtherLock, request: LockRequest, preferred: Packages, reporter: Reporter) -> LockContents:
     """Return the contents for a lock with the versions of another tool's lock. Raises LockError."""
@@ -73,7 +76,8 @@ def _states_others(uv_lock: Mapping[str, Any], request: LockRequest) -> bool:
     for it in stated:
         with suppress(InvalidSpecifier):
             known.add((str(it.get("name")), SpecifierSet(str(it.get("specifier", "")))))
-    names = {each for each, _ in known}
+    # Of what comes from a directory or a repository, the lock does not say what version was stated.
+    names = {each for each, _ in known} - {str(it.get("name")) for it in stated if not it.keys() <= _OF_INDEX}
     for text in tables.get("dependencies", ()) if known else ():
         with suppress(InvalidRequirement):
             requirement = Requirement(text)
