@@ -676,6 +676,23 @@ def test_a_text_with_none_in_it_wants_the_variables_of_that(error: str, wanted: 
     assert [each.subject for each in find(seen, PROGRAM, read) if each.kind is K.VARIABLE] == wanted
 
 
+@pytest.mark.parametrize(
+    ("call", "wanted"),
+    [
+        ('self.get_env_var(key="SECRET_KEY")', ["SECRET_KEY"]),
+        ("require_env('SECRET_KEY', str)", ["SECRET_KEY"]),
+        ("self.lookup('SECRET_KEY')", []),
+        ("get_env('OTHER')", []),
+    ],
+)
+def test_a_function_of_the_project_asks_for_a_variable_that_its_error_names(call: str, wanted: list[str]) -> None:
+    frames = (
+        f'  File "/app/conf.py", line 9, in __init__\n    key = {call}\n  File "/app/conf.py", line 3, in get\n    raise TypeError(text)\n'
+    )
+    seen = ended(1, f"Traceback (most recent call last):\n{frames}TypeError: Variável SECRET_KEY não encontrada no ambiente\n")
+    assert [each.subject for each in find(seen, PROGRAM) if each.kind is K.VARIABLE] == wanted
+
+
 def test_an_error_below_a_traceback_in_a_box_is_whole() -> None:
     box = "╭─ Traceback (most recent call last) ─╮\n│ /x/demo/config.py:8 in get │\n╰──────────────╯\n"
     seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\nstopped\n")

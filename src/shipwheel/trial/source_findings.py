@@ -31,6 +31,8 @@ __all__ = [
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)(?! +or\b)", re.ASCII)
+_ASKED = lazy_pattern(r"\b(?i:\w*env\w*)\((?:\w+ ?= ?)?[\"'](?P<variable>[A-Z][A-Z0-9_]*)[\"']", re.ASCII)
+"""A call of the project's own function for variables: get_env_var(key="SECRET_KEY")."""
 _OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
 """Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""
 _PRODUCTION = lazy_pattern(r"[`'\"‘“](production|prod)[`'\"’”]")
@@ -254,7 +256,8 @@ def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str
     """
     last = last_traceback(log)
     error = next((line for line in plain_lines(last)[1:] if line.strip() and not line[0].isspace()), "" if last else error_line(log))
-    used = [(variable, place, line) for line in _own_lines(last, source.packaged) for variable, place in _used(line, source)]
+    own = tuple(_own_lines(last, source.packaged))
+    used = [(variable, place, line) for line in own for variable, place in (*_used(line, source), *_asked_for(line, error))]
     named = [(*found, error) for found in _named(error, source)]
     none = _NONE.search(error)
     others = _put_in(none, source, environment) if none is not None else _spelled_out(error, source)
@@ -270,6 +273,12 @@ def _used(line: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
     yield from dict.fromkeys((match["variable"], "the line that failed") for match in _READ.finditer(line))
     names = frozenset(_NAME.findall(line))
     yield from ((variable, place) for name, variable, place in source.variables if name in names)
+
+
+def _asked_for(line: str, error: str) -> Iterator[tuple[str, str]]:
+    """Yield (variable, place) of what a line asks a function of the project for, if the error names it, in any language."""
+    names = frozenset(_NAME.findall(error))
+    yield from ((match["variable"], "the line that failed") for match in _ASKED.finditer(line) if match["variable"] in names)
 
 
 def _named(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
