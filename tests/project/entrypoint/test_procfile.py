@@ -21,6 +21,13 @@ def test_reads_process_types(tmp_path: Path) -> None:
     assert (launch.command[2], launch.ports, launch.env) == (":9999", ("9999/tcp",), {"PORT": "9999", "A": "b"})
 
 
+def test_the_port_of_a_settings_file_is_that_of_the_environment(tmp_path: Path) -> None:
+    bind = "import os\nbind = f\"0.0.0.0:{os.environ.get('PORT', '10000')}\"\n"
+    files = {"Procfile": "web: gunicorn -c gunicorn.conf.py app:app\n", "app.py": "", "gunicorn.conf.py": bind}
+    launch = launched(tmp_path, files, "gunicorn")
+    assert (launch.ports, launch.env) == (("10000/tcp",), {"PORT": "10000"})
+
+
 def test_a_file_that_was_renamed_since_is_not_served(tmp_path: Path) -> None:
     page = "import streamlit as st\nst.title('x')\n"
     files = {"Procfile": "web: sh setup.sh && streamlit run 🏠_Home.py\n", "Home.py": page, "setup.sh": "mkdir -p ~/.streamlit/\n"}

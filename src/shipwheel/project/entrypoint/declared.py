@@ -219,6 +219,9 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
     given = find_address(found.words, everything, evidence, scan.modules, directory, evidence.port or "")
     listening = unprivileged(given)
     ports = _ports(process, evidence, listening, found.words, scan, directory)
+    if port and listening.ports and "PORT" not in evidence.settings.env:
+        # A server's own settings file may have a port of its own if PORT is not set, and the platform would set it.
+        env["PORT"] = listening.ports[0]
     launch = Launch(
         listening.words,
         ports=tuple(f"{port}/tcp" for port in ports),
