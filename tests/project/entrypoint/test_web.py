@@ -504,3 +504,18 @@ def test_imports_from_the_directory_that_alone_has_a_module(tmp_path: Path, file
 def test_a_dependency_is_not_hidden_by_a_directory_of_its_name(tmp_path: Path) -> None:
     main = {"backend/main.py": f"import state\nfrom helpers.log import log\n{FASTAPI}", "backend/state.py": ""}
     assert launched(tmp_path, {**main, **LIBRARY}, "fastapi uvicorn helpers").python_path == ("backend",)
+
+
+@pytest.mark.parametrize(
+    ("copied", "module"), [("backend/ /project/src", "app.main:app"), (". .", "demo.db:app"), ("list.txt .", "demo.db:app")]
+)
+def test_an_application_that_the_dockerfile_copies_comes_first(tmp_path: Path, copied: str, module: str) -> None:
+    files = {
+        "Dockerfile": f"FROM python:3.12\nWORKDIR /project\nCOPY {copied}\nCMD uvicorn src.app.main:app\n",
+        "backend/app/main.py": f"from app.views import x\n{FASTAPI}",
+        "backend/app/__init__.py": "",
+        "backend/app/views.py": "",
+        "demo/db.py": FASTAPI,
+        "list.txt": "",
+    }
+    assert launched(tmp_path, files, "fastapi uvicorn").command[-1] == module

@@ -103,6 +103,11 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
         """Return whether an absolute path of the image comes from the context, from inside the project or not."""
         return any(self._has(self.context / source) for source in self._sources(posixpath.normpath(path)))
 
+    def has_copy_of(self, file: str) -> bool:
+        """Return whether the image has a file of the project, wherever."""
+        path = self.project / file
+        return any(source == path or source in path.parents for source in (self.context / item.source for item in self.placed))
+
     def project_path(self, path: str) -> str | None:
         """Return the path in the project of an absolute path in the image; None for one that the project does not have."""
         if not path.startswith("/") or "\0" in path:

@@ -211,11 +211,12 @@ def _completes_when_run(app: Application, module: Module) -> bool:
 
 
 def _ranked_applications(evidence: Evidence, scan: Scan) -> list[Application]:
-    """Return the project's own web applications, the likeliest first."""
+    """Return the project's own web applications, the likeliest first: those before all that the Dockerfile copies."""
     every = (app for module in scan.modules for app in module.applications)
-    return sorted(
-        (app for app in every if app.framework.kind is not FrameworkKind.WORKER and _is_own(evidence, app)), key=lambda app: app.rank
-    )
+    own = [app for app in every if app.framework.kind is not FrameworkKind.WORKER and _is_own(evidence, app)]
+    dockerfile = scan.deployment.dockerfile
+    copied = {app.module.file for app in own if dockerfile is not None and dockerfile.files.has_copy_of(app.module.file)}
+    return sorted(own, key=lambda app: (app.module.file not in copied, app.rank))
 
 
 def _is_own(evidence: Evidence, app: Application) -> bool:
