@@ -1,4 +1,7 @@
-"""`shipwheel dev` with several processes and a debugger, as an editor speaks with it; changed settings replace the containers."""
+"""`shipwheel dev` with several processes and a debugger, as an editor speaks with it.
+
+Changed settings and dependencies replace the containers.
+"""
 
 import json
 import shutil
@@ -12,12 +15,39 @@ from support.command import environment
 from support.engines import Dockerd, wait_until
 from support.examples import Example
 from support.run_target import RunTarget, docker_target
-from support.running import start
+from support.running import answer, start
+
+from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
 
 WORKER = """
 import os, socket, time
 print("host", socket.gethostbyname("host.docker.internal"), os.environ.get("GREETING"), flush=True)
 time.sleep(600)
+"""
+URL = "http://127.0.0.1:8000/"
+SETTINGS = """
+[project]
+name = "changing"
+version = "1"
+requires-python = ">=3.13"
+dependencies = []
+[tool.shipwheel]
+command = ["python", "/app/main.py"]
+ports = [8000]
+"""
+SERVER = """
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"with small" if find_spec("small") else b"without")
+
+HTTPServer(("", 8000), Handler).serve_forever()
 """
 EDITOR = """
 import itertools, json, socket, sys, threading, urllib.request
@@ -86,3 +116,36 @@ def test_processes_have_names_breakpoints_and_new_settings(target: RunTarget, pr
     run.signal_group("INT")
     assert run.status() == 0, run.read("err")
     assert target.left() == ""
+
+
+def layers(target: RunTarget) -> set[str]:
+    """Return the layers of the image that the running container has."""
+    image = target.sandbox.run(["docker", "ps", "--format", "{{.Image}}"]).stdout.strip()
+    return set(json.loads(target.sandbox.run(["docker", "image", "inspect", "--format", "{{json .RootFS.Layers}}", image]).stdout))
+
+
+def test_a_new_dependency_is_a_new_lock_and_one_layer_more(target: RunTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project has been built before. Then the index alone can be reached."""
+    folder, small = target.sandbox.folder("changing"), SmallWheel()
+    (folder / "pyproject.toml").write_text(SETTINGS)
+    (folder / "main.py").write_text(SERVER)
+    with PackageIndex() as index:
+        index.add(small.filename, small.content())
+        command = [sys.executable, "-m", "shipwheel", "build", str(folder), "--output", str(tmp_path / "image.tar")]
+        subprocess.run(command, env={**environment(), "UV_DEFAULT_INDEX": index.simple}, check=True)
+        target.sandbox.reach(index.host)
+        monkeypatch.setitem(target.sandbox.environment, "UV_DEFAULT_INDEX", index.simple)
+        run = start(target, str(folder), command="dev")
+        assert run.wait_http(URL).strip() == "without"
+        wait_until(lambda: "answers at" in run.read("err"), "the address")
+        before = layers(target)
+        (folder / "pyproject.toml").write_text(SETTINGS.replace("dependencies = []", 'dependencies = ["small"]'))
+        wait_until(lambda: "with small" in answer(target, URL, run.folder / "status"), "the answer of the new container")
+        assert "the image is another one: the containers are replaced" in run.read("err")
+        assert 'name = "small"' in (folder / "pylock.toml").read_text()
+        after = layers(target)
+        assert (len(before - after), len(after - before)) == (1, 2), "the copy of the project is another one, and the dependency is added"
+        run.signal_group("INT")
+        assert run.status() == 0, run.read("err")
+    assert target.left() == ""
+    shutil.rmtree(folder)
