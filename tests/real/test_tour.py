@@ -42,10 +42,10 @@ print(platform.machine(), *names)
 """Imports every package that has compiled modules."""
 
 LIST = f"import urllib.request as it; print(it.urlopen('{API}/knowledge_base/list_files?knowledge_base_name=samples').read().decode())"
-EXTENSION = """
+IN_POSTGRES = """
 import os, subprocess
-statements = ("CREATE EXTENSION vector", "SELECT vector '[0,3]' <-> '[4,0]'")
-argv = ["/usr/lib/postgresql/17/bin/psql", "-h", "127.0.0.1", "-U", "postgres", "-tA", *(word for it in statements for word in ("-c", it))]
+statement = "SELECT (SELECT count(embedding) FROM langchain_pg_embedding), (SELECT count(DISTINCT file_name) FROM knowledge_file)"
+argv = ["/usr/lib/postgresql/17/bin/psql", "-h", "127.0.0.1", "-U", "postgres", "-tAF ", "-c", statement]
 subprocess.run(argv, env={**os.environ, "PGPASSWORD": "secret"}, check=True)
 """
 VOLUME = "chatchat_chatchat-data"
@@ -270,17 +270,28 @@ def test_a_saved_prompt_changes_the_next_answer(tour: Tour, data: Path, docker: 
     assert {path.lstat().st_uid for path in (project, *project.rglob("*"))} == {DEVELOPER}
 
 
-def test_postgres_has_vectors(tour: Tour, docker: Dockerd, tmp_path: Path) -> None:
-    archive = tmp_path / "postgres.tar"
-    words = ["build", "../chatchat-postgres", "--platform", NATIVE, "--tag", "postgres:test", "--output", str(archive)]
-    image = docker.load(build_example(tour.project, words, archive).archive)
-    password = docker.volume("password") / "POSTGRES_PASSWORD"
-    password.write_text("secret")
-    volumes = {"password": "/run/secrets", "postgres": "/data"}
-    with docker.run(image, env={"POSTGRES_PASSWORD_FILE": "/run/secrets/POSTGRES_PASSWORD"}, volumes=volumes) as postgres:
-        wait_until(lambda: "ready to accept connections" in postgres.logs(), "the start of PostgreSQL")
-        found = output(postgres, [PYTHON, "-c", EXTENSION])
-    assert found.split() == ["CREATE", "EXTENSION", "5"]
+def test_api_and_page_run_apart_with_everything_in_postgres(tour: Tour, data: Path, docker: Dockerd, chromium: None) -> None:
+    """Both options of the page at once. In PostgreSQL, Chatchat searches by vectors alone: another question has one document's answer."""
+    project, sandbox = tour.variant("apart", "Run API and page apart", "Store everything in PostgreSQL"), docker.sandbox
+    for path in (".", "../chatchat-postgres"):
+        archive = project / "any.tar"
+        build_example(project, ["build", path, "--platform", NATIVE, "--output", str(archive)], archive)
+        archive.unlink()
+    password = sandbox.folder("password") / ".env"
+    password.write_text("POSTGRES_PASSWORD=secret\n")
+    try:
+        addresses = tour.shipwheel(sandbox, "up", "--env-file", str(password), folder=project)
+        assert set(addresses.splitlines()) == {f"web {API}", f"page {PAGE}"}
+        question, document = "什么是大模型指令对齐训练？", "大模型指令对齐训练原理.md"
+        sources, answer = events(tour.ask(sandbox, question))
+        assert document in sources["docs"][0]
+        assert "奖励模型" in answer["choices"][0]["delta"]["content"]
+        text, _ = ask_page(sandbox, PAGE, question, "奖励模型")
+        assert document in text
+        vectors, documents = output(docker.container("apart-db"), [PYTHON, "-c", IN_POSTGRES]).split()
+        assert (int(vectors) > int(documents), documents) == (True, "12")
+    finally:
+        tour.shipwheel(sandbox, "down", "--volumes", folder=project)
 
 
 def test_arm64_has_the_packages_of_amd64(chatchat: Example) -> None:

@@ -6,9 +6,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from support.command import ROOT, environment
 from support.engines import NATIVE, Sandbox
@@ -20,6 +23,7 @@ PAGE = ROOT / "docs" / "chatchat.md"
 _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _QUERY = re.compile(r'("query": ")[^"]*')
+_SETTINGS = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TEXT = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _IN_A_SENTENCE = re.compile(r"`shipwheel ([^`]+)`")
 _SHIPWHEEL = f'shipwheel() {{ {shlex.quote(sys.executable)} -m shipwheel "$@"; }}\n'
@@ -35,6 +39,11 @@ def commands(page: Path) -> Mapping[str, str]:
     """Return heading -> commands of each section that has some."""
     found = {heading: "".join(_BLOCK.findall(text)) for heading, text in sections(page).items()}
     return {heading: text for heading, text in found.items() if text}
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    tables = {key: _merged(below.get(key, {}), value) for key, value in above.items() if isinstance(value, dict)}
+    return {**below, **above, **tables}
 
 
 class Tour:
@@ -64,6 +73,16 @@ class Tour:
         text = sections(PAGE)[heading]
         return [shlex.split(words) for words in _IN_A_SENTENCE.findall(text)], "".join(_TEXT.findall(text))
 
+    def variant(self, name: str, *headings: str) -> Path:
+        """Return a copy of the project beside it, with another name and the settings that sections add."""
+        copy = shutil.copytree(self.project, self.project.with_name(name), ignore=shutil.ignore_patterns("*.tar", "deploy", "pods"))
+        path = copy / "pyproject.toml"
+        settings = tomllib.loads(path.read_text())
+        for heading in headings:
+            settings = _merged(settings, tomllib.loads("".join(_SETTINGS.findall(sections(PAGE)[heading]))))
+        path.write_text(tomli_w.dumps(_merged(settings, {"project": {"name": name}})))
+        return copy
+
     def run(self, heading: str, sandbox: Sandbox | None = None, folder: Path | None = None) -> str:
         """Run the commands of a section, which must succeed. Return their output.
 
@@ -85,6 +104,6 @@ class Tour:
         document = json.loads(self.shipwheel(sandbox, "status", "--json", check=False))
         return {each["name"]: each for each in document["services"]}
 
-    def shipwheel(self, sandbox: Sandbox, *words: str, check: bool = True) -> str:
+    def shipwheel(self, sandbox: Sandbox, *words: str, folder: Path | None = None, check: bool = True) -> str:
         """Run a command that the page does not have, which must succeed unless `check` is false. Return its output."""
-        return sandbox.run(["env", f"--chdir={self.project}", sys.executable, "-m", "shipwheel", *words], check=check).stdout
+        return sandbox.run(["env", f"--chdir={folder or self.project}", sys.executable, "-m", "shipwheel", *words], check=check).stdout
