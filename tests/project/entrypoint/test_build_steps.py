@@ -53,6 +53,15 @@ def test_takes_over_the_lines_of_a_dockerfile(tmp_path: Path) -> None:
     assert [note for note in launch.notes if "collectstatic" in note or "compress" in note] == []
 
 
+@pytest.mark.parametrize("before", ["", "SECRET_KEY=$SECRET_KEY "])
+def test_a_step_has_what_stands_in_for_a_secret_while_the_image_is_built(tmp_path: Path, before: str) -> None:
+    build = f"ARG SECRET_KEY=stand-in\nARG DB_URL=x://u:p@h/\nRUN {before}{' '.join(COLLECT)}\n"
+    dockerfile = f"FROM python\nCOPY . /app\nWORKDIR /app\n{build}CMD gunicorn shop.wsgi\n"
+    launch = launched(tmp_path, {**DJANGO, "Dockerfile": dockerfile}, "django gunicorn")
+    assert launch.steps == (StepSettings(COLLECT, {"SECRET_KEY": "stand-in"}),)
+    assert "SECRET_KEY" not in launch.env
+
+
 def test_runs_at_build_what_a_start_script_would_write_beside_the_code(tmp_path: Path) -> None:
     files = {**DJANGO, "Procfile": "web: python manage.py migrate && python manage.py collectstatic --noinput && gunicorn shop.wsgi\n"}
     launch = launched(tmp_path, files, "django gunicorn")

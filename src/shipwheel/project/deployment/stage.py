@@ -157,6 +157,7 @@ class _StageBuilder(msgspec.Struct):
     variables: dict[str, str] = msgspec.field(default_factory=dict)
     arguments: dict[str, str] = msgspec.field(default_factory=dict)
     secrets: dict[str, None] = msgspec.field(default_factory=dict)
+    of_build: dict[str, str] = msgspec.field(default_factory=dict)
     unknown: dict[str, None] = msgspec.field(default_factory=dict)
     copies: list[Copy] = msgspec.field(default_factory=list)
     runs: list[ShellCommand] = msgspec.field(default_factory=list)
@@ -200,6 +201,7 @@ class _StageBuilder(msgspec.Struct):
             dict(parent.variables),
             {},
             dict.fromkeys(parent.secrets),
+            {},
             dict.fromkeys(parent.unknown),
             list(parent.copies),
             list(parent.runs),
@@ -295,17 +297,23 @@ class _StageBuilder(msgspec.Struct):
         else:
             text = instruction.documents[0] if instruction.documents and instruction.text.startswith("<<") else instruction.text
             found = run_shell(Script(self.file, text.encode()), state, NoFiles(), instruction.line)
-        self.runs += found
+        self.runs += (msgspec.structs.replace(command, env=tuple(self._with_stand_ins(dict(command.env)).items())) for command in found)
         for command in found:
             arguments = [word for word in command.words[1:] if not word.startswith("-")]
             if command.words[0] in _MOVES and len(arguments) == 2 and not command.doubt and command.directory:
                 source, target = (posixpath.join(command.directory, word) for word in arguments)
                 self.copies.append(Copy((posixpath.normpath(source),), target, command.line, self.stage(), file=self.file))
 
+    def _with_stand_ins(self, env: dict[str, str]) -> dict[str, str]:
+        """Return what a command of the build gets, with the values that the file has for secrets: there they only stand in for others."""
+        return {**self.of_build, **{name: value for name, value in env.items() if value.strip("\0") or name not in self.of_build}}
+
     def _set(self, target: dict[str, str], name: str, value: str) -> None:
         plain = self._unquoted(value)
         target.pop(name, None)
         secret = is_secret_variable(name) or has_credentials(plain or "")
+        if plain and secret and not has_credentials(plain):
+            self.of_build[name] = plain
         if plain is not None and not secret:
             target[name] = plain
         elif target is self.variables:
