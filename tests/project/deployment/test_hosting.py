@@ -193,3 +193,36 @@ def test_a_unit_of_another_machine_is_no_command(tmp_path: Path) -> None:
     unit = "[Service]\nExecStart=/usr/bin/gunicorn --config /etc/shop/gunicorn.py app:app\n"
     launch = launched(tmp_path, {"shop.service": unit, "app.py": "from flask import Flask\napp = Flask('x')\n"}, "gunicorn flask")
     assert launch.command == ("gunicorn", "--bind", "0.0.0.0:8000", "--threads", "8", "app:app")
+
+
+BEANSTALK = "aws:elasticbeanstalk:application:environment"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        f"""
+  {BEANSTALK}:
+    DJANGO_SETTINGS_MODULE: shop.settings.aws
+    SECRET_KEY: hidden
+    PYTHONPATH: /opt/python/current/app:$PYTHONPATH
+  aws:elasticbeanstalk:container:python:
+    WSGIPath: shop/wsgi.py
+""",
+        f"""
+  - option_name: DJANGO_SETTINGS_MODULE
+    value: shop.settings.aws
+  - namespace: {BEANSTALK}
+    option_name: SECRET_KEY
+    value: hidden
+  - namespace: aws:elasticbeanstalk:container:python
+    option_name: WSGIPath
+    value: shop/wsgi.py
+""",
+    ],
+)
+def test_reads_the_environment_of_elastic_beanstalk(tmp_path: Path, options: str) -> None:
+    files = {".ebextensions/01-packages.config": "packages: {yum: {git: []}}\n", ".ebextensions/02.config": f"option_settings:{options}"}
+    (settings,) = (each for each in _read(tmp_path, files).settings if each.variables)
+    assert (settings.variables, settings.withheld) == ({"DJANGO_SETTINGS_MODULE": "shop.settings.aws"}, ("SECRET_KEY",))
+    assert settings.place == ".ebextensions/02.config, line 1"

@@ -1,4 +1,4 @@
-"""The files of hosting platforms: app.yaml of App Engine and App Platform, fly.toml, render.yaml, railway.toml, nixpacks.toml."""
+"""The files of hosting platforms: app.yaml, fly.toml, render.yaml, railway.toml, nixpacks.toml, and the folder .ebextensions."""
 
 import posixpath
 import re
@@ -12,6 +12,7 @@ from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.container_settings import ContainerSettings
 from shipwheel.project.deployment.find_dockerfile import Build
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process, ProjectFiles
+from shipwheel.project.deployment.script import list_names
 from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
@@ -72,7 +73,8 @@ class _Described(msgspec.Struct):
 def read_hosting(root: Path, files: UserFiles) -> tuple[Hosting, ...]:
     """Return what the files of hosting platforms in a project's directory say; nothing for files that are malformed."""
     found: list[Hosting] = []
-    for name, read in _READERS.items():
+    extensions = (f"{_BEANSTALK}/{name}" for name in sorted(list_names(root / _BEANSTALK)) if name.endswith(".config"))
+    for name, read in (*_READERS.items(), *((name, _elastic_beanstalk) for name in extensions)):
         path = root / name
         try:
             if files.is_file(path):
@@ -209,6 +211,26 @@ def _app_platform(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
             yield found.hosting()
 
 
+def _elastic_beanstalk(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
+    """Yield the environment that a file of Elastic Beanstalk sets: option_settings as a table of namespaces, or as a list of options.
+
+    What has a path of its machines, or another variable, is theirs and left out.
+    """
+    table = parse_yaml(files.read_bytes(path))
+    options = table.get("option_settings")
+    found = _Described(name, ProjectFiles(path.parent.parent, files=files), table.line_of("option_settings"))
+    named = dict(yaml_table(yaml_table(options).get(_ENVIRONMENT)))
+    for item in map(yaml_table, yaml_list(options)):
+        if yaml_text(item.get("namespace")) in ("", _ENVIRONMENT):
+            named[yaml_text(item.get("option_name"))] = item.get("value")
+    values = {key: yaml_text(value) for key, value in named.items() if key}
+    found.variables |= {key: value or None for key, value in values.items() if "/opt/" not in value and "$" not in value}
+    if found.variables:
+        yield found.hosting()
+
+
+_BEANSTALK = ".ebextensions"
+_ENVIRONMENT = "aws:elasticbeanstalk:application:environment"
 _READERS = {
     "fly.toml": _fly,
     "render.yaml": _render,
