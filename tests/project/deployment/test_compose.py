@@ -374,3 +374,15 @@ def test_any_table_can_be_read(tmp_path_factory: pytest.TempPathFactory, value: 
     root = tmp_path_factory.mktemp("x")
     written(root, {"compose.yaml": yaml.safe_dump({"services": {"web": value}}), "Dockerfile": "FROM x\nCOPY . /\n"})
     read_deployment(root, UserFiles())
+
+
+def test_a_service_finds_its_modules_by_its_python_path(tmp_path: Path) -> None:
+    files = {
+        "compose.yaml": "services:\n  web:\n    build: .\n    environment: [PYTHONPATH=/app/src]\n"
+        "    command: bash -c 'gunicorn -b :8000 -w 4 main:app'\n",
+        "Dockerfile": "FROM python:3.13\nWORKDIR /app\nCOPY src/ /app/src\n",
+        "src/main.py": "from flask import Flask\napp = Flask(__name__)\n",
+    }
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert launch.command == ("gunicorn", "-b", ":8000", "-w", "4", "main:app")
+    assert launch.python_path == ("src",)

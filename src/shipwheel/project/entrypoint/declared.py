@@ -258,7 +258,7 @@ def _variables(process: Process, evidence: Evidence) -> dict[str, str]:
 
 def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> _Found | str:
     """Return the last command that a process runs, which lasts, with the steps before it, or why the image cannot run it."""
-    runnable = Runnable(evidence, process.files)
+    runnable = Runnable(evidence, process.files, process.variables.get("PYTHONPATH", ""))
     main = _lasting(commands, runnable)
     if main is None or sum(map(len, main.words)) > _MAX_COMMAND:
         return "it starts nothing that is known"

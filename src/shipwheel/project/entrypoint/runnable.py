@@ -51,6 +51,8 @@ class Runnable(msgspec.Struct, frozen=True):
 
     evidence: Evidence
     files: ProcessFiles
+    python_path: str = ""
+    """The PYTHONPATH of the command; the image gets its directories."""
 
     def directory(self, command: ShellCommand) -> str | None:
         """Return the command's working directory in the project, empty for the project's own; None for one outside it."""
@@ -188,7 +190,8 @@ class Runnable(msgspec.Struct, frozen=True):
             # A wheel may take its packages from anywhere: from src, python or backend, beside other things of the package's name.
             return self._is_in(path, ("", *self.evidence.directories())) or not any(map(self.evidence.has_directory, (top, f"src/{top}")))
         bases = [posixpath.join(directory, base) for base in ("", *_search_directories(words))] if directory is not None else []
-        return self._is_in(path, bases) or self._is_in_src(path)
+        named = (self.files.project_path(part) for part in self.python_path.split(":"))
+        return self._is_in(path, (*bases, *(part for part in named if part is not None))) or self._is_in_src(path)
 
     def import_path(self, words: tuple[str, ...], directory: str | None) -> tuple[str, ...]:
         """Return the directory that has to be on the import path for translated words: src, from which the project would be installed."""
