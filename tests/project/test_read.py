@@ -716,10 +716,11 @@ def test_a_file_that_starts_a_server_needs_no_list_whatever_its_name(tmp_path: P
         ({"setup/requirements.txt": "fastapi\nflask\n", "setup/api.sql": ""}, True),
         ({"setup/requirements.txt": "fastapi\n", "deploy/requirements.txt": "gunicorn\n"}, False),
         ({"setup/requirements.txt": "fastapi\n", "setup/tool.py": ""}, False),
+        ({"setup/requirements.txt": "fastapi\nflask\n", "setup/__init__.py": "", "cli.py": "import setup\n"}, True),
         ({"docs/requirements.txt": "fastapi\n"}, False),
         ({"ci/requirements.txt": "tox\n"}, False),
     ],
-    ids=["one", "two", "a project", "documentation", "tools"],
+    ids=["one", "two", "a project", "a package of the code", "documentation", "tools"],
 )
 def test_a_list_in_a_folder_without_code_is_that_of_the_code_beside_it(tmp_path: Path, folders: dict[str, str], found: bool) -> None:
     root = written(tmp_path / "root", {"main.py": FASTAPI, **folders})

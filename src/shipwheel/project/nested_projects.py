@@ -53,16 +53,25 @@ def nested_projects(root: Path, files: UserFiles, depth: int = _MAX_DEPTH) -> tu
 def list_beside_code(root: Path, files: UserFiles, imports: Iterable[str]) -> tuple[Path, ...]:
     """Return the requirements file of the only folder without code that has one, such as setup/ or config/, of a directory with code.
 
-    None if there are several: nothing tells which of them counts. Nor does one with nothing that the code imports, by dotted names: it is
-    one of tools.
+    A package that the directory's own code imports is no other project either. None if there are several: nothing tells which of them
+    counts. Nor does one with nothing that the code imports, by dotted names: it is one of tools.
     """
     lists = [path / _LISTS[0] for path in _services(root)] if any(root.glob("*.py")) else []
-    found = tuple(path for path in lists if files.is_file(path) and not has_code(path.parent))
+    found = tuple(
+        path for path in lists if files.is_file(path) and (not has_code(path.parent) or _is_imported(root, path.parent.name, files))
+    )
     if len(found) != 1:
         return ()
     text = files.read_text(found[0])
     names = (requirement_of_module(name) or name.partition(".")[0] for name in imports)
     return found if dependency_names(names, "3.13") & dependency_names(text.splitlines(), "3.13") else ()
+
+
+def _is_imported(root: Path, name: str, files: UserFiles) -> bool:
+    """Return whether a file of a directory imports a package in a folder of it: that is a part of its code."""
+    statement = re.compile(rb"^(?:import|from) +" + re.escape(name.encode()) + rb"\b", re.MULTILINE)
+    is_package = files.is_file(root / name / "__init__.py")
+    return is_package and any(statement.search(files.read_bytes(path)) for path in root.glob("*.py") if files.is_file(path))
 
 
 def has_code(folder: Path) -> bool:
