@@ -547,6 +547,18 @@ def test_a_driver_that_a_made_up_value_asks_for_is_no_setting() -> None:
     assert "DATABASE_URL" in found.trial.headline
 
 
+def test_a_path_that_is_a_made_up_value_is_no_setting() -> None:
+    wants = fails('  File "<frozen os>", line 679, in __getitem__', "KeyError: 'UPLOADS'")
+
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        refused = fails(f"OSError: [Errno 30] Read-only file system: '/app/{env['UPLOADS']}'") if env else wants
+        return SERVES if settings.state else refused
+
+    project = Project(run)
+    found = improve(project, Settings(), project.lines.append)
+    assert (found.changes, found.variables) == ((), ("UPLOADS",))
+
+
 def test_a_source_that_cannot_be_built_is_replaced_by_what_has_files() -> None:
     def run(settings: Settings, env: Mapping[str, str]) -> Observation:
         if not settings.replace:

@@ -27,6 +27,8 @@ from shipwheel.trial.trial import Trial
 __all__ = ["Improved", "Rejected", "Round", "Try", "improve"]
 
 _ROUNDS = 12
+_SHORT = 10
+"""Characters of a made-up value that others may have by chance."""
 _SQLITE_DRIVER = Setting("dependencies", ("aiosqlite",))
 
 
@@ -164,8 +166,9 @@ def _unbuildable(change: Change, error: ShipwheelError) -> Rejected:
 
 
 def _is_of_made_up(change: Change, values: Sequence[str]) -> bool:
-    """Return whether a program wants a driver only because a made-up value names that kind of database."""
-    return change.setting == _SQLITE_DRIVER and any(value.startswith("sqlite:") for value in values)
+    """Return whether a change names a made-up value, or brings a driver only because that names a kind of database."""
+    is_of_sqlite = change.setting == _SQLITE_DRIVER and any(value.startswith("sqlite:") for value in values)
+    return is_of_sqlite or any(len(value) > _SHORT and value in str(change.setting.value) for value in values)
 
 
 def _with_changes(settings: Settings, changes: Sequence[Change], report: Callable[[str], None]) -> Settings:
