@@ -681,6 +681,7 @@ def test_a_text_with_none_in_it_wants_the_variables_of_that(error: str, wanted: 
     [
         ('self.get_env_var(key="SECRET_KEY")', ["SECRET_KEY"]),
         ("require_env('SECRET_KEY', str)", ["SECRET_KEY"]),
+        ("self.get_env_var(", ["SECRET_KEY"]),
         ("self.lookup('SECRET_KEY')", []),
         ("get_env('OTHER')", []),
     ],

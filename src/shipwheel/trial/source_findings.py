@@ -31,8 +31,8 @@ __all__ = [
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)(?! +or\b)", re.ASCII)
-_ASKED = lazy_pattern(r"\b(?i:\w*env\w*)\((?:\w+ ?= ?)?[\"'](?P<variable>[A-Z][A-Z0-9_]*)[\"']", re.ASCII)
-"""A call of the project's own function for variables: get_env_var(key="SECRET_KEY")."""
+_ASKED = lazy_pattern(r"\b(?i:\w*env\w*)\((?:(?:\w+ ?= ?)?[\"'](?P<variable>[A-Z][A-Z0-9_]*)[\"']|$)", re.ASCII)
+"""A call of the project's own function for variables: get_env_var(key="SECRET_KEY"), or its first line."""
 _OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
 """Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""
 _PRODUCTION = lazy_pattern(r"[`'\"‘“](production|prod)[`'\"’”]")
@@ -277,8 +277,10 @@ def _used(line: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
 
 def _asked_for(line: str, error: str) -> Iterator[tuple[str, str]]:
     """Yield (variable, place) of what a line asks a function of the project for, if the error names it, in any language."""
-    names = frozenset(_NAME.findall(error))
-    yield from ((match["variable"], "the line that failed") for match in _ASKED.finditer(line) if match["variable"] in names)
+    names = dict.fromkeys(_NAME.findall(error))
+    for match in _ASKED.finditer(line):
+        meant = [name for name in names if name == match["variable"] or (match["variable"] is None and "_" in name and name.isupper())]
+        yield from ((name, "the line that failed") for name in meant)
 
 
 def _named(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
