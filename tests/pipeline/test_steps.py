@@ -34,6 +34,8 @@ if command[0] == "ask" and "API_KEY" not in os.environ:
     sys.exit("API_KEY must be set")
 if command[0] == "import":
     __import__(command[1])
+if command[0] == "flask":
+    sys.exit('Error: No such command "translate".')
 if command[0] == "fail" or "collectstatic" in command:
     print("the reason")
     sys.exit(3)
@@ -85,6 +87,13 @@ def test_a_step_that_fails_stops_the_build_with_its_last_lines(world: World, run
     assert "the step `fail` failed (exit status 3)" in failed.err
     assert "the reason" in failed.err
     assert not runs.exists()
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_command_that_flask_does_not_know_may_be_one_of_an_application_that_fails(world: World) -> None:
+    failed = world.build(world.app("small==1.0\n", settings=step("flask", "translate", "compile")))
+    assert failed.code == 7
+    assert "an application that it cannot import: with steps = []" in " ".join(failed.err.split())
 
 
 @pytest.mark.parametrize(

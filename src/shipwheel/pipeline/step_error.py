@@ -40,6 +40,10 @@ def step_error(shown: str, finished: Finished, store: Store, project: Project) -
         hints.append(f"It wants {', '.join(wanted)}, for which any value may do: env = {{{values}}} below [[tool.shipwheel.steps]].")
     else:
         hints.append("It sees the image's environment and no network; env and network below [[tool.shipwheel.steps]] change that.")
+    if "flask" in shown and "No such command" in output:
+        hints.append(
+            "Flask also says so of an application that it cannot import: with steps = [], `shipwheel init` finds what that misses."
+        )
     if project.settings.steps is None:
         hints.append(
             "The project's files name this step; steps = [] in the settings leaves it out. "
