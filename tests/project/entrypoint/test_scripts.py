@@ -67,6 +67,19 @@ LAYOUTS: dict[str, Layout] = {
         "",
         ("python", "collect.py"),
     ),
+    "a server of the Model Context Protocol beside a tool": (
+        {"bot.py": MAIN, "stats_mcp.py": f"from mcp.server.fastmcp import FastMCP\nmcp = FastMCP('x')\n{MAIN}    mcp.run()\n"},
+        "mcp",
+        ("python", "stats_mcp.py"),
+    ),
+    "a server of the Model Context Protocol that its client starts": (
+        {
+            "cli.py": f"PARAMETERS = ('python', ['stats_mcp.py'])\n{MAIN}",
+            "stats_mcp.py": f"from mcp.server.fastmcp import FastMCP\nmcp = FastMCP('x')\n{MAIN}    mcp.run()\n",
+        },
+        "mcp",
+        ("python", "cli.py"),
+    ),
     "application in tests": ({"tests/app.py": FASTAPI, "main.py": "x = 1"}, "fastapi uvicorn", ("python", "main.py")),
 }
 

@@ -9,6 +9,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch, imports_neighbours, launch_file, launch_module
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.protocol_servers import SERVERS
 from shipwheel.project.entrypoint.scan import EXAMPLES, Scan
 from shipwheel.versions import normalized
 
@@ -17,6 +18,8 @@ __all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_on
 USUAL_FILES = ("main.py", "app.py", "__main__.py", "run.py", "server.py", "bot.py", "start.py", "cli.py", "worker.py")
 """Names of scripts, the likeliest first."""
 
+_MAIN_FILES = 4
+"""Names among them that tell nothing but that the file is the main one."""
 _DEEP = 2
 """Folders above a file."""
 _OF_SERVER = lazy_pattern(r"(?:^|[/_-])server?[/._-]")
@@ -61,9 +64,22 @@ def find_script(evidence: Evidence, scan: Scan) -> Launch | None:
     """
     if evidence.single_file is not None:
         return launch_file(evidence, scan.modules[0], (), f"{scan.modules[0].file} is the script.") if scan.modules else None
-    finders = (_named_file, _main_module, _module_in_package, _only_script, _only_server)
+    finders = (_protocol_server, _named_file, _main_module, _module_in_package, _only_script, _only_server)
     looping = replace(scan, modules=tuple(replace(module, is_script=True) if module.loops else module for module in scan.modules))
     return next((launch for each in (scan, looping) for find in finders if (launch := find(evidence, each)) is not None), None)
+
+
+def _protocol_server(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return the one server of the Model Context Protocol at the top, unless another file starts it, or has the name of a main program."""
+    top = [module for module in scan.modules if "/" not in module.file]
+    starting = (each for each in top if each.is_script and ".run" in each.calls_when_run)
+    found = [each for each in starting if any(call.startswith(SERVERS) for call in each.calls)]
+    if len(found) != 1 or any(each.file in USUAL_FILES[:_MAIN_FILES] for each in top if each is not found[0]):
+        return None
+    names = (found[0].file, f"import {found[0].name}", f"from {found[0].name} ")
+    if any(name in evidence.read_text(each.file) for each in top if each is not found[0] for name in names):
+        return None
+    return launch_file(evidence, found[0], (), f"{found[0].file} is a server of the Model Context Protocol.")
 
 
 def _named_file(evidence: Evidence, scan: Scan) -> Launch | None:
