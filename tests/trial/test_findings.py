@@ -694,6 +694,16 @@ def test_a_function_of_the_project_asks_for_a_variable_that_its_error_names(call
     assert [each.subject for each in find(seen, PROGRAM) if each.kind is K.VARIABLE] == wanted
 
 
+@pytest.mark.parametrize(
+    "said",
+    ['ERROR:    Error loading ASGI app. Attribute "app" not found in module "api.main".', "Failed to find attribute 'app' in 'api.main'."],
+)
+def test_a_command_that_names_no_application_of_its_module_is_the_cause(said: str) -> None:
+    facts = SourceFacts(withheld=(("API_KEY", "render.yaml, line 2"),))
+    (finding,) = (each for each in find(ended(1, f"{said}\n"), SERVER, facts) if each.kind is K.ENDED)
+    assert "The command asks for app of api.main" in finding.hint and "API_KEY" not in finding.hint
+
+
 def test_an_error_below_a_traceback_in_a_box_is_whole() -> None:
     box = "╭─ Traceback (most recent call last) ─╮\n│ /x/demo/config.py:8 in get │\n╰──────────────╯\n"
     seen = ended(1, f"{box}ConfigError: 'url' is unknown in section \n'database'\nstopped\n")

@@ -45,6 +45,11 @@ _NONE = lazy_pattern(r"(?P<port>int\(\) with base 10: 'None')|(?P<host>(?:://|@)
 _ROLES = {"port": {"PORT"}, "host": {"HOST", "HOSTNAME", "SERVER", "ADDRESS", "URL"}, "token": {"TOKEN", "KEY"}}
 """Words in the names of variables, by what a text has as None."""
 _HERE = frozenset({"localhost", "127.0.0.1"})
+_NO_APPLICATION = lazy_pattern(
+    r"Attribute \"(?P<name>[\w.]+)\" not found in module \"(?P<module>[\w.]+)\""
+    r"|Failed to find attribute '(?P<attribute>\w+)' in '(?P<of>[\w.]+)'"
+)
+"""The words of uvicorn and gunicorn about a module without the application that their command names."""
 _MAX_NAMES = 6
 _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
@@ -211,6 +216,12 @@ def looked_for(finding: Finding, log: str, source: SourceFacts, environment: Map
                 f' (install = "wheel"), or let the code do without; if not, add {asked[1]} to `dependencies`.'
             )
             name = asked[1]
+        elif lacking := _NO_APPLICATION.search(finding.evidence):
+            name, module = lacking["name"] or lacking["attribute"], lacking["module"] or lacking["of"]
+            hint = (
+                f"The command asks for {name} of {module}, whose code defines none: set `command` to serve the module that makes the"
+                f" application, or the function that returns it (gunicorn '{module}:create_app()', uvicorn --factory {module}:create_app)."
+            )
         if name or place:
             return msgspec.structs.replace(finding, hint=hint)
         return _with_passed_over(finding, log, source) or _with_withheld(finding, log, source, environment)
