@@ -46,6 +46,7 @@ PIP = {
     ),
     "RUN --mount=type=bind,source=requirements/prod.txt,target=/r.txt pip3 install -r /r.txt": (("requirements/prod.txt",), ()),
     "RUN pip install -i http://index --extra-index-url x redis ./dist/*.whl https://host/x.whl missing.txt": ((), ("redis",)),
+    "RUN pip install --root-user-action ignore redis && uv pip install --link-mode copy rq": ((), ("redis", "rq")),
     "ARG V\nRUN pip install a==$V b==1": ((), ("b==1",)),
     'RUN if [ -n "$DEV" ]; then pip install -r requirements.txt; fi': ((), ()),
 }

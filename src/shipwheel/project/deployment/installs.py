@@ -37,9 +37,13 @@ _WITH_VALUE = frozenset(
     -i --index-url --extra-index-url -f --find-links -t --target --prefix --root --cache-dir --default-timeout --timeout --retries -c
     --constraint --trusted-host --platform --python-version -w --wheel-dir --no-binary --only-binary --python -p --upgrade-strategy --proxy
     --progress-bar --src --implementation --abi --config-settings --use-feature --use-deprecated --index --index-strategy --build-option
-    --global-option --log --exists-action --dest -d
+    --global-option --log --exists-action --dest -d --root-user-action --report --group --build-constraint --keyring-provider --cert
+    --client-cert --resume-retries -C --exclude-newer --link-mode --resolution --prerelease --python-platform --torch-backend --override
+    --overrides --upgrade-package -P --refresh-package --reinstall-package --build-constraints -b --constraints --allow-insecure-host
+    --extra --default-index --directory --project --config-file --color
     """.split()  # noqa: SIM905
 )
+"""Options of `pip install` and `uv pip install` that take a value, which is no package."""
 
 
 class Installs(msgspec.Struct, frozen=True):
