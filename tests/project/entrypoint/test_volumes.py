@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.project_tree import launched, written
 
+from shipwheel.errors import UsageError
 from shipwheel.oci.layer import LayerSpec, make_layer
 from shipwheel.pipeline.generated import volume_directories
 from shipwheel.project.app_tree import AppTree, list_app
@@ -487,3 +488,14 @@ def test_settings_and_programs_get_no_volumes(tmp_path: Path) -> None:
 )
 def test_normalises_paths(text: str, path: str | None) -> None:
     assert normal_path(text) == path
+
+
+@pytest.mark.parametrize("volume", ["/app", "/opt", "/opt/venv"])
+def test_a_volume_over_what_the_image_runs_is_refused(tmp_path: Path, volume: str) -> None:
+    with pytest.raises(UsageError, match=f"volumes: {volume} would keep what the image has in"):
+        _launch(tmp_path, {"app.py": FLASK}, settings=Settings(volumes=(volume,)))
+
+
+def test_a_volume_beside_or_below_the_code_is_not(tmp_path: Path) -> None:
+    volumes = ("/app/uploads", "/application", "/data")
+    assert _launch(tmp_path, {"app.py": FLASK}, settings=Settings(volumes=volumes)).needs_source

@@ -58,7 +58,7 @@ from shipwheel.project.entrypoint.python_2 import refuse_python_2
 from shipwheel.project.entrypoint.scan import Scan, Scanner
 from shipwheel.project.entrypoint.scripts import find_console_script, find_installed_file, find_only_file, find_script, list_programs
 from shipwheel.project.entrypoint.servers import GUNICORN_SETTINGS
-from shipwheel.project.entrypoint.volumes import with_state, with_volumes
+from shipwheel.project.entrypoint.volumes import check_volumes, with_state, with_volumes
 from shipwheel.project.entrypoint.web import (
     find_run_object,
     find_served_web_application,
@@ -122,7 +122,7 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     """Return the command that starts a project.
 
     A `scanner` that several calls share reads the project's source only once. Raises ProjectError, with the settings to add, if there is
-    no command or it needs a shell.
+    no command or it needs a shell, UsageError if a volume of the settings would hide what the image runs.
     """
     scanner = scanner or Scanner(evidence.root, evidence.single_file)
     deployment = scanner.scan_deployment()
@@ -225,7 +225,9 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     # Steps such as Django's migrations name a file that no wheel has.
     steps = (*launch.before_start, *(step.run for step in evidence.settings.steps or launch.steps))
     in_source = any(_names_source(evidence, replace(launch, command=step)) for step in steps)
-    return replace(launch, needs_source=launch.needs_source or in_source)
+    launch = replace(launch, needs_source=launch.needs_source or in_source)
+    check_volumes(launch, evidence)
+    return launch
 
 
 def _translator(evidence: Evidence) -> str:

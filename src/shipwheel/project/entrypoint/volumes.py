@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from shipwheel.errors import UsageError
 from shipwheel.project.entrypoint.django import migration_steps
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.flask_steps import create_all_steps
@@ -25,7 +26,7 @@ from shipwheel.project.entrypoint.project_paths import (
 )
 from shipwheel.project.entrypoint.write_scan import WriteKind
 
-__all__ = ["with_state", "with_volumes"]
+__all__ = ["check_volumes", "with_state", "with_volumes"]
 
 _DATA_VOLUMES = ("/data", "/state")
 """Candidates for the volume of single files; the first that the app does not use itself is taken."""
@@ -100,6 +101,17 @@ def with_state(launch: Launch, evidence: Evidence) -> Launch:
         links=tuple(sorted((*launch.links, *links.items()))),
         before_start=(*steps, *launch.before_start),
     )
+
+
+def check_volumes(launch: Launch, evidence: Evidence) -> None:
+    """Raise UsageError if a volume of the settings would hide the code: a new volume is filled with it, and no later image changes that."""
+    code = (*OWN_DIRECTORIES, *((evidence.workdir,) if launch.needs_source else ()))
+    for volume in evidence.settings.volumes:
+        hidden = next((path for path in code if is_within(path, [volume])), None)
+        if hidden is not None:
+            hint = "Name the directory that the app writes to, such as /data, or what it writes beside its code in the setting `state`."
+            message = f"the setting volumes: {volume} would keep what the image has in {hidden} as it was at the first start"
+            raise UsageError(message, hint=hint)
 
 
 def _make_plan(written: Sequence[WrittenPath], launch: Launch, evidence: Evidence, image: AppFiles) -> _Plan:
