@@ -13,7 +13,7 @@ from shipwheel.engine.bwrap import Bwrap
 from shipwheel.engine.group import ContainerGroup, GroupContainer
 from shipwheel.engine.interface import Port, RunSpec
 from shipwheel.errors import EngineError, ShipwheelError, TrialError, UsageError
-from shipwheel.events import silent
+from shipwheel.events import Event, StageFinished, silent
 from shipwheel.oci.execution import ExecutionConfig
 from shipwheel.platform import Platform
 from shipwheel.stack.containers import LABEL_ROOT, run_spec
@@ -263,8 +263,10 @@ def test_down_stops_the_newest_first_and_leaves_volumes(group: FakeGroup) -> Non
     assert stop_stack(STACK, group, silent, volumes=False) == ("shop_data",)
     assert group.calls == ["stop shop-web", "stop shop-job", "stop shop-db"]
     assert (group.there, group.own_networks) == ({}, set())
-    assert stop_stack(STACK, group, silent, volumes=True) == ()
+    said: list[Event] = []
+    assert stop_stack(STACK, group, said.append, volumes=True) == ()
     assert group.own_volumes == {}
+    assert [it.summary for it in said if isinstance(it, StageFinished)] == ["nothing was running; removed the volumes shop_data"]
 
 
 def test_status_asks_each_service(group: FakeGroup) -> None:

@@ -24,8 +24,9 @@ def stop_stack(stack: Stack, group: ContainerGroup, reporter: Reporter, *, volum
         reporter(Moved(_STAGE, container.name, 1, 1))
     group.remove([container.name for container in found])
     group.remove_networks(sorted(group.networks()))
-    if volumes:
-        group.remove_volumes(sorted(own_volumes(stack, group)))
-    names = ", ".join(container.labels.get(LABEL_SERVICE, container.name) for container in reversed(found))
-    reporter(StageFinished(_STAGE, names or "nothing was running", notable=True))
+    removed = sorted(own_volumes(stack, group)) if volumes else []
+    if removed:
+        group.remove_volumes(removed)
+    names = ", ".join(container.labels.get(LABEL_SERVICE, container.name) for container in reversed(found)) or "nothing was running"
+    reporter(StageFinished(_STAGE, f"{names}; removed the volumes {', '.join(removed)}" if removed else names, notable=True))
     return tuple(sorted(own_volumes(stack, group)))
