@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -66,22 +67,31 @@ class Log:
     def __init__(self, stream: IO[bytes]) -> None:
         self.head, self.tail = bytearray(), bytearray()
         self.stream = stream
+        self.lock = threading.Lock()
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
     def read(self) -> None:
         """Read to the end."""
-        while True:
+        while select.select([self.stream], [], []) and self.take():
+            pass
+
+    def take(self) -> bool:
+        """Take what is in the pipe. Return False at its end."""
+        with self.lock:
+            # The other thread may have taken it.
+            if not select.select([self.stream], [], [], 0)[0]:
+                return True
             data = os.read(self.stream.fileno(), 65536)
-            if not data:
-                return
             room = LOG_HEAD - len(self.head)
             self.head += data[:room]
             self.tail += data[room:] if room > 0 else data
             del self.tail[:-LOG_TAIL]
+            return bool(data)
 
     def text(self) -> str:
-        """Return the text, with a mark where lines are left out."""
+        """Return the text so far, with a mark where lines are left out. What was printed before an answer is in it."""
+        self.take()
         gap = b"\n[...]\n" if len(self.tail) == LOG_TAIL else b""
         return (bytes(self.head) + gap + bytes(self.tail)).decode("utf-8", "replace")
 
