@@ -73,25 +73,24 @@ class Log:
 
     def read(self) -> None:
         """Read to the end."""
-        while select.select([self.stream], [], []) and self.take():
-            pass
+        while self.take():
+            select.select([self.stream], [], [])
 
     def take(self) -> bool:
         """Take what is in the pipe. Return False at its end."""
         with self.lock:
-            # The other thread may have taken it.
-            if not select.select([self.stream], [], [], 0)[0]:
-                return True
-            data = os.read(self.stream.fileno(), 65536)
+            has_some = bool(select.select([self.stream], [], [], 0)[0])
+            data = os.read(self.stream.fileno(), 65536) if has_some else b""
             room = LOG_HEAD - len(self.head)
             self.head += data[:room]
             self.tail += data[room:] if room > 0 else data
             del self.tail[:-LOG_TAIL]
-            return bool(data)
+            return bool(data) or not has_some
 
     def text(self) -> str:
         """Return the text so far, with a mark where lines are left out. What was printed before an answer is in it."""
-        self.take()
+        if self.thread.is_alive():
+            self.take()
         gap = b"\n[...]\n" if len(self.tail) == LOG_TAIL else b""
         return (bytes(self.head) + gap + bytes(self.tail)).decode("utf-8", "replace")
 
@@ -201,11 +200,8 @@ class Watch:
         self.hosts: list[str] = list(options["hosts"])
         self.pages: list[dict[str, Any]] = []
         self.ready: float | None = None
-        self.memory = 0
-        self.zombies = 0
-        self.count = 0
-        self.worked = 0.0
-        self.used = 0.0
+        self.memory = self.zombies = self.count = 0
+        self.worked = self.used = 0.0
         self.eager = False
 
     def elapsed(self) -> float:
