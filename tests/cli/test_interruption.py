@@ -16,11 +16,12 @@ from shipwheel.cleanup import scratch
 from shipwheel.cli.interruption import CLEANUP_TIMEOUT_S, Interruption
 
 HANGING = """
-import sys, threading, time
+import os, sys, threading, time
 from shipwheel.cli.interruption import Interruption
 
 interruption = Interruption(lambda text: print(text, file=sys.stderr))
-interruption.register(lambda: print("stopped", flush=True))
+interruption.register(lambda: 1 / 0)
+interruption.register(lambda: os.write(1, b"stopped\\n"))
 with interruption.handled():
     thread = threading.Thread(target=time.sleep, args=(3600,))
     thread.start()

@@ -76,11 +76,13 @@ class Interruption:
             return
         self._since = time.monotonic()
         self._signal = signal.Signals(number)
-        for stop in self._stops:
-            stop()
         watchdog = threading.Timer(self._cleanup_s, self._exit)
         watchdog.daemon = True
         watchdog.start()
+        for stop in self._stops:
+            # One that writes fails if the signal came while the program was writing.
+            with suppress(Exception):
+                stop()
         raise KeyboardInterrupt
 
     def _exit(self) -> None:
