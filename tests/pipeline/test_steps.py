@@ -191,9 +191,11 @@ def test_a_secret_that_is_allowed_later_gets_into_the_image(world: World, runs: 
 
 
 def test_the_plan_names_the_steps(world: World) -> None:
-    app = world.app("small==1.0\n", settings=step("write", "app/a.css", "a"))
+    env = {"SECRET_KEY": "hidden", "DATABASE": "x://user:hidden@host/", "MODE": "production"}
+    app = world.app("small==1.0\n", settings=step("write", "app/a.css", "a", env=env))
     planned = json.loads(world.run("plan", app, "--json").out)
-    assert planned["steps"] == [{"run": ["write", "app/a.css", "a"], "env": {}, "network": False}]
+    shown = {"SECRET_KEY": "…", "DATABASE": "…", "MODE": "production"}
+    assert planned["steps"] == [{"run": ["write", "app/a.css", "a"], "env": shown, "network": False}]
     assert planned["platforms"][0]["layers"][-1]["name"] == "what `write app/a.css a` wrote"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.base.model import Base
 from shipwheel.locking.accelerator import accelerator_note
@@ -12,6 +13,7 @@ from shipwheel.locking.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user
 from shipwheel.pipeline.preview import PlannedLayer, Preview
 from shipwheel.pipeline.resolve import Resolved
+from shipwheel.project.deployment.secrets import masked_values
 from shipwheel.settings.build import AssetSettings, StepSettings
 
 __all__ = ["BuildPlan", "PlatformPlan", "make_plan"]
@@ -63,9 +65,9 @@ class BuildPlan(msgspec.Struct, frozen=True):
     every_start: tuple[tuple[str, ...], ...]
     """The steps of `before_start` that run at every start, not once per volume."""
     assets: tuple[AssetSettings, ...]
-    """The front ends that node builds."""
+    """The front ends that node builds, without values of variables that may be secret."""
     steps: tuple[StepSettings, ...]
-    """The programs that run in the finished image while it is built."""
+    """The programs that run in the finished image while it is built, without values of variables that may be secret."""
     processes: Mapping[str, tuple[str, ...]]
     """Everything that the image can run, by name; empty if that is the command alone."""
     ports: tuple[str, ...]
@@ -106,8 +108,8 @@ def make_plan(preview: Preview) -> BuildPlan:
         workers_variable=project.workers_variable,
         before_start=project.before_start,
         every_start=project.every_start,
-        assets=project.assets,
-        steps=project.steps,
+        assets=tuple(replace(each, env=masked_values(each.env)) for each in project.assets),
+        steps=tuple(replace(step, env=masked_values(step.env)) for step in project.steps),
         processes=dict(launch.processes),
         ports=launch.ports,
         volumes=project.volumes,

@@ -62,6 +62,13 @@ def test_a_step_has_what_stands_in_for_a_secret_while_the_image_is_built(tmp_pat
     assert "SECRET_KEY" not in launch.env
 
 
+def test_a_step_has_no_secret_that_production_runs_with(tmp_path: Path) -> None:
+    build = f"ENV SECRET_KEY=real MODE=production\nRUN {' '.join(COLLECT)}\n"
+    dockerfile = f"FROM python\nCOPY . /app\nWORKDIR /app\n{build}CMD gunicorn shop.wsgi\n"
+    launch = launched(tmp_path, {**DJANGO, "Dockerfile": dockerfile}, "django gunicorn")
+    assert [step.env.get("SECRET_KEY") for step in launch.steps] == [None]
+
+
 def test_runs_at_build_what_a_start_script_would_write_beside_the_code(tmp_path: Path) -> None:
     files = {**DJANGO, "Procfile": "web: python manage.py migrate && python manage.py collectstatic --noinput && gunicorn shop.wsgi\n"}
     launch = launched(tmp_path, files, "django gunicorn")

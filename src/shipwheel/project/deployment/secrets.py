@@ -1,11 +1,12 @@
 """Signs that a value in a deployment file is secret. No image may contain it."""
 
 import re
+from collections.abc import Mapping
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.secret_tokens import find_tokens
 
-__all__ = ["has_credentials", "is_secret_variable", "masked"]
+__all__ = ["has_credentials", "is_secret_variable", "masked", "masked_values"]
 
 _SECRET = lazy_pattern(
     r"secret|token(?!iz)|passw|passphrase|pwd|credential|private|apikey|(^|_)(key|pass|pat|auth|dsn|salt|cert)s?(_|$)|key$", re.IGNORECASE
@@ -24,6 +25,11 @@ def is_secret_variable(name: str) -> bool:
 def has_credentials(text: str) -> bool:
     """Return whether a text contains a URL with a user name or password, or a token of a known form."""
     return _CREDENTIALS.search(text) is not None or any(find_tokens("", text.encode(errors="surrogateescape")))
+
+
+def masked_values(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return variables without the values that may be secret, for output."""
+    return {name: "…" if is_secret_variable(name) or has_credentials(value) else value for name, value in variables.items()}
 
 
 def masked(text: str) -> str:

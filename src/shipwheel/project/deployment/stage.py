@@ -305,14 +305,15 @@ class _StageBuilder(msgspec.Struct):
                 self.copies.append(Copy((posixpath.normpath(source),), target, command.line, self.stage(), file=self.file))
 
     def _with_stand_ins(self, env: dict[str, str]) -> dict[str, str]:
-        """Return what a command of the build gets, with the values that the file has for secrets: there they only stand in for others."""
+        """Return what a command of the build gets, with the file's defaults of secret arguments: they only stand in for other values."""
         return {**self.of_build, **{name: value for name, value in env.items() if value.strip("\0") or name not in self.of_build}}
 
     def _set(self, target: dict[str, str], name: str, value: str) -> None:
         plain = self._unquoted(value)
         target.pop(name, None)
         secret = is_secret_variable(name) or has_credentials(plain or "")
-        if plain and secret and not has_credentials(plain):
+        # A default of ARG is for the build alone; what ENV has is what production runs with.
+        if target is self.arguments and plain and secret and not has_credentials(plain):
             self.of_build[name] = plain
         if plain is not None and not secret:
             target[name] = plain
