@@ -196,6 +196,6 @@ def _notes(project: "Project", tree: "AppTree | None") -> Iterator[str]:
             if "\n" in value
         )
     for front in project.assets:
-        yield f"`{shlex.join(front.run)}` does not run: the image lacks {front.output or 'what it makes'}, the front end"
+        yield f"`{shlex.join(front.run)}` does not run: the image lacks {front.shown_output}, the front end"
     if project.steps and project.settings.steps is None:
         yield "steps get no made-up values for variables that they want: give them env below [[tool.shipwheel.steps]]"

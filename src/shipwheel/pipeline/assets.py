@@ -69,9 +69,14 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
     reporter: Reporter
 
     @property
-    def label(self) -> str:
+    def _shown(self) -> str:
         """The command, for people."""
-        return f"what `{' '.join(self.settings.run)}` made"
+        return " ".join(self.settings.run)
+
+    @property
+    def label(self) -> str:
+        """The files, for people."""
+        return f"what `{self._shown}` made"
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -124,9 +129,9 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         """Build the front end and yield its files. Raise BuildError, and ProjectError for a token in a file."""
         from shipwheel.builder.sandboxes import SANDBOX_HINT, find_sandbox
 
-        stated, shown, host = self.settings, " ".join(self.settings.run), host_platform()
+        stated, shown, host = self.settings, self._shown, host_platform()
         if host.os != "linux" or host.architecture not in DEBIAN_ARCHITECTURES or find_sandbox() is None:
-            hint = f"{SANDBOX_HINT} Or run it before the build, and `include` {stated.output or 'what it makes'}."
+            hint = f"{SANDBOX_HINT} Or run it before the build, and `include` {stated.shown_output}."
             raise BuildError(f"`{shown}` builds the front end, which needs bubblewrap, docker or podman", hint=hint)
         self.reporter(StageStarted(shown, detail=True))
         with scratch_directory(ignore_cleanup_errors=True) as place:
@@ -222,9 +227,8 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
                 printed = build.prepare()
                 before = file_states(source) if not self.settings.output else {}
                 if build.run(self.settings.run, printed):
-                    shown = " ".join(self.settings.run)
                     hint = f'State it, so that it does not fail first: env = {{ NODE_OPTIONS = "{OLD_HASHES}" }}.'
-                    self.reporter(Warned(f"`{shown}` uses a webpack of before node 17: it ran again with NODE_OPTIONS={OLD_HASHES}", hint))
+                    self.reporter(Warned(f"`{self._shown}` wants old hashes of node: it ran again with NODE_OPTIONS={OLD_HASHES}", hint))
         except AssetFailed as error:
             raise self._failed(error) from None
         if self.settings.output:
@@ -233,7 +237,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         made = made_paths(source, before)
         if not made:
             hint = "Name what it makes by `output` below [[tool.shipwheel.assets]], or correct `run`."
-            raise BuildError(f"`{' '.join(self.settings.run)}` made no files of the project", hint=hint)
+            raise BuildError(f"`{self._shown}` made no files of the project", hint=hint)
         return made
 
     def _node(self) -> tuple[CachedDirectory, Mapping[str, str]]:
@@ -251,7 +255,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
     def _check_source(self, source: Path) -> None:
         if not (source / "package.json").is_file():
-            what = f"{self.settings.in_} has no package.json, and `{' '.join(self.settings.run)}` is to run there"
+            what = f"{self.settings.in_} has no package.json, and `{self._shown}` is to run there"
             raise BuildError(what, hint="Name the directory with `in` below [[tool.shipwheel.assets]].")
         from shipwheel.builder.asset_build import package_manager
 
@@ -272,17 +276,17 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
     def _check_output(self, source: Path) -> None:
         """Raise BuildError if the output is not there."""
-        shown, output = " ".join(self.settings.run), self.settings.output
+        output = self.settings.output
         made = source / output
         if not made.exists() or (made.is_dir() and not any(made.iterdir())):
             hint = "Correct `output` below [[tool.shipwheel.assets]]: it is relative to the project."
-            raise BuildError(f"`{shown}` made no {output}", hint=hint)
+            raise BuildError(f"`{self._shown}` made no {output}", hint=hint)
 
     def _check_programs(self, tree: AppTree, source: Path) -> None:
         """Raise BuildError for a program, which is for one kind of processor."""
         if program := next((file.host for file in tree.files if file.link is None and _is_program(file.host)), None):
             named = program.relative_to(source).as_posix()
-            what = f"`{' '.join(self.settings.run)}` made a program or library for one kind of processor: {named}"
+            what = f"`{self._shown}` made a program or library for one kind of processor: {named}"
             raise BuildError(what, hint="A front end is the same for every platform: leave programs out of `output`.")
 
 

@@ -67,6 +67,11 @@ class AssetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     image: str = ""
     """Image with node and npm in which it is built, by its digest: `node:22@sha256:…`. Default: Debian's node."""
 
+    @property
+    def shown_output(self) -> str:
+        """The output, for messages."""
+        return self.output or "what it makes"
+
 
 def read_assets(value: object) -> tuple[AssetSettings, ...]:
     """Return the front ends of a TOML array of tables. Raise InvalidValue with all problems."""

@@ -140,8 +140,8 @@ def own_run_notes(dockerfile: Dockerfile) -> tuple[str, ...]:
 def _own_run_notes(dockerfile: Dockerfile) -> Iterator[str]:
     for command in dockerfile.stage.runs:
         if not command.doubt and command.words[0] not in _NODE_TOOLS and _makes_files(command, dockerfile.files):
-            how = "run it in the image, by [[tool.shipwheel.steps]]"
-            yield f"{command.place}: `{command.text}` does not run here. If the app needs what it makes, {how}."
+            what = f"{command.place}: `{command.text}` does not run here"
+            yield f"{what}. If the app needs what it makes, run it in the image, by [[tool.shipwheel.steps]]."
 
 
 def _makes_files(command: ShellCommand, files: CopiedFiles) -> bool:
