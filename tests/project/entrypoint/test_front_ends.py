@@ -50,11 +50,11 @@ CMD gunicorn shop.web:app
 """
 
 
-@pytest.mark.parametrize(("lock", "run"), [("bun.lock", "bun"), ("bun.lockb", "bun"), ("package-lock.json", "npm")])
-def test_bun_runs_scripts_where_its_lock_file_is(tmp_path: Path, lock: str, run: str) -> None:
+@pytest.mark.parametrize("locks", [[], ["bun.lock"], ["bun.lockb"], ["bun.lock", "package-lock.json"]])
+def test_npm_runs_the_scripts_of_bun(tmp_path: Path, locks: list[str]) -> None:
     stage = STAGE.replace("npm ci", "bun install").replace("npm run", "bun run")
-    (front,) = launched(tmp_path, {**APP, "Dockerfile": stage, f"ui/{lock}": ""}, "flask gunicorn").front_ends
-    assert front.settings.run == (run, "run", "build")
+    (front,) = launched(tmp_path, {**APP, "Dockerfile": stage, **{f"ui/{lock}": "" for lock in locks}}, "flask gunicorn").front_ends
+    assert front.settings.run == ("npm", "run", "build")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ _FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", 
 _OUT_DIR = lazy_pattern(r"""outDir\s*:[\w.(),\s]*["']([^"']+)["']""")
 """A path, perhaps within calls: path.resolve(__dirname, "dist"), fileURLToPath(new URL("dist", import.meta.url))."""
 _CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
-_LOCKS_OF_BUN = ("bun.lock", "bun.lockb")
 _MAX_SOURCES = 300
 _MAX_SIBLINGS = 50
 
@@ -39,7 +38,7 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     missing = [built for built in scan.deployment.built if not built.is_there and not built.is_made]
     found, notes = list[FrontEnd](), list[str]()
     for files in missing:
-        front = _of_stage(files, evidence)
+        front = _of_stage(files)
         notes.append(missing_note(files, is_known=front is not None))
         found += [front] if front is not None else []
     for built in scan.deployment.own_builds:
@@ -68,9 +67,9 @@ def _made_beside(evidence: Evidence, folders: Sequence[Path]) -> Iterator[str]:
                 yield f"{what}: run `npm ci` and `npm run build` in {folder}, and then build the image."
 
 
-def _of_stage(built: BuiltFiles, evidence: Evidence) -> FrontEnd | None:
+def _of_stage(built: BuiltFiles) -> FrontEnd | None:
     """Return the settings for what a node stage makes; None if it is not known what to run, or where."""
-    run = _run(built.commands, built.directory, evidence)
+    run = _run(built.commands)
     if not run or not built.made or not built.directory:
         return None
     to = built.path if built.path != built.made else ""
@@ -79,18 +78,16 @@ def _of_stage(built: BuiltFiles, evidence: Evidence) -> FrontEnd | None:
 
 def _of_own(built: OwnBuild, evidence: Evidence) -> FrontEnd | None:
     """Return the settings for what the image's own stage builds; None if it is not known what to run, or there is no package.json."""
-    run = _run(built.commands, built.directory, evidence)
+    run = _run(built.commands)
     if not run or not built.directory or not evidence.exists(posixpath.join(built.directory, "package.json")):
         return None
     return FrontEnd(AssetSettings(run, in_=built.directory), f"{built.place}: `{built.commands[-1]}` builds a front end")
 
 
-def _run(commands: Sequence[str], directory: str, evidence: Evidence) -> tuple[str, ...]:
+def _run(commands: Sequence[str]) -> tuple[str, ...]:
     """Return the words that run what is not done anyway; none if nothing is left, or nobody can tell the words."""
-    left = [text for text in commands if _FETCHES.fullmatch(text) is None]
-    if not any(evidence.exists(posixpath.join(directory, name)) for name in _LOCKS_OF_BUN):
-        # Only its lock file brings bun; npm runs the same scripts.
-        left = [re.sub(r"^bun run ", "npm run ", text) for text in left]
+    # bun is there only where no other lock file is; npm always is, and runs the same scripts.
+    left = [re.sub(r"^bun run ", "npm run ", text) for text in commands if _FETCHES.fullmatch(text) is None]
     try:
         return tuple(shlex.split(left[0])) if len(left) == 1 else ("sh", "-c", " && ".join(left)) if left else ()
     except ValueError:
