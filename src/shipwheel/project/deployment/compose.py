@@ -11,7 +11,7 @@ from types import MappingProxyType
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import YamlTable, parse_yaml, yaml_list, yaml_table, yaml_text
 from shipwheel.user.example_files import environment_beside
@@ -93,7 +93,7 @@ def find_compose_services(folders: tuple[Path, ...], files: UserFiles) -> tuple[
     for path in sorted(_compose_files(folders), key=lambda path: _rank(path, root)):
         try:
             if path.stat().st_size <= _MAX_BYTES:
-                values = {name: text for name, text in environment_beside(path.parent).items() if text and not _is_secret(name, text)}
+                values = {name: text for name, text in environment_beside(path.parent).items() if text and not is_secret(name, text)}
                 found += _services(parse_yaml(files.read_bytes(path)), path, Path(os.path.relpath(path, root)).as_posix(), values)
         except OSError:
             continue
@@ -118,10 +118,6 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     """Return the sort key of a compose file: one for production, then the plain one, then those that are added to it for some purpose."""
     relative, words = Path(os.path.relpath(path, root)).as_posix(), _words(path.name)
     return (relative.count("../"), relative.count("/"), not words & _PRODUCTION, bool(words - _PLAIN), relative)
-
-
-def _is_secret(name: str, text: str) -> bool:
-    return is_secret_variable(name) or has_credentials(text)
 
 
 def _services(table: YamlTable, path: Path, name: str, values: Mapping[str, str]) -> Iterator[ComposeService]:

@@ -13,7 +13,7 @@ from shipwheel.project.deployment.container_settings import ContainerSettings
 from shipwheel.project.deployment.find_dockerfile import Build
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.script import list_names
-from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import parse_yaml, yaml_list, yaml_table, yaml_text
 from shipwheel.user.files import UserFiles, table_at
@@ -53,8 +53,7 @@ class _Described(msgspec.Struct):
 
     def hosting(self) -> Hosting:
         """Return what was collected as frozen values."""
-        harmless = {name: value for name, value in self.variables.items() if value and not has_credentials(value)}
-        known = {name: value for name, value in harmless.items() if not is_secret_variable(name)}
+        known = {name: value for name, value in self.variables.items() if value and not is_secret(name, value)}
         ports = tuple(dict.fromkeys(self.ports))
         home = posixpath.normpath(posixpath.join(self.files.home, self.directory))
         processes = tuple(

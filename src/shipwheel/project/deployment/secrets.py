@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.secret_tokens import find_tokens
 
-__all__ = ["has_credentials", "is_secret_variable", "masked", "masked_values"]
+__all__ = ["has_credentials", "is_secret", "is_secret_variable", "masked", "masked_values"]
 
 _SECRET = lazy_pattern(
     r"secret|token(?!iz)|passw|passphrase|pwd|credential|private|apikey|(^|_)(key|pass|pat|auth|dsn|salt|cert)s?(_|$)|key$", re.IGNORECASE
@@ -27,9 +27,14 @@ def has_credentials(text: str) -> bool:
     return _CREDENTIALS.search(text) is not None or any(find_tokens("", text.encode(errors="surrogateescape")))
 
 
+def is_secret(name: str, value: str) -> bool:
+    """Return whether the name of a variable or its value suggests that the value is secret."""
+    return is_secret_variable(name) or has_credentials(value)
+
+
 def masked_values(variables: Mapping[str, str]) -> dict[str, str]:
     """Return variables without the values that may be secret, for output."""
-    return {name: "…" if is_secret_variable(name) or has_credentials(value) else value for name, value in variables.items()}
+    return {name: "…" if is_secret(name, value) else value for name, value in variables.items()}
 
 
 def masked(text: str) -> str:

@@ -14,7 +14,7 @@ from shipwheel.project.deployment.dockerfile import exec_form
 from shipwheel.project.deployment.find_dockerfile import Dockerfile, project_names
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProcessFiles
 from shipwheel.project.deployment.script import Script, list_names
-from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
@@ -235,7 +235,7 @@ def _is_withheld(name: str, value: str, services: Iterable[str]) -> bool:
     """Return whether a variable is secret, or names a companion, whose address is another one in production."""
     named = any(_names(value, service) for service in services)
     local = re.search(r"(^|[/@])(localhost|127\.0\.0\.1|host\.docker\.internal)(:|/|$)", value) is not None
-    return named or local or is_secret_variable(name) or has_credentials(value)
+    return named or local or is_secret(name, value)
 
 
 def _names(value: str, service: str) -> bool:

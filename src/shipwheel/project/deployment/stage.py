@@ -9,7 +9,7 @@ import msgspec
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.dockerfile import Instruction, exec_form, parse_pairs
 from shipwheel.project.deployment.script import NoFiles, Script, ShellCommand
-from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.deployment.secrets import has_credentials, is_secret
 from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import USUAL_PATH, ShellState
 
@@ -311,7 +311,7 @@ class _StageBuilder(msgspec.Struct):
     def _set(self, target: dict[str, str], name: str, value: str) -> None:
         plain = self._unquoted(value)
         target.pop(name, None)
-        secret = is_secret_variable(name) or has_credentials(plain or "")
+        secret = is_secret(name, plain or "")
         # A default of ARG is for the build alone; what ENV has is what production runs with.
         if target is self.arguments and plain and secret and not has_credentials(plain):
             self.of_build[name] = plain

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
-from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.user.files import UserFiles
 
 __all__ = ["read_units"]
@@ -104,5 +104,5 @@ def _variables(values: list[tuple[str, int]]) -> Iterator[tuple[str, str]]:
             continue
         for word in words:
             name, equals, text = word.partition("=")
-            if equals and re.fullmatch(r"[A-Za-z_]\w*", name) and not is_secret_variable(name) and not has_credentials(text):
+            if equals and re.fullmatch(r"[A-Za-z_]\w*", name) and not is_secret(name, text):
                 yield name, text

@@ -10,7 +10,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
-from shipwheel.project.deployment.secrets import has_credentials, is_secret_variable
+from shipwheel.project.deployment.secrets import has_credentials, is_secret, is_secret_variable
 from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, unprivileged
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Finder, Launch, started_modules, with_server
@@ -246,7 +246,7 @@ def _stop_of_uwsgi(words: tuple[str, ...], process: Process) -> dict[str, str]:
 def _environment_of_task(process: Process) -> dict[str, str]:
     """Return what a task sets, but for secrets and values of its machine; other files' variables are among the image's settings."""
     given = process.variables if process.kind is DeploymentFile.TASK else {}
-    return {key: text for key, text in given.items() if "$" not in text and not (is_secret_variable(key) or has_credentials(text))}
+    return {key: text for key, text in given.items() if "$" not in text and not is_secret(key, text)}
 
 
 def _variables(process: Process, evidence: Evidence) -> dict[str, str]:
