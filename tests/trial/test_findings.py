@@ -650,7 +650,7 @@ def test_a_server_whose_address_is_in_the_code_is_named_there(fixed: tuple[tuple
     log = 'psycopg2.OperationalError: connection to server at "localhost" (127.0.0.1), port 5432 failed: Connection refused\n'
     found = find(ended(3, log), SERVER, SourceFacts(fixed=fixed))
     hint = next(each.hint for each in found if each.kind is K.COMPANION)
-    assert ("shop/data.py, line 3, has its address" in hint, "by its own configuration" in hint) == (says, not says)
+    assert ("in the code (shop/data.py, line 3)" in hint, "by its own configuration" in hint) == (says, not says)
 
 
 @pytest.mark.parametrize(("ignored", "says"), [(("config.yml",), True), (("other.yml",), False)])

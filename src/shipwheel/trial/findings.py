@@ -36,8 +36,8 @@ __all__ = [
 
 
 _NO_FACTS = SourceFacts()
-_OUTSIDE = frozenset({FindingKind.COMPANION, FindingKind.VARIABLE})
-"""Findings about what is not part of an image."""
+_NEEDED = frozenset({FindingKind.COMPANION, FindingKind.VARIABLE})
+"""Findings about what a container gets where it runs."""
 
 _SYMPTOMS = frozenset({FindingKind.ENDED, FindingKind.NO_LISTENER, FindingKind.ERROR_ANSWER, FindingKind.NO_ANSWER})
 """Findings whose cause is in the output, if anywhere. The other kinds are causes themselves."""
@@ -47,7 +47,7 @@ def verdict_of(seen: Observation, findings: Sequence[Finding]) -> Verdict:
     """Return the result of a trial, from an observation and its findings."""
     blocking = {finding.kind for finding in findings if finding.blocks}
     if blocking:
-        return Verdict.NEEDS if blocking & _OUTSIDE and blocking <= _OUTSIDE | _SYMPTOMS else Verdict.FAILS
+        return Verdict.NEEDS if blocking & _NEEDED and blocking <= _NEEDED | _SYMPTOMS else Verdict.FAILS
     if seen.ended is not None:
         return Verdict.ENDS
     return Verdict.SERVES if seen.reachable else Verdict.RUNS

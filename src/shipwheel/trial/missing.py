@@ -3,10 +3,7 @@
 from shipwheel.signs.output import SignKind
 from shipwheel.trial.finding import FindingKind
 
-__all__ = ["MISSING", "POINT_AT_IT"]
-
-POINT_AT_IT = "Point the program at it by its own configuration."
-"""The next step for a server that is elsewhere, where nothing more is known."""
+__all__ = ["MISSING"]
 
 MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
     SignKind.MODULE: (
@@ -57,7 +54,7 @@ MISSING: dict[SignKind, tuple[FindingKind, str, str]] = {
     SignKind.COMPANION: (
         FindingKind.COMPANION,
         "it needs {}, which does not answer",
-        f"Start that server. {POINT_AT_IT}",
+        "Start that server, and point the program at it by its own configuration.",
     ),
     SignKind.PRIVILEGED_PORT: (
         FindingKind.PRIVILEGED_PORT,

@@ -12,7 +12,6 @@ from shipwheel.signs.outgrown import is_outgrown, own_absent_name, python_2_plac
 from shipwheel.signs.output import Sign, SignKind, plain_lines
 from shipwheel.signs.tracebacks import error_line, is_of_others, last_traceback
 from shipwheel.trial.finding import Finding, FindingKind, Setting
-from shipwheel.trial.missing import POINT_AT_IT
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 from shipwheel.user.example_files import example_of_module, ignored_file_of_module
@@ -83,7 +82,7 @@ def _with_place(finding: Finding, source: SourceFacts) -> Finding:
     host, _, port = finding.subject.rpartition(":")
     same = _HERE if host in _HERE else {host}
     place = next((place for name, number, place in source.fixed if name in same and number in ("", port)), "")
-    hint = finding.hint.replace(POINT_AT_IT, f"{place}, has its address in the code: let that come from the environment.")
+    hint = f"Start that server. Its address is in the code ({place}): let that come from the environment."
     return msgspec.structs.replace(finding, hint=hint) if place else finding
 
 
