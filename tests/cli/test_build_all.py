@@ -104,7 +104,7 @@ def test_a_project_that_is_no_workspace_is_refused(world: World) -> None:
 
 def test_a_pipeline_for_a_workspace_builds_all_of_it(world: World, workspace: Path) -> None:
     done = world.run("export", "gitlab-ci", workspace)
-    assert (done.code, "it has no tag" in done.err) == (2, True)
+    assert (done.code, f"{workspace}/apps/api has no tag" in done.err) == (2, True), done.err
     for name, host in (("api", "one.example"), ("web", "two.example")):
         file = workspace / f"apps/{name}/pyproject.toml"
         file.write_text(file.read_text() + f'tag = "{host}/{name}:1"\n')

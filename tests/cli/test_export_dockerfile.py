@@ -43,6 +43,13 @@ def test_files_are_the_projects_and_made_again_alike(world: World) -> None:
     assert world.build(app, "--platform", "linux/amd64").digest == before
 
 
+def test_a_dockerfile_elsewhere_is_said_to_belong_into_the_project(world: World) -> None:
+    app = world.app("small\n", settings=SETTINGS)
+    done = world.run("export", "dockerfile", app, "-o", app / "made")
+    assert f"before you build, copy all that is in {app}/made into {app}" in done.err
+    assert "before you build" not in world.run("export", "dockerfile", app, "-o", app).err
+
+
 def test_a_persons_dockerfile_stays(world: World) -> None:
     app = world.app("small\n", settings=SETTINGS)
     (app / "Dockerfile").write_text("FROM scratch\n")

@@ -16,6 +16,7 @@ from support.stacks import STACK, placed
 from shipwheel.errors import ProjectError
 from shipwheel.events import silent
 from shipwheel.project.app_tree import AppTree, list_app, list_copies
+from shipwheel.stack.helm import helm_files
 from shipwheel.stack.kustomize import kustomize_files
 from shipwheel.timeline import recorded
 
@@ -89,8 +90,10 @@ def test_leaves_out_what_export_has_written_into_the_project(tmp_path: Path) -> 
     """Else the image that a manifest names is another one than the next export names."""
     files, once = kustomize_files(STACK, tuple(placed()))
     written(tmp_path, {f"deploy/{name}": text for name, text in {**files, **once}.items()})
+    written(tmp_path, {f"chart/{name}": text for name, text in helm_files(STACK, tuple(placed())).items()})
     written(tmp_path, {"main.py": "", "deploy/mine.yaml": "kind: Pod\n", "notes.md": "# Made by `shipwheel export`\n"})
-    assert _paths(list_app(tmp_path)) == ["deploy/mine.yaml", "main.py", "notes.md"]
+    written(tmp_path, {"theirs/Chart.yaml": "name: shop\n", "theirs/values.yaml": ""})
+    assert _paths(list_app(tmp_path)) == ["deploy/mine.yaml", "main.py", "notes.md", "theirs/Chart.yaml", "theirs/values.yaml"]
 
 
 def test_rejects_names_that_delete_files_in_images(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
             f"export {form} writes several files", hint="Name a directory for them: -o DIR, for a Dockerfile the project's own."
         )
     if form not in _STACK_FORMATS:
-        _show(_of_project(form, path, flags, terminal), output, {}, terminal)
+        _show(_of_project(form, path, output, flags, terminal), output, {}, terminal)
         return
     stack = read_stack(path)
     if form != "compose":
@@ -106,11 +106,12 @@ def _show(exported: _Exported, output: Path | None, images: dict[str, str], term
     terminal.result(lambda: {"files": written, "texts": texts, "images": images}, lines)
 
 
-def _of_project(form: str, path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
+def _of_project(form: str, path: Path, output: Path | None, flags: dict[str, Any], terminal: Terminal) -> _Exported:
     """Return the files of a format that is about a project alone, without its services."""
     match form:
         case "dockerfile" | "bake":
-            return _dockerfile(form, path, flags, terminal)
+            assert output is not None  # noqa: S101 - the command requires one for these
+            return _dockerfile(form, path, output, flags, terminal)
         case "devcontainer":
             return _devcontainer(path, flags, terminal)
         case _:
@@ -140,7 +141,7 @@ def _pipeline(form: str, path: Path) -> _Exported:
     return _Exported({}, {".github/workflows/image.yaml": github_workflow(subject, __version__)})
 
 
-def _dockerfile(form: str, path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
+def _dockerfile(form: str, path: Path, output: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
     from shipwheel.cli.dockerfile_facts import dockerfile_of
     from shipwheel.oci.reference import Reference
     from shipwheel.project.read import find_settings
@@ -151,7 +152,11 @@ def _dockerfile(form: str, path: Path, flags: dict[str, Any], terminal: Terminal
     files = {"Dockerfile": dockerfile(project), "Dockerfile.dockerignore": dockerignore(project)}
     if form == "bake":
         files["docker-bake.hcl"] = bake_file(Reference.parse(find_settings(path).tag or project.name), project.platforms)
-    note = "\n".join(("the first lines of Dockerfile say what shipwheel does and a Dockerfile cannot", *project.notes))
+    notes = ["the first lines of Dockerfile say what shipwheel does and a Dockerfile cannot", *project.notes]
+    home = path if path.is_dir() else path.parent
+    if output.resolve() != home.resolve():
+        notes.append(f"a Dockerfile copies files from beside it: before you build, copy all that is in {output} into {home.resolve()}")
+    note = "\n".join(notes)
     return _Exported({**files, **{f"{FOLDER}/{name}": text for name, text in beside.items()}}, note=note)
 
 

@@ -42,5 +42,5 @@ def _reference(path: Path) -> "Reference":
     reference = Reference.parse(tag) if tag is not None else None
     if reference is None or reference.registry is None:
         hint = 'Set tag = "registry.example/team/app:1" in the settings: the pipeline pushes there.'
-        raise UsageError(f"{path}: {'its tag names no registry' if tag else 'it has no tag'}", hint=hint)
+        raise UsageError(f"the tag of {path.resolve()} names no registry" if tag else f"{path.resolve()} has no tag", hint=hint)
     return reference

@@ -241,7 +241,7 @@ class _Walk:
             self.problems.append(f"{base or self._root} cannot be read: {error.strerror or error}")
             return
         names = {entry.name for entry in entries}
-        if base and (not names.isdisjoint(_NO_SOURCE) or names >= _STORE):
+        if base and (not names.isdisjoint(_NO_SOURCE) or names >= _STORE or any(map(_is_made_chart, entries))):
             return
         if any(entry.name == ".gitignore" and entry.is_file() for entry in entries):
             rules = (*rules, _Rules(base, read_gitignore(host / ".gitignore")))
@@ -318,6 +318,11 @@ class _Walk:
             below_root = os.path.relpath(lexical, str(self._root) if in_root else self._real)
             target = os.path.relpath(below_root, os.path.relpath(Path(entry).parent, self._root))
         self.files.append(AppFile(path, Path(entry.path), False, 0, _image_name(target)))
+
+
+def _is_made_chart(entry: os.DirEntry[str]) -> bool:
+    """Return whether a file makes its directory a chart of `export helm`, which has files without a first line of ours too."""
+    return entry.name == "Chart.yaml" and _is_output(entry)
 
 
 def _is_ignored(path: str, is_directory: bool, rules: tuple[_Rules, ...], ignored: bool, *, by_default: bool = False) -> bool:
