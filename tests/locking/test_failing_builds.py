@@ -26,11 +26,24 @@ PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-p
 FAILING = {"pyproject.toml": PYPROJECT, "backend.py": "raise SystemExit('for Python 2 only')\n"}
 SETUPTOOLS = SmallWheel("setuptools", "50.0", files={"pkg_resources.py": ""})
 """Every environment of an old day had it."""
+BACKEND = """\
+import pathlib
+
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    pathlib.Path("asked").touch()
+    version = pathlib.Path.cwd().parent.parent.name
+    info = pathlib.Path(folder, f"made-{version}.dist-info")
+    info.mkdir()
+    text = f"Metadata-Version: 2.1\\nName: made\\nVersion: {version}\\nRequires-Dist: engine>={version}\\n"
+    (info / "METADATA").write_text(text)
+    return info.name
+"""
+"""It notes that it was asked."""
 STATED = {"made.egg-info/PKG-INFO": "Name: made\nVersion: 1.0\n", "made.egg-info/requires.txt": "engine\n"}
 
 
-def archive(contents: dict[str, str]) -> bytes:
-    return packed("made", "1.0", {"PKG-INFO": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n", **contents})
+def archive(contents: dict[str, str], version: str = "1.0") -> bytes:
+    return packed("made", version, {"PKG-INFO": f"Metadata-Version: 2.1\nName: made\nVersion: {version}\n", **contents})
 
 
 @pytest.fixture
@@ -98,6 +111,20 @@ def test_the_packages_of_an_old_day_need_no_build_that_failed(index: PackageInde
     lock = make_lock(listed(tmp_path / "app", f"{pin}\nweb==1.0\n"))
     assert {str(package.name): str(package.version) for package in lock.packages}["engine"] == "1.5"
     assert failures == [True, False, False, False], "today's, those of the day, and both together"
+
+
+@needs("bwrap")
+def test_few_of_many_versions_are_asked_what_they_require(index: PackageIndex, tmp_path: Path) -> None:
+    for number in range(1, 10):
+        version = f"{number}.0"
+        stated = {"made.egg-info/PKG-INFO": f"Name: made\nVersion: {version}\n", "made.egg-info/requires.txt": f"engine>={number}\n"}
+        index.add(f"made-{version}.tar.gz", archive({"pyproject.toml": PYPROJECT, "backend.py": BACKEND, **stated}, version))
+    engine = SmallWheel("engine", "2.5", files={"engine.py": ""})
+    index.add(engine.filename, engine.content())
+    lock = make_lock(listed(tmp_path / "app", "made\nengine<3\n"))
+    assert {str(package.name): str(package.version) for package in lock.packages}["made"] == "2.0"
+    asked = [path.parents[2].name for path in (tmp_path / "uv-cache").glob("sdists-v*/*/**/src/asked")]
+    assert sorted(asked) == ["6.0", "7.0", "8.0", "9.0"]
 
 
 @needs("bwrap")

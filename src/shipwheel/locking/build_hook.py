@@ -48,6 +48,8 @@ _SOURCE = "UV_INTERNAL__BUILD_DIR"
 """uv's variable with the directory of the source. It is set when uv calls a backend, and only then."""
 _METADATA = "metadata_directory"
 """The directory in the environment for what prepare_metadata_for_build_wheel writes."""
+_MAX_ASKED = 4
+"""Versions of a package whose backends are asked in one run of uv. It may look through dozens for one that fits, and each takes seconds."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,6 +86,8 @@ def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -
     """Run uv's script in the sandbox with the interpreter of the virtual environment that `called` is in."""
     venv, source = called.parent.parent, Path(os.environ[_SOURCE])
     cache = venv.parent.parent
+    if _is_one_of_many(source, cache) and answer_from_source(words[-1], source, venv, venv / _METADATA):
+        return 0
     around, network = _around(source, cache), _may_use_network(source, cache)
     with tempfile.TemporaryDirectory(dir=os.environ[SCRATCH]) as name:
         place, programs = Path(name, "venv"), Path(name, "bin")
@@ -207,6 +211,20 @@ def _name_of(source: Path, cache: Path) -> str:
     except (OSError, ValueError):
         return ""
     return normalized(str(tables.get("project", {}).get("name", "")))
+
+
+def _is_one_of_many(source: Path, cache: Path) -> bool:
+    """Return whether uv has asked for as many other versions of a package of an index as are worth it; note this one if not."""
+    parts = source.relative_to(cache).parts if source.is_relative_to(cache) else ()
+    if parts[1:2] not in (("pypi",), ("index",)):
+        return False
+    asked = Path(os.environ[SCRATCH], "asked", _name_of(source, cache))
+    asked.mkdir(parents=True, exist_ok=True)
+    version = asked / parts[parts.index("src") - 2 if "src" in parts else -1]
+    if not version.exists() and sum(1 for _ in asked.iterdir()) >= _MAX_ASKED:
+        return True
+    version.touch()
+    return False
 
 
 def _environment(environ: Mapping[str, str], *, network: bool) -> dict[str, str]:
