@@ -71,7 +71,7 @@ BELOW = {
 }
 PROGRAMS = {
     *("engine/enter_namespaces.py", "runtime/launcher.py", "runtime/observer.py", "runtime/pages.py", "wheels/compile_worker.py"),
-    *("runtime/import_clock.py", "runtime/import_log.py"),
+    *("runtime/aside.py", "runtime/import_clock.py", "runtime/import_log.py", "runtime/spoken_errors.py"),
 }
 """Run inside an image or an interpreter of their own, not imported."""
 ONLY_CLI = {"click", "rich", "typer"}

@@ -14,9 +14,9 @@ from support.observed import interpreters, observe_command
 from shipwheel.runtime import import_log as module
 from shipwheel.runtime.import_log import ImportLog, Packages
 from shipwheel.trial.import_record import ImportRecord, OneImport
-from shipwheel.trial.observe import observer_source
+from shipwheel.trial.observe import observer_source, program_of
 
-CLOCK = (Path(module.__file__).with_name("import_clock.py")).read_text(encoding="utf-8")
+CLOCK = program_of("aside", "import_clock")
 ALL = pytest.mark.parametrize("python", interpreters())
 
 

@@ -155,8 +155,24 @@ def test_a_second_run_that_comes_no_further_tells_nothing() -> None:
 
 def test_a_page_that_works_with_a_writable_root_is_further() -> None:
     fails = msgspec.structs.replace(SERVES, answers=(Answer(8000, "/", status=500), Answer(8000, "/docs", status=200)))
-    trial, _ = tried(fails, msgspec.structs.replace(SERVES, written=("/app/x",)))
+    trial, _ = tried(fails, fails, msgspec.structs.replace(SERVES, written=("/app/x",)))
     assert FindingKind.LOST_WRITES in {finding.kind for finding in trial.findings}
+
+
+def test_a_page_that_fails_in_silence_is_asked_again_with_loggers_that_speak() -> None:
+    fails = msgspec.structs.replace(SERVES, answers=(Answer(8000, "/", status=500),), log="Listening at: http://0.0.0.0:8000\n")
+    error = "Traceback (most recent call last):\nredis.exceptions.ConnectionError: Error 111 connecting to cache:6379\n"
+    trial, engine = tried(fails, msgspec.structs.replace(fails, log=error), fails)
+    assert [bool(options(spec)["clock"]) for spec in engine.specs] == [False, True, False]
+    assert [finding.subject for finding in trial.blocking if finding.kind is FindingKind.COMPANION] == ["cache:6379"]
+    assert trial.seen.log.startswith("Listening")
+
+
+def test_a_page_that_says_why_it_fails_is_not_asked_again() -> None:
+    log = "Traceback (most recent call last):\nValueError: no\n"
+    fails = msgspec.structs.replace(SERVES, answers=(Answer(8000, "/", status=500),), log=log)
+    _, engine = tried(fails, fails)
+    assert not any(options(spec)["clock"] for spec in engine.specs)
 
 
 def test_a_program_that_could_write_and_then_wants_a_sub_command_is_further() -> None:

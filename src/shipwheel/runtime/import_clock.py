@@ -2,7 +2,7 @@
 
 Every interpreter of a trial runs this as its `sitecustomize`, which PYTHONPATH has in a directory of its own. It gets out of the way: the
 image's own `sitecustomize` follows, and the directory leaves `sys.path`. Standard library only, and the syntax of Python 3.7; it imports
-nothing that an interpreter has not imported when it starts.
+nothing that an interpreter has not imported when it starts. The source of `aside` travels in front of it.
 
 Each process has a file named after its PID, whose lines are fields between tabs, and all texts are Python literals: `P` an interpreter has
 started, `F` a process has forked, `M` a module that was there before, `I` an import, after those that it made. Times are nanoseconds of
@@ -15,6 +15,8 @@ import os
 import sys
 import time
 from _thread import get_ident
+
+from shipwheel.runtime.aside import step_aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,21 +142,6 @@ def install(directory: str) -> None:
     setattr(bootstrap, FIND, clock.wrapped(getattr(bootstrap, FIND)))
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=clock.forked)
-
-
-def step_aside(directory: str) -> None:
-    """Import the `sitecustomize` that the process would have without this one."""
-    own = sys.modules.pop("sitecustomize")
-    sys.path[:] = [folder for folder in sys.path if folder != directory]
-    sys.path_importer_cache.pop(directory, None)
-    try:
-        __import__("sitecustomize")
-    except ImportError as error:
-        if error.name != "sitecustomize":
-            raise
-    finally:
-        # The import of this module expects one there.
-        sys.modules.setdefault("sitecustomize", own)
 
 
 if __name__ == "sitecustomize":

@@ -16,7 +16,7 @@ from shipwheel.platform import Platform
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["Conditions", "Subject", "observe", "observer_source", "split_init", "trial_name"]
+__all__ = ["Conditions", "Subject", "observe", "observer_source", "program_of", "split_init", "trial_name"]
 
 _EMULATED = 6
 """How many times longer everything may take under an emulator."""
@@ -65,6 +65,8 @@ class Conditions(msgspec.Struct, frozen=True):
     """Replaces the image's command, behind its init."""
     times_imports: bool = False
     """Have every interpreter write down its imports, for `Observation.imports`."""
+    speaks: bool = False
+    """Have every interpreter print the errors that it logs."""
 
 
 def observe(engine: Engine, subject: Subject, conditions: Conditions) -> Observation:
@@ -110,7 +112,7 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         "signal": config.stop_signal,
         "look_in": ["/"] if conditions.writable else volumes,
         "skip": ["/tmp"],  # noqa: S108 - in the container
-        "clock": _program("import_clock.py") if conditions.times_imports else "",
+        "clock": _sitecustomize(conditions),
         "scratch": "/tmp",  # noqa: S108 - in the container
     }
     arguments = ("-I", "-S", "-c", observer_source(), msgspec.json.encode(options).decode())
@@ -130,14 +132,22 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
 
 
 def observer_source() -> str:
-    """Return the program that watches from inside the container, in one text: its modules cannot import each other there."""
-    texts = (_program(name) for name in ("pages.py", "import_log.py", "observer.py"))
+    """Return the program that watches from inside the container."""
+    return program_of("pages", "import_log", "observer")
+
+
+def _sitecustomize(conditions: Conditions) -> str:
+    """Return the program that runs first in each interpreter; empty for none."""
+    if conditions.times_imports:
+        return program_of("aside", "import_clock")
+    return program_of("aside", "spoken_errors") if conditions.speaks else ""
+
+
+def program_of(*names: str) -> str:
+    """Return a program for inside the container in one text: modules of `runtime` cannot import each other there."""
+    texts = (files("shipwheel.runtime").joinpath(f"{name}.py").read_text(encoding="utf-8") for name in names)
     lines = (line for text in texts for line in text.splitlines() if not line.startswith(("from __future__", "from shipwheel.")))
     return "from __future__ import annotations\n" + "\n".join(lines) + "\n"
-
-
-def _program(name: str) -> str:
-    return files("shipwheel.runtime").joinpath(name).read_text(encoding="utf-8")
 
 
 def trial_name(project: str) -> Reference:

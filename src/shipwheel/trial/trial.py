@@ -8,6 +8,7 @@ import msgspec
 from shipwheel.engine.interface import Engine
 from shipwheel.errors import EngineError, TrialError
 from shipwheel.events import Reporter, StageFinished, StageStarted
+from shipwheel.signs.tracebacks import TRACEBACK
 from shipwheel.trial.finding import Finding, FindingKind, Verdict
 from shipwheel.trial.findings import find, verdict_of
 from shipwheel.trial.observation import Observation
@@ -69,7 +70,7 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
     """Run the trial. Raises EngineError if the engine cannot run the image. A brief one reports its verdict alone."""
     started = time.monotonic()
     reporter(StageStarted(STAGE))
-    seen = observe(engine, subject, conditions)
+    seen = _with_errors(engine, subject, conditions, observe(engine, subject, conditions))
     findings = find(seen, subject.config, conditions.source)
     verdict = verdict_of(seen, findings)
     writable = None
@@ -83,6 +84,17 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
     trial = Trial(verdict, findings, seen, writable, engine.name, time.monotonic() - started)
     reporter(StageFinished(STAGE, verdict.value if is_brief else trial.headline, notable=True))
     return trial
+
+
+def _with_errors(engine: Engine, subject: Subject, conditions: Conditions, seen: Observation) -> Observation:
+    """Return what was seen of a page that fails in silence with what another run prints when it makes its loggers speak."""
+    if seen.ended is not None or TRACEBACK in seen.log or all(answer.status < 500 for answer in seen.answers):
+        return seen
+    try:
+        spoken = observe(engine, subject, msgspec.structs.replace(conditions, speaks=True))
+    except EngineError:
+        return seen
+    return msgspec.structs.replace(seen, log=f"{seen.log}\n{spoken.log}") if TRACEBACK in spoken.log else seen
 
 
 def _second_run(engine: Engine, subject: Subject, conditions: Conditions) -> Observation | None:
