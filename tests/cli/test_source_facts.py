@@ -126,6 +126,22 @@ def test_finds_the_variables_that_a_text_is_composed_from(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("call", "variables"),
+    [
+        ("config()", ["DATABASE_URL"]),
+        ("config(conn_max_age=600, env='SHOP_DB')", ["SHOP_DB"]),
+        ("config(default='sqlite:///x')", []),
+        ("parse(x)", []),
+    ],
+)
+def test_finds_the_variable_of_djangos_database(tmp_path: Path, call: str, variables: list[str]) -> None:
+    facts = _facts(
+        tmp_path, {"main.py": f"import dj_database_url\nDATABASES = {{'default': dj_database_url.{call}}}\n", "requirements.txt": ""}
+    )
+    assert facts.variables == tuple(("DATABASES", name, "main.py, line 2") for name in variables)
+
+
+@pytest.mark.parametrize(
     ("start", "modules"), [("shop", {}), ("python start.py", {"start": "/app", "tools": "/app", "helpers": "/app/lib", "shop": "/app"})]
 )
 def test_finds_modules_beside_a_wheel_if_the_image_has_them(tmp_path: Path, start: str, modules: dict[str, str]) -> None:

@@ -609,6 +609,16 @@ def test_an_error_that_spells_a_variable_out_wants_it(error: str, verdict: Verdi
     assert (verdict_of(seen, found), [each.subject for each in found if each.kind is K.VARIABLE]) == (verdict, wanted)
 
 
+def test_databases_of_django_that_are_none_want_their_variable() -> None:
+    error = "django.core.exceptions.ImproperlyConfigured: settings.DATABASES is improperly configured. Please supply the ENGINE value."
+    trace = (
+        f'Traceback (most recent call last):\n  File "/opt/venv/lib/python3.9/site-packages/django/db/x.py", line 9, in x\n    y\n{error}\n'
+    )
+    read = SourceFacts(variables=(("DATABASES", "SHOP", "shop.py, line 1"), ("key", "API_KEY", "shop.py, line 2")))
+    found = find(ended(1, trace), SERVER, read)
+    assert (verdict_of(ended(1, trace), found), [each.subject for each in found if each.kind is K.VARIABLE]) == (V.NEEDS, ["SHOP"])
+
+
 @pytest.mark.parametrize("shape", ['Traceback (most recent call last):\n  File "x.py", line 9\nConfigError: {}\n', "CRITICAL x | {}\n"])
 def test_an_error_that_names_variables_wants_them(shape: str) -> None:
     read = SourceFacts(variables=tuple(("x", name, "x.py, line 1") for name in ("BOX_USER", "BOX_KEY", "BOX_KEY_FILE", "BOX_HOST", "BOX")))

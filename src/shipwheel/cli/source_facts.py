@@ -30,6 +30,7 @@ _READ_VARIABLE = lazy_pattern(
     r"\)\)?[ \t]*(?:#.*)?$",
     re.MULTILINE | re.ASCII,
 )
+_ADDRESS_OF_DATABASE = lazy_pattern(r"\bdj_database_url\.config\((?P<arguments>[^()]*)\)")
 _COMPOSED = lazy_pattern(
     r"^[ \t]*(?:\w+\.)*(?P<name>\w+)[ \t]*(?::[^=\n]+)?=[ \t]*(?P<text>[rf]{1,2}[\"'][^\n]*|\((?:\s*[rf]{0,2}[\"'][^\n]*)+)",
     re.MULTILINE | re.ASCII | re.IGNORECASE,
@@ -144,6 +145,11 @@ def _variables(file: str, text: str) -> "Iterator[tuple[str, str, str]]":
     """Yield (name, variable, place) of what a file assigns from the environment, without a default or with an empty one."""
     for match in _READ_VARIABLE.finditer(text):
         yield match["name"] or match["key"], match["variable"], f"{file}, line {text.count(chr(10), 0, match.start()) + 1}"
+    for match in _ADDRESS_OF_DATABASE.finditer(text):
+        if "default" not in match["arguments"]:
+            named = re.search(r"env\s*=\s*[\"'](\w+)[\"']", match["arguments"])
+            place = f"{file}, line {text.count(chr(10), 0, match.start()) + 1}"
+            yield "DATABASES", named[1] if named is not None else "DATABASE_URL", place
 
 
 def _composed(file: str, text: str, variables: "Sequence[tuple[str, str, str]]") -> "Iterator[tuple[str, str, str]]":

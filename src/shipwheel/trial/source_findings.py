@@ -270,7 +270,7 @@ def unset_variables(source: SourceFacts, log: str, environment: Mapping[str, str
     used = [(variable, place, line) for line in own for variable, place in (*_used(line, source), *_asked_for(line, error))]
     named = [(*found, error) for found in _named(error, source)]
     none = _NONE.search(error)
-    others = _put_in(none, source, environment) if none is not None else _spelled_out(error, source)
+    others = _put_in(none, source, environment) if none is not None else (*_of_databases(error, source), *_spelled_out(error, source))
     for variable, place, line in named or used or [(*found, error) for found in others]:
         if not environment.get(variable):
             message = f"it wants the environment variable {variable}, which {place} reads without a default"
@@ -314,6 +314,12 @@ def _spelled_out(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
     """Yield (variable, place) of the variables of several words that an error has, in any order and case."""
     words = frozenset(_NAME.findall(error.lower()))
     yield from ((name, place) for _, name, place in source.variables if "_" in name and words.issuperset(name.lower().split("_")))
+
+
+def _of_databases(error: str, source: SourceFacts) -> Iterator[tuple[str, str]]:
+    """Yield (variable, place) of what Django's databases come from, if the error is that they are none."""
+    if "settings.DATABASES is improperly configured" in error:
+        yield from dict.fromkeys((name, place) for of, name, place in source.variables if of == "DATABASES" or _OF_DATABASE.search(name))
 
 
 def _own_lines(traceback: str, packaged: Container[str]) -> Iterator[str]:
