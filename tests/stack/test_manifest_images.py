@@ -34,6 +34,12 @@ def test_finds_the_images_of_containers_alone() -> None:
     assert [(image.name, image.line) for image in manifest_images(TEXT, "x.yaml")] == [("one:1", 11), ("shipwheel://../shop", 14)]
 
 
+def test_finds_a_project_under_any_key() -> None:
+    """Resources that a cluster's own extensions define have images elsewhere, and some programs take one as an argument."""
+    text = "kind: Runner\nspec: {image: shipwheel://., args: [--image, 'shipwheel://../shop'], note: see shipwheel://x}\n"
+    assert [(image.name, image.line) for image in manifest_images(text, "x.yaml")] == [("shipwheel://.", 2), ("shipwheel://../shop", 2)]
+
+
 def test_changes_nothing_else() -> None:
     one, shop = manifest_images(TEXT, "x.yaml")
     changed = with_images(TEXT, {one: "one@sha256:1", shop: "r.example/shop@sha256:2"})

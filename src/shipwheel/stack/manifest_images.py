@@ -23,7 +23,7 @@ _CONTAINERS = frozenset({"containers", "initContainers", "ephemeralContainers"})
 
 
 class ManifestImage(msgspec.Struct, frozen=True):
-    """The image of a container: its name, and where it is in the text. The line counts from 1."""
+    """The image of a container, or a project wherever it is named: its name, and where it is in the text. The line counts from 1."""
 
     name: str
     start: int
@@ -32,7 +32,9 @@ class ManifestImage(msgspec.Struct, frozen=True):
 
 
 def manifest_images(text: str, origin: str) -> tuple[ManifestImage, ...]:
-    """Return the images of all containers in the documents of a YAML text, whatever their kind, in their order.
+    """Return the images of all containers in the documents of a YAML text, whatever their kind, and each value that names a project.
+
+    They are in their order. Resources of other kinds have images under any key, so a project counts wherever it is named.
 
     Raise UsageError, with the line, for a text that is no YAML.
     """
@@ -60,6 +62,9 @@ def _images(node: "object", text: str, *, inside: bool) -> Iterator[ManifestImag
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _images(item, text, inside=inside)
+    elif isinstance(node, yaml.ScalarNode):
+        if node.value.startswith(PROJECT_SCHEME):
+            yield _image(node, text)
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
