@@ -11,6 +11,8 @@ from support.command import ROOT
 FAKE = """
 import os, time
 
+open("imported", "a").write(f"{os.getpid()} ")
+
 def run_api_server(started):
     open("api", "w").close()
     time.sleep(60)
@@ -78,6 +80,7 @@ def test_both_servers_end_with_one(chatchat: Path) -> None:
 def test_one_server_can_run_without_the_other(chatchat: Path) -> None:
     assert run(chatchat, "serve.py", "page").returncode == 1
     assert not (chatchat / "api").exists()
+    assert len(set((chatchat / "imported").read_text().split())) == 1, "the process that waits imports nothing"
 
 
 def test_documents_are_read_when_the_model_answers(chatchat: Path) -> None:

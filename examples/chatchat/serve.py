@@ -1,22 +1,35 @@
 """Run the API and the page until one of them ends, so that the engine starts both again: `chatchat start -a` runs on with the other.
 
-With an argument, `api` or `page`, run that alone.
+With an argument, `api` or `page`, run that alone. Each imports what it needs in its own process: this one, which waits, needs nothing of it.
 """
 
 import signal
 import sys
 from multiprocessing import get_context
 from multiprocessing.connection import wait
-
-from chatchat.server.knowledge_base.migrate import create_tables
-from chatchat.startup import run_api_server, run_webui
+from multiprocessing.synchronize import Event
 
 GRACE_S = 5
-SERVERS = {"api": run_api_server, "page": run_webui}
+
+
+def api(started: Event) -> None:
+    from chatchat.server.knowledge_base.migrate import create_tables
+    from chatchat.startup import run_api_server
+
+    create_tables()
+    run_api_server(started)
+
+
+def page(started: Event) -> None:
+    from chatchat.startup import run_webui
+
+    run_webui(started)
+
+
+SERVERS = {"api": api, "page": page}
 
 
 def main() -> None:
-    create_tables()
     context = get_context("spawn")
     started = context.Event()
     servers = [context.Process(target=SERVERS[name], args=(started,)) for name in sys.argv[1:] or SERVERS]
