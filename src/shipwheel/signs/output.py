@@ -366,7 +366,7 @@ def _settings_field(line: str, before: list[str]) -> Sign | None:
     name = before[-1].strip().split(".")[0]
     head = next((number for number in reversed(range(len(before))) if _MODEL.search(before[number])), len(before) - 1)
     model = match[1] if (match := _MODEL.search(before[head])) is not None else ""
-    is_settings = any("pydantic_settings/" in each for each in before[max(0, head - _CONTEXT) : head])
+    is_settings = any(_OF_SETTINGS.search(each) is not None for each in before[max(0, head - _CONTEXT) : head])
     if not name.isidentifier() or not (is_settings or re.search("[Ss]ettings|[Cc]onfig|[Ee]nv", model)):
         return None
     return Sign(SignKind.VARIABLE, name.upper(), f"{name}: {line.strip()}", model)
