@@ -118,15 +118,21 @@ def test_the_plain_file_comes_before_what_is_added_to_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["docker-compose.yml", "compose.yml", "docker-compose.prod.yaml", "docker/docker-compose.yml", "deploy/compose.yaml"]
+    "name",
+    ["docker-compose.yml", "compose.yml", "docker-compose.prod.yaml", "docker/docker-compose.yml", "deploy/compose.yaml", "production.yml"],
 )
 def test_finds_files_for_production(tmp_path: Path, name: str) -> None:
     assert "web" in _services(tmp_path, "services: {web: {image: x}}", name)
 
 
-@pytest.mark.parametrize("name", ["docker-compose.dev.yml", "compose.override.yaml", "docker-compose-test.yml", "other.yml"])
+@pytest.mark.parametrize("name", ["docker-compose.dev.yml", "compose.override.yaml", "compose-test.yml", "local.yml", "k8s/other.yml"])
 def test_ignores_files_for_developing(tmp_path: Path, name: str) -> None:
     assert not _services(tmp_path, "services: {web: {image: x}}", name)
+
+
+@pytest.mark.parametrize("text", ["services: {mailer: {class: App}}", "services: [postgres]", "web: {image: x}", "services:\n  - {"])
+def test_a_file_of_another_name_needs_services_with_images(tmp_path: Path, text: str) -> None:
+    assert not _services(tmp_path, text, "production.yml")
 
 
 def test_a_service_names_command_environment_ports_volumes_and_companions(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from shipwheel.user.files import UserFiles
 __all__ = ["ComposeService", "ServiceMount", "find_compose_services"]
 
 _FILE = lazy_pattern(r"(docker-)?compose([._-][\w.-]+)?\.ya?ml", re.IGNORECASE)
+_ANY = lazy_pattern(r"[\w-].*\.ya?ml", re.IGNORECASE)
+_SERVICES = lazy_pattern(rb"^services:\s", re.MULTILINE)
 _FOLDERS = ("docker", "container", "deploy", "deployment", ".docker", "ops", "infra", "compose", "docker/compose", "docker-compose")
 _OTHER_PURPOSE = frozenset("dev devel development test tests testing ci local debug override example sample e2e lint traefik".split())  # noqa: SIM905
 _PRODUCTION = frozenset({"prod", "production", "deploy"})
@@ -92,7 +94,7 @@ def find_compose_services(folders: tuple[Path, ...], files: UserFiles) -> tuple[
     found: list[ComposeService] = []
     for path in sorted(_compose_files(folders), key=lambda path: _rank(path, root)):
         try:
-            if path.stat().st_size <= _MAX_BYTES:
+            if path.stat().st_size <= _MAX_BYTES and _is_compose_file(path, files):
                 values = {name: text for name, text in environment_beside(path.parent).items() if text and not is_secret(name, text)}
                 found += _services(parse_yaml(files.read_bytes(path)), path, Path(os.path.relpath(path, root)).as_posix(), values)
         except OSError:
@@ -107,7 +109,18 @@ def _compose_files(folders: tuple[Path, ...]) -> Iterator[Path]:
                 names = sorted(entry.name for entry in os.scandir(folder / below))
             except OSError:
                 continue
-            yield from (folder / below / name for name in names if _FILE.fullmatch(name) and not _words(name) & _OTHER_PURPOSE)
+            # Under a name of its own, as production.yml, it is where commands are given.
+            pattern = _FILE if below else _ANY
+            yield from (folder / below / name for name in names if pattern.fullmatch(name) and not _words(name) & _OTHER_PURPOSE)
+
+
+def _is_compose_file(path: Path, files: UserFiles) -> bool:
+    """Return whether a file is one of Compose: by its name, or by services that have images."""
+    if _FILE.fullmatch(path.name):
+        return True
+    data = files.read_bytes(path)
+    services = yaml_table(parse_yaml(data).get("services")) if _SERVICES.search(data) else YamlTable()
+    return any("image" in service or "build" in service for service in map(yaml_table, services.values()))
 
 
 def _words(name: str) -> frozenset[str]:
