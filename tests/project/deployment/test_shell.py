@@ -108,6 +108,12 @@ def test_counts_arguments(count: str) -> None:
     assert (_words(script), _words(script, "shell")) == (["serve"], ["shell"])
 
 
+def test_a_value_made_of_variables_of_the_container_is_none_of_the_image() -> None:
+    script = 'U=$USER\nif [ -z "$MODE" ]; then export MODE=fast; fi\nexport A="x://${U}@$HOST" B=$A C=${D:-1} E=\nE=2\nserve\n'
+    (command,) = _run(script)
+    assert (command.env, command.derived) == ((("MODE", "fast"), ("C", "1"), ("E", "2")), ("A", "B"))
+
+
 def test_records_environment_directory_and_line() -> None:
     commands = _run("export A=1\nB=2\ncd src\nC=3 serve &\nother\n")
     assert [(command.words, command.line, command.background) for command in commands] == [(("serve",), 4, True), (("other",), 5, False)]

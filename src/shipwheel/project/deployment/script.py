@@ -25,6 +25,8 @@ class ShellCommand(msgspec.Struct, frozen=True):
     background: bool = False
     program: str = ""
     """The name that supervisord knows it by; empty if that does not start it."""
+    derived: tuple[str, ...] = ()
+    """Variables that the script gives it too, with values that it makes of variables of the container."""
 
     @property
     def place(self) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from shipwheel.project.deployment.conditions import clauses, decide, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
 from shipwheel.project.deployment.secrets import masked
-from shipwheel.project.deployment.shell_words import SCRIPT_SOURCE, UNKNOWN, ShellState, expand_pattern, expand_word, text_of
+from shipwheel.project.deployment.shell_words import SCRIPT_SOURCE, UNKNOWN, ShellState, expand_pattern, expand_word, is_derived, text_of
 from shipwheel.project.deployment.supervisor import is_supervisor, supervised
 from shipwheel.project.deployment.wrappers import unwrapped
 
@@ -215,7 +215,8 @@ class _Shell(msgspec.Struct):
             value = assignment.child_by_field_name("value")
             doubts: list[str] = []
             text = expand_pattern(value, self.state, doubts) if value is not None else ""
-            self.state.variables[name] = UNKNOWN if doubts or self.doubts else text
+            derived = value is not None and not doubts and is_derived(value, self.state)
+            self.state.assign(name, UNKNOWN if doubts or self.doubts else text, derived=derived)
             if exports:
                 self.state.exported[name] = None
         if exports:
@@ -318,11 +319,10 @@ class _Shell(msgspec.Struct):
         return None
 
     def _record(self, words: tuple[str, ...], env: tuple[tuple[str, str], ...], text: str, row: int, doubt: str) -> None:
-        exported = ((name, value) for name in self.state.exported if UNKNOWN not in (value := self.state.variables.get(name, UNKNOWN)))
-        given = tuple({**dict(exported), **dict(env)}.items())
-        doubt = doubt or (self.doubts[0] if self.doubts else "")
+        given, derived = tuple({**self.state.environment(), **dict(env)}.items()), self.state.derived_environment()
+        doubt, line = doubt or (self.doubts[0] if self.doubts else ""), self.line + row
         self.commands.append(
-            ShellCommand(words, given, self.state.directory, self.file, self.line + row, masked(text), doubt, self.background, self.program)
+            ShellCommand(words, given, self.state.directory, self.file, line, masked(text), doubt, self.background, self.program, derived)
         )
 
     def _call(self, body: "Node", arguments: tuple[str, ...]) -> bool | None:

@@ -13,7 +13,7 @@ from shipwheel.project.deployment.secrets import is_secret_variable
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["SCRIPT_SOURCE", "UNKNOWN", "USUAL_PATH", "ShellState", "expand_pattern", "expand_word", "text_of"]
+__all__ = ["SCRIPT_SOURCE", "UNKNOWN", "USUAL_PATH", "ShellState", "expand_pattern", "expand_word", "is_derived", "text_of"]
 
 _ESCAPE = lazy_pattern(r"\\(.)", re.DOTALL)
 _QUOTED_ESCAPE = lazy_pattern(r'\\([$`"\\\n])')
@@ -39,6 +39,8 @@ class ShellState(msgspec.Struct):
     directory: str = ""
     exported: dict[str, None] = msgspec.field(default_factory=dict)
     """Names of the variables that the script itself exports, in order."""
+    derived: dict[str, None] = msgspec.field(default_factory=dict)
+    """Names of the variables that it makes of others, which only the container has."""
     script: str = ""
     """The absolute path of the script, `$0`; empty if it is not known."""
 
@@ -68,9 +70,24 @@ class ShellState(msgspec.Struct):
         folders = [folder for folder in path.split(":") if folder.startswith("/") and UNKNOWN not in path]
         return tuple(posixpath.join(folder, program) for folder in (*folders, self.directory) if folder)
 
+    def assign(self, name: str, value: str, *, derived: bool) -> None:
+        """Set a variable."""
+        self.variables[name] = value
+        self.derived.pop(name, None)
+        self.derived |= {name: None} if derived else {}
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that the script exports and whose values are known."""
+        known = (name for name in self.exported if name not in self.derived)
+        return {name: value for name in known if UNKNOWN not in (value := self.variables.get(name, UNKNOWN))}
+
+    def derived_environment(self) -> tuple[str, ...]:
+        """Return the names of the variables that the script exports and makes of others."""
+        return tuple(name for name in self.exported if name in self.derived)
+
     def copy(self) -> "ShellState":
         """Return an independent copy, as a subshell has it."""
-        return ShellState(dict(self.variables), self.positional, self.directory, dict(self.exported), self.script)
+        return ShellState(dict(self.variables), self.positional, self.directory, dict(self.exported), dict(self.derived), self.script)
 
 
 def text_of(node: "Node") -> str:
@@ -89,6 +106,19 @@ def expand_word(node: "Node", state: ShellState, doubts: list[str], *, unset_is_
 def expand_pattern(node: "Node", state: ShellState, doubts: list[str]) -> str:
     """Return a word as one text, without splitting it into fields: an assigned value, or a pattern of `case`."""
     return _Expansion(state, doubts, unset_is_empty=True).text(node, 0)
+
+
+def is_derived(node: "Node", state: ShellState) -> bool:
+    """Return whether a value is made of variables that have none here."""
+    lacking: list[str] = []
+    _Expansion(state, lacking, unset_is_empty=False).text(node, 0)
+    return bool(lacking) or any(text_of(child) in state.derived for child in _descendants(node) if child.type == "variable_name")
+
+
+def _descendants(node: "Node") -> "Iterator[Node]":
+    for child in node.children:
+        yield child
+        yield from _descendants(child)
 
 
 class _Expansion(msgspec.Struct):

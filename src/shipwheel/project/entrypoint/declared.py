@@ -233,7 +233,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         every_start=found.steps,
         reason=_reason(process, scan),
         declared_at=process.place,
-        notes=(*found.notes, *_address_notes(process, listening, given.ports)),
+        notes=(*found.notes, *_derived_notes(process, found.command), *_address_notes(process, listening, given.ports)),
     )
     return _as_program(with_server(launch, evidence), process, found, runnable)
 
@@ -285,7 +285,8 @@ def _is_of_another_machine(process: Process, words: tuple[str, ...]) -> bool:
 
 
 def _is_side_work(command: ShellCommand) -> bool:
-    return posixpath.basename(command.words[0]) in _WITHOUT_STEP
+    # A program in a here-document waits for a companion: `python << END`.
+    return posixpath.basename(command.words[0]) in _WITHOUT_STEP or command.words in (("python",), ("python3",), ("python3", "-"))
 
 
 def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> tuple[_Steps, tuple[str, ...]]:
@@ -341,6 +342,13 @@ def _reason(process: Process, scan: Scan) -> str:
         return f"{place} names it (line {process.line})" + (f"; also found: {', '.join(others[:3])}." if others else ".")
     names = [other.name for other in scan.deployment.of_kind(process.kind) if other.name != process.name]
     return f"{place} names it as {process.name}" + (f"; it also has {', '.join(names)}." if names else ".")
+
+
+def _derived_notes(process: Process, command: ShellCommand) -> Iterator[str]:
+    given = [name for name in command.derived if name not in process.variables]
+    if given:
+        what = f"makes {', '.join(given)} of other variables, and the image does not run it"
+        yield f"{process.place}: what runs before `{command.words[0]}` {what}: set them when you start the container."
 
 
 def _address_notes(process: Process, listening: Listening, ports: Sequence[str]) -> Iterator[str]:
