@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.project_tree import written
 
-from shipwheel.project.deployment.find_dockerfile import find_dockerfiles
+from shipwheel.project.deployment.find_dockerfile import Build, find_dockerfiles
 from shipwheel.project.deployment.read import read_deployment
 from shipwheel.user.files import UserFiles
 
@@ -47,7 +47,7 @@ def test_takes_nothing_else_for_one(tmp_path: Path, name: str) -> None:
     [
         ("Dockerfile", "docker/Dockerfile"),
         ("docker/Dockerfile", "Dockerfile.dev"),
-        ("Dockerfile", "Dockerfile.prod"),
+        ("Dockerfile.prod", "Dockerfile"),
         ("docker/prod/Dockerfile", "docker/local/Dockerfile"),
         ("Dockerfile", "nginx.Dockerfile"),
     ],
@@ -97,6 +97,37 @@ def test_skips_a_stage_for_development(tmp_path: Path) -> None:
     written(tmp_path, {"app.py": "", "Dockerfile": text})
     (found,) = find_dockerfiles(tmp_path, UserFiles())
     assert found.stage.command == "a"
+
+
+def test_a_stage_on_python_may_have_node_beside_it(tmp_path: Path) -> None:
+    text = "FROM python AS build-stage\nRUN pip wheel .\nFROM python AS python-node-run-stage\nCOPY . /app\nCMD a\n"
+    written(tmp_path, {"app.py": "", "Dockerfile": text})
+    assert [found.stage.command for found in find_dockerfiles(tmp_path, UserFiles())] == ["a"]
+
+
+@pytest.mark.parametrize("folder", ["", "docker/"])
+def test_the_dockerfile_for_production_comes_before_the_plain_one_that_developers_build(tmp_path: Path, folder: str) -> None:
+    text = "FROM python\nCOPY . /app\nCMD a\n"
+    files = {"app.py": "", f"{folder}Dockerfile": text, f"{folder}Dockerfile.prod": text, f"{folder}Dockerfile.api": text}
+    root = written(tmp_path, files)
+    builds = [Build(root / folder / "Dockerfile", root)]
+    assert find_dockerfiles(root, UserFiles(), builds)[0].name == f"{folder}Dockerfile.prod"
+
+
+def test_the_service_that_developers_build_names_the_companions_of_production_too(tmp_path: Path) -> None:
+    text = "FROM python\nCOPY . /app\nCMD a\n"
+    compose = "services: {web: {build: ., ports: [80]}, db: {image: postgres}}"
+    written(tmp_path, {"app.py": "", "Dockerfile": text, "Dockerfile.prod": text, "compose.yaml": compose})
+    deployment = read_deployment(tmp_path, UserFiles())
+    assert deployment.dockerfile is not None
+    assert (deployment.dockerfile.name, deployment.companions) == ("Dockerfile.prod", ("db (postgres)",))
+
+
+def test_a_source_above_the_context_is_one_inside_it(tmp_path: Path) -> None:
+    text = "FROM python\nWORKDIR /app\nCOPY ../../app.py .\nCOPY ../.. .\nCMD a\n"
+    written(tmp_path, {"app.py": "", "docker/api/Dockerfile": text})
+    (found,) = find_dockerfiles(tmp_path, UserFiles(), [Build(tmp_path / "docker/api/Dockerfile", tmp_path)])
+    assert (found.files.project_path("/app"), found.files.project_path("/app/app.py")) == (".", "app.py")
 
 
 def test_finds_out_where_an_unknown_base_image_starts(tmp_path: Path) -> None:

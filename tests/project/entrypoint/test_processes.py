@@ -111,3 +111,46 @@ def test_a_server_that_the_project_does_not_require_is_no_process(tmp_path: Path
     launch = launched(tmp_path, {**FILES, "Procfile": procfile, "shop.service": unit}, "waitress flask")
     assert launch.processes == ()
     assert "the process other cannot run in the image: the project does not require daphne" in "\n".join(launch.notes)
+
+
+def test_what_an_entry_script_makes_of_the_containers_variables_is_to_be_given(tmp_path: Path) -> None:
+    dockerfile = 'FROM python\nWORKDIR /app\nCOPY . .\nCOPY entry.sh start.sh work.sh /\nENTRYPOINT ["/entry.sh"]\n'
+    entry = '#!/bin/bash\nexport DATABASE_URL="postgres://$DB_USER:$DB_PASSWORD@$DB_HOST/x"\npython << END\nimport x\nEND\nexec "$@"\n'
+    services = "services: {web: {build: ., command: /start.sh, ports: [80]}, work: {build: ., command: /work.sh}}"
+    files = {"Dockerfile": dockerfile, "entry.sh": entry, "production.yml": services, "app.py": ""}
+    scripts = {"start.sh": "#!/bin/sh\nexec gunicorn -b 0.0.0.0:8000 app:app\n", "work.sh": "#!/bin/sh\ncelery -A app worker\n"}
+    launch = launched(tmp_path, {**files, **scripts}, "gunicorn celery flask")
+    assert launch.command == ("gunicorn", "-b", "0.0.0.0:8000", "app:app")
+    assert ("DATABASE_URL" in launch.env, dict(launch.processes)["work"]) == (False, ("celery", "-A", "app", "worker"))
+    assert [note.partition(":")[0] for note in launch.notes if "DATABASE_URL" in note] == ["production.yml, line 1"]
+
+
+OWN_IMAGES = """
+services:
+  web: {build: ., ports: ["8000:8000"]}
+  poller: {build: {context: ., dockerfile: poll.Dockerfile}}
+  sender: {build: {context: ., dockerfile: poll.Dockerfile}, command: celery -A app worker}
+  notebook: {build: {context: ., dockerfile: notebook.Dockerfile}}
+  try-test: {build: {context: ., dockerfile: poll.Dockerfile}}
+"""
+
+
+def test_a_process_may_have_a_dockerfile_of_its_own(tmp_path: Path) -> None:
+    image = "FROM python\nWORKDIR /app\nCOPY . .\nCMD "
+    files = {
+        "Dockerfile": f"{image}gunicorn -b :8000 app:app\n",
+        "poll.Dockerfile": f'{image}["python", "-m", "poll"]\n',
+        "notebook.Dockerfile": f"{image}jupyter notebook\n",
+        "docker/beat/Dockerfile": f"{image}celery -A app beat\n",
+        "app.py": "",
+        "poll.py": "",
+    }
+    launch = launched(tmp_path, {**files, "compose.yaml": OWN_IMAGES}, "gunicorn celery")
+    assert {name: " ".join(words) for name, words in launch.processes} == {
+        "poller": "python -m poll",
+        "sender": "celery -A app worker",
+        "web": "gunicorn -b :8000 app:app",
+    }
+    assert [note for note in launch.notes if "notebook cannot run in the image: jupyter is not in the image" in note]
+    (tmp_path / "compose.yaml").unlink()
+    assert dict(launched(tmp_path, files, "gunicorn celery").processes)["beat"] == ("celery", "-A", "app", "beat")

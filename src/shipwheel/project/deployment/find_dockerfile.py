@@ -33,7 +33,10 @@ _OTHER_PURPOSE = frozenset(
     """.split()  # noqa: SIM905
 )
 """Words in the name of a Dockerfile or stage that production does not use, or not for the app."""
+_OF_FRONT_ENDS = frozenset("node frontend website ui client".split())  # noqa: SIM905
+"""Words of these that a stage on Python may have in its name: it holds a front end too."""
 _PRODUCTION = frozenset("prod production release runtime deploy final app web server backend api".split())  # noqa: SIM905
+_FOR_PRODUCTION = frozenset({"prod", "production"})
 _VERSION = lazy_pattern(r"v?\d+|latest|main|master")
 _MAX_CHAIN = 5
 _MAX_UP = 3
@@ -98,8 +101,9 @@ def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ())
     def order(dockerfile: Dockerfile) -> tuple[object, ...]:
         build = named.get(dockerfile.path)
         is_server = build is not None and build.listens and dockerfile.has_python
-        is_other, ups, lacks_production, *_ = _rank(dockerfile.path, root)
-        return is_other, build is None, ups, lacks_production, not is_server
+        is_other, ups, is_plain, lacks_production, *_ = _rank(dockerfile.path, root)
+        # One whose name says so is for production, also if the compose file of the developers names the plain one.
+        return is_other, build is None and is_plain, ups, is_plain, lacks_production, not is_server
 
     # Of those that are named, a worker's may come first by its name.
     return tuple(sorted(found, key=order))
@@ -135,7 +139,7 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     # One inside a Python package is about that part of the project.
     is_of_part = path.parent != root and (path.parent / "__init__.py").is_file()
     is_other = bool(words & (_OTHER_PURPOSE - {"build"})) or is_of_part
-    return (is_other, ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
+    return (is_other, ups, not words & _FOR_PRODUCTION, not words & _PRODUCTION if words else False, relative.count("/"), relative)
 
 
 class _Dockerfiles(msgspec.Struct, frozen=True):
@@ -257,8 +261,13 @@ def _production_stage(stages: tuple[Stage, ...], target: str) -> Stage | None:
     """Return the stage with a name, or else the last one, unless its name says that it is for development."""
     if named := next((stage for stage in stages if target and stage.name == target.lower() and not _words(target) & _OTHER_PURPOSE), None):
         return named
-    usable = [stage for stage in stages if not _words(stage.name) & _OTHER_PURPOSE]
+    usable = [stage for stage in stages if not _other_purpose(stage)]
     return (usable or [*stages])[-1] if stages else None
+
+
+def _other_purpose(stage: Stage) -> frozenset[str]:
+    """Return the words in a stage's name that say that it is not for production, or not for the app."""
+    return (_words(stage.name) & _OTHER_PURPOSE) - (_OF_FRONT_ENDS if "python" in stage.image else frozenset())
 
 
 def _context(instructions: tuple[Instruction, ...], path: Path, root: Path, folders: tuple[Path, ...]) -> Path:

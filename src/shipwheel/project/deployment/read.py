@@ -9,16 +9,15 @@ from msgspec.structs import replace
 
 from shipwheel.project.deployment.built_files import BuiltFiles, OwnBuild, find_built_files, find_own_builds, own_run_notes
 from shipwheel.project.deployment.ci_builds import find_ci_builds
-from shipwheel.project.deployment.compose import find_compose_services
+from shipwheel.project.deployment.compose import ComposeService, find_compose_services
 from shipwheel.project.deployment.container_settings import ContainerSettings, dockerfile_settings
-from shipwheel.project.deployment.dockerfile import exec_form
 from shipwheel.project.deployment.find_dockerfile import Build, Dockerfile, find_dockerfiles, repository_folders
 from shipwheel.project.deployment.installs import Installs, find_installs
+from shipwheel.project.deployment.other_images import image_process, other_images
 from shipwheel.project.deployment.platform_files import Hosting, read_hosting
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.procfile import parse_procfile
 from shipwheel.project.deployment.services import production_arguments, read_services
-from shipwheel.project.deployment.shell_words import UNKNOWN
 from shipwheel.project.deployment.stage import FIRST_PORT
 from shipwheel.project.deployment.system_packages import listed_packages
 from shipwheel.project.deployment.systemd import read_units
@@ -83,19 +82,22 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     dockerfile = dockerfiles[0] if dockerfiles else None
     built = find_built_files(dockerfile) if dockerfile is not None else ()
     own_builds = find_own_builds(dockerfile) if dockerfile is not None else ()
+    services = _with_own_image(services, dockerfiles)
     run = read_services(services, dockerfile, root, files)
-    docker = _docker_process(dockerfile, run.directory) if dockerfile is not None else ()
+    docker = image_process(dockerfile, run.directory) if dockerfile is not None else ()
     as_built = tuple(
         replace(process, kind=DeploymentFile.COMPOSE, name=service.name, file=service.file, line=service.line, ports=service.ports)
         for service in run.as_built
-        for process in (_docker_process(dockerfile, service.directory) if dockerfile is not None else ())
+        for process in (image_process(dockerfile, service.directory) if dockerfile is not None else ())
     )
     beside = tuple(other for process in (*run.processes, *docker) for other in _supervised(process))
+    others = tuple(other_images(dockerfiles[1:], services, run.file)) if docker or run.processes else ()
     hosted = tuple(process for each in hosting for process in each.processes)
+    by_hand = (*read_units(root, files), *read_tasks(root, files))
     return Deployment(
         dockerfile,
         tuple(other.name for other in dockerfiles[1:]),
-        (*_procfile(root, files), *run.processes, *as_built, *docker, *beside, *hosted, *read_units(root, files), *read_tasks(root, files)),
+        (*_procfile(root, files), *run.processes, *as_built, *docker, *beside, *others, *hosted, *by_hand),
         (
             *([dockerfile_settings(dockerfile)] if dockerfile is not None else []),
             *run.settings,
@@ -109,6 +111,15 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         (*run.notes, *(own_run_notes(dockerfile) if dockerfile is not None else ())),
         folders,
     )
+
+
+def _with_own_image(services: tuple[ComposeService, ...], dockerfiles: tuple[Dockerfile, ...]) -> tuple[ComposeService, ...]:
+    """Return the services, with the project's Dockerfile for the one beside it that developers build, if no service is built from it."""
+    paths = [dockerfile.path for dockerfile in dockerfiles]
+    if not paths or any(service.dockerfile == paths[0] for service in services):
+        return services
+    plain = next((path for path in paths[1:] if path.parent == paths[0].parent and path.name == "Dockerfile"), None)
+    return tuple(replace(each, dockerfile=paths[0]) if plain is not None and each.dockerfile == plain else each for each in services)
 
 
 def _installs(dockerfile: Dockerfile | None, hosting: tuple[Hosting, ...], root: Path, files: UserFiles) -> Installs:
@@ -126,42 +137,6 @@ def _procfile(root: Path, files: UserFiles) -> tuple[Process, ...]:
     return tuple(
         Process(DeploymentFile.PROCFILE, name, "Procfile", line, seen, text, directory=seen.home) for name, (line, text) in types.items()
     )
-
-
-def _docker_process(dockerfile: Dockerfile, directory: str) -> tuple[Process, ...]:
-    """Return the process that a container of the image starts: ENTRYPOINT with CMD, as docker combines them.
-
-    A `directory` that the container is started in counts for that of the image.
-    """
-    stage = dockerfile.stage
-    entrypoint, command = exec_form(stage.entrypoint), exec_form(stage.command)
-    words, text, arguments, line = entrypoint or (), "", command or (), stage.entrypoint_line or stage.command_line
-    if entrypoint is not None and command is None and stage.command:
-        # Docker passes a CMD in shell form to the entrypoint as the arguments of a shell.
-        arguments = ("/bin/sh", "-c", stage.command)
-    elif entrypoint is None and stage.entrypoint:
-        text, arguments = stage.entrypoint, ()
-    elif entrypoint is None and command is not None:
-        words, arguments, line = command, (), stage.command_line
-    elif entrypoint is None:
-        text, line = stage.command, stage.command_line
-    if not text and not words:
-        return ()
-    process = Process(
-        DeploymentFile.DOCKERFILE,
-        "web",
-        stage.started_in or dockerfile.name,
-        line,
-        dockerfile.files,
-        text,
-        words,
-        arguments,
-        directory or stage.workdir or "/",
-        {**dict.fromkeys(stage.unknown, UNKNOWN), **dict(stage.variables)},
-        stage.ports,
-        fixed=entrypoint is not None,
-    )
-    return (process,)
 
 
 def _supervised(process: Process) -> Iterator[Process]:

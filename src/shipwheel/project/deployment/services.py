@@ -18,11 +18,11 @@ from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
-__all__ = ["Services", "production_arguments", "read_services"]
+__all__ = ["WORKS_BESIDE", "Services", "is_for_developing", "production_arguments", "read_services", "service_process"]
 
 _WEB_NAMES = ("web", "app", "api", "server", "backend", "webserver", "django", "flask", "fastapi", "site", "www")
 _DEVELOPMENT_WORDS = frozenset({"runserver", "runserver_plus", "--reload", "--debug", "dev", "develop", "watch", "watchmedo", "watchfiles"})
-_WORKS_BESIDE = frozenset({"celery", "flower", "rq", "rqworker", "rqscheduler", "worker", "beat", "dramatiq", "arq", "huey_consumer"})
+WORKS_BESIDE = frozenset({"celery", "flower", "rq", "rqworker", "rqscheduler", "worker", "beat", "dramatiq", "arq", "huey_consumer"})
 """Words of commands that work beside a web server, and may show a page of their own."""
 _DEVELOPMENT_NAMES = lazy_pattern(r"(^|[-_.])(dev|devel|development|develop|test|tests|testing|debug|local|ci)([-_.]|$)", re.IGNORECASE)
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -46,6 +46,8 @@ class Services(msgspec.Struct, frozen=True):
     """The working directory that the web server's image is started in, if its own is replaced and its command is not."""
     as_built: tuple[ComposeService, ...] = ()
     """Services beside a web server with a command of its own that run the command of the image."""
+    file: str = ""
+    """The compose file of all these."""
 
 
 def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> Services:
@@ -67,7 +69,7 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     seen = {service.name: _files(service, dockerfile, root, files) for service in started}
     return Services(
         tuple(
-            _process(service, "web" if service is web or service in developing else service.name, seen[service.name], dockerfile)
+            service_process(service, "web" if service is web or service in developing else service.name, seen[service.name], dockerfile)
             for service in started
             if _has_command(service)
         ),
@@ -76,6 +78,7 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
         notes,
         web.directory if web is not None and not _has_command(web) else "",
         tuple(each for each in started if not _has_command(each)) if web is not None and _has_command(web) else (),
+        file,
     )
 
 
@@ -86,7 +89,7 @@ def _started(production: list[ComposeService], own: Sequence[ComposeService], do
     what runs the image's own command, that only has the source mounted runs the same command elsewhere.
     """
     first = own[0]
-    beside = [service for service in own[1:] if not _develops_itself(service)]
+    beside = [service for service in own[1:] if not is_for_developing(service)]
     production = [service for service in own if service in production or (service in beside and _works_beside(service))]
     is_main = first.ports or len(own) == 1
     if first in production:
@@ -97,7 +100,7 @@ def _started(production: list[ComposeService], own: Sequence[ComposeService], do
 
 
 def _works_beside(service: ComposeService) -> bool:
-    return bool(_WORKS_BESIDE & {*service.words})
+    return bool(WORKS_BESIDE & {*service.words})
 
 
 def _has_own_command(dockerfile: Dockerfile | None) -> bool:
@@ -136,7 +139,7 @@ def _has_command(service: ComposeService) -> bool:
 
 def _development_sign(service: ComposeService, dockerfile: Dockerfile | None) -> str:
     """Return what shows that a service is for developing; empty if nothing does."""
-    if sign := _develops_itself(service):
+    if sign := is_for_developing(service):
         return sign
     for mount in service.mounts:
         if not mount.read_only and mount.source is not None and dockerfile is not None and _is_source(mount, dockerfile):
@@ -157,7 +160,7 @@ def production_arguments(service: ComposeService) -> Mapping[str, str]:
     return {name: value for name, value in service.arguments.items() if not _sign_of_variable(name, value)}
 
 
-def _develops_itself(service: ComposeService) -> str:
+def is_for_developing(service: ComposeService) -> str:
     """Return what shows that a service's command is for developing; empty if nothing does."""
     if _DEVELOPMENT_NAMES.search(service.name) or _DEVELOPMENT_NAMES.search(service.target):
         return f"its name is {service.target or service.name}"
@@ -189,7 +192,7 @@ def _files(service: ComposeService, dockerfile: Dockerfile | None, root: Path, f
     return dockerfile.files if dockerfile is not None else _MountedFiles(service.mounts, root, files)
 
 
-def _process(service: ComposeService, name: str, files: ProcessFiles, dockerfile: Dockerfile | None) -> Process:
+def service_process(service: ComposeService, name: str, files: ProcessFiles, dockerfile: Dockerfile | None) -> Process:
     """Return the process of a service: its command replaces CMD, its entrypoint replaces ENTRYPOINT and CMD."""
     stage = dockerfile.stage if dockerfile is not None else None
     words, arguments = service.entrypoint, service.words

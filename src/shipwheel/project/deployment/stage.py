@@ -284,6 +284,8 @@ class _StageBuilder(msgspec.Struct):
         if instruction.flag("parents") or "parents" in dict(instruction.flags):
             return
         image = origin if origin and stage is None else ""
+        # Docker sees nothing above the context: `../app` there is `app`.
+        sources = [posixpath.normpath("/" + source) if not origin and ".." in source.split("/") else source for source in sources]
         self.copies.append(
             Copy(tuple(sources), absolute + "/" * (is_directory and absolute != "/"), instruction.line, stage, image, self.file)
         )
