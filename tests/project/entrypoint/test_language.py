@@ -17,7 +17,7 @@ FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 def _oldest(text: str) -> tuple[int, int]:
     path = ModulePath("main.py", "main")
     source = parse_source(path, text.encode())
-    return oldest_python(source.tree, source.nodes, tuple(required_imports(path, source.tree)))
+    return oldest_python(source, tuple(required_imports(path, source.tree)))
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_knows_the_oldest_python_with_what_a_file_uses(text: str, minor: int) ->
 
 
 def test_knows_the_oldest_python_with_type_parameters() -> None:
-    tree = ast.parse("x = 1\nclass A: ...\n")
+    source = parse_source(ModulePath("main.py", "main"), b"x = 1\nclass A: ...\n")
     # An interpreter before 3.12 parses no such class.
-    vars(tree.body[1])["type_params"] = [ast.Name("T")]
-    assert oldest_python(tree, tuple(ast.walk(tree)), ()) == (12, 2)
+    vars(source.tree.body[1])["type_params"] = [ast.Name("T")]
+    assert oldest_python(source, ()) == (12, 2)
 
 
 def test_code_with_newer_syntax_excludes_older_pythons(tmp_path: Path) -> None:

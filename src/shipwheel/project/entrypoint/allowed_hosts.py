@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from shipwheel.project.entrypoint.settings_classes import fields_of_settings
-from shipwheel.project.entrypoint.syntax import SourceFile, called_name
+from shipwheel.project.entrypoint.syntax import SourceFile, called_name, walk
 
 __all__ = ["AllowedHosts", "find_allowed_hosts"]
 
@@ -41,7 +41,7 @@ def _of_field(rule: AllowedHosts, field: ast.AnnAssign, variable: str) -> Allowe
 
 
 def _values(source: SourceFile) -> Iterator[tuple[str, ast.expr]]:
-    for node in source.nodes:
+    for node in source.of(ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Call):
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             yield from ((it.id, node.value) for it in targets if isinstance(it, ast.Name) and it.id.lower() in _NAMES)
@@ -52,7 +52,7 @@ def _values(source: SourceFile) -> Iterator[tuple[str, ast.expr]]:
 def _read(name: str, value: ast.expr) -> AllowedHosts:
     hosts: dict[str, None] = {}
     variables: dict[str, None] = {}
-    for node in ast.walk(value):
+    for node in walk(value):
         if isinstance(node, ast.Call) and called_name(node) in _READS and node.args and (variable := _text(node.args[0])).isupper():
             variables[variable] = None
             defaults = (*node.args[1:], *(keyword.value for keyword in node.keywords if keyword.arg == "default"))

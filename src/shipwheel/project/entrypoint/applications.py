@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS, Framework, FrameworkKind, framework_of
-from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name, is_main_guard
+from shipwheel.project.entrypoint.syntax import ModulePath, SourceFile, assignments, full_name, is_main_guard, walk
 
 __all__ = [
     "FLASKS",
@@ -130,11 +130,11 @@ def takes_arguments(source: SourceFile) -> bool:
     for statement in source.tree.body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or is_main_guard(statement):
             continue
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Compare):
                 compared.update((node.left, *node.comparators))
-            elif isinstance(node, ast.If) and any(_compares_arguments(part, source) for part in ast.walk(node.test)):
-                compared.update(part for each in node.body for part in ast.walk(each))
+            elif isinstance(node, ast.If) and any(_compares_arguments(part, source) for part in walk(node.test)):
+                compared.update(part for each in node.body for part in walk(each))
             elif node not in compared and _is_argument(node, source):
                 return True
     return False
@@ -162,7 +162,7 @@ def _top_level_calls(source: SourceFile) -> dict[str, ast.Call]:
 
 
 def _names(call: ast.Call, variable: str) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == variable for node in ast.walk(call))
+    return any(isinstance(node, ast.Name) and node.id == variable for node in walk(call))
 
 
 def find_factories(source: SourceFile) -> tuple[Factory, ...]:
@@ -248,7 +248,7 @@ def _returned(function: _Function, aliases: Mapping[str, str]) -> tuple[Framewor
     created = {variable: value for variable, value, _ in assignments(function.body) if _created(value, aliases) is not None}
     values = {**assigned, **created}
     delegates_to = ""
-    for node in ast.walk(function):
+    for node in walk(function):
         if not isinstance(node, ast.Return) or node.value is None:
             continue
         value = values.get(node.value.id, node.value) if isinstance(node.value, ast.Name) else node.value

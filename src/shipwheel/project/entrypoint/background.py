@@ -6,7 +6,7 @@ A bot that keeps itself awake with a page, a collector with an interface: a serv
 import ast
 from collections.abc import Iterator, Mapping
 
-from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, is_main_guard, keyword_value
+from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, is_main_guard, keyword_value, walk
 
 __all__ = ["find_background", "started_beside"]
 
@@ -24,7 +24,7 @@ def find_background(source: SourceFile) -> tuple[str, ...]:
 
     What is given no address is none of them: it listens on the loopback interface, where only the program itself reaches it.
     """
-    functions = {node.name: node for node in source.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    functions = {node.name: node for node in source.of(ast.FunctionDef, ast.AsyncFunctionDef)}
     calls = [*_starting_calls(source)]
     found = (
         name for call in calls for each in _arguments(call) for name in (*_methods(each, call, source), *_run_by(each, functions, source))
@@ -34,13 +34,13 @@ def find_background(source: SourceFile) -> tuple[str, ...]:
 
 def started_beside(source: SourceFile) -> int:
     """Return the line where a file starts a thread or process only when it is run as a program; 0 if it does not."""
-    inside = {part for node in source.tree.body if is_main_guard(node) for part in ast.walk(node)}
+    inside = {part for node in source.tree.body if is_main_guard(node) for part in walk(node)}
     lasting = (call for call in _starting_calls(source) if called_name(call) in ("Thread", "Process") and call in inside)
     return next((call.lineno for call in lasting), 0)
 
 
 def _starting_calls(source: SourceFile) -> Iterator[ast.Call]:
-    return (node for node in source.nodes if isinstance(node, ast.Call) and called_name(node) in _STARTING)
+    return (node for node in source.of(ast.Call) if called_name(node) in _STARTING)
 
 
 def _arguments(call: ast.Call) -> Iterator[ast.expr]:
@@ -65,7 +65,7 @@ def _run_by(function: ast.expr, functions: _Functions, source: SourceFile) -> It
     """Yield the applications that the body of a function runs."""
     dotted = full_name(function, {})
     body = function if isinstance(function, ast.Lambda) else functions.get(dotted.removeprefix("self."))
-    for node in ast.walk(body) if body is not None else ():
+    for node in walk(body) if body is not None else ():
         if isinstance(node, ast.Call):
             yield from _run_in(node, source)
 

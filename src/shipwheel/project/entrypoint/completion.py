@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from shipwheel.project.entrypoint.syntax import SourceFile, called_name, is_main_guard
+from shipwheel.project.entrypoint.syntax import SourceFile, called_name, is_main_guard, walk
 
 __all__ = ["completed", "completed_when_run"]
 
@@ -31,13 +31,13 @@ def completed(source: SourceFile) -> frozenset[str]:
 def completed_when_run(source: SourceFile) -> frozenset[str]:
     """Return the names in a file that it adds to, or gives to a function that may, only if it is run as a program."""
     guards = [node for node in source.tree.body if is_main_guard(node)]
-    calls = (node for guard in guards for node in ast.walk(guard) if isinstance(node, ast.Call) and called_name(node) not in _SERVES)
+    calls = (node for guard in guards for node in walk(guard) if isinstance(node, ast.Call) and called_name(node) not in _SERVES)
     given = {each.id for call in calls for each in call.args if isinstance(each, ast.Name)}
     return frozenset({*given, *(name for guard in guards for name in _added_to(guard))})
 
 
 def _added_to(statement: ast.stmt) -> Iterator[str]:
-    for node in ast.walk(statement):
+    for node in walk(statement):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if method in _REGISTERS:
                 yield name

@@ -2,11 +2,12 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.entrypoint.syntax import SourceFile, walk
 
 __all__ = ["OldLanguage", "find_python_2", "oldest_python", "python_2_import"]
 
@@ -68,29 +69,29 @@ def python_2_import(required: Iterable[tuple[str, int]]) -> OldLanguage | None:
     return next((OldLanguage(line, f"imports {name}") for name, line in found if name in _PYTHON_2_MODULES), None)
 
 
-def oldest_python(tree: ast.Module, nodes: Sequence[ast.AST], required: Iterable[tuple[str, int]]) -> tuple[int, int]:
+def oldest_python(source: SourceFile, required: Iterable[tuple[str, int]]) -> tuple[int, int]:
     """Return the minor number of the oldest Python 3 that can import a file, and the line that needs it; (0, 0) if that is an old one.
 
     `required` are the (dotted name, line) that it imports without a fallback.
     """
-    found = [*_needs(tree, nodes), *((_SINCE[name], line) for name, line in required if name in _SINCE)]
+    found = [*_needs(source), *((_SINCE[name], line) for name, line in required if name in _SINCE)]
     return max(found, key=lambda each: (each[0], -each[1]), default=(0, 0))
 
 
-def _needs(tree: ast.Module, nodes: Sequence[ast.AST]) -> Iterator[tuple[int, int]]:
-    for node in nodes:
+def _needs(source: SourceFile) -> Iterator[tuple[int, int]]:
+    for node in source.of(ast.stmt):
         if isinstance(node, ast.Match):
             yield 10, node.lineno
         elif isinstance(node, ast.TryStar):
             yield 11, node.lineno
-        elif isinstance(node, ast.stmt) and (getattr(node, "type_params", None) or type(node).__name__ == "TypeAlias"):
+        elif getattr(node, "type_params", None) or type(node).__name__ == "TypeAlias":
             yield 12, node.lineno
     is_late = any(
         isinstance(node, ast.ImportFrom) and node.module == "__future__" and _FUTURE in {alias.name for alias in node.names}
-        for node in tree.body
+        for node in source.tree.body
     )
     if not is_late:
-        yield from ((10, annotation.lineno) for annotation in _annotations(tree.body) if any(map(_is_union, ast.walk(annotation))))
+        yield from ((10, annotation.lineno) for annotation in _annotations(source.tree.body) if any(map(_is_union, walk(annotation))))
 
 
 def _annotations(body: Iterable[ast.stmt]) -> Iterator[ast.expr]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from shipwheel.project.entrypoint.listening import LOOPBACK
-from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
+from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value, walk
 from shipwheel.signs.companions import is_companion_port
 
 __all__ = ["ListenOptions", "find_listen_options"]
@@ -74,7 +74,7 @@ def _named(texts: list[str]) -> tuple[str, str] | None:
 
 def _of_functions(source: SourceFile) -> Iterator[_Option]:
     """Yield the options of functions that click or typer makes commands of."""
-    functions = [node for node in source.nodes if isinstance(node, _Function)]
+    functions = source.of(ast.FunctionDef, ast.AsyncFunctionDef)
     commands = [node for node in functions if any(_makes_command(decorator, source) for decorator in node.decorator_list)]
     typer = any(name.partition(".")[0] == "typer" for name in source.aliases.values())
     for function in commands:
@@ -108,7 +108,7 @@ def _of_parameters(function: _Function, owner: str) -> Iterator[_Option]:
     defaults = [None] * (len(arguments) - len(function.args.defaults)) + [*function.args.defaults]
     keywords = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
     for argument, default in (*zip(arguments, defaults, strict=True), *keywords):
-        calls = [node for node in (default, *ast.walk(argument.annotation or ast.Constant(None))) if isinstance(node, ast.Call)]
+        calls = [node for node in (default, *walk(argument.annotation or ast.Constant(None))) if isinstance(node, ast.Call)]
         call = next((node for node in calls if called_name(node) == "Option"), None)
         value = _constant(default) if default is not call else _constant(call.args[0]) if call is not None and call.args else None
         name = argument.arg.replace("_", "-")
@@ -119,9 +119,9 @@ def _of_parameters(function: _Function, owner: str) -> Iterator[_Option]:
 def _of_parsers(source: SourceFile) -> Iterator[_Option]:
     """Yield the options of argparse's parsers."""
     owners = dict(_parsers(source))
-    has_subparsers = any(isinstance(node, ast.Call) and called_name(node) == "add_parser" for node in source.nodes)
-    for node in source.nodes:
-        if isinstance(node, ast.Call) and called_name(node) == "add_argument" and (named := _named(_texts(node))):
+    has_subparsers = any(called_name(node) == "add_parser" for node in source.of(ast.Call))
+    for node in source.of(ast.Call):
+        if called_name(node) == "add_argument" and (named := _named(_texts(node))):
             receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
             variable = receiver.id if isinstance(receiver, ast.Name) else ""
             yield _Option(*named, _constant(keyword_value(node, "default")), owners.get(variable, None if has_subparsers else ""))
@@ -129,8 +129,8 @@ def _of_parsers(source: SourceFile) -> Iterator[_Option]:
 
 def _parsers(source: SourceFile) -> Iterator[tuple[str, str]]:
     """Yield (variable, subcommand) of parsers; the main parser's subcommand is empty."""
-    for node in source.nodes:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.targets[0], ast.Name):
+    for node in source.of(ast.Assign):
+        if isinstance(node.value, ast.Call) and isinstance(node.targets[0], ast.Name):
             name = called_name(node.value)
             if name == "add_parser" and (texts := _texts(node.value)):
                 yield node.targets[0].id, texts[0]
@@ -140,8 +140,8 @@ def _parsers(source: SourceFile) -> Iterator[tuple[str, str]]:
 
 def _of_definitions(source: SourceFile) -> Iterator[_Option]:
     """Yield the options that tornado's `define` and absl's `DEFINE_string` and `DEFINE_integer` make."""
-    for node in source.nodes:
-        if not isinstance(node, ast.Call) or called_name(node) not in ("define", "DEFINE_string", "DEFINE_integer"):
+    for node in source.of(ast.Call):
+        if called_name(node) not in ("define", "DEFINE_string", "DEFINE_integer"):
             continue
         texts = _texts(node)
         default = keyword_value(node, "default") or (node.args[1] if len(node.args) > 1 else None)

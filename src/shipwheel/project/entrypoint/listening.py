@@ -46,7 +46,7 @@ def find_ports(source: SourceFile, applications: Sequence[Application] = ()) -> 
     `applications` are those of the file.
     """
     constants = dict(_constants(source))
-    calls = [node for node in source.nodes if isinstance(node, ast.Call)]
+    calls = source.of(ast.Call)
     found = [port for call in calls for port in _ports(call, constants)]
     found += [number for _, port in server_calls(source) for number in _numbers(port, constants)]
     found = found or [port for call, port in _default_runs(source, applications) if keyword_value(call, "port") is None]
@@ -68,8 +68,7 @@ def listens_on_loopback(source: SourceFile, applications: Sequence[Application] 
         # CherryPy's default is the loopback interface. Of an address that the program finds out, nothing is known.
         host = _cherrypy_setting(source, "server.socket_host")
         return host is None or _text(host, constants) in LOOPBACK
-    calls = (node for node in source.nodes if isinstance(node, ast.Call))
-    hosts = (_host(call, host, constants) for call in calls for host in _hosts(call))
+    hosts = (_host(call, host, constants) for call in source.of(ast.Call) for host in _hosts(call))
     return any(host in LOOPBACK for host in (*hosts, *(_text(host, constants) for host, _ in server_calls(source))))
 
 
@@ -77,18 +76,20 @@ def _default_runs(source: SourceFile, applications: Sequence[Application]) -> It
     """Yield (call, default port) of calls that start a server, whose default host is the loopback interface."""
     own = {f"{app.variable}.run": port for app in applications if (port := _APPLICATION_PORTS.get(app.framework.distribution))}
     ports = {**_DEFAULT_PORTS, **own}
-    for call in (node for node in source.nodes if isinstance(node, ast.Call)):
+    for call in source.of(ast.Call):
         name = full_name(call.func, source.aliases)
+        if name not in ports:
+            continue
         # An option of the program that gives the host mostly has one for the port beside it.
         chosen = not isinstance(keyword_value(call, "host") or ast.Constant(""), ast.Constant)
         elsewhere = chosen or keyword_value(call, "uds", "fd") is not None or any(keyword.arg is None for keyword in call.keywords)
-        if name in ports and not elsewhere and len(call.args) <= (name in _DEFAULT_PORTS):
+        if not elsewhere and len(call.args) <= (name in _DEFAULT_PORTS):
             yield call, ports[name]
 
 
 def names_address(source: SourceFile) -> bool:
     """Return whether a file starts a server on an address that it names, whatever that is."""
-    return any(True for node in source.nodes if isinstance(node, ast.Call) for _ in _hosts(node))
+    return any(True for node in source.of(ast.Call) for _ in _hosts(node))
 
 
 def find_bind(source: SourceFile) -> tuple[str, int]:
@@ -105,13 +106,13 @@ def _host(call: ast.Call, host: ast.expr, constants: _Constants) -> str:
 
 
 def _uses_cherrypy(source: SourceFile) -> bool:
-    modules = (node.value for node in source.nodes if isinstance(node, ast.Attribute) and node.attr in ("quickstart", "engine"))
+    modules = (node.value for node in source.of(ast.Attribute) if node.attr in ("quickstart", "engine"))
     return any(isinstance(module, ast.Name) and module.id == "cherrypy" for module in modules)
 
 
 def _cherrypy_setting(source: SourceFile, name: str) -> ast.expr | None:
     """Return the value of a setting, from any dictionary or assignment in the file; None if there is none."""
-    for node in source.nodes:
+    for node in source.of(ast.Assign, ast.Dict):
         if isinstance(node, ast.Assign) and any(full_name(target, {}) == f"cherrypy.{name}" for target in node.targets):
             return node.value
         if isinstance(node, ast.Dict):
@@ -123,8 +124,7 @@ def _cherrypy_setting(source: SourceFile, name: str) -> ast.expr | None:
 
 def _constants(source: SourceFile) -> Iterator[tuple[str, ast.expr]]:
     """Yield (name, value) of single assignments, the outermost last, so that they win in a dict."""
-    found = [node for node in source.nodes if isinstance(node, ast.Assign)]
-    for node in sorted(found, key=lambda node: -node.col_offset):
+    for node in sorted(source.of(ast.Assign), key=lambda node: -node.col_offset):
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             yield node.targets[0].id, node.value
 

@@ -42,6 +42,7 @@ from shipwheel.project.entrypoint.syntax import (
     parse_source,
     required_imports,
     run_nodes,
+    walk,
 )
 from shipwheel.project.entrypoint.write_scan import WRITE_HINTS, FilePaths, scan_paths
 
@@ -60,6 +61,8 @@ _MAX_UNHINTED_DEPTH = 1
 """Directories above a file that is parsed even without a hint, not counting src."""
 _MAX_CHAIN = 4
 """Modules that a factory may delegate through."""
+_CALLING = (ast.Call, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+"""Nodes that call something, decorators included."""
 
 
 class Module(ModulePath, frozen=True):
@@ -165,7 +168,7 @@ def _scan(source: SourceFile) -> Module:
         path.import_root,
         imports=imported_packages(source),
         applications=applications,
-        calls=frozenset(_calls(source.nodes, source.aliases)),
+        calls=frozenset(_calls(source.of(*_CALLING), source.aliases)),
         calls_when_run=frozenset(_calls(run_nodes(tree), source.aliases)),
         is_script=len(applications) < len(found) or any(map(is_main_guard, tree.body)),
         loops=any(map(is_endless_loop, tree.body)),
@@ -196,7 +199,7 @@ def _scan(source: SourceFile) -> Module:
         required=required,
         required_calls=tuple(dict.fromkeys(required_calls(source))),
         python_2=python_2_import(required),
-        oldest_python=oldest_python(tree, source.nodes, required),
+        oldest_python=oldest_python(source, required),
     )
 
 
@@ -217,12 +220,12 @@ def _acts(tree: ast.Module) -> bool:
             own = {name for name, _, _ in assignments(tree.body)}
             own |= {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
             # A setting such as logging.basicConfig() is no work.
-            return any(isinstance(part, ast.Name) and part.id in own for part in ast.walk(call))
+            return any(isinstance(part, ast.Name) and part.id in own for part in walk(call))
     return False
 
 
 def _reads_arguments(source: SourceFile) -> bool:
-    names = (node for node in source.nodes if isinstance(node, (ast.Attribute, ast.Name)))
+    names = (node for node in source.of(ast.Attribute, ast.Name) if isinstance(node, ast.Name) or node.attr == "argv")
     return any(full_name(node, source.aliases) == "sys.argv" for node in names)
 
 
@@ -240,7 +243,7 @@ def _top_level_names(tree: ast.Module) -> Iterator[str]:
 
 
 def _strings(source: SourceFile) -> Iterator[tuple[str, str]]:
-    for node in source.nodes:
+    for node in source.of(ast.Assign, ast.AnnAssign, ast.Call):
         match node:
             case ast.Assign(value=ast.Constant(value=str(text))):
                 yield from ((target.id, text) for target in node.targets if isinstance(target, ast.Name))
@@ -248,7 +251,7 @@ def _strings(source: SourceFile) -> Iterator[tuple[str, str]]:
                 yield name, text
             case ast.Assign() if any(isinstance(target, ast.Name) and target.id == "STATIC_ROOT" for target in node.targets):
                 # Django's BASE_DIR / "static" or os.path.join(BASE_DIR, "static"); `django` decides what BASE_DIR is.
-                parts = [part for part in ast.walk(node.value) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+                parts = [part for part in walk(node.value) if isinstance(part, ast.Constant) and isinstance(part.value, str)]
                 yield "STATIC_ROOT", "/".join(str(part.value) for part in sorted(parts, key=lambda part: (part.lineno, part.col_offset)))
             case ast.Call(func=ast.Attribute(attr="setdefault"), args=[ast.Constant(value=key), ast.Constant(value=str(text))]):
                 yield str(key), text

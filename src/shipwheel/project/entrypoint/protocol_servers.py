@@ -21,12 +21,11 @@ def is_spoken_to(source: SourceFile) -> bool:
     """Return whether a program speaks over its standard input unless an option or a variable chooses another transport."""
     if not any(origin.startswith(SERVERS) for origin in source.aliases.values()):
         return False
-    for node in source.nodes:
-        if isinstance(node, ast.Call):
-            by_variable = node.args[1] if called_name(node) in ("get", "getenv") and len(node.args) == 2 else None
-            by_option = keyword_value(node, "default") if called_name(node) in ("add_argument", "option") else None
-            if any(isinstance(default, ast.Constant) and default.value == "stdio" for default in (by_variable, by_option)):
-                return True
+    for node in source.of(ast.Call):
+        by_variable = node.args[1] if called_name(node) in ("get", "getenv") and len(node.args) == 2 else None
+        by_option = keyword_value(node, "default") if called_name(node) in ("add_argument", "option") else None
+        if any(isinstance(default, ast.Constant) and default.value == "stdio" for default in (by_variable, by_option)):
+            return True
     return False
 
 
@@ -39,13 +38,13 @@ def server_calls(source: SourceFile) -> Iterator[tuple[ast.expr, ast.expr]]:
     """Yield (host, port) of servers that a file starts on a port where the call that starts them does not say it."""
     made = {
         target.id: node.value
-        for node in source.nodes
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and full_name(node.value.func, source.aliases) in _CLASSES
+        for node in source.of(ast.Assign)
+        if isinstance(node.value, ast.Call) and full_name(node.value.func, source.aliases) in _CLASSES
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    for node in source.nodes if made else ():
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)):
+    for node in source.of(ast.Call) if made else ():
+        if not (isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)):
             continue
         variable, method = node.func.value.id, node.func.attr
         transport = keyword_value(node, "transport") or (node.args[0] if node.args else None)
@@ -59,7 +58,7 @@ def server_calls(source: SourceFile) -> Iterator[tuple[ast.expr, ast.expr]]:
 
 def _stated(source: SourceFile, made: ast.Call, variable: str, name: str) -> ast.expr | None:
     """Return what `variable.settings.NAME` is set to, or the argument of the class."""
-    for node in source.nodes:
-        if isinstance(node, ast.Assign) and any(full_name(target, {}) == f"{variable}.settings.{name}" for target in node.targets):
+    for node in source.of(ast.Assign):
+        if any(full_name(target, {}) == f"{variable}.settings.{name}" for target in node.targets):
             return node.value
     return keyword_value(made, name)

@@ -11,6 +11,7 @@ from shipwheel.project.entrypoint.syntax import (
     full_name,
     imported_packages,
     keyword_value,
+    walk,
 )
 from shipwheel.project.removed_names import REMOVED_ARGUMENTS
 
@@ -35,15 +36,16 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
     tree = source.tree
     imports = (node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
     imported = {alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names}
-    local = _local_names(source)
     defined = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
     bound = imported | (STAR_NAMES - defined if "*" in imported else set())
     made = {name: value.func for name, value, _ in assignments(tree.body) if isinstance(value, ast.Call)}
     bound -= {name for name, _, _ in assignments(tree.body)}
     objects = {name: full_name(made, source.aliases) for name, made in made.items() if full_name(made, {}).partition(".")[0] in bound}
+    local = _local_names(source) if objects else set()
+    names = {**source.aliases, **objects}
     uses_gradio = "gradio" in imported_packages(source)
-    doubtful = {child for node in source.nodes if _asks_what_there_is(node) for child in ast.walk(node)}
-    for node in source.nodes:
+    doubtful = {child for node in source.of(ast.If, ast.IfExp, ast.Try) if _asks_what_there_is(node) for child in walk(node)}
+    for node in source.of(ast.Call, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef):
         if node in doubtful:
             continue
         named = [node.func] if isinstance(node, ast.Call) else []
@@ -51,7 +53,7 @@ def required_calls(source: SourceFile) -> Iterator[tuple[str, int]]:
         for called in named:
             top = full_name(called, {}).partition(".")[0]
             if top in bound or (top in objects and _root(called) not in local):
-                name = full_name(called, {**source.aliases, **objects})
+                name = full_name(called, names)
                 yield name, called.lineno
                 if name.endswith(".fast_app") and isinstance(node, ast.Call) and (node.args or keyword_value(node, "db_file") is not None):
                     yield "fasthtml.fast_app(db_file)", called.lineno
@@ -75,12 +77,11 @@ def _arguments(call: ast.Call, source: SourceFile, *, uses_gradio: bool) -> Iter
 def _local_names(source: SourceFile) -> set[ast.AST]:
     """Return the names in functions that stand for variables and parameters of theirs, whatever the module has under the name."""
     found: set[ast.AST] = set()
-    for function in source.nodes:
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            inside = [part for statement in function.body for part in ast.walk(statement) if isinstance(part, ast.Name)]
-            own = {part.id for part in inside if isinstance(part.ctx, ast.Store)}
-            own |= {part.arg for part in ast.walk(function.args) if isinstance(part, ast.arg)}
-            found.update(part for part in inside if part.id in own)
+    for function in source.of(ast.FunctionDef, ast.AsyncFunctionDef):
+        inside = [part for statement in function.body for part in walk(statement) if isinstance(part, ast.Name)]
+        own = {part.id for part in inside if isinstance(part.ctx, ast.Store)}
+        own |= {part.arg for part in walk(function.args) if isinstance(part, ast.arg)}
+        found.update(part for part in inside if part.id in own)
     return found
 
 
@@ -101,5 +102,5 @@ def _asks_what_there_is(node: ast.AST) -> bool:
     """Return whether a statement or expression has one way for a version that has a name, and another for one that lacks it."""
     asked = [node.test] if isinstance(node, (ast.If, ast.IfExp)) else []
     asked += [handler.type for handler in node.handlers if handler.type is not None] if isinstance(node, ast.Try) else []
-    parts = (part for each in asked for part in ast.walk(each))
+    parts = (part for each in asked for part in walk(each))
     return any((getattr(part, "id", "") or getattr(part, "attr", "")) in _ABOUT_VERSIONS for part in parts)

@@ -1,12 +1,14 @@
 """Source files as syntax trees: parsed once, walked once, with the full names of what they import.
 
-Nothing is imported or run. Every scan of a file works on the same `SourceFile`.
+Nothing is imported or run. Every scan of a file works on the same `SourceFile`, and asks it for the kinds of nodes that it wants.
 """
 
 import ast
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, overload
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.project.entrypoint.frameworks import FRAMEWORKS
 from shipwheel.quiet import without_warnings
@@ -24,10 +26,16 @@ __all__ = [
     "is_endless_loop",
     "is_main_guard",
     "keyword_value",
+    "last_name",
     "parse_source",
     "required_imports",
     "run_nodes",
+    "walk",
 ]
+
+_A = TypeVar("_A", bound=ast.AST)
+_B = TypeVar("_B", bound=ast.AST)
+_C = TypeVar("_C", bound=ast.AST)
 
 
 class ModulePath(msgspec.Struct, frozen=True):
@@ -50,23 +58,60 @@ class SourceFile(msgspec.Struct, frozen=True, eq=False):
     """A parsed source file."""
 
     path: ModulePath
+    data: bytes
     tree: ast.Module
-    nodes: tuple[ast.AST, ...]
-    """All nodes, in the order of `ast.walk`. Walking the tree is most of what a scan costs, so it happens once."""
+    by_kind: Mapping[type[ast.AST], Sequence[tuple[int, ast.AST]]]
+    """Kind -> the (position in the order of `walk`, node) of its nodes."""
     aliases: Mapping[str, str]
     """Name in the file -> dotted name of what it was imported as. A leading dot stands for a relative import."""
+    _of: dict[tuple[type[ast.AST], ...], tuple[ast.AST, ...]] = msgspec.field(default_factory=dict)
+
+    @overload
+    def of(self, kind: type[_A], /) -> tuple[_A, ...]: ...
+    @overload
+    def of(self, kind: type[_A], other: type[_B], /, *more: type[_C]) -> tuple[_A | _B | _C, ...]: ...
+    def of(self, *kinds: type[ast.AST]) -> tuple[ast.AST, ...]:
+        """Return the nodes of these kinds, in the order of `walk`."""
+        if kinds not in self._of:
+            rows = sorted(row for kind, found in self.by_kind.items() if issubclass(kind, kinds) for row in found)
+            self._of[kinds] = tuple(node for _, node in rows)
+        return self._of[kinds]
+
+
+_KINDS = [kind for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)]
+_NOT_VISITED = frozenset({"ctx", "op", "ops", "id", "attr", "kind", "type_comment"})
+_FIELDS = {kind: tuple(name for name in kind._fields if name not in _NOT_VISITED) for kind in _KINDS}
+"""Kind of node -> its fields that may hold nodes worth a visit."""
 
 
 def parse_source(path: ModulePath, data: bytes) -> SourceFile:
     """Parse a source file. Raises SyntaxError, ValueError, RecursionError or MemoryError if Python cannot."""
     with without_warnings():
         tree = ast.parse(data)
-    nodes = tuple(ast.walk(tree))
-    return SourceFile(path, tree, nodes, dict(_aliases(nodes)))
+    by_kind: dict[type[ast.AST], list[tuple[int, ast.AST]]] = {}
+    for number, node in enumerate(walk(tree)):
+        by_kind.setdefault(type(node), []).append((number, node))
+    source = SourceFile(path, data, tree, by_kind, {})
+    return replace(source, aliases=dict(_aliases(source.of(ast.Import, ast.ImportFrom))))
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it in the order of `ast.walk`, without contexts and operators, which are a third and hold nothing."""
+    pending = [node]
+    for node in pending:
+        yield node
+        for name in _FIELDS[type(node)]:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                pending += [each for each in value if isinstance(each, ast.AST)]
+            elif isinstance(value, ast.AST):
+                pending.append(value)
 
 
 def full_name(node: ast.expr | None, aliases: Mapping[str, str]) -> str:
     """Return the dotted name of a name or attribute, resolved through the imports; empty for any other expression."""
+    if isinstance(node, ast.Name):
+        return aliases.get(node.id, node.id)
     attributes: list[str] = []
     while isinstance(node, ast.Attribute):
         attributes.append(node.attr)
@@ -81,9 +126,14 @@ def full_name(node: ast.expr | None, aliases: Mapping[str, str]) -> str:
 
 def called_name(call: ast.Call) -> str:
     """Return the last part of a called function's name; empty if an expression other than a name is called."""
-    if isinstance(call.func, ast.Attribute):
-        return call.func.attr
-    return call.func.id if isinstance(call.func, ast.Name) else ""
+    return last_name(call.func)
+
+
+def last_name(node: ast.expr) -> str:
+    """Return the last part of a name or attribute; empty for any other expression."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def keyword_value(call: ast.Call, *names: str) -> ast.expr | None:
@@ -123,13 +173,13 @@ def run_nodes(tree: ast.Module) -> Iterator[ast.AST]:
     pending: list[ast.AST] = []
     for statement in tree.body:
         if isinstance(statement, _DEFINITIONS):
-            names = (part.id for each in statement.decorator_list for part in ast.walk(each) if isinstance(part, ast.Name))
+            names = (part.id for each in statement.decorator_list for part in walk(each) if isinstance(part, ast.Name))
             for name in {statement.name, *names}:
                 unused.setdefault(name, []).append(statement)
         else:
             pending.append(statement)
     for top in pending:
-        for node in ast.walk(top):
+        for node in walk(top):
             yield node
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 pending += unused.pop(node.id, ())
@@ -138,7 +188,7 @@ def run_nodes(tree: ast.Module) -> Iterator[ast.AST]:
 def definitions_with(source: SourceFile, calls: Container[str]) -> frozenset[str]:
     """Return the names of the top-level functions and classes that make one of these calls, or name another one that does."""
     found: set[str] = set()
-    parts = {node.name: (*ast.walk(node),) for node in source.tree.body if isinstance(node, _DEFINITIONS)}
+    parts = {node.name: (*walk(node),) for node in source.tree.body if isinstance(node, _DEFINITIONS)}
 
     def makes(node: ast.AST) -> bool:
         is_call = isinstance(node, ast.Call) and full_name(node.func, source.aliases) in calls
@@ -151,23 +201,19 @@ def definitions_with(source: SourceFile, calls: Container[str]) -> frozenset[str
 
 def is_main_guard(node: ast.stmt) -> bool:
     """Return whether a statement is `if __name__ == "__main__"`."""
-    return isinstance(node, ast.If) and any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
+    return isinstance(node, ast.If) and any(isinstance(part, ast.Name) and part.id == "__name__" for part in walk(node.test))
 
 
 def is_endless_loop(node: ast.stmt) -> bool:
     """Return whether a statement is a `while True` that nothing breaks."""
     loops = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
-    return loops and not any(isinstance(part, ast.Break) for part in ast.walk(node))
+    return loops and not any(isinstance(part, ast.Break) for part in walk(node))
 
 
 def imported_packages(source: SourceFile) -> frozenset[str]:
     """Return the top-level packages that a file imports, anywhere in it."""
-    names: set[str] = set()
-    for node in source.nodes:
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            names.add(node.module)
+    names = {alias.name for node in source.of(ast.Import) for alias in node.names}
+    names.update(node.module for node in source.of(ast.ImportFrom) if not node.level and node.module)
     return frozenset(name.partition(".")[0] for name in names)
 
 
@@ -206,13 +252,13 @@ STAR_NAMES = {name for _, name in (*FRAMEWORKS, *_MORE_NAMES)}
 """Names that a star may bring."""
 
 
-def _aliases(nodes: tuple[ast.AST, ...]) -> Iterator[tuple[str, str]]:
-    for node in nodes:
+def _aliases(imports: Iterable[ast.Import | ast.ImportFrom]) -> Iterator[tuple[str, str]]:
+    for node in imports:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.partition(".")[0]
                 yield (alias.asname, alias.name) if alias.asname else (top, top)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             origin = _origin(node)
             for alias in node.names:
                 if alias.name == "*":

@@ -9,7 +9,7 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.path_eval import INSTANCE, ROOT, PathEvaluator, reference
-from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value
+from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_name, keyword_value, walk
 
 __all__ = ["WRITE_HINTS", "FilePaths", "Write", "WriteKind", "scan_paths"]
 
@@ -103,7 +103,7 @@ def scan_paths(source: SourceFile) -> FilePaths:
         assigned[name] = (*assigned.get(name, ()), value)[:_MAX_VALUES]
     found = _scan(source, assigned, {})
     # Scopes cost as much as all the rest, so they are resolved only for files where they can matter.
-    matters = found.writes or found.joined or any(_defaults(node.args) for node in source.nodes if isinstance(node, _FUNCTIONS))
+    matters = found.writes or found.joined or any(_defaults(node.args) for node in source.of(*_FUNCTIONS))
     return _scan(source, assigned, dict(_scoped_names(source))) if matters else found
 
 
@@ -116,14 +116,12 @@ def _scan(source: SourceFile, assigned: _Values, scoped: Mapping[int, tuple[ast.
 
 def _scoped_names(source: SourceFile) -> Iterator[tuple[int, tuple[ast.expr, ...]]]:
     """Yield (`id` of a name's node, values that its function assigns to it) of local names; inner functions come after outer ones."""
-    for function in source.nodes:
-        if not isinstance(function, _FUNCTIONS):
-            continue
+    for function in source.of(*_FUNCTIONS):
         body = function.body if isinstance(function.body, list) else [function.body]
-        inside = [node for part in body for node in ast.walk(part)]
+        inside = [node for part in body for node in walk(part)]
         names = [node for node in inside if isinstance(node, ast.Name)]
         outer = {name for node in inside if isinstance(node, (ast.Global, ast.Nonlocal)) for name in node.names}
-        parameters = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
+        parameters = {argument.arg for argument in walk(function.args) if isinstance(argument, ast.arg)}
         local: _Values = dict.fromkeys(parameters, ())
         local |= dict.fromkeys((node.id for node in names if isinstance(node.ctx, ast.Store) and node.id not in outer), ())
         for name, value in _bindings(inside):
@@ -152,7 +150,7 @@ def _bindings(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
 
 def _assigned_values(source: SourceFile) -> Iterator[tuple[str, ast.expr]]:
     """Yield (name, value) of all assignments to names, attributes and keys, and of `config.update(NAME=value)`."""
-    for node in source.nodes:
+    for node in source.of(ast.Assign, ast.AnnAssign, ast.Call):
         if isinstance(node, ast.Assign):
             yield from ((name, node.value) for target in node.targets if (name := _target_name(target)))
         elif isinstance(node, ast.AnnAssign) and node.value is not None and (name := _target_name(node.target)):
@@ -169,9 +167,9 @@ def _target_name(target: ast.expr) -> str:
 
 
 def _joined_paths(source: SourceFile, evaluator: PathEvaluator) -> Iterator[str]:
-    for node in source.nodes:
+    for node in source.of(ast.BinOp, ast.Call):
         divides = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
-        if isinstance(node, (ast.BinOp, ast.Call)) and (divides or _is_join(node, source.aliases)):
+        if divides or _is_join(node, source.aliases):
             text = evaluator.text(node)
             if text and (ROOT in text or "\0" in text):
                 yield text
@@ -179,8 +177,8 @@ def _joined_paths(source: SourceFile, evaluator: PathEvaluator) -> Iterator[str]
 
 def _read_here(source: SourceFile, evaluator: PathEvaluator) -> Iterator[str]:
     """Yield the paths of calls that read a file or serve a directory, if they are relative and name a directory."""
-    for node in source.nodes:
-        if isinstance(node, ast.Call) and called_name(node) in _READERS:
+    for node in source.of(ast.Call):
+        if called_name(node) in _READERS:
             text = evaluator.text(keyword_value(node, "directory", "searchpath", "file") or (node.args[0] if node.args else None))
             if text and "/" in text and not text.startswith(("/", ".")) and ROOT not in text and "\0" not in text:
                 yield text
@@ -197,7 +195,7 @@ def _method(call: ast.Call) -> str:
 def _writes(source: SourceFile, evaluator: PathEvaluator) -> Iterator[Write]:
     for name in filter(_FOLDER_SETTING.fullmatch, evaluator.assigned):
         yield from (Write(text, WriteKind.UPLOADS) for value in evaluator.assigned[name] if (text := evaluator.text(value)))
-    for node in source.nodes:
+    for node in source.of(ast.Constant, ast.BinOp, ast.JoinedStr, ast.Dict, ast.Call, ast.Attribute):
         if isinstance(node, (ast.Constant, ast.BinOp, ast.JoinedStr)):
             yield from _in_url(evaluator.text(node))
         elif isinstance(node, ast.Dict):
