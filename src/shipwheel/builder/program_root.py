@@ -7,7 +7,7 @@ from shipwheel.builder.packages import BuilderIndex
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
 from shipwheel.errors import FetchError
-from shipwheel.files.entry import FileEntry, write_entries
+from shipwheel.files.entry import FileEntry, Source, write_entries
 from shipwheel.files.segment import key_of
 from shipwheel.platform import Platform
 from shipwheel.store.contents import BUILDERS
@@ -53,12 +53,14 @@ def find_programs(
     return BuilderIndex(suite, platform, platform, index, index).closed(named)
 
 
-def unpack_programs(packages: Sequence[DebianPackage], fetch: Callable[[Sequence[DebianPackage]], None], store: Store) -> CachedDirectory:
-    """Return a directory with the files of packages. `fetch` brings packages into the store.
+def unpack_programs(
+    packages: Sequence[DebianPackage], fetch: Callable[[Sequence[DebianPackage]], None], store: Store, added: Sequence[Source] = ()
+) -> CachedDirectory:
+    """Return a directory with the files of packages, and those of `added`. `fetch` brings packages into the store.
 
     Raise any error of a download or of the store.
     """
-    sources = [DebSource(package, store) for package in packages]
+    sources: list[Source] = [*(DebSource(package, store) for package in packages), *added]
     cache, name = DirectoryCache(store.root / BUILDERS), key_of("programs", _VERSION, *(source.key for source in sources))
 
     def fill(directory: Path) -> None:

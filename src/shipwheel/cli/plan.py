@@ -47,7 +47,8 @@ def _tree(plan: "BuildPlan", everything: bool) -> Iterator[str]:
     for step in plan.before_start:
         yield f"├── first     {' '.join(step)}  ({'at every start' if step in plan.every_start else 'once per volume'})"
     for front in plan.assets:
-        yield f"├── assets    {' '.join(front.run)} in {front.in_} → {front.to or front.shown_output}"
+        node = front.image or f"node {front.node}"
+        yield f"├── assets    {' '.join(front.run)} in {front.in_} → {front.to or front.shown_output}  ({node})"
     for program in plan.steps:
         yield f"├── step      {' '.join(program.run)}  (while the image is built{', with the network' if program.network else ''})"
     for name, words in plan.processes.items():

@@ -22,7 +22,7 @@ from shipwheel.locking.other_locks import contents_of
 from shipwheel.locking.preferences import Packages, Upgrade, pinned_packages, preferred_packages, warn_of_moved, with_pins
 from shipwheel.locking.project_day import ProjectDay, day_of_code, day_of_commit, day_of_pins, moved_packages
 from shipwheel.locking.prune import without_credentials
-from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, LockedDeb, check_hashes, read_lock
+from shipwheel.locking.pylock import CREATOR, FORMAT, Lock, LockedDeb, LockedNode, check_hashes, read_lock
 from shipwheel.locking.resolve import LockContents, declared_requirements, resolve
 from shipwheel.project.git_history import has_changes, last_commit, old_last_commit
 
@@ -66,11 +66,14 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     compiled: dict[str, tuple[str, ...]] = {}
     compilers: dict[str, tuple[str, ...]] = {}
     builder: dict[tuple[str, str], LockedDeb] = {}
+    node: dict[str, LockedNode] = {}
     for known in filter(None, (main, found)):
+        node |= known.node if preferred else {}
         bases |= known.base
         compiled |= {name: needed for name, needed in known.compiled.items() if name in lock.names}
         compilers |= known.compilers
         builder |= {deb.place: deb for deb in known.builder}
+    lock = lock.with_node(node) if node else lock
     for architecture, base in bases.items():
         lock = lock.with_base(architecture, base)
     return lock.with_compiled(compiled).with_compilers(compilers, builder.values()) if compiled else lock

@@ -2,8 +2,8 @@
 
 shipwheel adds `packages.dependencies`, and a table [tool.shipwheel]: the checksum of the inputs, the day as of which the index was read,
 the Python version, the requirements of the project itself (`roots`), the packages that are compiled with the Debian packages that this
-needs (`compiled`), the `compilers` with the digests of their Debian packages (`builder`), and the exact packages of the base
-(`base.<architecture>`), whose contents this module does not interpret.
+needs (`compiled`), the `compilers` with the digests of their Debian packages (`builder`), the `node` of front ends, and the exact packages
+of the base (`base.<architecture>`), whose contents this module does not interpret.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -26,7 +26,20 @@ from shipwheel.locking.pylock_text import document, file_name
 if TYPE_CHECKING:
     from packaging.pylock import Package
 
-__all__ = ["CREATOR", "FORMAT", "Lock", "LockedDeb", "check_hashes", "checked_lock", "file_name", "name_in", "parsed", "read_lock"]
+__all__ = [
+    "CREATOR",
+    "FORMAT",
+    "Lock",
+    "LockedDeb",
+    "LockedFile",
+    "LockedNode",
+    "check_hashes",
+    "checked_lock",
+    "file_name",
+    "name_in",
+    "parsed",
+    "read_lock",
+]
 
 FORMAT = 2
 """The format of the [tool.shipwheel] table. It is part of the inputs' checksum, so a lock in another format is made again.
@@ -36,7 +49,7 @@ From format 2 on, the lock has every package that `packages.dependencies` names 
 
 CREATOR = "shipwheel"
 
-_LAST_TABLES = ("compiled", "compilers", "builder", "imports", "base")
+_LAST_TABLES = ("compiled", "compilers", "builder", "node", "imports", "base")
 _OLD_ENDINGS = (".tar.bz2", ".tar.xz", ".tgz", ".tar.Z", ".tar")
 
 
@@ -52,6 +65,26 @@ class LockedDeb(msgspec.Struct, frozen=True):
     def place(self) -> tuple[str, str]:
         """The name and the architecture, of which a builder has one version."""
         return self.name, self.architecture
+
+
+class LockedFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file of a package index. `size` in bytes, None if the index does not say."""
+
+    url: str
+    sha256: Sha256
+    size: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return file_name({"url": self.url})
+
+
+class LockedNode(msgspec.Struct, frozen=True):
+    """A version of node, and its wheels for the machines that build front ends."""
+
+    version: Annotated[str, msgspec.Meta(pattern=r"^\d+\.\d+\.\d+\Z")]
+    wheels: tuple[LockedFile, ...]
 
 
 class _Named(msgspec.Struct):
@@ -79,6 +112,7 @@ class _Table(msgspec.Struct):
     compiled: dict[str, list[str]] = {}
     compilers: dict[str, list[str]] = {}
     builder: dict[str, tuple[LockedDeb, ...]] = {}
+    node: dict[str, LockedNode] = {}
     imports: dict[str, list[str]] = {}
     base: dict[str, dict[str, Any]] = {}
 
@@ -212,6 +246,11 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         return convert(self._tool.get("builder", {}).get("packages", ()), tuple[LockedDeb, ...])
 
     @property
+    def node(self) -> dict[str, LockedNode]:
+        """The node of front ends, by the range of versions that they ask for."""
+        return convert(self._tool.get("node", {}), dict[str, LockedNode])
+
+    @property
     def imports(self) -> dict[str, tuple[str, ...]] | None:
         """The modules that a start of the image imported, by the normalized name of their package, as files: "pandas.core.frame".
 
@@ -263,6 +302,10 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         """Return the lock with other compilers, and their files."""
         packages = msgspec.to_builtins(sorted(builder, key=lambda deb: deb.place))
         return self._with_lists("compilers", compilers)._with_table("builder", {"packages": packages} if packages else {})
+
+    def with_node(self, node: Mapping[str, LockedNode]) -> "Lock":
+        """Return the lock with another node for each range of versions."""
+        return self._with_table("node", {wished: msgspec.to_builtins(found) for wished, found in sorted(node.items())})
 
     def _with_lists(self, key: str, lists: Mapping[str, Iterable[str]]) -> "Lock":
         return self._with_table(key, {name: sorted(items) for name, items in sorted(lists.items())})

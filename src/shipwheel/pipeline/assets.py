@@ -2,7 +2,7 @@
 
 import posixpath
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipwheel.cleanup.scratch import scratch_directory
-from shipwheel.digest import Digest
+from shipwheel.debian.package import DebianPackage
+from shipwheel.digest import Digest, sha256_digest
 from shipwheel.errors import BuildError
 from shipwheel.events import Reporter, StageFinished, StageStarted, Warned
 from shipwheel.files.elf import is_elf
@@ -19,6 +20,8 @@ from shipwheel.files.entry import FileEntry
 from shipwheel.files.segment import key_of
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.locking.bounds import Bounds
+from shipwheel.locking.node_choice import wheel_for
+from shipwheel.locking.pylock import LockedNode
 from shipwheel.pipeline.app_source import AppSource, CopiedSource
 from shipwheel.pipeline.downloads import Downloads
 from shipwheel.pipeline.secrets import left_out_secrets
@@ -64,6 +67,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
     project: Project
     settings: AssetSettings
+    node: LockedNode | None
     downloads: Downloads
     store: Store
     reporter: Reporter
@@ -90,7 +94,7 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         stated = self.settings
         env = (f"{name}={value}" for name, value in sorted(stated.env.items()))
         facts = (*stated.run, "in", stated.in_, stated.output, *self.places, "env", *env, "packages", *sorted(stated.packages))
-        node = ("image", stated.image) if stated.image else ("node", without_python().codename)
+        node = ("image", stated.image) if self.node is None else ("node", self.node.version, without_python().codename)
         facts += ("allowed", *(secret.path for secret in self.project.settings.allow_secrets), *node)
         return key_of("assets", _VERSION, AppSource("", self._tree, "", "").key, *facts)
 
@@ -180,11 +184,13 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         from shipwheel.builder.program_root import PROGRAMS_RECORD, programs_key
 
         suite, host, names = without_python(), host_platform(), self.settings.packages
-        if not self.settings.image:
-            packages = node_packages(suite, host, names, self.downloads.archive, self.store)
+        if self.node is not None:
+            packages, wheel = node_packages(suite, host, names, self.downloads.archive, self.store), wheel_for(self.node, host)
             self.downloads.packages(packages)
+            self.downloads.files([wheel])
             key = programs_key(suite, host, node_programs(names))
-            return frozenset(package.digest for package in packages), {(PROGRAMS_RECORD, key): msgspec.json.encode(packages)}
+            blobs = frozenset({sha256_digest(wheel.sha256), *(package.digest for package in packages)})
+            return blobs, {(PROGRAMS_RECORD, key): msgspec.json.encode(packages)}
         image, digest = open_node_image(self.settings.image, host, self.store, self.reporter)
         key = image_record_key(digest, host)
         record = self.store.get(IMAGE_RECORD, key)
@@ -243,13 +249,20 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
     def _node(self) -> tuple[CachedDirectory, Mapping[str, str]]:
         """Return a root with node, and the environment of its programs."""
         from shipwheel.builder.node_root import node_packages, unpack_node, unpack_node_image
+        from shipwheel.builder.node_wheel import NodeSource
 
         packages, host = self.settings.packages, host_platform()
-        if not self.settings.image:
+        if self.node is not None:
             found = node_packages(without_python(), host, packages, self.downloads.archive, self.store)
-            return unpack_node(found, self.downloads.packages, self.store)
+            node = NodeSource(wheel_for(self.node, host), host, self.store)
+
+            def fetch(debian: Sequence[DebianPackage]) -> None:
+                self.downloads.packages(debian)
+                self.downloads.files([node.wheel])
+
+            return unpack_node(found, node, fetch, self.store)
         if packages:
-            hint = "Use an image that has these programs, or Debian's node, without `image`."
+            hint = "Use an image that has these programs, or leave out `image`."
             raise BuildError(f"packages ({', '.join(packages)}) cannot be added to the image {self.settings.image}", hint=hint)
         return unpack_node_image(self.settings.image, host, self.store, self.reporter)
 
@@ -268,10 +281,9 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
         from shipwheel.pipeline.failed_output import last_lines, write_log
 
         log = write_log(self.store, f"{self.project.name}-assets", error.output)
-        node = "the image's" if self.settings.image else "Debian's"
-        hint = (
-            f"It runs with {node} node, without a network. env, packages, image and in below [[tool.shipwheel.assets]] change what it sees."
-        )
+        node = f"node {self.node.version}" if self.node is not None else "the image's node"
+        keys = "env, packages, node, image and in below [[tool.shipwheel.assets]]"
+        hint = f"It runs with {node}, without a network. {keys} change what it sees."
         return BuildError(f"{error}:\n  {last_lines(error.output)}\n  whole output: {log}", hint=hint)
 
     def _check_output(self, source: Path) -> None:

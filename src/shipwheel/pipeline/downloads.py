@@ -8,10 +8,11 @@ from shipwheel.base.standalone_archive import Standalone, StandaloneSource
 from shipwheel.debian.downloads import fetch_packages, load_segments
 from shipwheel.debian.package import DebianPackage, DebSource
 from shipwheel.debian.session import ArchiveSession
-from shipwheel.digest import Digest
+from shipwheel.digest import Digest, sha256_digest
 from shipwheel.errors import FetchError, RemovedFiles
 from shipwheel.events import Reporter
 from shipwheel.files.segment import Segment, load_segment_metadata, make_segment
+from shipwheel.locking.pylock import LockedFile
 from shipwheel.locking.selection import LockedDistribution
 from shipwheel.project.indexes import Indexes, indexes_of
 from shipwheel.project.project import Project
@@ -56,6 +57,10 @@ class Downloads:
     def build_requirements(self, wheels: "Sequence[KeptWheel]") -> None:
         """Fetch wheels that builds require. Raises FetchError or IntegrityError."""
         self._files([(wheel.filename, wheel.digest, wheel.size, (wheel.url,)) for wheel in wheels])
+
+    def files(self, files: Sequence[LockedFile]) -> None:
+        """Fetch files that the lock names. Raises FetchError or IntegrityError."""
+        self._files([(file.name, sha256_digest(file.sha256), file.size, (file.url,)) for file in files])
 
     def _files(self, items: Sequence[tuple[str, Digest, int | None, Sequence[str]]]) -> None:
         """Fetch files of package indexes: name, digest, size in bytes if it is known, URLs."""

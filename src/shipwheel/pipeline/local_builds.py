@@ -113,7 +113,8 @@ class LocalBuilds:
         return self.current
 
     def _assets(self, settings: AssetSettings) -> AssetsSource:
-        return AssetsSource(self._resolution.project, settings, self._downloads, self._store, self._reporter)
+        resolution = self._resolution
+        return AssetsSource(resolution.project, settings, resolution.node(settings), self._downloads, self._store, self._reporter)
 
     def keep_requirements(self) -> KeptBuilds:
         """Build the current wheels of the user's own directories again, and fetch what their builds need.

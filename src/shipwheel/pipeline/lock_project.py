@@ -13,7 +13,15 @@ from shipwheel.locking.inputs import LockRequest, inputs_digest
 from shipwheel.locking.pylock import Lock, read_lock
 from shipwheel.locking.selection import Selection, select_all
 from shipwheel.pipeline.python_choice import may_fall_back_to, with_suitable_python
-from shipwheel.pipeline.resolve import lock_request, lock_with_command, outdated_reason, reusable, with_compiled, with_sources
+from shipwheel.pipeline.resolve import (
+    lock_request,
+    lock_with_command,
+    outdated_reason,
+    reusable,
+    with_compiled,
+    with_front_ends,
+    with_sources,
+)
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project, with_dependencies, with_launch, with_python
@@ -92,7 +100,8 @@ def _attempt(
         lock = make(lock_request(project))
     if bases is not None:
         lock = _with_bases(lock, project, request.platforms, bases)
-    return Locked(project, before, *with_compiled(lock, targets_of(project, lock, request.platforms), request))
+    lock, selections = with_compiled(lock, targets_of(project, lock, request.platforms), request)
+    return Locked(project, before, with_front_ends(lock, project, request), selections)
 
 
 def _with_bases(lock: Lock, project: Project, platforms: Sequence[Platform], bases: Bases) -> Lock:
@@ -124,6 +133,10 @@ def outdated_reasons(request: "Request") -> tuple[str, ...]:
         select_all(lock, targets_of(project, lock, request.platforms))
     except LockError as error:
         return (error.message,)
+    if project.assets:
+        from shipwheel.pipeline.node_lock import lacking_node
+
+        return (f"{path.name} {lack}.",) if (lack := lacking_node(lock, project)) else ()
     return ()
 
 

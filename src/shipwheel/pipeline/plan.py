@@ -12,7 +12,7 @@ from shipwheel.locking.project_day import old_packages_note
 from shipwheel.locking.selection import LeftOut, LockedDistribution
 from shipwheel.pipeline.container import container_user
 from shipwheel.pipeline.preview import PlannedLayer, Preview
-from shipwheel.pipeline.resolve import Resolved
+from shipwheel.pipeline.resolve import Resolution, Resolved
 from shipwheel.project.deployment.secrets import masked_values
 from shipwheel.settings.build import AssetSettings, StepSettings
 
@@ -65,7 +65,7 @@ class BuildPlan(msgspec.Struct, frozen=True):
     every_start: tuple[tuple[str, ...], ...]
     """The steps of `before_start` that run at every start, not once per volume."""
     assets: tuple[AssetSettings, ...]
-    """The front ends that node builds, without values of variables that may be secret."""
+    """The front ends that node builds, with its version, and without values of variables that may be secret."""
     steps: tuple[StepSettings, ...]
     """The programs that run in the finished image while it is built, without values of variables that may be secret."""
     processes: Mapping[str, tuple[str, ...]]
@@ -108,7 +108,7 @@ def make_plan(preview: Preview) -> BuildPlan:
         workers_variable=project.workers_variable,
         before_start=project.before_start,
         every_start=project.every_start,
-        assets=tuple(replace(each, env=masked_values(each.env)) for each in project.assets),
+        assets=tuple(_front_end(resolution, each) for each in project.assets),
         steps=tuple(replace(step, env=masked_values(step.env)) for step in project.steps),
         processes=dict(launch.processes),
         ports=launch.ports,
@@ -123,6 +123,11 @@ def make_plan(preview: Preview) -> BuildPlan:
         notes=(*project.notes, *launch.notes, *accelerator_note(lock.accelerator), *old_packages_note(lock.packages_of)),
         platforms=tuple(_platform(each, layers, preview.ways) for each, layers in zip(resolution.platforms, preview.layers, strict=True)),
     )
+
+
+def _front_end(resolution: Resolution, settings: AssetSettings) -> AssetSettings:
+    node = resolution.node(settings)
+    return replace(settings, env=masked_values(settings.env), node=node.version if node is not None else "")
 
 
 def _base(base: Base) -> str:

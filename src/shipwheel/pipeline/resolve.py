@@ -19,15 +19,16 @@ from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.inputs import LockRequest, changed_parts, input_parts, inputs_digest, is_current
 from shipwheel.locking.kept_selection import kept_selections, read_kept_lock
 from shipwheel.locking.no_compatible_file import NoCompatibleFile
-from shipwheel.locking.pylock import FORMAT, Lock, LockedDeb, name_in
+from shipwheel.locking.pylock import FORMAT, Lock, LockedDeb, LockedNode, name_in
 from shipwheel.locking.selection import Selection
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.project.indexes import indexes_of
+from shipwheel.project.node_wish import node_wish
 from shipwheel.project.project import Project
 from shipwheel.project.read import with_dependencies
 from shipwheel.request import LockMode, Request
-from shipwheel.settings.build import BuildSettings
+from shipwheel.settings.build import AssetSettings, BuildSettings
 from shipwheel.store.store import Store
 from shipwheel.versions import minor_version, normalized, requirement_name
 
@@ -44,6 +45,7 @@ __all__ = [
     "reusable",
     "with_build_packages",
     "with_compiled",
+    "with_front_ends",
     "with_sources",
     "without_other_compilers",
 ]
@@ -66,6 +68,10 @@ class Resolution(msgspec.Struct, frozen=True):
     lock: Lock
     platforms: tuple[Resolved, ...]
     wrote_lock: bool = False
+
+    def node(self, front_end: AssetSettings) -> LockedNode | None:
+        """Return the node that builds a front end; None if an image has it."""
+        return None if front_end.image else self.lock.node[node_wish(self.project.root, front_end).range]
 
 
 def resolve(project: Project, request: Request, bases: Bases, made: Lock | None = None) -> Resolution:
@@ -90,6 +96,7 @@ def resolve(project: Project, request: Request, bases: Bases, made: Lock | None 
     check_bases_locked([base.locked for base in found], request, lock)
     targets = [base.target(platform) for platform, base in zip(platforms, found, strict=True)]
     lock, selections = with_compiled(lock, targets, request)
+    lock = with_front_ends(lock, project, request)
     if lock is not before:
         lock.write()
     resolved = tuple(Resolved(*each) for each in zip(targets, found, selections, strict=True))
@@ -108,6 +115,15 @@ def with_compiled(lock: Lock, targets: Sequence[Target], request: Request) -> tu
             raise
         lock = lock.with_compiled({**lock.compiled, **dict.fromkeys(error.to_compile, ())})
     return lock, kept_selections(lock, targets, request.store)
+
+
+def with_front_ends(lock: Lock, project: Project, request: Request) -> Lock:
+    """Return the lock with the node of the project's front ends; the same lock if it has that. See `with_node`."""
+    if not project.assets:
+        return lock.with_node({}) if lock.node else lock
+    from shipwheel.pipeline.node_lock import with_node
+
+    return with_node(lock, project, request)
 
 
 def without_other_compilers(lock: Lock, bases: Mapping[Platform, Base]) -> Lock:

@@ -64,8 +64,11 @@ class AssetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     """Environment variables of the command: `{NODE_ENV = "production"}`."""
     packages: tuple[str, ...] = ()
     """Debian packages with further programs that it needs."""
+    node: str = ""
+    """Version of node: `22` or `^22.12.0`. Default: the one that .nvmrc, package.json and the like ask for, else the newest with long-term
+    support."""
     image: str = ""
-    """Image with node and npm in which it is built, by its digest: `node:22@sha256:…`. Default: Debian's node."""
+    """Image with node and npm in which it is built, by its digest, in place of `node`: `node:22@sha256:…`."""
 
     @property
     def shown_output(self) -> str:

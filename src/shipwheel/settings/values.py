@@ -355,6 +355,7 @@ _HINTS = {
     "services.health": 'Write the path of a URL, "/health", or a command as a list of words: ["pg_isready", "-U", "app"].',
     "services.job": "Write true or false.",
     "assets.run": 'Write a list of words: ["npm", "run", "build"].',
+    "assets.node": 'Write the version in quotes: node = "22".',
     "steps.run": 'Write a list of words: ["python", "manage.py", "collectstatic", "--noinput"].',
     "steps.network": "Write true or false.",
     "services.hardened": "Write true or false.",
@@ -413,6 +414,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "assets.in": _RELATIVE,
     "assets.to": _asset_target,
     "assets.packages": _Each(_PACKAGE),
+    "assets.node": _Matching(r"[~^]?[0-9]+(\.[0-9]+){0,2}", 'Write a version in quotes: node = "22", or "^22.12.0" for no older one.'),
     "assets.image": _Matching(
         r"[^\s@-][^\s@]*@sha256:[0-9a-f]{64}", "Write NAME@sha256:… or NAME:TAG@sha256:…, so that each build has the same image."
     ),

@@ -29,9 +29,27 @@ SERVED = "from fastapi.staticfiles import StaticFiles\nfrom fastapi import FastA
 def test_reads_the_node_stage_of_a_dockerfile(tmp_path: Path) -> None:
     launch = launched(tmp_path, {**APP, "Dockerfile": STAGE}, "flask gunicorn")
     (front,) = launch.front_ends
-    assert front.settings == AssetSettings(("npm", "run", "build"), "ui/dist", "ui", "shop/static")
+    assert front.settings == AssetSettings(("npm", "run", "build"), "ui/dist", "ui", "shop/static", node="22")
     assert front.reason == "Dockerfile, line 10: `npm run build` makes shop/static for the image"
     assert [note for note in launch.notes if "[[tool.shipwheel.assets]]" in note and "shipwheel init" in note]
+
+
+@pytest.mark.parametrize(
+    ("image", "node"),
+    [
+        ("node:20-alpine", "20"),
+        ("docker.example/library/node:22.12.0-slim", "^22.12.0"),
+        ("node:22.12", "^22.12"),
+        ("node:jod", "22"),
+        ("node:lts-alpine", ""),
+        ("node", ""),
+        ("node@sha256:" + 64 * "0", ""),
+        ("oven/bun:1", ""),
+    ],
+)
+def test_the_image_of_a_stage_names_the_version_of_node(tmp_path: Path, image: str, node: str) -> None:
+    (front,) = launched(tmp_path, {**APP, "Dockerfile": STAGE.replace("node:22", image)}, "flask gunicorn").front_ends
+    assert front.settings.node == node
 
 
 def test_several_commands_of_a_stage_run_in_a_shell(tmp_path: Path) -> None:
@@ -167,7 +185,7 @@ TWO = {
 
 def test_a_front_end_is_put_where_the_back_end_is(tmp_path: Path) -> None:
     (front,) = launched(tmp_path, TWO, "fastapi uvicorn").front_ends
-    assert front.settings == AssetSettings(("npm", "run", "build"), "frontend/dist", "frontend", "backend/static")
+    assert front.settings == AssetSettings(("npm", "run", "build"), "frontend/dist", "frontend", "backend/static", node="22")
 
 
 def test_a_front_end_outside_the_project_is_only_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from shipwheel.project.deployment.stage import Copy, Stage
 __all__ = ["BuiltFiles", "OwnBuild", "find_built_files", "find_own_builds", "missing_note", "own_run_notes"]
 
 _NODE_IMAGE = lazy_pattern(r"(^|/)(node|bun|deno|yarn|pnpm)\b")
+_NODE_TAG = lazy_pattern(r"(?:^|/)node:([\w.]+)")
 _NODE_TOOLS = frozenset({"npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "gulp", "grunt", "webpack", "vite"})
 _BUILDS = lazy_pattern(r"build|compile|bundle|generate|dist|prod|compress|webpack|vite|gulp|tailwind|collectstatic|assets")
 _ELSEWHERE = lazy_pattern(r"\s(?:--prefix|--cwd|--dir|-C)[ =]([\w./-]+)")
@@ -37,6 +38,8 @@ class BuiltFiles(msgspec.Struct, frozen=True):
     """The directory to run that in; empty if it is not known."""
     made: str = ""
     """The path where that leaves them; empty if it is not known, or outside the project."""
+    node: str = ""
+    """The version of node in the tag of the stage's image: 22, 22.12.0, lts; empty if it has none."""
     is_there: bool = False
     """True if they are at `path`."""
     is_made: bool = False
@@ -101,7 +104,8 @@ def _built(dockerfile: Dockerfile) -> Iterator[BuiltFiles]:
         made = _made(copy.sources, ran_in, directory)
         place = f"{copy.file or dockerfile.name}, line {copy.line}"
         is_made = bool(made) and _has_files(files, made)
-        yield BuiltFiles(place, path, commands, directory or "", made, _has_files(files, path), is_made)
+        node = match[1] if (match := _NODE_TAG.search(stage.image)) else ""
+        yield BuiltFiles(place, path, commands, directory or "", made, node, _has_files(files, path), is_made)
 
 
 def _made(sources: tuple[str, ...], ran_in: str, directory: str | None) -> str:

@@ -16,6 +16,7 @@ from shipwheel.project.deployment.script import list_names
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import FrontEnd, Launch
 from shipwheel.project.entrypoint.scan import Scan
+from shipwheel.project.node_wish import named_range
 from shipwheel.settings.build import AssetSettings
 
 __all__ = ["with_front_ends"]
@@ -73,7 +74,8 @@ def _of_stage(built: BuiltFiles) -> FrontEnd | None:
     if not run or not built.made or not built.directory:
         return None
     to = built.path if built.path != built.made else ""
-    return FrontEnd(AssetSettings(run, built.made, built.directory, to), f"{built.place}: {built.shown} makes {built.path} for the image")
+    settings = AssetSettings(run, built.made, built.directory, to, node=named_range(built.node))
+    return FrontEnd(settings, f"{built.place}: {built.shown} makes {built.path} for the image")
 
 
 def _of_own(built: OwnBuild, evidence: Evidence) -> FrontEnd | None:
