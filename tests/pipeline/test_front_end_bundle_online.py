@@ -79,22 +79,29 @@ def lock(folder: Path, manager: str) -> None:
 def test_an_edited_front_end_is_built_without_a_network(tmp_path: Path, manager: str) -> None:
     app = written(tmp_path / "shop", FILES)
     lock(app / "ui", manager)
+    if manager != "pnpm":
+        share_node(tmp_path)
     expect_a_build_without_a_network(app, tmp_path)
 
 
 @pytest.mark.parametrize("manager", ["npm", "yarn 1", "yarn 4", "bun"])
 def test_an_edited_workspace_is_built_without_a_network(tmp_path: Path, manager: str) -> None:
-    """Its lock file is that of several packages, and links lead from one to another.
-
-    That node itself comes from the bundle is shown by the other tests: here, it is unpacked already, which takes longer than the rest.
-    """
+    """Its lock file is that of several packages, and links lead from one to another."""
     app = written(tmp_path / "shop", FILES | WORKSPACE)
     settings = app / "shipwheel.toml"
     settings.write_text(settings.read_text().replace('"npm run build"\nin = "ui"', '"npm run build --workspace ui"'))
     lock(app, manager)
-    (tmp_path / "air").mkdir()
-    (tmp_path / "air" / BUILDERS).symlink_to(TEST_CACHE / BUILDERS)
+    share_node(tmp_path)
     expect_a_build_without_a_network(app, tmp_path)
+
+
+def share_node(folder: Path) -> None:
+    """Let the machine without a network have node unpacked, which takes longer than the rest.
+
+    That node comes from the bundle is shown with pnpm, which has it from there and nowhere else.
+    """
+    (folder / "air").mkdir()
+    (folder / "air" / BUILDERS).symlink_to(TEST_CACHE / BUILDERS)
 
 
 def expect_a_build_without_a_network(app: Path, folder: Path) -> None:
