@@ -83,6 +83,19 @@ def test_finds_a_private_key_in_code(kind: str) -> None:
     assert _found(f"KEY = (\n{lines}\n)\n") == [(2, "a private key")]
 
 
+def test_finds_a_private_key_with_headers() -> None:
+    first, rest = private_key().split("\n", 1)
+    key = f"{first}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,AB12\nComment: https://example.org\n\n{rest}"
+    for text in (key, key.replace("\n", "\\n"), key.replace("\n", " ", 4)):
+        assert [kind for _, kind in _found(text)] == ["a private key"]
+
+
+@pytest.mark.parametrize("rest", ["\n" + "ABCDEFGHI+" * 100, "a: " * 100, "\nA: " + "b " * 100 + "c: " * 100, "\\n\n" * 1000])
+def test_a_private_key_without_its_end_is_none(rest: str) -> None:
+    # A pattern that reads each plus or header in two ways tries 2**100 of them.
+    assert _found(f"-----BEGIN PRIVATE KEY-----{rest}\n...\n{'.' * 200}") == []
+
+
 def test_binary_content_is_no_text() -> None:
     assert list(find_tokens("data.bin", b"\0" + tokens()["GitHub"].encode())) == []
 

@@ -71,7 +71,7 @@ _TOKENS = (
     ("an npm token", "npm_", r"npm_[A-Za-z0-9]{36}"),
     ("a package index token", "pypi-A", r"pypi-AgE[\w-]{60,}"),
     ("a RubyGems key", "rubygems_", r"rubygems_[0-9a-f]{48}"),
-    ("an OpenAI key", "T3BlbkFJ", r"sk-(?:(?:proj|svcacct|admin)-)?[\w-]{20,}T3BlbkFJ[\w-]{20,}"),
+    ("an OpenAI key", "T3BlbkFJ", r"sk-(?:(?:proj|svcacct|admin)-)?[\w-]{20,200}T3BlbkFJ[\w-]{20,}"),
     ("an API key", "sk-", r"sk-[A-Za-z0-9]{48}"),
     ("an Anthropic key", "sk-ant-", r"sk-ant-[a-z]{3,}\d\d-[\w-]{80,}"),
     ("an OpenRouter key", "sk-or-", r"sk-or-v1-[0-9a-f]{64}"),
@@ -132,8 +132,9 @@ _PART_OF_OTHER = lazy_pattern(rb"(?:[A-Za-z0-9_]|Credential=|AccessKeyId=)\Z")
 _START_BYTES = 8192
 _BLOCK_START = b"PRIVATE KEY"
 _BLOCK = lazy_pattern(
-    rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[nr]|[\"'+,]|[A-Za-z-]+: [^\n]{0,80})*"
-    rb"((?:[A-Za-z0-9+/=]|\s|\\[nr]|[\"'+,]){120,8192}?)-----END "
+    # Headers, each up to the next one on its line. Nothing here matches in two ways, which would take for ever where no END follows.
+    rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+    rb"(?:\s|\\[nr]|[\"'+,]|[A-Za-z-]++: (?:(?!\s[A-Za-z-]+: |\\[nr])[^\n]){0,80}+)*+((?:[A-Za-z0-9+/=\s\"',]|\\[nr]){120,8192}?)-----END "
 )
 _KEY_STARTS = (b"0", b"openssh-key-v1\0", b"\x95", b"\xc5", b"\x94", b"\xc6")
 """First bytes of DER sequences, OpenSSH's keys, and OpenPGP's secret key packets."""
