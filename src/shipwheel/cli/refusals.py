@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.project.entrypoint.syntax import is_main_guard
-from shipwheel.quiet import without_warnings
+from shipwheel.project.entrypoint.syntax import is_main_guard, parse_tree
 from shipwheel.trial.source_facts import Refusal
 
 __all__ = ["find_refusals"]
@@ -32,8 +31,7 @@ def find_refusals(file: str, text: str) -> Iterator[Refusal]:
     if _RELEVANT.search(text) is None:
         return
     try:
-        with without_warnings():
-            tree = ast.parse(text)
+        tree = parse_tree(text.encode())
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     named = {name: value for node in tree.body for name, value in _named_file(node)}

@@ -28,6 +28,7 @@ __all__ = [
     "keyword_value",
     "last_name",
     "parse_source",
+    "parse_tree",
     "required_imports",
     "run_nodes",
     "walk",
@@ -85,9 +86,8 @@ _FIELDS = {kind: tuple(name for name in kind._fields if name not in _NOT_VISITED
 
 
 def parse_source(path: ModulePath, data: bytes) -> SourceFile:
-    """Parse a source file. Raises SyntaxError, ValueError, RecursionError or MemoryError if Python cannot."""
-    with without_warnings():
-        tree = ast.parse(data)
+    """Parse a source file. Raises SyntaxError, ValueError, RecursionError or MemoryError if no Python can."""
+    tree = parse_tree(data)
     by_kind: dict[type[ast.AST], list[tuple[int, ast.AST]]] = {}
     for number, node in enumerate(walk(tree)):
         by_kind.setdefault(type(node), []).append((number, node))
@@ -106,6 +106,17 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
                 pending += [each for each in value if isinstance(each, ast.AST)]
             elif isinstance(value, ast.AST):
                 pending.append(value)
+
+
+def parse_tree(data: bytes) -> ast.Module:
+    """Parse source code, of newer Pythons as well. Raises SyntaxError, ValueError, RecursionError or MemoryError if no Python can."""
+    with without_warnings():
+        try:
+            return ast.parse(data)
+        except SyntaxError:
+            from shipwheel.project.entrypoint.newer_syntax import in_older_syntax
+
+            return ast.parse(in_older_syntax(data.decode("utf-8")))
 
 
 def full_name(node: ast.expr | None, aliases: Mapping[str, str]) -> str:

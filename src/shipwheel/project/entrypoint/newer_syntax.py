@@ -1,0 +1,138 @@
+"""Source code in the syntax of newer Pythons, written as the Python that runs this reads it, with every line where it was.
+
+An app for Python 3.13 is looked at by whatever Python there is, and `ast` reads the syntax of its own. Rewritten are the f-strings of
+PEP 701, which may have any string in their fields, the template strings of PEP 750, and the type parameters and aliases of PEP 695. A field
+that cannot be written as before is left out.
+"""
+
+import re
+
+from shipwheel.lazy_pattern import lazy_pattern
+
+__all__ = ["in_older_syntax"]
+
+_QUOTE = r"\"\"\"|'''|\"|'"
+_NEXT = lazy_pattern(
+    rf"#[^\n]*|(?P<quote>{_QUOTE})|\b(?P<head>(?:def|class)[ \t]+\w+[ \t]*)(?=\[)"
+    r"|^(?P<indent>[ \t]*)type[ \t]+(?P<name>\w+[ \t]*)(?=\[|=(?!=))",
+    re.MULTILINE,
+)
+_INSIDE = lazy_pattern(rf"#[^\n]*|(?P<quote>{_QUOTE})|[(){{}}\[\]:\n\\]")
+"""What matters in a field of an f-string, or between brackets."""
+_PLAIN = lazy_pattern(r"[^\\{}\"'\n]+")
+_PREFIXES = frozenset("r b u f t rb br fr rf tr rt".split())  # noqa: SIM905
+
+
+def in_older_syntax(text: str) -> str:
+    """Return a source text in older syntax. Raise ValueError if it is no Python of any version."""
+    found, at = [], 0
+    while (match := _NEXT.search(text, at)) is not None:
+        found.append(text[at : match.start()])
+        at = match.end()
+        if match["quote"]:
+            prefix = _prefix(text, match.start())
+            if "t" in prefix:
+                found.append(_without_template(found.pop(), prefix))
+            at, body = _string(text, at, match["quote"], prefix)
+            found.append(f"{match['quote']}{body}")
+        elif match["head"] or match["name"]:
+            found.append(match["head"] or f"{match['indent']}{match['name']}")
+            end = _after_brackets(text, at) if text.startswith("[", at) else at
+            found.append("\\\n" * text.count("\n", at, end))
+            at = end
+        else:
+            found.append(match[0])
+    return "".join((*found, text[at:]))
+
+
+def _prefix(text: str, quote: int) -> str:
+    """Return the prefix of the string that begins with a quote, in small letters; empty for a word before it that is none."""
+    start = quote
+    while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+        start -= 1
+    word = text[start:quote].lower()
+    return word if word in _PREFIXES else ""
+
+
+def _without_template(before: str, prefix: str) -> str:
+    return before[: -len(prefix)] + prefix.replace("t", "f")
+
+
+def _string(text: str, at: int, quote: str, prefix: str, outer: str = "") -> tuple[int, str]:
+    """Return the end of a string whose content begins here, and the content with the closing quote.
+
+    A format after a field's colon is one that a brace closes, in a string with the quote `outer`.
+    """
+    has_fields, found = not {"f", "t"}.isdisjoint(prefix), []
+    while not text.startswith(quote, at):
+        if at >= len(text) or (text[at] == "\n" and len(outer or quote) == 1):
+            raise ValueError("a string without an end")
+        if (plain := _PLAIN.match(text, at)) is not None:
+            found.append(plain[0])
+            at = plain.end()
+        elif has_fields and "r" not in prefix and text.startswith("\\N{", at) and (end := text.find("}", at)) > 0:
+            found.append(text[at : end + 1])
+            at = end + 1
+        elif has_fields and text[at] == "{" and not text.startswith("{{", at):
+            at, field = _field(text, at, outer or quote)
+            found.append(field)
+        else:
+            is_escape = text[at] == "\\" and not (has_fields and text.startswith("{", at + 1))
+            size = 2 if is_escape or (has_fields and text[at : at + 2] in ("{{", "}}")) else 1
+            found.append(text[at : at + size])
+            at += size
+    return at + len(quote), "".join((*found, quote))
+
+
+def _field(text: str, start: int, quote: str) -> tuple[int, str]:
+    """Return the end of a field of an f-string that begins with this brace, and what to write for it."""
+    found, at, depth, is_kept = ["{"], start + 1, 0, True
+    while True:
+        if (match := _INSIDE.search(text, at)) is None:
+            raise ValueError("a field without an end")
+        found.append(text[at : match.start()])
+        at = match.end()
+        if match["quote"]:
+            prefix = _prefix(text, match.start())
+            at, body = _string(text, at, match["quote"], prefix)
+            written = _quoted_otherwise(match["quote"], body, quote)
+            is_kept = is_kept and bool(written) and "t" not in prefix
+            found.append(written)
+        elif match[0] == "}" and not depth:
+            found.append("}")
+            break
+        elif match[0] == ":" and not depth:
+            at, body = _string(text, at, "}", "f", quote)
+            found.append(f":{body}")
+            break
+        elif not match[0].startswith("#"):
+            depth += (match[0] in "([{") - (match[0] in ")]}")
+            is_kept = is_kept and match[0] != "\\"
+            found.append(" " if match[0] == "\n" and len(quote) == 1 else match[0])
+    field = "".join(found) if is_kept else "{0}"
+    lines = text.count("\n", start, at) - field.count("\n")
+    return at, field + ("\\\n" if len(quote) == 1 else "\n") * lines
+
+
+def _quoted_otherwise(quote: str, body: str, outer: str) -> str:
+    """Return a string for a field of another one, with other quotes if it has those of that; empty if it cannot be there."""
+    content = body[: -len(quote)]
+    if "\\" in content or "\n" in content:
+        return ""
+    if outer not in f"{quote}{body}":
+        return f"{quote}{body}"
+    other = "'" if outer[0] == '"' else '"'
+    return f"{other}{content}{other}" if not {"'", '"'} & set(content) else ""
+
+
+def _after_brackets(text: str, at: int) -> int:
+    """Return the place behind the bracket that closes the one which is here."""
+    depth = 0
+    while (match := _INSIDE.search(text, at)) is not None:
+        at = match.end()
+        if match["quote"]:
+            at, _ = _string(text, at, match["quote"], _prefix(text, match.start()))
+        depth += (match[0] in ("(", "[", "{")) - (match[0] in (")", "]", "}"))
+        if not depth:
+            return at
+    raise ValueError("a bracket without an end")
