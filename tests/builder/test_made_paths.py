@@ -17,6 +17,7 @@ BEFORE = {"ui/package.json": "{}", "static/old.css": "a", "ui/node_modules/x/ind
         ({"ui/dist/js/a.js": "1", "ui/dist/b.css": "2"}, ("ui/dist",)),
         ({"static/old.css": "longer"}, ("static/old.css",)),
         ({"static/new.css": "", "static/dist/a.css": ""}, ("static/dist", "static/new.css")),
+        ({"static/.vite/manifest.json": "{}", "static/a.js": ""}, ("static/.vite", "static/a.js")),
         ({"deep/a/b/c/d.txt": ""}, ("deep/a/b",)),
         ({"ui/node_modules/x/made.js": "", "node_modules/y.js": "", "ui/.cache/z": ""}, ()),
     ],

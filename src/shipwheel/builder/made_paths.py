@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from shipwheel.project.default_excludes import NEVER_INCLUDED
+
 __all__ = ["FileStates", "file_states", "made_paths"]
 
-_IGNORED = frozenset({"node_modules", ".git", ".cache", ".yarn", ".pnpm-store", ".parcel-cache", ".angular", ".turbo", ".vite"})
-"""Directories with packages, and caches."""
+_IGNORED = NEVER_INCLUDED | {".yarn", ".pnpm-store", ".parcel-cache", ".angular", ".turbo"}
+"""Directories with packages, and caches. Vite's is in node_modules: a directory .vite elsewhere holds the manifest that a server reads."""
 
 FileStates = Mapping[str, tuple[int, ...]]
 """Path below a directory -> what changes when the file is written."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipwheel.project.default_excludes import NEVER_INCLUDED
 from shipwheel.project.project import Project
 
 __all__ = ["Saved", "Watched"]
@@ -15,9 +16,6 @@ _RESTARTING = frozenset(
 )
 """Not .json, .db, .log and the like, which running apps write."""
 
-_IGNORED = frozenset(
-    {".git", ".hg", ".svn", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".tox", ".nox"}
-)
 _REBUILDING = frozenset(
     {"pyproject.toml", "setup.py", "setup.cfg", "shipwheel.toml", "requirements.txt", "Pipfile", "poetry.lock", "uv.lock"}
 )
@@ -55,7 +53,7 @@ class Watched(msgspec.Struct, frozen=True):
     def names(self) -> Iterator[str]:
         """Yield the paths of the files that are there, relative to the project."""
         for folder, folders, files in os.walk(self.root):
-            folders[:] = [name for name in folders if name not in _IGNORED]
+            folders[:] = [name for name in folders if name not in NEVER_INCLUDED]
             yield from (name for file in files if (name := self.name(str(Path(folder, file)))))
 
     def saved(self, paths: Iterable[str]) -> Saved:
@@ -74,6 +72,6 @@ class Watched(msgspec.Struct, frozen=True):
         if name in self.deciding:
             return name
         own = relative.suffix in _RESTARTING or relative.name == ".env"
-        if not own or name.startswith(("pylock.", *self.written)) or not _IGNORED.isdisjoint(relative.parts):
+        if not own or name.startswith(("pylock.", *self.written)) or not NEVER_INCLUDED.isdisjoint(relative.parts):
             return ""
         return name

@@ -19,7 +19,7 @@ import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import is_whiteout
-from shipwheel.project.default_excludes import is_excluded_by_default
+from shipwheel.project.default_excludes import NEVER_INCLUDED, is_excluded_by_default
 from shipwheel.project.git_history import repository_root, tracked_files
 from shipwheel.project.gitignore import dockerignore_spec, gitignore_spec, read_gitignore
 from shipwheel.project.secret_files import MAX_READ_BYTES, SecretRules
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AppFile", "AppTree", "is_storable", "list_app", "list_copies"]
 
-_NEVER_INCLUDED = frozenset(
-    """
-    .git .hg .svn .bzr .venv venv __pycache__ node_modules .tox .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .ipynb_checkpoints
-    .idea .vscode .eggs .cache .uv-cache __pypackages__ .DS_Store .pytype .pyre .docker
-    """.split()  # noqa: SIM905
-)
 _NO_SOURCE = ("pyvenv.cfg", "oci-layout", "CACHEDIR.TAG")
 """Files that mark a directory as a virtual environment, an image layout or a cache (https://bford.info/cachedir)."""
 
@@ -247,7 +241,7 @@ class _Walk:
             rules = (*rules, _Rules(base, read_gitignore(host / ".gitignore")))
         known = len(self.files)
         for entry in entries:
-            if entry.name not in _NEVER_INCLUDED:
+            if entry.name not in NEVER_INCLUDED:
                 self._take_entry(base + _image_name(entry.name), entry, rules, ignored)
         if base and len(self.files) == known:
             self._take_marker(base, entries, rules, ignored)

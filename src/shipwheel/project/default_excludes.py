@@ -1,11 +1,18 @@
-"""Files of an app that are left out unless an ignore file or a setting takes them back."""
+"""Files of an app that are always left out, and those that an ignore file or a setting takes back."""
 
 import re
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["is_excluded_by_default"]
+__all__ = ["NEVER_INCLUDED", "is_excluded_by_default"]
 
+NEVER_INCLUDED = frozenset(
+    """
+    .git .hg .svn .bzr .venv venv __pycache__ node_modules .tox .nox .mypy_cache .pytest_cache .ruff_cache .hypothesis .ipynb_checkpoints
+    .idea .vscode .eggs .cache .uv-cache __pypackages__ .DS_Store .pytype .pyre .docker
+    """.split()  # noqa: SIM905
+)
+"""Directories of version control, of packages, of editors and of caches."""
 _NAMES = frozenset(
     """
     .coverage Thumbs.db desktop.ini .gitignore .gitattributes .gitmodules .dockerignore .github .gitlab-ci.yml .pre-commit-config.yaml
