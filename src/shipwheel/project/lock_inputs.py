@@ -30,7 +30,7 @@ _MAX_LOCK_BYTES = 32 << 20
 _PROJECT_KEYS = ("name", "requires-python", "dependencies", "optional-dependencies", "dynamic")
 _BACKENDS = ("poetry", "pdm", "flit", "hatch", "setuptools")
 
-_LOCATION = lazy_pattern(r"""^\s*"?(?:path|file|url)"?\s*[:=]\s*"((?:(?!://)[^"\\\n])+)\"""", re.MULTILINE)
+_LOCATION = lazy_pattern(r"""^[ \t]*"?(?:path|file|url)"?\s*[:=]\s*"((?:(?!://)[^"\\\n])+)\"""", re.MULTILINE)
 """A path in poetry.lock, pdm.lock or Pipfile.lock; parsing such a file as a whole takes far longer."""
 
 

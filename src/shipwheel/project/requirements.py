@@ -37,7 +37,7 @@ _BOMS = (
 )
 _CODING = lazy_pattern(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _VARIABLE = lazy_pattern(r"\$\{([A-Z0-9_]+)\}")
-_COMMENT = lazy_pattern(r"(^|\s+)#.*$")
+_COMMENT = lazy_pattern(r"(?:^|\s)#.*$")
 _HASH = lazy_pattern(r"--hash(?:=|\s+)([a-z0-9]+):([0-9a-fA-F]+)")
 _VCS = lazy_pattern(r"(git|hg|svn|bzr)\+")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
@@ -49,7 +49,7 @@ _IGNORED = frozenset(
 )
 _IGNORED_WITH_VALUE = frozenset({"--trusted-host", "--use-feature", "--only-binary", "--no-binary", "--progress-bar"})
 _BUILD_OPTION = lazy_pattern(r"\s--(config-settings?|global-option|install-option)\b")
-_AFTER_REQUIREMENT = lazy_pattern(r"\s+--(?:hash|no-binary|only-binary|prefer-binary|pre|no-deps)\b")
+_AFTER_REQUIREMENT = lazy_pattern(r"\s--(?:hash|no-binary|only-binary|prefer-binary|pre|no-deps)\b")
 """Options behind a requirement. pip reads only hashes there, and ignores those that belong on a line of their own."""
 _SHORT_OPTIONS = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links"}
 _OPTIONS_WITH_VALUE = frozenset(

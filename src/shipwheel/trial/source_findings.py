@@ -30,7 +30,7 @@ __all__ = [
 
 _FRAME = lazy_pattern(r'  File "(?P<path>[^"]+)", line \d+')
 _READ = lazy_pattern(r"(?:getenv|environ\.get)\([\"'](?P<variable>[A-Za-z_]\w*)[\"'](?:, ?(?:\"\"|''|None))?\)(?! +or\b)", re.ASCII)
-_ASKED = lazy_pattern(r"\b(?i:\w*env\w*)\((?:(?:\w+ ?= ?)?[\"'](?P<variable>[A-Z][A-Z0-9_]*)[\"']|$)", re.ASCII)
+_ASKED = lazy_pattern(r"\b(?i:(?:(?!env)\w)*+env\w*+)\((?:(?:\w+ ?= ?)?[\"'](?P<variable>[A-Z][A-Z0-9_]*)[\"']|$)", re.ASCII)
 """A call of the project's own function for variables: get_env_var(key="SECRET_KEY"), or its first line."""
 _OF_ENVIRONMENT = lazy_pattern(r"(?:\w+_)?(?:ENV|ENVIRONMENT|STAGE)")
 """Names of variables that say where a program runs: FLASK_ENV, ENVIRONMENT."""

@@ -44,9 +44,13 @@ def test_what_no_python_reads_is_refused(text: str) -> None:
         in_older_syntax(text)
 
 
-def test_an_application_in_newer_syntax_is_found(tmp_path: Path) -> None:
-    code = 'from fastapi import FastAPI\n\ntype Name = str\nserver = FastAPI(title=f"{NAMES["a"]}")\n\ndef get[T](x: T) -> T: ...\n'
-    root = written(tmp_path, {"main.py": code, "requirements.txt": "fastapi\nuvicorn\n"})
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_an_application_in_newer_syntax_is_found(tmp_path: Path, ends: str, mark: str) -> None:
+    code = mark + "TEXT = 'a\\\nb'\n"
+    code += 'from fastapi import FastAPI\n\ntype Name = str\nserver = FastAPI(title=f"{NAMES["a"]}")\n\ndef get[T](x: T) -> T: ...\n'
+    root = written(tmp_path, {"requirements.txt": "fastapi\nuvicorn\n"})
+    (root / "main.py").write_text(code, encoding="utf-8", newline=ends)
     launch = read_project(root, Settings()).launch
     assert launch is not None
     assert "main:server" in launch.command

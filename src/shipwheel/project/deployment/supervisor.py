@@ -23,7 +23,7 @@ _USUAL = "/etc/supervisor/conf.d/*.conf /etc/supervisord.d/*.ini /etc/supervisor
 _MAX_BYTES = 1 << 16
 _MAX_PROGRAMS = 20
 _ENV = lazy_pattern(r"%\(ENV_(\w+)\)s")
-_PAIR = lazy_pattern(r"(\w+)=(\"[^\"]*\"|'[^']*'|[^,]*)")
+_PAIR = lazy_pattern(r"\b(\w+)=(\"[^\"]*\"|'[^']*'|[^,]*)")
 _BESIDE = frozenset(
     """
     nginx apache2 httpd caddy haproxy traefik varnishd cron crond rsyslogd syslog-ng sshd redis-server memcached postgres mysqld mongod

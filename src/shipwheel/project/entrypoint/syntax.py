@@ -116,7 +116,7 @@ def parse_tree(data: bytes) -> ast.Module:
         except SyntaxError:
             from shipwheel.project.entrypoint.newer_syntax import in_older_syntax
 
-            return ast.parse(in_older_syntax(data.decode("utf-8")))
+            return ast.parse(in_older_syntax(data.decode("utf-8-sig").replace("\r\n", "\n")))
 
 
 def full_name(node: ast.expr | None, aliases: Mapping[str, str]) -> str:
