@@ -77,6 +77,7 @@ class Store:
         self.root = root
         self.closed = threading.Event()
         self.has_written = False
+        self._intact: dict[Digest, tuple[int, ...]] = {}
         self._unfinished: set[Path] = set()
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -135,16 +136,22 @@ class Store:
         return self.root / "partial" / digest.partition(":")[2]
 
     def chunks(self, digest: Digest) -> Iterator[bytes]:
-        """Yield a blob's bytes. At the end, discard the blob and raise DamagedBlob if they do not match the digest."""
-        checksum = hashlib.sha256()
+        """Yield a blob's bytes. At the end, discard the blob and raise DamagedBlob if they do not match the digest.
+
+        A blob that this process has written or hashed is not hashed again as long as its file stays the same.
+        """
         with self.open(digest) as stream:
+            state = _state(os.fstat(stream.fileno()))
+            checksum = hashlib.sha256() if self._intact.get(digest) != state else None
             while data := self._read(stream):
-                with piece("hash"):
-                    checksum.update(data)
+                if checksum is not None:
+                    with piece("hash"):
+                        checksum.update(data)
                 yield data
-        if hash_digest(checksum) != digest:
+        if checksum is not None and hash_digest(checksum) != digest:
             self.discard(digest)
             raise DamagedBlob(digest)
+        self._intact[digest] = state
 
     def open(self, digest: Digest) -> BinaryIO:
         """Open a blob without checking it, for callers that hash what they read or have called `verify`."""
@@ -173,6 +180,7 @@ class Store:
 
     def sweep(self) -> tuple[Digest, ...]:
         """Verify every blob, because one damaged blob is often not the only one. Return the digests of those that were discarded."""
+        self._intact.clear()
         names = sorted(f"{path.parent.parent.name}:{path.name}" for path in self.root.glob("blobs/*/*/*") if path.is_file())
         return tuple(digest for digest in map(as_digest, names) if digest is not None and not self.verify(digest))
 
@@ -206,6 +214,7 @@ class Store:
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary.chmod(0o644)
         temporary.replace(final)
+        self._intact[digest] = _state(final.stat())
         self.has_written = True
 
     def add(self, data: bytes) -> Digest:
@@ -281,6 +290,11 @@ class Store:
         # The prefix keeps such a name apart from keys that are hashes themselves, and whose input others may know.
         name = key if _PLAIN_KEY.match(key) else f"key-{hashlib.sha256(key.encode()).hexdigest()}"
         return self.root.joinpath("records", kind, name[:2], name)
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """Return what changes if a file is replaced, or written to."""
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _unreadable(root: Path, error: OSError) -> StoreError:
