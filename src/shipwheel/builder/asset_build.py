@@ -148,20 +148,20 @@ class AssetBuild(msgspec.Struct, frozen=True):
         # A script that wants a network fails here; most builds do without what it would bring.
         return f"{fetched}\n{_text(self._run(manager.rebuild, manager))}"
 
-    def run(self, command: Sequence[str], prepared: str) -> bool:
-        """Run the command after `prepare`, whose output is shown with its own. Return whether it needed old hashes of node.
+    def run(self, command: Sequence[str], prepared: str) -> tuple[bool, str]:
+        """Run the command after `prepare`, whose output is shown with its own. Return whether it needed old hashes of node, and all output.
 
-        The webpack of before 2021 names files by MD4, which node has had since version 17 only if it is told to. Raise
-        AssetFailed, BuildError.
+        The webpack of before 2021 names files by MD4, which node has had since version 17 only if it is told to. It may end with status 0
+        without. Raise AssetFailed, BuildError.
         """
         manager = self._manager
         finished = self._run(command, manager)
-        needs_old = finished.code != 0 and _NO_OLD_HASH in _text(finished) and "NODE_OPTIONS" not in self.stated
+        needs_old = _NO_OLD_HASH in _text(finished) and "NODE_OPTIONS" not in self.stated
         if needs_old:
             finished = self._run(command, replace(manager, env={**manager.env, "NODE_OPTIONS": OLD_HASHES}))
         if finished.code != 0:
             raise AssetFailed(" ".join(command), finished.code, f"{prepared}\n{_text(finished)}")
-        return needs_old
+        return needs_old, f"{prepared}\n{_text(finished)}"
 
     def fetch(self, *, network: bool = True) -> str:
         """Fetch the packages, and return what that printed. Without a network, the cache must have them. Raise AssetFailed, BuildError."""

@@ -232,18 +232,19 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
             with self._asset_build(place) as build:
                 printed = build.prepare()
                 before = file_states(source) if not self.settings.output else {}
-                if build.run(self.settings.run, printed):
+                needed_old, printed = build.run(self.settings.run, printed)
+                if needed_old:
                     hint = f'State it, so that it does not fail first: env = {{ NODE_OPTIONS = "{OLD_HASHES}" }}.'
                     self.reporter(Warned(f"`{self._shown}` wants old hashes of node: it ran again with NODE_OPTIONS={OLD_HASHES}", hint))
         except AssetFailed as error:
             raise self._failed(error) from None
         if self.settings.output:
-            self._check_output(source)
+            self._check_output(source, printed)
             return ("",)
         made = made_paths(source, before)
         if not made:
             hint = "Name what it makes by `output` below [[tool.shipwheel.assets]], or correct `run`."
-            raise BuildError(f"`{self._shown}` made no files of the project", hint=hint)
+            raise self._with_output(f"`{self._shown}` made no files of the project", hint, printed)
         return made
 
     def _node(self) -> tuple[CachedDirectory, Mapping[str, str]]:
@@ -278,21 +279,24 @@ class AssetsSource(msgspec.Struct, frozen=True, dict=True):
 
     def _failed(self, error: "AssetFailed") -> BuildError:
         self.store.check_open()
-        from shipwheel.pipeline.failed_output import last_lines, write_log
-
-        log = write_log(self.store, f"{self.project.name}-assets", error.output)
         node = f"node {self.node.version}" if self.node is not None else "the image's node"
         keys = "env, packages, node, image and in below [[tool.shipwheel.assets]]"
         hint = f"It runs with {node}, without a network. {keys} change what it sees."
-        return BuildError(f"{error}:\n  {last_lines(error.output)}\n  whole output: {log}", hint=hint)
+        return self._with_output(str(error), hint, error.output)
 
-    def _check_output(self, source: Path) -> None:
+    def _with_output(self, message: str, hint: str, output: str) -> BuildError:
+        from shipwheel.pipeline.failed_output import last_lines, write_log
+
+        log = write_log(self.store, f"{self.project.name}-assets", output)
+        return BuildError(f"{message}:\n  {last_lines(output)}\n  whole output: {log}", hint=hint)
+
+    def _check_output(self, source: Path, printed: str) -> None:
         """Raise BuildError if the output is not there."""
         output = self.settings.output
         made = source / output
         if not made.exists() or (made.is_dir() and not any(made.iterdir())):
             hint = "Correct `output` below [[tool.shipwheel.assets]]: it is relative to the project."
-            raise BuildError(f"`{self._shown}` made no {output}", hint=hint)
+            raise self._with_output(f"`{self._shown}` made no {output}", hint, printed)
 
     def _check_programs(self, tree: AppTree, source: Path) -> None:
         """Raise BuildError for a program, which is for one kind of processor."""
