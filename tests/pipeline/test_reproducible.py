@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import TEST_CACHE
 
 from shipwheel.oci.layout import read_layout
 from shipwheel.testing.world import MINOR, CommandResult, World
@@ -179,25 +180,28 @@ def test_order_of_the_platforms(shared_world: World, reference: str) -> None:
 
 @pytest.mark.online
 def test_everything_at_once_on_a_real_project(tmp_path: Path) -> None:
-    """Two cold builds of examples/fastapi on the real base, with real bytecode. The second uses the lock that the first made."""
+    """Two builds of examples/fastapi on the real base, with real bytecode: the second with the lock of the first, and an empty store.
+
+    The first has what other tests have made of the base: a second cold build would take twenty seconds of a processor.
+    """
     first = tmp_path / "a" / "fastapi"
     shutil.copytree(EXAMPLES / "fastapi", first, ignore=shutil.ignore_patterns(".*"))
-    digests = [_real(first, {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1"}, umask=0o022, workers=1)]
+    digests = [_real(first, TEST_CACHE, {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1"}, umask=0o022, workers=1)]
     second = tmp_path / "somewhere else" / "fastapi"
     shutil.copytree(first, second)
     for path in second.rglob("*"):
         os.utime(path, (1_234_567_890, 1_234_567_890))
     variation = {"TZ": "Asia/Kathmandu", "LC_ALL": "de_DE.UTF-8", "PYTHONHASHSEED": "77", "PYTHONUTF8": "0"}
-    digests.append(_real(second, variation, umask=0o077, workers=5))
+    digests.append(_real(second, tmp_path / "empty", variation, umask=0o077, workers=5))
     assert digests[0] == digests[1]
 
 
-def _real(place: Path, env: Mapping[str, str], *, umask: int, workers: int) -> str:
+def _real(place: Path, store: Path, env: Mapping[str, str], *, umask: int, workers: int) -> str:
     program = f"import os, sys; os.cpu_count = lambda: {workers}; from shipwheel.cli import main; main()"
     command = [sys.executable, "-c", program, "build", str(place), "--platform", PLATFORMS, "--python", MINOR, "-q"]
     done = subprocess.run(
         [*command, "-o", str(place.with_name("out.oci"))],
-        env={**os.environ, "SHIPWHEEL_CACHE": str(place.parent / "cache"), **env},
+        env={**os.environ, "SHIPWHEEL_CACHE": str(store), **env},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
