@@ -14,7 +14,7 @@ import pytest
 import yaml
 from support.command import ROOT, shipwheel, shipwheel_json
 from support.engines import NATIVE, UNPRIVILEGED, Podman, Registry
-from support.examples import Example
+from support.project_tree import written
 
 FOLDER = ROOT / "docs" / "how-to" / "ci"
 SECRET = """
@@ -23,6 +23,13 @@ kind: Secret
 metadata: {name: registry}
 stringData: {user: ci, password: secret}
 """
+PROJECT = {
+    "pyproject.toml": (
+        '[project]\nname = "hello"\nversion = "1"\nrequires-python = "==3.13.*"\ndependencies = ["itsdangerous"]\n'
+        f'[tool.shipwheel]\ncommand = ["python", "main.py"]\nplatforms = ["{NATIVE}"]\n'
+    ),
+    "main.py": "import itsdangerous\n",
+}
 COMMIT = "git init --quiet && git add --all && git -c user.name=a -c user.email=a@example.org commit --quiet --message=hello"
 RIGHTS = "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.Privileged}} {{.EffectiveCaps}}"
 
@@ -40,10 +47,14 @@ def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def given(podman: Podman, fastapi: Example) -> Path:
-    """A directory for the pod: a repository, and what its build needs, since there is no network."""
+def given(podman: Podman, tmp_path: Path) -> Path:
+    """A directory for the pod: a repository, and what its build needs, since there is no network.
+
+    The project is small, and for one platform, because the pod's store is empty: it makes the base, too.
+    """
     folder = podman.sandbox.folder("given")
-    shutil.copytree(fastapi.project, folder / "hello")
+    written(folder / "hello", PROJECT)
+    shipwheel_json("build", folder / "hello", "-o", tmp_path / "first.oci")
     subprocess.run(COMMIT, shell=True, cwd=folder / "hello", check=True)
     done = shipwheel("bundle", folder / "hello", "--for-build", "-o", folder / "inputs.tar")
     assert done.returncode == 0, done.stderr
@@ -88,7 +99,8 @@ def pod_of_both(image: str, host: str, given: Path) -> str:
     return yaml.safe_dump(job)
 
 
-def test_a_pod_without_privileges_builds_and_pushes(podman: Podman, registry: Registry, fastapi: Example, image: str, given: Path) -> None:
+def test_a_pod_without_privileges_builds_and_pushes(podman: Podman, registry: Registry, image: str, given: Path, tmp_path: Path) -> None:
+    digest = shipwheel_json("build", given / "hello", "--locked", "-o", tmp_path / "again.oci")["digest"]
     podman.sandbox.reach(registry.host)
     for name, text in {"secret.yaml": SECRET, "job.yaml": pod_of_both(image, registry.host, given)}.items():
         (given / name).write_text(text)
@@ -98,7 +110,6 @@ def test_a_pod_without_privileges_builds_and_pushes(podman: Podman, registry: Re
         build = podman.container("build-hello-pod-build")
         assert build.wait() == 0, build.logs()
         assert podman.cli("inspect", "--format", RIGHTS, build.name).stdout.split() == ["65532:65532", "true", "false", "[]"]
-        digest = fastapi.result["digest"]
         assert f"{registry.host}/team/hello@{digest}\n" in build.logs(), "the bytes that this machine has built"
         assert (given / "result").read_text() == f"{registry.host}/team/tekton@{digest}"
         for name in ("hello", "tekton"):
