@@ -114,6 +114,11 @@ def test_a_value_made_of_variables_of_the_container_is_none_of_the_image() -> No
     assert (command.env, command.derived) == ((("MODE", "fast"), ("C", "1"), ("E", "2")), ("A", "B"))
 
 
+def test_a_value_may_be_added_to_what_the_variable_has() -> None:
+    (command,) = _run('export PYTHONPATH="${PYTHONPATH}:/app/lib" PATH="$PATH:/app/bin"\nexport PATH="$HOME/bin:$PATH"\nserve\n')
+    assert (command.env, command.derived) == ((("PYTHONPATH", ":/app/lib"),), ()), "an image has a PATH of its own"
+
+
 def test_records_environment_directory_and_line() -> None:
     commands = _run("export A=1\nB=2\ncd src\nC=3 serve &\nother\n")
     assert [(command.words, command.line, command.background) for command in commands] == [(("serve",), 4, True), (("other",), 5, False)]

@@ -215,7 +215,7 @@ class _Shell(msgspec.Struct):
             value = assignment.child_by_field_name("value")
             doubts: list[str] = []
             text = expand_pattern(value, self.state, doubts) if value is not None else ""
-            derived = value is not None and not doubts and is_derived(value, self.state)
+            derived = value is not None and not doubts and is_derived(name, value, self.state)
             self.state.assign(name, UNKNOWN if doubts or self.doubts else text, derived=derived)
             if exports:
                 self.state.exported[name] = None

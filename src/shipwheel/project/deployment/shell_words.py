@@ -77,13 +77,13 @@ class ShellState(msgspec.Struct):
         self.derived |= {name: None} if derived else {}
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that the script exports and whose values are known."""
-        known = (name for name in self.exported if name not in self.derived)
+        """Return the variables that the script exports and whose values are known. The image has a PATH of its own."""
+        known = (name for name in self.exported if name not in self.derived and name != "PATH")
         return {name: value for name in known if UNKNOWN not in (value := self.variables.get(name, UNKNOWN))}
 
     def derived_environment(self) -> tuple[str, ...]:
         """Return the names of the variables that the script exports and makes of others."""
-        return tuple(name for name in self.exported if name in self.derived)
+        return tuple(name for name in self.exported if name in self.derived and name != "PATH")
 
     def copy(self) -> "ShellState":
         """Return an independent copy, as a subshell has it."""
@@ -108,10 +108,12 @@ def expand_pattern(node: "Node", state: ShellState, doubts: list[str]) -> str:
     return _Expansion(state, doubts, unset_is_empty=True).text(node, 0)
 
 
-def is_derived(node: "Node", state: ShellState) -> bool:
-    """Return whether a value is made of variables that have none here."""
+def is_derived(name: str, node: "Node", state: ShellState) -> bool:
+    """Return whether the value of a variable is made of others that have none here: not of what it is added to, `P=$P:lib`."""
     lacking: list[str] = []
-    _Expansion(state, lacking, unset_is_empty=False).text(node, 0)
+    known = state.copy()
+    known.variables.setdefault(name, "")
+    _Expansion(known, lacking, unset_is_empty=False).text(node, 0)
     return bool(lacking) or any(text_of(child) in state.derived for child in _descendants(node) if child.type == "variable_name")
 
 
