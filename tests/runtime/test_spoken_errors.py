@@ -12,7 +12,12 @@ SPEAKING = program_of("aside", "spoken_errors")
 
 @pytest.mark.parametrize("python", interpreters())
 @pytest.mark.parametrize(
-    "how", ["logger.exception('it fails')", "logger.error('%s', 'it fails', exc_info=sys.exc_info())", "logger.error('', exc_info=why)"]
+    "how",
+    [
+        "logger.exception('it fails')",
+        "logger.error('%s', 'it fails', exc_info=sys.exc_info())",
+        "logger.error(msg='', exc_info=why)",
+    ],
 )
 def test_a_logger_that_nobody_hears_speaks(tmp_path: Path, python: str, how: str) -> None:
     text = f"""\

@@ -25,13 +25,13 @@ def install() -> None:
     """Let loggers print each error that they get, also those that are disabled or have other handlers."""
     logged = logging.Logger.error
 
-    def error(self: logging.Logger, message: object, *arguments: Any, **options: Any) -> None:
+    def error(self: logging.Logger, msg: object, *arguments: Any, **options: Any) -> None:
         found = options.get("exc_info")
         found = found if isinstance(found, BaseException) else (found[1] if isinstance(found, tuple) else sys.exc_info()[1])
         if options.get("exc_info") and found is not None:
             text = "".join(traceback.format_exception(type(found), found, found.__traceback__))
             os.write(STDERR, text.encode("utf-8", "backslashreplace"))
-        logged(self, message, *arguments, **options)
+        logged(self, msg, *arguments, **options)
 
     logging.Logger.error = error  # type: ignore[method-assign]
 
