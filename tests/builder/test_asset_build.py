@@ -153,7 +153,9 @@ class OldWebpack(Recorder):
         command, _, env = self.ran[-1]
         if not command.startswith("npm run") or (self._works and env.get("NODE_OPTIONS") == "--openssl-legacy-provider"):
             return Finished(0, "", "")
-        return Finished(self._status, "", "  opensslErrorStack: [ 'error:03000086' ],\n  code: 'ERR_OSSL_EVP_UNSUPPORTED'\n")
+        error = "  opensslErrorStack: [ 'error:03000086' ],\n  code: 'ERR_OSSL_EVP_UNSUPPORTED'\n"
+        told = "[webpack-cli] Promise rejection: Error: error:0308010C:digital envelope routines::unsupported\n"
+        return Finished(self._status, "", error if self._status else told)
 
 
 @pytest.mark.parametrize(("works", "status"), [(True, 1), (True, 0), (False, 1)])

@@ -40,8 +40,8 @@ _OFF = ("audit", "fund", "update_notifier")
 _YARN_1 = "1.22.22"
 OLD_HASHES = "--openssl-legacy-provider"
 """The option by which node has hashes that OpenSSL 3 has put aside."""
-_NO_OLD_HASH = "ERR_OSSL_EVP_UNSUPPORTED"
-"""The code of node's error about such a hash."""
+_NO_OLD_HASH = lazy_pattern(r"ERR_OSSL_EVP_UNSUPPORTED|error:0308010C:")
+"""The code of node's error about such a hash, and of OpenSSL's, which is all that some tools print of it."""
 
 
 class AssetFailed(Exception):
@@ -156,7 +156,7 @@ class AssetBuild(msgspec.Struct, frozen=True):
         """
         manager = self._manager
         finished = self._run(command, manager)
-        needs_old = _NO_OLD_HASH in _text(finished) and "NODE_OPTIONS" not in self.stated
+        needs_old = _NO_OLD_HASH.search(_text(finished)) is not None and "NODE_OPTIONS" not in self.stated
         if needs_old:
             finished = self._run(command, replace(manager, env={**manager.env, "NODE_OPTIONS": OLD_HASHES}))
         if finished.code != 0:
