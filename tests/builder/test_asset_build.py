@@ -44,6 +44,13 @@ def test_takes_the_package_manager_of_the_lock_file(
     assert (found.tool, " ".join(found.fetch[:2]), found.is_locked) == (tool, fetch, is_locked)
 
 
+def test_no_package_manager_refuses_another_node(tmp_path: Path) -> None:
+    """The index has no old node, and only the first yarn makes an error of what the others warn of."""
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "yarn.lock").write_text("# yarn lockfile v1\n")
+    assert "--ignore-engines" in package_manager(tmp_path).fetch
+
+
 def test_a_project_may_let_yarn_change_its_lock_file(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text("{}")
     (tmp_path / "yarn.lock").write_text("__metadata:\n  version: 6\n")

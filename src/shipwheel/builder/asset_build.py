@@ -77,8 +77,9 @@ def package_manager(directory: Path) -> PackageManager:
             version = stated.get("yarn") or newer
             locked = () if _lets_yarn_change_its_lock(directory) else ("--immutable",)
             return PackageManager(f"@yarnpkg/cli-dist@{version}", ("yarn", "install", *locked), ("npm", "rebuild"), env)
-        words = ("yarn", "install", "--frozen-lockfile", "--ignore-scripts", "--non-interactive", "--production=false")
-        return PackageManager(f"yarn@{_YARN_1}", words, ("npm", "rebuild"))
+        # It alone refuses packages that ask for another node: what needs that says so when it runs.
+        options = ("--frozen-lockfile", "--ignore-scripts", "--ignore-engines", "--non-interactive", "--production=false")
+        return PackageManager(f"yarn@{_YARN_1}", ("yarn", "install", *options), ("npm", "rebuild"))
     if lock.startswith("bun."):
         set_up = ("sh", "-c", f"cd {_INSIDE}/tools/node_modules/bun && node install.js")
         fetch, env = ("bun", "install", "--frozen-lockfile", "--ignore-scripts"), {"BUN_INSTALL_CACHE_DIR": f"{_INSIDE}/cache/bun"}
