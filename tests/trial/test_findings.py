@@ -609,6 +609,21 @@ def test_an_error_that_spells_a_variable_out_wants_it(error: str, verdict: Verdi
     assert (verdict_of(seen, found), [each.subject for each in found if each.kind is K.VARIABLE]) == (verdict, wanted)
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("api.example.org:443", "It is on the internet"),
+        ("api.example.org:8443", "If it is on the internet"),
+        ("db:5432", "Start that server"),
+    ],
+)
+def test_what_is_on_the_internet_is_not_to_be_started(address: str, says: str) -> None:
+    host, _, port = address.partition(":")
+    error = f"requests.exceptions.ConnectionError: HTTPSConnectionPool(host='{host}', port={port}): Max retries exceeded with url: /\n"
+    (found,) = [each for each in find(ended(1, f"Traceback (most recent call last):\n{error}"), SERVER) if each.kind is K.COMPANION]
+    assert (found.subject, says in found.hint) == (address, True), found.hint
+
+
 def test_databases_of_django_that_are_none_want_their_variable() -> None:
     error = "django.core.exceptions.ImproperlyConfigured: settings.DATABASES is improperly configured. Please supply the ENGINE value."
     trace = (

@@ -4,7 +4,7 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["companion_hint", "companion_name", "companion_service", "is_companion_port"]
+__all__ = ["companion_hint", "companion_name", "companion_service", "is_companion_port", "is_on_the_web"]
 
 _SERVICE_NAME = lazy_pattern(r"[a-z][a-z0-9-]*")
 _DOMAIN = lazy_pattern(r"([\w-]+\.)+(?!local$|internal$|svc$)[A-Za-z]{2,}")
@@ -79,6 +79,12 @@ def companion_hint(address: str) -> str:
     host, _, port = address.rpartition(":")
     is_public = not address or _DOMAIN.fullmatch(host if port.isdecimal() else address) is not None
     return " If it is on the internet: a trial has no network, unless `shipwheel check` gets --network." if is_public else ""
+
+
+def is_on_the_web(address: str) -> bool:
+    """Return whether `host:port` is the usual port of HTTPS or HTTP of a host with a public name."""
+    host, _, port = address.rpartition(":")
+    return port in ("443", "80") and _DOMAIN.fullmatch(host) is not None
 
 
 def is_companion_port(port: str) -> bool:

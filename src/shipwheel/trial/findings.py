@@ -6,7 +6,7 @@ import msgspec
 
 from shipwheel.known_packages import shown_requirement
 from shipwheel.oci.execution import ExecutionConfig
-from shipwheel.signs.companions import companion_hint, companion_name
+from shipwheel.signs.companions import companion_hint, companion_name, is_on_the_web
 from shipwheel.signs.endings import ended_at_import, ended_in_failure, listens_elsewhere, shows_its_error, wants_input, workers_started
 from shipwheel.signs.outgrown import absent_name, is_outgrown, unreadable_module
 from shipwheel.signs.output import Sign, SignKind, is_debug_page, signs_in
@@ -338,6 +338,7 @@ _SECRETS_HINT = (
     "No image holds secrets: mount the file where the container runs, as .streamlit/secrets.toml of its working directory."
     " For docker: -v ./secrets.toml:/app/.streamlit/secrets.toml:ro."
 )
+_WEB_HINT = "It is on the internet, and a trial has no network: `shipwheel check --network` and `shipwheel init --network` give it one."
 _SILENT_HINT = "Its log does not say why: let it print errors. Django does with DEBUG, or with a logging.StreamHandler in LOGGING."
 _SUBMODULE_HINT = (
     " If {} is there, its version has no such module: `shipwheel init` tries the packages of the project's last change;"
@@ -380,6 +381,8 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
     if kind in MISSING:
         finding_kind, message, hint = MISSING[kind]
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject
+        if kind is SignKind.COMPANION:
+            hint = _WEB_HINT if is_on_the_web(sign.subject) else hint + companion_hint(sign.subject)
         if kind is SignKind.MODULE and "." in sign.subject:
             hint += _SUBMODULE_HINT.format(sign.subject.rpartition(".")[0])
         bringing = shown_requirement(sign.subject) or f"the package that brings {sign.subject}"
@@ -388,7 +391,7 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
         return Finding(
             finding_kind,
             message.format(subject or ("below 1024" if kind is SignKind.PRIVILEGED_PORT else "a path")),
-            hint.format(sign.subject, bringing) + (companion_hint(sign.subject) if kind is SignKind.COMPANION else ""),
+            hint if kind is SignKind.COMPANION else hint.format(sign.subject, bringing),
             sign.subject,
             sign.line,
             setting,
