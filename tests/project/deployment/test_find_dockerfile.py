@@ -110,8 +110,25 @@ def test_the_dockerfile_for_production_comes_before_the_plain_one_that_developer
     text = "FROM python\nCOPY . /app\nCMD a\n"
     files = {"app.py": "", f"{folder}Dockerfile": text, f"{folder}Dockerfile.prod": text, f"{folder}Dockerfile.api": text}
     root = written(tmp_path, files)
-    builds = [Build(root / folder / "Dockerfile", root)]
+    builds = [Build(root / folder / "Dockerfile", root, for_production=False)]
     assert find_dockerfiles(root, UserFiles(), builds)[0].name == f"{folder}Dockerfile.prod"
+
+
+@pytest.mark.parametrize("other", ["Dockerfile.worker.prod", "docker/etl/Dockerfile.prod", "docker/prod/etl.Dockerfile"])
+def test_another_programs_dockerfile_for_production_comes_behind_the_one_that_is_named(tmp_path: Path, other: str) -> None:
+    text = "FROM python\nCOPY . /app\nCMD a\n"
+    root = written(tmp_path, {"app.py": "", "Dockerfile": text, other: text})
+    builds = [Build(root / "Dockerfile", root, for_production=False)]
+    assert [found.name for found in find_dockerfiles(root, UserFiles(), builds)] == ["Dockerfile", other]
+
+
+@pytest.mark.parametrize(("compose", "first"), [("compose.yaml", "Dockerfile.prod"), ("compose.prod.yaml", "Dockerfile")])
+def test_what_a_compose_file_for_production_names_counts(tmp_path: Path, compose: str, first: str) -> None:
+    text = "FROM python\nCOPY . /app\nCMD a\n"
+    files = {"app.py": "", "Dockerfile": text, "Dockerfile.prod": text, compose: "services: {web: {build: ., ports: [80]}}"}
+    dockerfile = read_deployment(written(tmp_path, files), UserFiles()).dockerfile
+    assert dockerfile is not None
+    assert dockerfile.name == first
 
 
 def test_the_service_that_developers_build_names_the_companions_of_production_too(tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ def test_a_process_may_have_a_dockerfile_of_its_own(tmp_path: Path) -> None:
         "poll.Dockerfile": f'{image}["python", "-m", "poll"]\n',
         "notebook.Dockerfile": f"{image}jupyter notebook\n",
         "docker/beat/Dockerfile": f"{image}celery -A app beat\n",
+        "Dockerfile.dev": f"{image}celery -A app worker\n",
+        "docker/local/worker/Dockerfile": f"{image}celery -A app worker\n",
         "app.py": "",
         "poll.py": "",
     }
@@ -153,4 +155,4 @@ def test_a_process_may_have_a_dockerfile_of_its_own(tmp_path: Path) -> None:
     }
     assert [note for note in launch.notes if "notebook cannot run in the image: jupyter is not in the image" in note]
     (tmp_path / "compose.yaml").unlink()
-    assert dict(launched(tmp_path, files, "gunicorn celery").processes)["beat"] == ("celery", "-A", "app", "beat")
+    assert dict(launched(tmp_path, files, "gunicorn celery").processes).keys() == {"beat", "web"}

@@ -78,6 +78,11 @@ class ComposeService(msgspec.Struct, frozen=True):
         return f"{self.file}, line {self.line}"
 
     @property
+    def is_of_production(self) -> bool:
+        """True if the name of the file says that it is for production."""
+        return not _words(self.file.rpartition("/")[2]).isdisjoint(_PRODUCTION)
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The command as words; empty if the image's is used, or if it cannot be split."""
         if not isinstance(self.command, str):

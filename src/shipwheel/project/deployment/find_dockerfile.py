@@ -19,7 +19,7 @@ from shipwheel.project.deployment.stage import Copy, Stage, evaluate_stages
 from shipwheel.user.files import UserFiles, table_at
 from shipwheel.versions import normalized
 
-__all__ = ["Build", "Dockerfile", "find_dockerfiles", "project_names", "repository_folders"]
+__all__ = ["Build", "Dockerfile", "find_dockerfiles", "has_other_purpose", "project_names", "repository_folders"]
 
 _FILE = lazy_pattern(r"(dockerfile|containerfile)([._-].+)?|.+\.(dockerfile|containerfile)", re.IGNORECASE)
 _FOLDERS = frozenset(
@@ -57,6 +57,8 @@ class Build(msgspec.Struct, frozen=True):
     """The name that the image gets; empty if the file gives it none."""
     listens: bool = False
     """True if the file names a port of it: it is a server."""
+    for_production: bool = True
+    """False if the file may be that of the developers."""
 
 
 class Dockerfile(msgspec.Struct, frozen=True):
@@ -98,12 +100,18 @@ def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ())
     every = _Dockerfiles(root, folders, files, named, tuple(builds), tuple(ordered))
     found = [dockerfile for path in ordered[:_MAX_CANDIDATES] if (dockerfile := every.read(path)) is not None]
 
-    def order(dockerfile: Dockerfile) -> tuple[object, ...]:
-        build = named.get(dockerfile.path)
+    plain = [it.path for it in found if it.path not in named or not named[it.path].for_production]
+
+    def place(path: Path, dockerfile: Dockerfile) -> tuple[object, ...]:
+        build = named.get(path)
         is_server = build is not None and build.listens and dockerfile.has_python
-        is_other, ups, is_plain, lacks_production, *_ = _rank(dockerfile.path, root)
-        # One whose name says so is for production, also if the compose file of the developers names the plain one.
-        return is_other, build is None and is_plain, ups, is_plain, lacks_production, not is_server
+        is_other, ups, lacks_production, *_ = _rank(path, root)
+        return is_other, build is None, ups, lacks_production, not is_server, path == dockerfile.path
+
+    def order(dockerfile: Dockerfile) -> tuple[object, ...]:
+        # One for production comes right before the one that it is a variant of, also if the developers' compose file names only that.
+        variants = (path for path in plain if _is_production_of(dockerfile.path, path, root))
+        return min(place(path, dockerfile) for path in (dockerfile.path, *variants))
 
     # Of those that are named, a worker's may come first by its name.
     return tuple(sorted(found, key=order))
@@ -129,17 +137,28 @@ def _in_folder(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _words(path: str) -> frozenset[str]:
-    return frozenset(re.split(r"[^a-z0-9]+", path.lower()))
+    return frozenset(re.split(r"[^a-z0-9]+", path.lower())) - {"dockerfile", "containerfile", "docker", ""}
+
+
+def has_other_purpose(path: str) -> bool:
+    """Return whether words in the path of a Dockerfile say that production does not use it, or not for the app."""
+    return not _words(path).isdisjoint(_OTHER_PURPOSE - {"build"})
+
+
+def _is_production_of(path: Path, plain: Path, root: Path) -> bool:
+    """Return whether the paths of two Dockerfiles differ by the word production: worker.prod.Dockerfile, worker.Dockerfile."""
+    words, others = (_words(os.path.relpath(each, root)) for each in (path, plain))
+    return words != others and words - _FOR_PRODUCTION == others
 
 
 def _rank(path: Path, root: Path) -> tuple[object, ...]:
     relative = Path(os.path.relpath(path, root)).as_posix()
-    words = _words(relative) - {"dockerfile", "containerfile", "docker", ""}
+    words = _words(relative)
     ups = relative.count("../")
     # One inside a Python package is about that part of the project.
     is_of_part = path.parent != root and (path.parent / "__init__.py").is_file()
-    is_other = bool(words & (_OTHER_PURPOSE - {"build"})) or is_of_part
-    return (is_other, ups, not words & _FOR_PRODUCTION, not words & _PRODUCTION if words else False, relative.count("/"), relative)
+    is_other = has_other_purpose(relative) or is_of_part
+    return (is_other, ups, not words & _PRODUCTION if words else False, relative.count("/"), relative)
 
 
 class _Dockerfiles(msgspec.Struct, frozen=True):
@@ -207,7 +226,7 @@ class _Dockerfiles(msgspec.Struct, frozen=True):
         parts = [part for part in re.split(r"[^a-z0-9]+", image.lower().rpartition("/")[2]) if part and not _VERSION.fullmatch(part)]
         names = project_names(self.root, self.files) | {normalized(self.folders[-1].name)}
         for path in self.paths:
-            own = _words(self._name(path)) - _FOLDERS - {"dockerfile", "containerfile", "docker", ""}
+            own = _words(self._name(path)) - _FOLDERS
             if own <= {*parts} and "-".join(part for part in parts if part not in own) in names:
                 return path
         return None

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shipwheel.project.deployment.compose import ComposeService
 from shipwheel.project.deployment.dockerfile import exec_form
-from shipwheel.project.deployment.find_dockerfile import Dockerfile
+from shipwheel.project.deployment.find_dockerfile import Dockerfile, has_other_purpose
 from shipwheel.project.deployment.process import DeploymentFile, Process
 from shipwheel.project.deployment.services import WORKS_BESIDE, is_for_developing, service_process
 from shipwheel.project.deployment.shell_words import UNKNOWN
@@ -66,7 +66,7 @@ def other_images(dockerfiles: Sequence[Dockerfile], services: Sequence[ComposeSe
                 own = image_process(dockerfile, service.directory)
                 place = {"file": service.file, "line": service.line, "ports": service.ports}
                 yield from (replace(process, kind=DeploymentFile.COMPOSE, name=service.name, **place) for process in own)
-    for dockerfile in dockerfiles:
+    for dockerfile in (dockerfile for dockerfile in dockerfiles if not has_other_purpose(dockerfile.name)):
         for process in image_process(dockerfile):
             words = {word for command in process.commands({}) for word in command.words}
             if name := _name(dockerfile.name) if words & WORKS_BESIDE else "":

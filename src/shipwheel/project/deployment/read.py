@@ -74,7 +74,10 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     services = find_compose_services(folders, files)
     hosting = read_hosting(root, files)
     own = ((it, it.dockerfile, it.context) for it in services if it.dockerfile and it.context)
-    composed = (Build(path, context, it.target, production_arguments(it), it.image, bool(it.ports)) for it, path, context in own)
+    composed = (
+        Build(path, context, it.target, production_arguments(it), it.image, bool(it.ports), it.is_of_production)
+        for it, path, context in own
+    )
     builds = (*composed, *(build for each in hosting for build in each.builds))
     dockerfiles = find_dockerfiles(root, files, builds)
     if len(dockerfiles) > 1 and (in_ci := find_ci_builds(folders[-1], files)):

@@ -18,7 +18,7 @@ _NEXT = lazy_pattern(
     re.MULTILINE,
 )
 _INSIDE = lazy_pattern(rf"#[^\n]*|(?P<quote>{_QUOTE})|[(){{}}\[\]:\n\\]")
-"""What matters in a field of an f-string, or between brackets."""
+"""Signs that matter in a field of an f-string, or between brackets."""
 _PLAIN = lazy_pattern(r"[^\\{}\"'\n]+")
 _PREFIXES = frozenset("r b u f t rb br fr rf tr rt".split())  # noqa: SIM905
 
