@@ -12,6 +12,9 @@ from shipwheel.settings.build import AssetSettings
 UI = AssetSettings(("npm", "run", "build"), "ui/dist", "ui")
 
 
+CI = "jobs:\n  js:\n    steps:\n      - uses: actions/setup-node@v4\n        with:\n          node-version: {}\n"
+
+
 def engines(node: object) -> str:
     return json.dumps({"engines": {"node": node}})
 
@@ -33,6 +36,11 @@ def engines(node: object) -> str:
         ({"ui/package.json": engines(18), ".nvmrc": "", "mise.toml": "[tools]\nnode = ["}, ("*", "")),
         ({"ui/package.json": "[]", "package.json": "{"}, ("*", "")),
         ({"ui/.nvmrc": "current\n"}, ("*", "")),
+        ({".github/workflows/ci.yml": CI.format("'22'"), "ui/package.json": engines(">=18")}, ("22", ".github/workflows")),
+        ({".github/workflows/ci.yml": CI.format("20.x"), ".github/workflows/docs.yaml": CI.format("22")}, ("*", "")),
+        ({".github/workflows/ci.yml": CI.format("${{ matrix.node }}")}, ("*", "")),
+        ({".github/workflows/ci.yml": CI.format("lts/*  # the newest")}, ("*", "")),
+        ({".github/workflows/ci.yml": CI.format("22"), "ui/.nvmrc": "24"}, ("24", "ui/.nvmrc")),
     ],
 )
 def test_the_nearest_file_that_names_a_version_says_it(tmp_path: Path, files: dict[str, str], expected: tuple[str, str]) -> None:

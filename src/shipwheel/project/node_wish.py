@@ -21,6 +21,8 @@ _CODE_NAMES = {"argon": 4, "boron": 6, "carbon": 8, "dubnium": 10, "erbium": 12,
 _CODE_NAMES |= {"hydrogen": 18, "iron": 20, "jod": 22, "krypton": 24}
 """The name of each line of node with long-term support -> its major version."""
 _TOOL_VERSION = lazy_pattern(r"^(?:nodejs|node)[ \t]+(\S+)", re.MULTILINE)
+_WORKFLOWS, _MAX_WORKFLOWS = ".github/workflows", 30
+_SET_UP = lazy_pattern(r"^[ -]*node-version: *[\"']?([\w.*/]+)[\"']? *(?:#.*)?\r?$", re.MULTILINE)
 _EXACT = lazy_pattern(r"v?(\d+\.\d+(?:\.\d+)?)")
 _OF_NPM = lazy_pattern(r'"engines": *\{[^{}]*?"node": *"([^"]*)"')
 _OF_PNPM = lazy_pattern(r"^ +engines: *\{[^{}\n]*?\bnode: *'?([^'{},\n]*)", re.MULTILINE)
@@ -46,7 +48,7 @@ def node_wish(root: Path, settings: AssetSettings) -> NodeWish:
         return NodeWish(settings.node, "[[tool.shipwheel.assets]]")
     files, folders = UserFiles(), tuple(_folders(settings.in_))
     # A version that a person works with says more than the range of all that should do.
-    for read in (_of_version_files, _of_engines):
+    for read in (_of_version_files, _of_workflows, _of_engines):
         for folder in folders:
             for name, text in read(files, root / folder):
                 if found := named_range(text):
@@ -90,6 +92,14 @@ def _of_version_files(files: UserFiles, folder: Path) -> Iterator[tuple[str, str
         yield ".tool-versions", tool[1]
     yield from ((name, _at(_toml(files, folder / name), "tools", "node")) for name in ("mise.toml", ".mise.toml"))
     yield "package.json", _at(_json(files, folder / "package.json"), "volta", "node")
+
+
+def _of_workflows(files: UserFiles, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield (name of the directory, version) if all workflows of GitHub with a version of node have the same."""
+    paths = sorted((folder / _WORKFLOWS).glob("*.y*ml"))[:_MAX_WORKFLOWS]
+    found = {named_range(text) for path in paths for text in _SET_UP.findall(_text(files, path))} - {""}
+    if len(found) == 1:
+        yield _WORKFLOWS, found.pop()
 
 
 def _of_engines(files: UserFiles, folder: Path) -> Iterator[tuple[str, str]]:
