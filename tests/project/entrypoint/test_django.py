@@ -263,7 +263,7 @@ OWN_SETTINGS = {"config/settings/__init__.py": "# as ever\nfrom .production impo
     ("more", "expected"),
     [
         ({}, "config.settings.production"),
-        ({"config/wsgi.py": SETTINGS_MODULE.format("config.settings.local")}, None),
+        ({"config/wsgi.py": SETTINGS_MODULE.format("config.settings.local")}, "config.settings.production"),
         ({"config/wsgi.py": SETTINGS_MODULE.format("settings.elsewhere")}, None),
         ({"config/wsgi.py": SETTINGS_MODULE.format("config.settings")}, "config.settings.production"),
         ({"config/wsgi.py": SETTINGS_MODULE.format("config.settings"), **OWN_SETTINGS}, "config.settings"),
@@ -273,7 +273,7 @@ OWN_SETTINGS = {"config/settings/__init__.py": "# as ever\nfrom .production impo
     ],
     ids=[
         "others",
-        "the same",
+        "those for developing",
         "not in the project",
         "an empty package",
         "a package with settings",
@@ -435,3 +435,27 @@ def test_a_project_may_hold_a_template_of_others(tmp_path: Path, files: dict[str
     assert launched(tmp_path / "both", {**files, **template}, "django gunicorn").command[0] == program
     with pytest.raises(ProjectError, match=r"^starter/manage\.py has a placeholder"):
         launched(tmp_path / "alone", template, "django gunicorn")
+
+
+@pytest.mark.parametrize(
+    ("named", "names", "used"),
+    [
+        ("shop.settings.local", ("base", "local", "production"), "shop.settings.production"),
+        ("shop.settings.dev_small", ("dev_small", "prod"), "shop.settings.prod"),
+        ("shop.settings_dev", (), "shop.settings_prod"),
+        ("shop.settings.base", ("base", "production"), None),
+        ("shop.settings.local", ("base", "local"), None),
+    ],
+)
+def test_settings_for_production_come_before_those_that_developers_start_with(
+    tmp_path: Path, named: str, names: tuple[str, ...], used: str | None
+) -> None:
+    start = "import os\nfrom django.core.wsgi import get_wsgi_application\nos.environ{}\napplication = get_wsgi_application()\n"
+    files = {f"shop/settings/{name}.py": "DEBUG = True\n" for name in names} or {"shop/settings_prod.py": "", "shop/settings_dev.py": ""}
+    given = f".setdefault('DJANGO_SETTINGS_MODULE', '{named}')"
+    files = {**files, "manage.py": f"import os\nos.environ{given}\n", "shop/wsgi.py": start.format(given)}
+    launch = launched(tmp_path, files, "django gunicorn")
+    assert launch.env.get("DJANGO_SETTINGS_MODULE") == used
+    assert not [note for note in launch.notes if "sets DEBUG" in note and used]
+    files["shop/wsgi.py"] = start.format(f"['DJANGO_SETTINGS_MODULE'] = '{named}'")
+    assert "DJANGO_SETTINGS_MODULE" not in launched(tmp_path, files, "django gunicorn").env

@@ -1,6 +1,7 @@
 """Django: manage.py, the application that its settings name, who serves its static files, and migrations."""
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.files.entry import parents
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
@@ -44,6 +46,10 @@ _FACTORY_OPTIONS = frozenset({"--factory", "--call"})
 _STATIC_SERVERS = ("whitenoise", "servestatic", "dj-static")
 _PRODUCTION = ("production", "prod", "live", "deploy", "deployment")
 """Names of settings modules for production, surest first."""
+_OF_DEVELOPERS = frozenset({"dev", "devel", "develop", "development", "local", "debug"})
+"""Words in the names of settings modules for developing."""
+_ASSIGNS = lazy_pattern(rf"""^\s*(os\.)?environ\[["']{_SETTINGS_MODULE}["']\]\s*=""", re.MULTILINE)
+"""What takes no other settings from the environment."""
 _COMMON = ("base", "common", "defaults")
 """Names of settings modules that others import: all that is left where nothing names one, and none is for production."""
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
@@ -140,7 +146,23 @@ def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[M
         named = f"names no settings, and {settings} is" if last else f"names the settings {settings},"
         note = f"{served[0].file} {named} a package with nothing in it: {_SETTINGS_MODULE} is {inner}."
         return replace(launch, env={**launch.env, _SETTINGS_MODULE: inner}, notes=(*launch.notes, note))
+    used = settings or next(iter(_settings_of(project.manager)), "")
+    if served and (better := _for_production(used, project.modules)) and not _ASSIGNS.search(evidence.read_text(served[0].file)):
+        note = f"{_SETTINGS_MODULE} is {better}, and not {used} for developing, which the project names."
+        file = project.modules[used].file if used in project.modules else used
+        kept = (each for each in launch.notes if not each.startswith(f"{file} "))
+        return replace(launch, env={**launch.env, _SETTINGS_MODULE: better}, notes=(*kept, note))
     return replace(launch, env={**launch.env, _SETTINGS_MODULE: settings}) if others else launch
+
+
+def _for_production(name: str, modules: Mapping[str, Module]) -> str:
+    """Return the settings for production beside those for developing; empty if a module is for neither, or there are none."""
+    package, _, last = name.rpartition(".")
+    parts = last.split("_")
+    if not package or _OF_DEVELOPERS.isdisjoint(parts):
+        return ""
+    same = ("_".join(word if part in _OF_DEVELOPERS else part for part in parts) for word in _PRODUCTION)
+    return next((found for each in (*same, *_PRODUCTION) if (found := f"{package}.{each}") in modules), "")
 
 
 def _in_empty_package(name: str, project: _DjangoProject, evidence: Evidence, last: Sequence[str]) -> str:
