@@ -29,7 +29,7 @@ _MAX_MICRO = 40
 """More micro versions than any minor version of Python has had."""
 _VERSION_FILES = (
     (".python-version", r"(?:cpython[@-])?v?(3\.\d+(?:\.\d+)?)"),
-    ("runtime.txt", r"python *- *(3\.\d+(?:\.\d+)?)"),
+    ("runtime.txt", r"python *- *(3\.\d+(?:\.\d+)?)(?:\.x)?"),
     *((name, r"-\s*(?:[\w.-]+::)?[\"']?python\s*={1,2}\s*(3\.\d+(?:\.\d+)?)\S*") for name in CONDA_FILES),
     ("Pipfile", r"python(?:_full)?_version\s*=\s*[\"'](3\.\d+(?:\.\d+)?)[\"']"),
 )
@@ -115,7 +115,7 @@ def _chosen(
         choice = _named(version, origin, allowed, metadata.origin)
         fits = not allowed or _matching(version, allowed, metadata.origin) is not None
         return choice if version in _BY_PYTHON and fits else _closest(choice, origin, known, allowed, metadata.origin)
-    version, origin = installs.python, f"FROM in {installs.python_place},"
+    version, origin = installs.python, f"{installs.python_place},"
     if version and (not allowed or _matching(version, allowed, metadata.origin) is not None):
         choice = _named(version, origin, allowed, metadata.origin)
         if version in _BY_PYTHON:

@@ -165,7 +165,7 @@ def test_of_several_web_services_the_first_starts_the_image(tmp_path: Path) -> N
 def test_a_platform_names_the_python(tmp_path: Path) -> None:
     written(tmp_path, {"app.yaml": "runtime: python311\nentrypoint: gunicorn app:app\n", "app.py": "", "requirements.txt": "gunicorn\n"})
     project = read_project(tmp_path)
-    assert (project.python, project.python_reason) == ("3.11", "FROM in app.yaml, line 1, names it")
+    assert (project.python, project.python_reason) == ("3.11", "app.yaml, line 1, names it")
 
 
 def test_reads_systemd_units(tmp_path: Path) -> None:

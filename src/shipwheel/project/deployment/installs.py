@@ -20,6 +20,19 @@ __all__ = ["OF_DEVELOPERS", "Installs", "find_installs"]
 
 _PYTHON_IMAGE = lazy_pattern(r"(?:^|/)python:v?(3\.\d+)")
 _PYTHON_TAG = lazy_pattern(r"python-?(3\.\d+)", re.IGNORECASE)
+_PYTHON_PACKAGE = lazy_pattern(r"python3\.\d+")
+_SYSTEM_IMAGE = lazy_pattern(r"(?:^|/)(?:ubuntu|debian):([\w.]+)")
+_OF_SYSTEMS = {
+    **dict.fromkeys(("18.04", "bionic"), "3.6"),
+    **dict.fromkeys(("20.04", "focal"), "3.8"),
+    **dict.fromkeys(("22.04", "jammy"), "3.10"),
+    **dict.fromkeys(("24.04", "noble"), "3.12"),
+    **dict.fromkeys(("10", "buster"), "3.7"),
+    **dict.fromkeys(("11", "bullseye"), "3.9"),
+    **dict.fromkeys(("12", "bookworm"), "3.11"),
+    **dict.fromkeys(("13", "trixie"), "3.13"),
+}
+"""Release of Ubuntu or Debian -> the Python that its package python3 is."""
 _TOOLS = frozenset(
     """
     pip setuptools wheel poetry poetry-core poetry-plugin-export uv pipx pipenv pdm hatch hatchling flit build virtualenv tox nox pip-tools
@@ -52,6 +65,7 @@ class Installs(msgspec.Struct, frozen=True):
     python: str = ""
     """Minor version of the image's Python, empty if it is not known."""
     python_place: str = ""
+    """What names it: "FROM in Dockerfile, line 1", or "Dockerfile, line 3"."""
     requirements: tuple[str, ...] = ()
     """Requirements files, relative to the project."""
     extras: tuple[str, ...] = ()
@@ -104,8 +118,20 @@ def _python(stage: Stage) -> tuple[str, str]:
     """Return (minor version, file and line) of the image's Python, or of a stage's that files are copied from."""
     for each in (stage, *stage.origins):
         if match := _PYTHON_IMAGE.search(each.image) or _PYTHON_TAG.search(each.image.rpartition("/")[2]):
-            return match[1], f"{each.file}, line {each.line}"
+            return match[1], f"FROM in {each.file}, line {each.line}"
+    for each in (stage, *stage.origins):
+        names = {name: command.place for command in each.runs for name in _packages_of_apt(command)}
+        if named := next((name for name in names if _PYTHON_PACKAGE.fullmatch(name)), None):
+            return named.removeprefix("python"), names[named]
+        if "python3" in names and (match := _SYSTEM_IMAGE.search(each.image)) and (own := _OF_SYSTEMS.get(match[1])):
+            return own, f"FROM in {each.file}, line {each.line}"
     return "", ""
+
+
+def _packages_of_apt(command: ShellCommand) -> tuple[str, ...]:
+    """Return the names in a command that installs Debian packages."""
+    is_apt = posixpath.basename(command.words[0]) in ("apt-get", "apt") and "install" in command.words
+    return command.words[1:] if is_apt else ()
 
 
 def _without_development(names: Sequence[str]) -> tuple[str, ...]:
