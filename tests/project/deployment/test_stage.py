@@ -29,6 +29,11 @@ def test_an_entrypoint_resets_the_command_of_the_image_alone() -> None:
     assert [(stage.entrypoint, stage.command) for stage in stages] == [('["run"]', '["one"]'), ('["other"]', ""), ('["other"]', '["two"]')]
 
 
+def test_a_line_goes_on_inside_a_string_of_the_exec_form() -> None:
+    text = 'FROM x\nCMD ["sh", "-c", "\\\n    run a && \\\n  exec serve \\\n"]\nEXPOSE 80\nRUN x \\'
+    assert (" ".join(_stage(text).command.split()), _stage(text).ports) == ('["sh", "-c", " run a && exec serve "]', ("80",))
+
+
 def test_knows_build_arguments() -> None:
     text = "ARG V=3.11\nARG PORT=1\nFROM python:${V}-slim\nARG PORT=2\nARG DIR=/x\nEXPOSE $PORT\nWORKDIR $DIR\n"
     assert (_stage(text).image, _stage(text).ports, _stage(text).workdir) == ("python:3.11-slim", ("1",), "/x")

@@ -20,6 +20,8 @@ _MAX_BYTES = 1 << 20
 _MAX_INSTRUCTION = 32768
 """Characters of an instruction; a longer one was not written by a person."""
 _ESCAPE_DIRECTIVE = lazy_pattern(rb"(?:#[ \t]*\w+[ \t]*=.*\n)*?#[ \t]*escape[ \t]*=[ \t]*`[ \t]*\r?\n", re.IGNORECASE)
+_CONTINUED = lazy_pattern(rb"\\[ \t]*\n")
+_EXEC_FORM = lazy_pattern(rb"^[ \t]*(?:CMD|ENTRYPOINT|RUN)[ \t]+\[(?:\\[ \t]*\n|[^\n\\]|\\.)*", re.IGNORECASE | re.MULTILINE)
 _FLAG = lazy_pattern(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
 _WITH_FLAGS = frozenset({"FROM", "COPY", "ADD", "RUN", "HEALTHCHECK"})
 _PAIR = lazy_pattern(r"""(?<!\w)([A-Za-z_]\w*)=((?:"(?:[^"\\]|\\.)*"|'[^']*'|\\.|[^\s"'])*)""", re.ASCII | re.DOTALL)
@@ -50,7 +52,9 @@ def parse_dockerfile(data: bytes) -> tuple[Instruction, ...]:
         return ()
     data = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
     escape = "`" if _ESCAPE_DIRECTIVE.match(data) else "\\"
-    return tuple(_instructions(_parser().parse(data).root_node, escape))
+    # The parser ends an instruction where a line goes on inside a string of the exec form.
+    one_line = _EXEC_FORM.sub(lambda found: _CONTINUED.sub(lambda end: b" " * len(end[0]), found[0]), data)
+    return tuple(_instructions(_parser().parse(one_line).root_node, data, escape))
 
 
 def exec_form(text: str) -> tuple[str, ...] | None:
@@ -78,19 +82,21 @@ def _parser() -> "Parser":
     return Parser(Language(tree_sitter_containerfile.language()))
 
 
-def _instructions(root: "Node", escape: str) -> Iterator[Instruction]:
+def _instructions(root: "Node", data: bytes, escape: str) -> Iterator[Instruction]:
+    line = end = 0
     for node in root.children:
         if not node.type.endswith("_instruction"):
             continue
+        line, end = line + data.count(b"\n", end, node.start_byte), node.start_byte
         blocks = [child for child in node.children if child.type == "heredoc_block"]
-        end = blocks[0].start_byte if blocks else node.end_byte
-        source = (node.text or b"")[: end - node.start_byte].decode("utf-8", "replace")
+        cut = blocks[0].start_byte if blocks else node.end_byte
+        source = (node.text or b"")[: cut - node.start_byte].decode("utf-8", "replace")
         keyword, _, rest = _joined(source, escape).replace("\t", " ").partition(" ")
         if len(rest) > _MAX_INSTRUCTION:
             continue
         flags, rest = _flags(rest.strip()) if keyword.upper() in _WITH_FLAGS else ((), rest.strip())
         documents = tuple(text_of(part) for block in blocks for part in block.children if part.type == "heredoc_content")
-        yield Instruction(keyword.upper(), rest, node.start_point[0] + 1, flags, documents)
+        yield Instruction(keyword.upper(), rest, line + 1, flags, documents)
 
 
 def _joined(source: str, escape: str) -> str:
