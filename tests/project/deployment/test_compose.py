@@ -392,3 +392,12 @@ def test_a_service_finds_its_modules_by_its_python_path(tmp_path: Path) -> None:
     launch = launched(tmp_path, files, "flask gunicorn")
     assert launch.command == ("gunicorn", "-b", ":8000", "-w", "4", "main:app")
     assert launch.python_path == ("src",)
+
+
+def test_says_which_mounts_of_the_repository_the_image_lacks(tmp_path: Path) -> None:
+    written(tmp_path, {"ui/index.html": "", "api/Dockerfile": "FROM python\nCOPY . /app\nCMD a\n", "api/app.py": "", "api/own/x": ""})
+    mounts = "['./ui:/app/ui:ro', './api/own:/app/own:ro', './none:/app/none:ro', 'data:/app/data', './ui:/srv/ui:ro', './ui:/app/writes']"
+    written(tmp_path, {"compose.yaml": f"services: {{web: {{build: ./api, ports: [80], volumes: {mounts}}}}}"})
+    (tmp_path / ".git").mkdir()
+    notes = read_deployment(tmp_path / "api", UserFiles()).notes
+    assert notes == ("../compose.yaml, line 1: /app/ui is ../ui, which the image lacks: mount it there, too.",)

@@ -140,6 +140,20 @@ def test_the_service_that_developers_build_names_the_companions_of_production_to
     assert (deployment.dockerfile.name, deployment.companions) == ("Dockerfile.prod", ("db (postgres)",))
 
 
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("docker/shop/prod/Dockerfile", 1),
+        ("infrastructure/docker/Dockerfile.api", 1),
+        (".devcontainer/Dockerfile", 0),
+        ("docker/devcontainer/Dockerfile", 0),
+    ],
+)
+def test_looks_into_the_folders_of_deployments(tmp_path: Path, name: str, found: int) -> None:
+    written(tmp_path, {"app.py": "", name: "FROM python\nCOPY . /app\nCMD a\n"})
+    assert len(find_dockerfiles(tmp_path, UserFiles())) == found
+
+
 def test_a_source_above_the_context_is_one_inside_it(tmp_path: Path) -> None:
     text = "FROM python\nWORKDIR /app\nCOPY ../../app.py .\nCOPY ../.. .\nCMD a\n"
     written(tmp_path, {"app.py": "", "docker/api/Dockerfile": text})
@@ -184,7 +198,7 @@ def test_follows_an_image_that_another_dockerfile_makes(tmp_path: Path, image: s
     stage = deployment.dockerfile.stage
     assert (stage.image, stage.workdir, dict(stage.variables), stage.command) == ("python:3.12", "/srv", {"MODE": "fast"}, "serve")
     assert deployment.installs.requirements == ("requirements.txt",)
-    assert (deployment.installs.python, deployment.installs.python_place) == ("3.12", "Dockerfile, line 1")
+    assert (deployment.installs.python, deployment.installs.python_place) == ("3.12", "FROM in Dockerfile, line 1")
     assert [process.place for process in deployment.processes if process.name == "web"] == ["docker/base.Dockerfile, line 6"]
 
 

@@ -23,7 +23,11 @@ _FILE = lazy_pattern(r"(docker-)?compose([._-][\w.-]+)?\.ya?ml", re.IGNORECASE)
 _ANY = lazy_pattern(r"[\w-].*\.ya?ml", re.IGNORECASE)
 _SERVICES = lazy_pattern(rb"^services:\s", re.MULTILINE)
 _FOLDERS = ("docker", "container", "deploy", "deployment", ".docker", "ops", "infra", "compose", "docker/compose", "docker-compose")
-_OTHER_PURPOSE = frozenset("dev devel development test tests testing ci local debug override example sample e2e lint traefik".split())  # noqa: SIM905
+_OTHER_PURPOSE = frozenset(
+    """
+    dev devel devcontainer development test tests testing ci local debug override example sample e2e lint traefik
+    """.split()  # noqa: SIM905
+)
 _PRODUCTION = frozenset({"prod", "production", "deploy"})
 _PLAIN = frozenset({"docker", "compose", "yml", "yaml"})
 _OPERAND = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"

@@ -23,7 +23,9 @@ __all__ = ["Build", "Dockerfile", "find_dockerfiles", "has_other_purpose", "proj
 
 _FILE = lazy_pattern(r"(dockerfile|containerfile)([._-].+)?|.+\.(dockerfile|containerfile)", re.IGNORECASE)
 _FOLDERS = frozenset(
-    "docker container containers .docker dockerfiles deploy deployment deployments .deploy build ops infra packaging images".split()  # noqa: SIM905
+    """
+    docker container containers .docker dockerfiles deploy deployment deployments .deploy build ops infra infrastructure packaging images
+    """.split()  # noqa: SIM905
 )
 _OTHER_PURPOSE = frozenset(
     """
@@ -36,10 +38,13 @@ _OTHER_PURPOSE = frozenset(
 _OF_FRONT_ENDS = frozenset("node frontend website ui client".split())  # noqa: SIM905
 """Words of these that a stage on Python may have in its name: it holds a front end too."""
 _PRODUCTION = frozenset("prod production release runtime deploy final app web server backend api".split())  # noqa: SIM905
+_EDITOR = "devcontainer"
+"""The word of what only an editor builds: its tools are none of the app's."""
 _FOR_PRODUCTION = frozenset({"prod", "production"})
 _VERSION = lazy_pattern(r"v?\d+|latest|main|master")
 _MAX_CHAIN = 5
 _MAX_UP = 3
+_MAX_DOWN = 3
 _MAX_CANDIDATES = 12
 _MAX_ENTRIES = 500
 _MAX_BYTES = 1 << 20
@@ -119,7 +124,7 @@ def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ())
 
 def _candidates(folders: tuple[Path, ...]) -> Iterator[Path]:
     for folder in folders:
-        yield from _in_folder(folder, 2)
+        yield from _in_folder(folder, _MAX_DOWN)
 
 
 def _in_folder(folder: Path, depth: int) -> Iterator[Path]:
@@ -130,9 +135,11 @@ def _in_folder(folder: Path, depth: int) -> Iterator[Path]:
     except OSError:
         return
     for entry in entries:
+        if _EDITOR in _words(entry.name):
+            continue
         if _FILE.fullmatch(entry.name) and entry.is_file():
             yield Path(entry.path)
-        elif depth and (entry.name in _FOLDERS or depth < 2) and entry.is_dir(follow_symlinks=False):
+        elif depth and (entry.name in _FOLDERS or depth < _MAX_DOWN) and entry.is_dir(follow_symlinks=False):
             yield from _in_folder(Path(entry.path), depth - 1)
 
 

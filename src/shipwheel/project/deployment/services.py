@@ -1,5 +1,6 @@
 """The services of a compose file that run the project, in production or while it is developed, and their companions."""
 
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,6 +66,7 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     started = _started(production, own, dockerfile)
     developing = [service for service in own[:1] if service not in production and (service in started or not production)]
     notes = tuple(_development_note(service, dockerfile, taken=service in started) for service in developing)
+    notes += tuple(_missing_mounts(web, dockerfile) if web is not None and dockerfile is not None else ())
     companions = tuple(dict.fromkeys(_companions(own, others)))
     seen = {service.name: _files(service, dockerfile, root, files) for service in started}
     return Services(
@@ -252,6 +254,16 @@ def _is_data(mount: ServiceMount, files: ProcessFiles) -> bool:
         return True
     is_file = mount.source.is_file() or "." in posixpath.basename(mount.target)
     return not mount.read_only and not is_file and files.project_path(mount.target) is None and not _has_code(mount.source)
+
+
+def _missing_mounts(service: ComposeService, dockerfile: Dockerfile) -> Iterator[str]:
+    """Yield a note about each file or directory of the repository that the app finds mounted beside its code, and that no COPY brings."""
+    project, home = dockerfile.files.project, dockerfile.files.home
+    for mount in service.mounts:
+        inside = mount.target.startswith(f"{home}/") and dockerfile.files.project_path(mount.target) is None
+        if inside and mount.read_only and mount.source is not None and mount.source.exists() and project not in mount.source.parents:
+            where = os.path.relpath(mount.source, project)
+            yield f"{service.file}, line {mount.line}: {mount.target} is {where}, which the image lacks: mount it there, too."
 
 
 def _companions(own: Sequence[ComposeService], every: Sequence[ComposeService]) -> Iterator[str]:
