@@ -155,6 +155,20 @@ def test_a_platforms_command_starts_the_image(tmp_path: Path) -> None:
     assert launch.reason == "render.yaml names it (line 1)."
 
 
+@pytest.mark.parametrize("name", ["render.yaml", "railway.toml"])
+def test_what_a_platform_runs_where_it_builds_makes_steps(tmp_path: Path, name: str) -> None:
+    texts = {
+        "render.yaml": "services: [{type: web, runtime: python, buildCommand: ./build.sh, startCommand: gunicorn app:app}]",
+        "railway.toml": "[build]\nbuildCommand = './build.sh'\n[deploy]\nstartCommand = 'gunicorn app:app'\n",
+    }
+    script = "#!/bin/bash\nset -o errexit\npip install -r requirements.txt\nnpm ci\npython manage.py collectstatic --no-input\n"
+    files = {name: texts[name], "build.sh": f"{script}python manage.py migrate\n", "app.py": "app = 1\n", "manage.py": "import django\n"}
+    launch = launched(tmp_path, files, "gunicorn django")
+    assert (launch.command[0], launch.before_start) == ("gunicorn", (("python", "manage.py", "migrate"),))
+    assert [step.run for step in launch.steps] == [("python", "manage.py", "collectstatic", "--no-input")]
+    assert launch.processes == ()
+
+
 def test_of_several_web_services_the_first_starts_the_image(tmp_path: Path) -> None:
     services = ("worker, startCommand: celery -A tasks worker", "web, startCommand: gunicorn app:app", "web, startCommand: celery flower")
     lines = "\n".join(f"  - {{runtime: python, type: {service}}}" for service in services)

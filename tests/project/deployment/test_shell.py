@@ -69,6 +69,7 @@ FOLLOWED = {
     'if [ "$(id -u)" = 0 ]; then chown x; fi; serve': ["serve"],
     "set -e\necho start\nserve": ["serve"],
     "exit 0\nserve": [],
+    "serve -w $(nproc) --threads=$THREADS --workers $((2 * 2)) x": ["serve x"],
 }
 
 

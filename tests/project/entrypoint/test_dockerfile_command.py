@@ -52,6 +52,9 @@ TAKEN = {
         *("python", "-um", "uvicorn", "--host", "::", "--port=8080", "bot.core:app"),
     ),
     "CMD gunicorn -c python:bot.core -b :8080 'bot.core:make()'": ("gunicorn", "-c", "python:bot.core", "-b", ":8080", "bot.core:make()"),
+    "CMD gunicorn -b :8080 --access-logfile /log/a --error-logfile=logs/e.log --log-file /dev/stdout bot.core:x": (
+        *("gunicorn", "-b", ":8080", "--access-logfile", "-", "--error-logfile=-", "--log-file", "/dev/stdout", "bot.core:x"),
+    ),
     "CMD python run_it.py --debug true": ("python", "run_it.py"),
     "ARG WORD=x\nCMD python run_it.py $WORD": ("python", "run_it.py"),
     "CMD python missing.py && python run_it.py": ("python", "run_it.py"),

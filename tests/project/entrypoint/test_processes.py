@@ -156,3 +156,23 @@ def test_a_process_may_have_a_dockerfile_of_its_own(tmp_path: Path) -> None:
     assert [note for note in launch.notes if "notebook cannot run in the image: jupyter is not in the image" in note]
     (tmp_path / "compose.yaml").unlink()
     assert dict(launched(tmp_path, files, "gunicorn celery").processes).keys() == {"beat", "web"}
+
+
+def test_a_base_image_runs_the_projects_script_before_the_start(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": "FROM tiangolo/uvicorn-gunicorn-fastapi:python3.9\nCOPY . /app\n",
+        "prestart.sh": "#! /usr/bin/env bash\nsleep 10\nalembic upgrade head\n",
+        "alembic.ini": "",
+        "app/main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+    }
+    launch = launched(tmp_path, files, "fastapi uvicorn alembic")
+    assert (launch.command[-1], launch.before_start) == ("app.main:app", (("alembic", "upgrade", "head"),))
+
+
+def test_a_proxy_after_the_server_is_not_the_command(tmp_path: Path) -> None:
+    files = {
+        "Dockerfile": "FROM python\nCOPY . /app\nWORKDIR /app\nENV PATH=/v:$PATH\nCMD uvicorn --port 80 app:app & exec nginx\n",
+        "app.py": "",
+    }
+    launch = launched(tmp_path, files, "uvicorn")
+    assert (launch.command[0], "PATH" in launch.env) == ("uvicorn", False)

@@ -6,15 +6,18 @@ from pathlib import PurePosixPath
 
 from msgspec.structs import replace
 
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.compose import ComposeService
 from shipwheel.project.deployment.dockerfile import exec_form
 from shipwheel.project.deployment.find_dockerfile import Dockerfile, has_other_purpose
-from shipwheel.project.deployment.process import DeploymentFile, Process
+from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.services import WORKS_BESIDE, is_for_developing, service_process
 from shipwheel.project.deployment.shell_words import UNKNOWN
 
 __all__ = ["image_process", "other_images"]
 
+_RUNS_PRESTART = lazy_pattern(r"(^|/)tiangolo/(uvicorn-gunicorn|meinheld-gunicorn|uwsgi-nginx)")
+_PRESTART = "/app/prestart.sh"
 _PLAIN = frozenset({"", "dockerfile", "containerfile", "docker", "prod", "production"})
 
 
@@ -36,7 +39,7 @@ def image_process(dockerfile: Dockerfile, directory: str = "") -> tuple[Process,
     elif entrypoint is None:
         text, line = stage.command, stage.command_line
     if not text and not words:
-        return ()
+        return _before_start(dockerfile)
     process = Process(
         DeploymentFile.DOCKERFILE,
         "web",
@@ -52,6 +55,15 @@ def image_process(dockerfile: Dockerfile, directory: str = "") -> tuple[Process,
         fixed=entrypoint is not None,
     )
     return (process,)
+
+
+def _before_start(dockerfile: Dockerfile) -> tuple[Process, ...]:
+    """Return what the start script of a base image runs first: its documentation gives the project's script a path."""
+    stage, files = dockerfile.stage, dockerfile.files
+    if not _RUNS_PRESTART.search(stage.image) or files.read_script(_PRESTART) is None:
+        return ()
+    words, variables = ("sh", _PRESTART), dict(stage.variables)
+    return (Process(DeploymentFile.DOCKERFILE, RELEASE, stage.file, stage.line, files, "", words, (), "/app", variables),)
 
 
 def other_images(dockerfiles: Sequence[Dockerfile], services: Sequence[ComposeService], file: str) -> Iterator[Process]:

@@ -11,7 +11,7 @@ import msgspec
 from shipwheel.errors import ProjectError
 from shipwheel.project.deployment.container_settings import ContainerSettings
 from shipwheel.project.deployment.find_dockerfile import Build
-from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process, ProjectFiles
+from shipwheel.project.deployment.process import BUILD, RELEASE, DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.script import list_names
 from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.project.deployment.stage import parse_port
@@ -126,7 +126,8 @@ def _render(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
         directory = posixpath.normpath(yaml_text(service.get("rootDir")) or ".")
         found = _Described(name, ProjectFiles(path.parent, files=files), service.line, directory=directory)
         process = "web" if kind in ("web", "pserv") else yaml_text(service.get("name")) or kind
-        for key, command_name in (("startCommand", process), ("dockerCommand", process), ("preDeployCommand", RELEASE)):
+        named = {"startCommand": process, "dockerCommand": process, "preDeployCommand": RELEASE}
+        for key, command_name in (*named.items(), *([("buildCommand", BUILD)] if process == "web" else ())):
             if text := yaml_text(service.get(key)):
                 found.commands[command_name] = (text, service.line_of(key))
         for item in map(yaml_table, yaml_list(service.get("envVars"))):
@@ -148,7 +149,8 @@ def _railway(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
     found = _Described(name, ProjectFiles(path.parent, files=files))
     before = deploy.get("preDeployCommand")
     release = " && ".join(map(str, before)) if isinstance(before, list) else before
-    for process, key, command in (("web", "startCommand", deploy.get("startCommand")), (RELEASE, "preDeployCommand", release)):
+    start, made = deploy.get("startCommand"), build.get("buildCommand")
+    for process, key, command in (("web", "startCommand", start), (RELEASE, "preDeployCommand", release), (BUILD, "buildCommand", made)):
         if isinstance(command, str) and command:
             found.commands[process] = (command, _line(text, key))
     found.health = str(deploy.get("healthcheckPath") or "")

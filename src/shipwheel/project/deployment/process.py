@@ -15,12 +15,14 @@ from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import ShellState
 from shipwheel.user.files import UserFiles
 
-__all__ = ["RELEASE", "DeploymentFile", "Process", "ProcessFiles", "ProjectFiles"]
+__all__ = ["BUILD", "RELEASE", "DeploymentFile", "Process", "ProcessFiles", "ProjectFiles"]
 
 _MAX_SHOWN = 80
 _NAMED = lazy_pattern(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 RELEASE = "release"
 """The process that runs before a new version starts, and ends."""
+BUILD = "build"
+"""What a platform runs where it builds: it installs packages, and may write static files and change tables."""
 
 
 class DeploymentFile(Enum):

@@ -15,7 +15,16 @@ import msgspec
 from shipwheel.project.deployment.conditions import clauses, decide, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
 from shipwheel.project.deployment.secrets import masked
-from shipwheel.project.deployment.shell_words import SCRIPT_SOURCE, UNKNOWN, ShellState, expand_pattern, expand_word, is_derived, text_of
+from shipwheel.project.deployment.shell_words import (
+    SCRIPT_SOURCE,
+    UNKNOWN,
+    ShellState,
+    assign,
+    expand_argument,
+    expand_assignment,
+    expand_word,
+    text_of,
+)
 from shipwheel.project.deployment.supervisor import is_supervisor, supervised
 from shipwheel.project.deployment.wrappers import unwrapped
 
@@ -206,17 +215,10 @@ class _Shell(msgspec.Struct):
         return None
 
     def _assign(self, node: "Node") -> bool | None:
-        assignments = (
-            [node] if node.type == "variable_assignment" else [it for it in node.named_children if it.type == "variable_assignment"]
-        )
+        parts = [node] if node.type == "variable_assignment" else node.named_children
         exports = node.type == "declaration_command" and text_of(node.children[0]) == "export"
-        for assignment in assignments:
-            name = text_of(assignment.child_by_field_name("name") or assignment)
-            value = assignment.child_by_field_name("value")
-            doubts: list[str] = []
-            text = expand_pattern(value, self.state, doubts) if value is not None else ""
-            derived = value is not None and not doubts and is_derived(name, value, self.state)
-            self.state.assign(name, UNKNOWN if doubts or self.doubts else text, derived=derived)
+        for assignment in (part for part in parts if part.type == "variable_assignment"):
+            name = assign(assignment, self.state, certain=not self.doubts)
             if exports:
                 self.state.exported[name] = None
         if exports:
@@ -285,12 +287,11 @@ class _Shell(msgspec.Struct):
         words: list[str] = []
         for child in node.named_children:
             if child.type == "variable_assignment":
-                name, value = child.child_by_field_name("name"), child.child_by_field_name("value")
-                env.append((text_of(name or child), expand_pattern(value, self.state, doubts) if value is not None else ""))
+                env.append(expand_assignment(child, self.state, doubts))
             elif child.type == "command_name":
                 words += expand_word(child.named_children[0], self.state, doubts) if child.named_children else [text_of(child)]
             elif child.type not in ("file_redirect", "heredoc_redirect", "herestring_redirect", "comment", "ERROR"):
-                words += expand_word(child, self.state, doubts)
+                expand_argument(child, words, self.state, doubts)
         if node.has_error:
             doubts.append("its syntax is not understood")
         if len(words) > _MAX_WORDS:

@@ -13,7 +13,16 @@ from shipwheel.project.deployment.secrets import is_secret_variable
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["SCRIPT_SOURCE", "UNKNOWN", "USUAL_PATH", "ShellState", "expand_pattern", "expand_word", "is_derived", "text_of"]
+__all__ = [
+    "SCRIPT_SOURCE",
+    "UNKNOWN",
+    "USUAL_PATH",
+    "ShellState",
+    "expand_argument",
+    "expand_pattern",
+    "expand_word",
+    "text_of",
+]
 
 _ESCAPE = lazy_pattern(r"\\(.)", re.DOTALL)
 _QUOTED_ESCAPE = lazy_pattern(r'\\([$`"\\\n])')
@@ -26,6 +35,8 @@ USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The value of PATH in an image that sets none."""
 _USER = "65532"
 """The user of a container: never root."""
+_COUNTS = frozenset({"-w", "--workers", "--threads", "--worker-connections"})
+"""Options that tell how much a server does at a time."""
 _MAX_DEPTH = 20
 _MAX_VALUE = 8192
 """Characters of a value; longer ones are no value that a person wrote."""
@@ -70,12 +81,6 @@ class ShellState(msgspec.Struct):
         folders = [folder for folder in path.split(":") if folder.startswith("/") and UNKNOWN not in path]
         return tuple(posixpath.join(folder, program) for folder in (*folders, self.directory) if folder)
 
-    def assign(self, name: str, value: str, *, derived: bool) -> None:
-        """Set a variable."""
-        self.variables[name] = value
-        self.derived.pop(name, None)
-        self.derived |= {name: None} if derived else {}
-
     def environment(self) -> dict[str, str]:
         """Return the variables that the script exports and whose values are known. The image has a PATH of its own."""
         known = (name for name in self.exported if name not in self.derived and name != "PATH")
@@ -103,12 +108,44 @@ def expand_word(node: "Node", state: ShellState, doubts: list[str], *, unset_is_
     return _Expansion(state, doubts, unset_is_empty).fields(node, 0)
 
 
+def expand_argument(node: "Node", words: list[str], state: ShellState, doubts: list[str]) -> None:
+    """Append the fields that an argument becomes to the words of its command, and what is not known about them to `doubts`.
+
+    How many workers a server has depends on its machine: where only that is not known, the server's own default counts.
+    """
+    own: list[str] = []
+    fields = expand_word(node, state, own)
+    if own and words and words[-1] in _COUNTS:
+        words.pop()
+    elif not (own and len(fields) == 1 and fields[0].partition("=")[0] in _COUNTS):
+        words += fields
+        doubts += own
+
+
 def expand_pattern(node: "Node", state: ShellState, doubts: list[str]) -> str:
     """Return a word as one text, without splitting it into fields: an assigned value, or a pattern of `case`."""
     return _Expansion(state, doubts, unset_is_empty=True).text(node, 0)
 
 
-def is_derived(name: str, node: "Node", state: ShellState) -> bool:
+def expand_assignment(node: "Node", state: ShellState, doubts: list[str]) -> tuple[str, str]:
+    """Return (name, value) of an assignment."""
+    name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+    return text_of(name or node), expand_pattern(value, state, doubts) if value is not None else ""
+
+
+def assign(node: "Node", state: ShellState, *, certain: bool) -> str:
+    """Set a variable, unknown if it is not `certain` that the assignment runs, and return its name."""
+    doubts: list[str] = []
+    name, text = expand_assignment(node, state, doubts)
+    value = node.child_by_field_name("value")
+    derived = value is not None and not doubts and _is_derived(name, value, state)
+    state.variables[name] = UNKNOWN if doubts or not certain else text
+    state.derived.pop(name, None)
+    state.derived |= {name: None} if derived else {}
+    return name
+
+
+def _is_derived(name: str, node: "Node", state: ShellState) -> bool:
     """Return whether the value of a variable is made of others that have none here: not of what it is added to, `P=$P:lib`."""
     lacking: list[str] = []
     known = state.copy()

@@ -8,11 +8,12 @@ from msgspec.structs import replace
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.build_steps import is_build_step
-from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process
+from shipwheel.project.deployment.process import BUILD, RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret, is_secret_variable
 from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, unprivileged
 from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.image_settings import IMAGE_VARIABLE
 from shipwheel.project.entrypoint.launch import Finder, Launch, started_modules, with_server
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.project_paths import is_within
@@ -43,6 +44,8 @@ _WITHOUT_STEP = frozenset(
     """.split()  # noqa: SIM905
 )
 """Programs that wait for a companion or prepare directories, which our image's volumes and its user make unnecessary."""
+_PROXIES = frozenset({"nginx", "caddy", "apache2ctl", "httpd", "haproxy", "traefik"})
+"""Servers that only pass on what another program answers."""
 _PRODUCTION_SERVERS = frozenset(
     """
     waitress.serve uvicorn.run uvicorn.Server hypercorn.asyncio.serve hypercorn.trio.serve gevent.pywsgi.WSGIServer eventlet.wsgi.server
@@ -192,7 +195,7 @@ def directory_notes(evidence: Evidence, scan: Scan, launch: Launch) -> tuple[str
 
 def _main_process(processes: tuple[Process, ...]) -> Process | None:
     # Of several web services, the first counts.
-    named = {process.name: process for process in reversed(processes) if process.name != RELEASE}
+    named = {process.name: process for process in reversed(processes) if process.name not in (BUILD, RELEASE)}
     # A compose file's only service is called web, unless the web server is another one that production does not use.
     only = next(iter(named.values())) if len(named) == 1 else None
     return named.get("web") or (only if only is not None and only.kind is not DeploymentFile.COMPOSE else None)
@@ -209,7 +212,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
     found = _main_command(process, evidence, process.commands(variables))
     if isinstance(found, str):
         return None
-    own_env = {name: runnable.value(value) for name, value in found.command.env}
+    own_env = {name: runnable.value(value) for name, value in found.command.env if not IMAGE_VARIABLE.fullmatch(name)}
     port = {"PORT": variables["PORT"]} if process.kind is DeploymentFile.PROCFILE and process.name == "web" else {}
     env = {**_stop_of_uwsgi(found.words, process), **port, **_environment_of_task(process), **own_env}
     if _has_secret(found.words, env):
@@ -273,6 +276,9 @@ def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCom
 def _lasting(commands: Sequence[ShellCommand], runnable: Runnable) -> ShellCommand | None:
     """Return the command that lasts: the last one; if a script starts that in the background, the first server."""
     programs = [command for command in commands if not _is_side_work(command)]
+    before = programs[:-1]
+    if any(command.background for command in before) and posixpath.basename(programs[-1].words[0]) in _PROXIES:
+        programs = before
     if not programs or not programs[-1].background:
         return programs[-1] if programs else None
     return next((command for command in programs if is_server(runnable.words(command))), programs[-1])
@@ -292,7 +298,7 @@ def _is_side_work(command: ShellCommand) -> bool:
 def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, ...]) -> tuple[_Steps, tuple[str, ...]]:
     """Return (the one-time steps before the last command, notes about what cannot be one)."""
     runnable = Runnable(evidence, process.files)
-    main = _lasting(commands, runnable) if process.name != RELEASE else None
+    main = _lasting(commands, runnable) if process.name not in (BUILD, RELEASE) else None
     steps: list[tuple[str, ...]] = []
     notes: list[str] = []
     last = main or next((command for command in reversed(commands) if not command.background), None)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 
-__all__ = ["is_development_server", "without_development_options"]
+__all__ = ["is_development_server", "with_logs_on_output", "without_development_options"]
 
 _SERVERS = frozenset({"runserver", "runserver_plus", "dev"})
 _OPTIONS = frozenset("--reload --debug --dev --auto-reload --autoreload --use-reloader --with-reload --watch".split())  # noqa: SIM905
@@ -15,6 +15,8 @@ _OPTIONS_WITH_VALUE = frozenset(
 )
 _WATCH_DIRECTORIES = frozenset({"arq", "dramatiq"})
 """Programs whose `--watch` has a directory behind it."""
+_DEVICES = ("/dev/", "/proc/")
+_LOG_FILES = frozenset({"--access-logfile", "--error-logfile", "--log-file"})
 _TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "0", "1"})
 
 
@@ -36,6 +38,18 @@ def without_development_options(words: Sequence[str]) -> tuple[str, ...]:
     command = tuple(found)
     cut = _subcommand_at(command)
     return (*command[:cut], "run", *command[cut + 1 :]) if tool_of(command) == "fastapi" and command[cut : cut + 1] == ("dev",) else command
+
+
+def with_logs_on_output(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a command of gunicorn that writes its logs where a container's are read, in place of files that no image can write."""
+    found = list(words)
+    for number, word in enumerate(words[1:], 1) if tool_of(words) == "gunicorn" else ():
+        option, equals, value = word.partition("=")
+        if option in _LOG_FILES and equals:
+            found[number] = f"{option}=-" if "/" in value and not value.startswith(_DEVICES) else word
+        elif words[number - 1] in _LOG_FILES and "/" in word and not word.startswith(_DEVICES):
+            found[number] = "-"
+    return tuple(found)
 
 
 def is_development_server(words: Sequence[str]) -> bool:

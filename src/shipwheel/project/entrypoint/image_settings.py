@@ -14,9 +14,9 @@ from shipwheel.project.entrypoint.path_eval import is_plain_path
 from shipwheel.project.entrypoint.project_paths import OWN_DIRECTORIES, SYSTEM_DIRECTORIES, is_within
 from shipwheel.project.entrypoint.runnable import Runnable, is_encodable
 
-__all__ = ["with_argument_volumes", "with_image_settings"]
+__all__ = ["IMAGE_VARIABLE", "with_argument_volumes", "with_image_settings"]
 
-_IMAGE_VARIABLE = lazy_pattern(
+IMAGE_VARIABLE = lazy_pattern(
     r"PYTHON(?!_?ENV)\w*|(PIP|PIPENV|POETRY|PDM|UV|LD|LC|NODE|NPM|YARN|APT|DEBIAN|HATCH)_.*|PATH|HOME|USER|SHELL|LANG|LANGUAGE|VIRTUAL_ENV"
     r"|GUNICORN_PID.*|TERM|TINI_VERSION"
 )
@@ -67,7 +67,7 @@ def _variables(settings: ContainerSettings, runnable: Runnable, data: tuple[str,
     """Yield the variables, without those about another image and paths in it."""
     for name, value in settings.variables.items():
         translated = runnable.value(value)
-        if _IMAGE_VARIABLE.fullmatch(name) or not is_encodable((translated or "x",)) or has_credentials(translated):
+        if IMAGE_VARIABLE.fullmatch(name) or not is_encodable((translated or "x",)) or has_credentials(translated):
             continue
         in_project = any(runnable.files.project_path(part) is not None for part in value.split(":"))
         in_image = in_project or translated != value or is_within(value, (*data, *_TEMPORARY))

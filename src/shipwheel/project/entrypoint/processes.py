@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from shipwheel.project.deployment.process import DeploymentFile
+from shipwheel.project.deployment.process import BUILD, DeploymentFile
 from shipwheel.project.entrypoint.declared import find_process
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
@@ -23,7 +23,7 @@ def with_processes(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     """
     found, notes = dict[str, tuple[str, ...]](), []
     for kind in DeploymentFile:
-        declared = [process for process in scan.deployment.of_kind(kind) if process.name != _WEB]
+        declared = [process for process in scan.deployment.of_kind(kind) if process.name not in (_WEB, BUILD)]
         for process in declared[:_MAX_PROCESSES] if not found else ():
             words, reason = find_process(process, evidence, launch.directory)
             if reason and kind.is_firm:

@@ -9,7 +9,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.process import ProcessFiles
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.command_address import is_server, tool_of, without_flags
-from shipwheel.project.entrypoint.development import is_development_server, without_development_options
+from shipwheel.project.entrypoint.development import is_development_server, with_logs_on_output, without_development_options
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
 from shipwheel.versions import normalized
@@ -69,7 +69,7 @@ class Runnable(msgspec.Struct, frozen=True):
             return ()
         inside = self.files.project_path(directory) or "."
         found = (*self._program(words[0], directory, inside), *(self._path(word, directory, inside) for word in words[1:]))
-        found = without_development_options(found)
+        found = with_logs_on_output(without_development_options(found))
         return self._as_console_script(found, inside) or found
 
     def value(self, text: str) -> str:

@@ -64,7 +64,8 @@ def with_volumes(launch: Launch, evidence: Evidence, modules: Sequence[Module]) 
         return launch
     plan = _make_plan(written, launch, evidence, image)
     known = {step[:3] for step in launch.before_start}
-    wanted = migration_steps(evidence, modules, launch.directory) if WriteKind.SQLITE in plan.kinds else ()
+    migrates = any(step[:2] == ("django-admin", "migrate") for step in launch.before_start)
+    wanted = migration_steps(evidence, modules, launch.directory) if WriteKind.SQLITE in plan.kinds and not migrates else ()
     migration = tuple(step for step in wanted if step[:3] not in known)
     without_tables = WriteKind.SQLITE in plan.kinds and not migration and not launch.before_start
     models = create_all_steps(launch, evidence, modules) if without_tables else ()
