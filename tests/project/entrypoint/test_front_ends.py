@@ -1,5 +1,6 @@
 """Front ends that nobody has built: the settings that build them, by a Dockerfile's node stage or by what the source serves."""
 
+import json
 import os
 from pathlib import Path
 
@@ -193,3 +194,26 @@ def test_a_front_end_outside_the_project_is_only_named(tmp_path: Path) -> None:
     launch = launched(tmp_path / "backend", {}, "fastapi uvicorn")
     (note,) = (note for note in launch.notes if "npm run build" in note)
     assert (launch.front_ends, "static, which" in note, "init" in note) == ((), True, False)
+
+
+@pytest.mark.parametrize(
+    ("folder", "script", "output"),
+    [
+        (
+            "theme/static_src",
+            {"build": "npm run build:css", "build:css": "tailwindcss -o ../static/css/styles.css"},
+            "theme/static/css/styles.css",
+        ),
+        (".", {"build": "tailwindcss -i in.css --output static/a.css"}, "static/a.css"),
+        (".", {"build": "tailwindcss -o static/a.css && tailwindcss -o static/b.css"}, ""),
+        (".", {"build": "tailwindcss -o dist/a.css"}, None),
+        (".", {"watch": "tailwindcss -o static/a.css"}, None),
+        (".", {"build": "tailwindcss -o static/there.css"}, None),
+        ("theme/static_src", {"build": "tailwindcss -o ../../../static/a.css"}, None),
+    ],
+)
+def test_finds_the_style_sheet_that_a_script_writes(tmp_path: Path, folder: str, script: dict[str, str], output: str | None) -> None:
+    files = {"app.py": SERVED, "static/there.css": "", f"{folder}/package.json": json.dumps({"scripts": script})}
+    launch = launched(tmp_path, files, "fastapi uvicorn")
+    expected = [AssetSettings(("npm", "run", "build"), output, folder)] if output is not None else []
+    assert [front.settings for front in launch.front_ends] == expected

@@ -27,6 +27,9 @@ _FETCHES = lazy_pattern(
 _FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", "assets", "js", "app/frontend", "src/frontend")
 _OUT_DIR = lazy_pattern(r"""outDir\s*:[\w.(),\s]*["']([^"']+)["']""")
 """A path, perhaps within calls: path.resolve(__dirname, "dist"), fileURLToPath(new URL("dist", import.meta.url))."""
+_WRITES = lazy_pattern(r"(?:^|\s)(?:-o|--output|--outfile|--out-file)[ =]([\w./-]+)")
+_THEME = "static_src"
+"""The directory in a Django app that django-tailwind builds its style sheet in."""
 _CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
 _MAX_SOURCES = 300
 _MAX_SIBLINGS = 50
@@ -47,7 +50,7 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         notes.append(built.note(is_known=front is not None))
         found += [front] if front is not None else []
     if not missing and not found and launch.needs_source:
-        found = list(_served(evidence, scan))
+        found = list(_served(evidence, scan)) or list(_written_by_scripts(evidence))
         notes += [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
     if not missing and not found:
         notes += _made_beside(evidence, scan.deployment.folders)
@@ -111,12 +114,29 @@ def _served(evidence: Evidence, scan: Scan) -> Iterator[FrontEnd]:
         yield FrontEnd(stated, f"{place} serves {output}, which `npm run build` makes from {posixpath.join(folder, 'package.json')}")
 
 
+def _written_by_scripts(evidence: Evidence) -> Iterator[FrontEnd]:
+    """Yield the builds whose scripts write a file of static files that is not there, as Tailwind's: `-o ../static/css/dist/styles.css`."""
+    below = (f"{name}/{_THEME}" for name in islice(list_names(evidence.root), _MAX_SIBLINGS))
+    for folder in (*_FOLDERS, *below):
+        texts = [text for name, text in _scripts(evidence, folder).items() if name.partition(":")[0] == "build"]
+        outputs = {posixpath.normpath(posixpath.join(folder, match[1])) for text in texts for match in _WRITES.finditer(text)}
+        missing = sorted(each for each in outputs if "static" in each.split("/") and not evidence.exists(each))
+        if missing and not missing[0].startswith(("..", "/")) and _builds(evidence, folder):
+            stated = AssetSettings(("npm", "run", "build"), missing[0] if len(outputs) == 1 else "", folder or ".")
+            yield FrontEnd(stated, f"`npm run build` of {posixpath.join(folder, 'package.json')} makes {missing[0]}, which is not there")
+
+
 def _builds(evidence: Evidence, folder: str) -> bool:
+    return "build" in _scripts(evidence, folder)
+
+
+def _scripts(evidence: Evidence, folder: str) -> dict[str, str]:
+    """Return the scripts of a package.json."""
     try:
-        data = json.loads(evidence.read_text(posixpath.join(folder, "package.json")) or "{}")
-        return "build" in data.get("scripts", {})
-    except (ValueError, AttributeError, TypeError):
-        return False
+        data = json.loads(evidence.read_text(posixpath.join(folder, "package.json")) or "{}").get("scripts", {})
+        return {name: text for name, text in data.items() if isinstance(text, str)}
+    except (ValueError, AttributeError, RecursionError):
+        return {}
 
 
 def _output(evidence: Evidence, folder: str) -> str:
