@@ -547,8 +547,18 @@ def test_a_project_that_was_left_alone_gets_a_python_of_its_time(
     assert (project.python, project.other_pythons) == (chosen, others)
     assert [changed.isoformat() in note for note in project.notes] == ([True] if chosen in ("3.9", "3.11") else [])
     assert read_project(tmp_path, Settings(python="3.14")).python == "3.14"
-    (tmp_path / "runtime.txt").write_text("python-3.13\n")
+    (tmp_path / "runtime.txt").write_text("python-3.13.x\n")
     assert read_project(tmp_path).python == "3.13"
+
+
+def test_a_script_named_setup_is_no_metadata(tmp_path: Path) -> None:
+    files = {
+        "requirements.txt": "flask\n",
+        "setup.py": "import toml\nopen('config.toml', 'w').write('')\n",
+        "app.py": "import flask\napp = flask.Flask('')\n",
+    }
+    project = _detect(tmp_path, files)
+    assert (project.kind, project.dynamic, project.launch is not None) == ("app", False, True)
 
 
 def test_prefers_the_python_that_the_user_names(tmp_path: Path) -> None:
@@ -778,7 +788,7 @@ def test_rejects_two_scripts_with_inline_metadata(tmp_path: Path) -> None:
     [
         ("pyproject.toml", "[project\n", r"pyproject\.toml, line 1"),
         ("pyproject.toml", "[project]\nversion = '1'\n", "no name"),
-        ("setup.py", "def x(:\n", r"setup\.py, line 1"),
+        ("setup.py", "import setuptools\ndef x(:\n", r"setup\.py, line 2"),
         ("setup.cfg", "no section\n", r"setup\.cfg"),
     ],
 )

@@ -12,7 +12,7 @@ import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.git_history import locked_version, pretended_version, repository_root
-from shipwheel.project.metadata import Metadata, read_script
+from shipwheel.project.metadata import Metadata, has_setup_script, read_script
 from shipwheel.project.own_lock import is_own_lock
 from shipwheel.project.pins import Pins, pins_of_lock
 from shipwheel.project.pipfile import Pipfile, read_pipfile
@@ -147,7 +147,7 @@ def read_lock_inputs(
         root=root,
         tables=files.read_tables(root),
         has_pyproject=files.is_file(root / "pyproject.toml"),
-        has_setup=files.is_file(root / "setup.py") or files.is_file(root / "setup.cfg"),
+        has_setup=has_setup_script(files, root) or files.is_file(root / "setup.cfg"),
         project=_local_path(files, root),
         workspace=workspace,
         lock_path=root / lock if lock else _lock_path(files, root),

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from shipwheel.errors import ProjectError
+from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.poetry import poetry_pythons
 from shipwheel.project.requirements import read_requirements
 from shipwheel.quiet import without_warnings
@@ -22,6 +23,7 @@ __all__ = [
     "Metadata",
     "dependency_names",
     "has_group",
+    "has_setup_script",
     "read_group",
     "read_metadata",
     "read_script",
@@ -57,7 +59,7 @@ def read_metadata(files: UserFiles, root: Path) -> Metadata | None:
     Raises ProjectError for syntax errors, LockError for requirements and constraints that are not understood.
     """
     tables = files.read_tables(root)
-    legacy = files.is_file(root / "setup.py") or _has_setup_cfg(files, root)
+    legacy = has_setup_script(files, root) or _has_setup_cfg(files, root)
     if isinstance(tables.get("project"), dict):
         return _pep621(files, root, tables, legacy)
     if table_at(tables, "tool", "poetry"):
@@ -65,6 +67,12 @@ def read_metadata(files: UserFiles, root: Path) -> Metadata | None:
     if legacy:
         return _setuptools(files, root, tables)
     return None
+
+
+def has_setup_script(files: UserFiles, root: Path) -> bool:
+    """Return whether a directory has a setup.py that packages it, and no script of the app's that has the same name."""
+    path = root / "setup.py"
+    return files.is_file(path) and _PACKAGES.search(files.read_start(path, _MAX_SETUP)) is not None
 
 
 def read_script(files: UserFiles, path: Path) -> Metadata | None:
@@ -243,6 +251,8 @@ def _script_files(files: UserFiles, root: Path, paths: object) -> Iterator[tuple
 
 
 _MAX_SHEBANG = 256
+_PACKAGES = lazy_pattern(rb"\bsetup\b(?!\.py)|setuptools|distutils|skbuild")
+_MAX_SETUP = 1 << 18
 _UNKNOWN = object()
 """A value that only running setup.py would tell."""
 
