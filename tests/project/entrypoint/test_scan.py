@@ -116,6 +116,26 @@ def test_no_import_leads_through_a_directory_whose_name_is_no_identifier(tmp_pat
     assert found["my-app/main.py"] == ("my-app.main", "")
 
 
+def test_the_projects_of_a_repository_are_imported_from_their_own_directories(tmp_path: Path) -> None:
+    files = {
+        "packages/api/pyproject.toml": "",
+        "packages/api/generate.py": "",
+        "packages/api/src/api/__init__.py": "",
+        "packages/api/src/api/main.py": "from core import x\n",
+        "apps/server/main.py": "import telemetry\n",
+        "apps/server/telemetry.py": "",
+        "shop/apps/__init__.py": "",
+        "shop/apps/views.py": "",
+        "shop/apps/jobs/run.py": "import run2\n",
+        "shop/apps/jobs/run2.py": "",
+    }
+    written(tmp_path, files)
+    found = {module.file: (module.name, module.import_root) for module in Scanner(tmp_path).scan_modules()}
+    assert found["packages/api/src/api/main.py"] == ("api.main", "packages/api/src")
+    assert found["apps/server/main.py"] == ("main", "apps/server")
+    assert found["shop/apps/jobs/run.py"] == ("shop.apps.jobs.run", "")
+
+
 def test_a_package_that_imports_itself_by_its_name_is_on_the_import_path(tmp_path: Path) -> None:
     files = {
         "src/py/shop/__init__.py": "",

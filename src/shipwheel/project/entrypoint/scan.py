@@ -192,8 +192,11 @@ class _FileReader:
         # No import statement names such a directory.
         unnamed = (number for number, part in enumerate(parts[:-1]) if not part.isidentifier() and not self._is_package(above[number]))
         start = max((number + 1 for number in unnamed), default=0)
-        while start < len(above) and self._is_import_root(above[start]):
-            start += 1
+        for number in range(start, len(above)):
+            if self._is_import_root(above[number]):
+                start = number + 1
+            elif self._has_modules(above[number]):
+                break
         names = parts[start:]
         if names[-1] == "__init__" and len(names) > 1:
             names = names[:-1]
@@ -201,6 +204,11 @@ class _FileReader:
 
     def _is_package(self, directory: str) -> bool:
         return (self._root / directory / "__init__.py").exists()
+
+    def _has_modules(self, directory: str) -> bool:
+        """Return whether a directory has modules of its own: none is imported from one that holds projects, or is one, as packages/api."""
+        path = self._root / directory
+        return not any((path / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")) and any(path.glob("*.py"))
 
     def _is_import_root(self, directory: str) -> bool:
         if directory not in self._import_roots:
