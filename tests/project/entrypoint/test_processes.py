@@ -171,8 +171,8 @@ def test_a_base_image_runs_the_projects_script_before_the_start(tmp_path: Path) 
 
 def test_a_proxy_after_the_server_is_not_the_command(tmp_path: Path) -> None:
     files = {
-        "Dockerfile": "FROM python\nCOPY . /app\nWORKDIR /app\nENV PATH=/v:$PATH\nCMD uvicorn --port 80 app:app & exec nginx\n",
+        "Dockerfile": "FROM python\nCOPY . /app\nWORKDIR /app\nCMD export PATH=/v PYTHONPATH=/l; uvicorn app:app & exec nginx\n",
         "app.py": "",
     }
     launch = launched(tmp_path, files, "uvicorn")
-    assert (launch.command[0], "PATH" in launch.env) == ("uvicorn", False)
+    assert (launch.command[0], launch.env) == ("uvicorn", {"PYTHONPATH": "/l"})

@@ -65,7 +65,7 @@ class Installs(msgspec.Struct, frozen=True):
     python: str = ""
     """Minor version of the image's Python, empty if it is not known."""
     python_place: str = ""
-    """What names it: "FROM in Dockerfile, line 1", or "Dockerfile, line 3"."""
+    """The place that names it: "FROM in Dockerfile, line 1", or "Dockerfile, line 3"."""
     requirements: tuple[str, ...] = ()
     """Requirements files, relative to the project."""
     extras: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ _NAMED = lazy_pattern(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 RELEASE = "release"
 """The process that runs before a new version starts, and ends."""
 BUILD = "build"
-"""What a platform runs where it builds: it installs packages, and may write static files and change tables."""
+"""The commands that a platform runs where it builds: they install packages, and may write static files and change tables."""
 
 
 class DeploymentFile(Enum):

@@ -221,8 +221,8 @@ class _Shell(msgspec.Struct):
             name = assign(assignment, self.state, certain=not self.doubts)
             if exports:
                 self.state.exported[name] = None
-        if exports:
-            self.state.exported.update(dict.fromkeys(text_of(it) for it in node.named_children if it.type == "variable_name"))
+        names = (text_of(it) for it in node.named_children if exports and it.type == "variable_name")
+        self.state.exported.update(dict.fromkeys(names))
         return True
 
     def _define(self, node: "Node") -> bool | None:
@@ -294,9 +294,8 @@ class _Shell(msgspec.Struct):
                 expand_argument(child, words, self.state, doubts)
         if node.has_error:
             doubts.append("its syntax is not understood")
-        if len(words) > _MAX_WORDS:
-            return None
-        return self.start(tuple(words), tuple(env), _one_line([node]), node.start_point[0], doubts[0] if doubts else "")
+        text, doubt = _one_line([node]), doubts[0] if doubts else ""
+        return self.start(tuple(words), tuple(env), text, node.start_point[0], doubt) if len(words) <= _MAX_WORDS else None
 
     def start(self, words: tuple[str, ...], env: tuple[tuple[str, str], ...], text: str, row: int, doubt: str) -> bool | None:
         """Run a command whose words are known: a builtin, a function, a script of the repository, or another program."""

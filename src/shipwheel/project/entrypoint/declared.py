@@ -212,15 +212,16 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
     found = _main_command(process, evidence, process.commands(variables))
     if isinstance(found, str):
         return None
-    own_env = {name: runnable.value(value) for name, value in found.command.env if not IMAGE_VARIABLE.fullmatch(name)}
+    given = (pair for pair in found.command.env if pair[0] == "PYTHONPATH" or not IMAGE_VARIABLE.fullmatch(pair[0]))
+    own_env = {name: runnable.value(value) for name, value in given}
     port = {"PORT": variables["PORT"]} if process.kind is DeploymentFile.PROCFILE and process.name == "web" else {}
     env = {**_stop_of_uwsgi(found.words, process), **port, **_environment_of_task(process), **own_env}
     if _has_secret(found.words, env):
         return None
     directory = "" if found.words[0] in evidence.scripts else runnable.directory(found.command) or ""
     everything = {**process.variables, **env, **evidence.settings.env}
-    given = find_address(found.words, everything, evidence, scan.modules, directory, evidence.port or "")
-    listening = unprivileged(given)
+    address = find_address(found.words, everything, evidence, scan.modules, directory, evidence.port or "")
+    listening = unprivileged(address)
     ports = _ports(process, evidence, listening, found.words, scan, directory)
     if port and listening.ports and "PORT" not in evidence.settings.env:
         # A server's own settings file may have a port of its own if PORT is not set, and the platform would set it.
@@ -236,7 +237,7 @@ def _launch(process: Process, evidence: Evidence, scan: Scan) -> Launch | None:
         every_start=found.steps,
         reason=_reason(process, scan),
         declared_at=process.place,
-        notes=(*found.notes, *_derived_notes(process, found.command), *_address_notes(process, listening, given.ports)),
+        notes=(*found.notes, *_derived_notes(process, found.command), *_address_notes(process, listening, address.ports)),
     )
     return _as_program(with_server(launch, evidence), process, found, runnable)
 

@@ -49,7 +49,7 @@ _PRODUCTION = ("production", "prod", "live", "deploy", "deployment")
 _OF_DEVELOPERS = frozenset({"dev", "devel", "develop", "development", "local", "debug"})
 """Words in the names of settings modules for developing."""
 _ASSIGNS = lazy_pattern(rf"""^\s*(os\.)?environ\[["']{_SETTINGS_MODULE}["']\]\s*=""", re.MULTILINE)
-"""What takes no other settings from the environment."""
+"""An assignment, which takes no other settings from the environment."""
 _COMMON = ("base", "common", "defaults")
 """Names of settings modules that others import: all that is left where nothing names one, and none is for production."""
 _APPLICATION_SETTINGS = ("WSGI_APPLICATION", "ASGI_APPLICATION")
