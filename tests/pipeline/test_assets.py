@@ -385,6 +385,16 @@ def test_two_front_ends_have_a_node_each(world: World, runs: Path) -> None:
     assert world.build(app).code == 0
     assert locked_nodes(app) == {"*": "24.19.0", "20": "20.18.0"}
     assert len(runs.read_text().splitlines()) == 6
+    text = (app / "shipwheel.toml").read_text()
+    locked = (app / "pylock.toml").read_bytes()
+    (app / "shipwheel.toml").write_text(text.partition('[[assets]]\nrun = "npm run other')[0])
+    assert world.build(app, "--locked").code == 0
+    assert (app / "pylock.toml").read_bytes() == locked, "a build with --locked leaves what it does not need"
+    (app / "shipwheel.toml").write_text(text.partition("[[assets]]")[0])
+    assert world.build(app, "--locked").code == 0
+    assert (app / "pylock.toml").read_bytes() == locked
+    assert world.build(app).code == 0
+    assert "nodejs" not in (app / "pylock.toml").read_text()
 
 
 def test_a_node_that_the_index_lacks_is_said(world: World, runs: Path) -> None:

@@ -40,13 +40,14 @@ def lacking_node(lock: Lock, project: Project) -> str:
 
 
 def with_node(lock: Lock, project: Project, request: Request) -> Lock:
-    """Return the lock with the node of each front end; the same lock if it has them.
+    """Return the lock with the node of each front end, and no other; the same lock if it has them and may not change.
 
     Raise LockError if the request forbids to change the lock, or the index has no node, and any error of the index.
     """
     wishes = _wishes(project)
     missing = {wished: wish for wished, wish in wishes.items() if wished not in lock.node}
-    if missing and request.lock_mode is not LockMode.UPDATE:
+    may_change = request.lock_mode is LockMode.UPDATE
+    if missing and not may_change:
         hint = f"Run `shipwheel lock` and commit {lock.path.name}, or leave out --{request.lock_mode.value}."
         raise LockError(f"{lock.path.name} {lacking_node(lock, project)}", hint=hint)
     locked = {wished: lock.node[wished] for wished in wishes if wished not in missing}
@@ -54,7 +55,7 @@ def with_node(lock: Lock, project: Project, request: Request) -> Lock:
         locked |= _found(missing, lock, project, request.reporter)
     for wished, wish in wishes.items():
         _warn_of_another(wish, locked[wished], request.reporter)
-    return lock if locked == lock.node else lock.with_node(locked)
+    return lock.with_node(locked) if may_change and locked != lock.node else lock
 
 
 def _wishes(project: Project) -> dict[str, NodeWish]:
