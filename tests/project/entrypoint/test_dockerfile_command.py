@@ -483,3 +483,33 @@ def test_a_module_of_the_projects_own_package_is_served_wherever_the_wheel_takes
     (tmp_path / "shop/index.html").write_text("")
     evidence = _evidence(tmp_path, "FROM python:3.11\nCMD uvicorn shop.main:app\n", "fastapi uvicorn")
     assert find_launch(replace(evidence, kind="package", packaged=frozenset({"shop"}))).command[-1] == "shop.main:app"
+
+
+_BOT = """\
+import asyncio, uvicorn
+from bot.core import app
+
+async def main():
+    await asyncio.gather(uvicorn.Server(uvicorn.Config(app, host="HOST", port=8080)).serve(), poll())
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "dockerfile", "expected"),
+    [
+        ("0.0.0.0", "CMD python run_it.py", "python run_it.py"),
+        ("0.0.0.0", "CMD python -m run_it", "python -m run_it"),
+        ("127.0.0.1", "CMD python run_it.py", "uvicorn --host 0.0.0.0 --port 8080 run_it:app"),
+        ("0.0.0.0", "CMD python bot/core.py", "uvicorn --host 0.0.0.0 --port 8080 run_it:app"),
+    ],
+)
+def test_a_program_with_a_server_in_its_event_loop_is_more_than_its_application(
+    tmp_path: Path, host: str, dockerfile: str, expected: str
+) -> None:
+    evidence = _evidence(tmp_path, f"FROM python:3\nWORKDIR /app\nCOPY . .\nEXPOSE 8080\n{dockerfile}\n", "fastapi uvicorn")
+    (tmp_path / "bot" / "core.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n")
+    (tmp_path / "run_it.py").write_text(_BOT.replace("HOST", host))
+    assert find_launch(evidence).command == tuple(expected.split())

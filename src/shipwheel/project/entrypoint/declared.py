@@ -26,6 +26,7 @@ __all__ = [
     "declared_finder",
     "declared_steps",
     "directory_notes",
+    "embedding_finder",
     "find_process",
     "needs_server",
     "own_command_finder",
@@ -54,6 +55,8 @@ _PRODUCTION_SERVERS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Calls that start a production server."""
+_EMBEDDED_SERVERS = frozenset({"uvicorn.Server", "hypercorn.asyncio.serve", "hypercorn.trio.serve", "aiohttp.web.AppRunner"})
+"""Those that are started in an event loop, which may have other work: a bot that polls, a consumer of messages."""
 _DEVELOPMENT_METHODS = frozenset({"run", "run_server"})
 """Methods of an application that start its framework's development server."""
 _STARTS = frozenset({"run", "serve", "serve_forever", "main", "start", "run_app", "listen", "launch"})
@@ -87,6 +90,26 @@ def declared_finder(kind: DeploymentFile) -> Finder:
         if launch is None or not (is_server(launch.command) or launch.command[0] != "python"):
             return None
         return launch
+
+    return find
+
+
+def embedding_finder(kind: DeploymentFile) -> Finder:
+    """Return the finder of a file of the project that a kind of file runs, if it starts a production server in an event loop of its own.
+
+    Its web application alone may be only a part of it.
+    """
+
+    def find(evidence: Evidence, scan: Scan) -> Launch | None:
+        launch = _find(kind, evidence, scan)
+        if launch is None or launch.command[0] != "python":
+            return None
+        words = {*launch.command, *(posixpath.normpath(posixpath.join(launch.directory, word)) for word in launch.command[1:])}
+        started = started_modules(launch, evidence.scripts, scan.modules)
+        # What another program starts does not start when it is imported.
+        running = [module for module in started if not module.is_script or {module.name, module.file} & words]
+        embedding = [module for module in running if not module.calls.isdisjoint(_EMBEDDED_SERVERS)]
+        return launch if embedding and not any(module.loopback_only for module in embedding) else None
 
     return find
 

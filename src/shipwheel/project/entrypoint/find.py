@@ -21,6 +21,7 @@ from shipwheel.project.entrypoint.declared import (
     declared_finder,
     declared_steps,
     directory_notes,
+    embedding_finder,
     own_command_finder,
     own_program_finder,
     unused_commands,
@@ -95,6 +96,7 @@ _FINDERS: tuple[Finder, ...] = (
     declared_finder(DeploymentFile.SYSTEMD),  # or a systemd unit
     find_reflex,  # no command: a Reflex app wants node
     _unless_declared(find_surrounding_program),  # a program that runs a web application beside its own work
+    *map(embedding_finder, _DEPLOYED),  # a file of the project that one of these runs, with a server in its own event loop
     find_served_web_application,  # a web application whose server is among the dependencies
     find_pastedeploy,  # PasteDeploy's production.ini: the console scripts beside it make its tables
     *map(own_program_finder, _DEPLOYED),  # a file of the project that one of these runs, if that is no application without a server
