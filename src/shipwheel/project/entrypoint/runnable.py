@@ -33,7 +33,8 @@ _DISTRIBUTIONS = {
 }
 """Program -> the Python package that contains it, if that has another name."""
 _PYTHON = lazy_pattern(r"python(3(\.\d+)?)?|pypy3?")
-_IN_BIN = lazy_pattern(r"(/[^/\0]+)*/s?bin/([^/\0]+)")
+_IN_BIN = lazy_pattern(r"(?:(?:/[^/\0]+)*/|(?:[^/\0]+/)*\.?v?env[^/\0]*/)s?bin/([^/\0]+)")
+"""A program of a system, or of a virtual environment in the working directory."""
 _TARGET = lazy_pattern(r"(?!(?:python|file):)[\w.]+:\w[\w.]*(\(.*\))?")
 """module:variable, but not gunicorn's `python:` and `file:` before the name of its configuration."""
 _MODULE = lazy_pattern(r"[A-Za-z_]\w*(\.\w+)+")
@@ -104,8 +105,8 @@ class Runnable(msgspec.Struct, frozen=True):
         command = without_flags(words)
         if self.evidence.kind != "package" or words[0] != "python" or len(command) < 2:
             return ()
-        if (in_bin := _IN_BIN.fullmatch(command[1])) and in_bin[2] in self.evidence.scripts:
-            return (in_bin[2], *command[2:])
+        if (in_bin := _IN_BIN.fullmatch(command[1])) and in_bin[1] in self.evidence.scripts:
+            return (in_bin[1], *command[2:])
         runs_module = command[1] == "-m" and len(command) > 2
         file = posixpath.normpath(posixpath.join(inside, command[1])).removeprefix("src/")
         module = command[2] if runs_module else file.removesuffix(".py").replace("/", ".")
@@ -122,7 +123,7 @@ class Runnable(msgspec.Struct, frozen=True):
         if file is not None and ("/" in word or word.endswith(".py")) and self.evidence.has_file(file):
             return ("python", _relative(file, inside)) if self._is_python(file) else (word,)
         in_bin = _IN_BIN.fullmatch(word)
-        name = in_bin[2] if in_bin else word
+        name = in_bin[1] if in_bin else word
         return ("python",) if _PYTHON.fullmatch(name) else (name,)
 
     def _is_python(self, file: str) -> bool:
