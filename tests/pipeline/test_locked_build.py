@@ -1,5 +1,7 @@
 """Builds that must not change the lock: --locked checks it, --frozen takes it as it is."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,15 @@ def test_plan_writes_no_lock_either(world: World) -> None:
     ran = world.run("plan", place, "--locked")
     assert (ran.code, "there is no pylock.toml" in ran.err) == (4, True)
     assert not (place / "pylock.toml").exists()
+
+
+def test_makes_the_layers_of_a_locked_base_beside_those_of_wheels(world: World, built: Path, tmp_path: Path) -> None:
+    shutil.rmtree(world.cache / "records")
+    ran = world.build(built, *ONE, "--timeline", tmp_path / "t.json")
+    assert ran.code == 0, ran.err
+    events = [event for event in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if event["ph"] == "X"]
+    made = {event["args"]["about"]: event["ts"] for event in events if event["name"] == "layer"}
+    wheels = next(event for event in events if (event["name"], event["cat"]) == ("wheels", "stage"))
+    later = [name for name, begin in made.items() if begin > wheels["ts"] + wheels["dur"]]
+    assert "system files" in made
+    assert later == []

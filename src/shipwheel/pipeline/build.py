@@ -6,6 +6,7 @@ Every stage asks the store first. A build that was interrupted, or that met a da
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
@@ -328,12 +329,13 @@ def plan_app_layers(context: BuildContext, resolution: Resolution, *, trust_meta
 
 
 def make_app_layers(context: BuildContext, platforms: Sequence[Layered]) -> tuple[Layered, ...]:
-    """Make the layers above the base, and beside them those of the base that do not depend on them.
+    """Make the layers above the base, and beside them those of the base: all that the lock names, else those that all apps share.
 
     Return the platforms with the layers that turned out to be needed as well.
     """
-    shared = [spec for platform in platforms for spec in context.planner.shared_layers(platform.resolved)]
-    specs = [*shared, *(spec for platform in platforms for spec in platform.app_layers)]
+    plan = context.planner
+    below = [plan.base_layers(each.resolved) if each.resolved.base.locked else plan.shared_layers(each.resolved) for each in platforms]
+    specs = [*chain(*below), *(spec for platform in platforms for spec in platform.app_layers)]
     with stage(context.reporter, "fetch"):
         context.supply.fetch(specs)
     with stage(context.reporter, "wheels"):
