@@ -202,6 +202,12 @@ def test_the_program_that_confines_a_build_needs_the_standard_library_alone() ->
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
 
 
+def test_the_interpreter_that_uv_asks_imports_little() -> None:
+    """To describe itself, it needs nothing of what runs builds."""
+    ours = {name for name in loaded_by("import shipwheel.locking.build_entry") if name.startswith("shipwheel")}
+    assert ours == {"shipwheel", "shipwheel.locking", "shipwheel.locking.build_entry"}
+
+
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes that run when a module is imported."""
     for child in ast.iter_child_nodes(node):

@@ -1,14 +1,12 @@
-"""Stand for the Python that uv builds with: answer what uv asks of it, and run build backends in the sandbox.
+"""Run build backends for uv in the sandbox: the part of the program that stands for its Python, after `build_entry`.
 
-uv starts this program in two ways. As the interpreter itself, to learn its version and paths; then the real one answers. And through the
-link in a build's virtual environment, with a script that calls the backend and writes what it returns into that environment. That script
-runs in the sandbox. It sees the interpreter, the environment and the source, and can change the source alone. The text files that it
-writes beside those of the environment are brought to uv afterwards.
+uv starts a script that calls the backend and writes what it returns into the build's virtual environment. That script runs in the sandbox.
+It sees the interpreter, the environment and the source, and can change the source alone. The text files that it writes beside those of the
+environment are brought to uv afterwards.
 
 Only the standard library is imported, so that this starts quickly.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -25,7 +23,7 @@ from shipwheel.locking.sandbox import confined
 from shipwheel.locking.stated_metadata import answer_from_source
 from shipwheel.project.git_history import format_settings
 
-__all__ = ["BOUNDS", "NETWORK", "READABLE", "SANDBOX", "SCRATCH", "STATED", "WITHHELD", "drop_others", "main"]
+__all__ = ["BOUNDS", "NETWORK", "READABLE", "SANDBOX", "SCRATCH", "STATED", "WITHHELD", "call_backend", "drop_others"]
 
 WITHHELD = "SHIPWHEEL_UV_VARIABLES"
 """The names of the variables that uv was started with. What it adds is for the backend: the settings of its extra-build-variables."""
@@ -44,47 +42,19 @@ SCRATCH = "SHIPWHEEL_BUILD_SCRATCH"
 """The directory for files of this program: whoever started uv removes it."""
 
 _POLL_S = 0.02
-_SOURCE = "UV_INTERNAL__BUILD_DIR"
-"""uv's variable with the directory of the source. It is set when uv calls a backend, and only then."""
 _METADATA = "metadata_directory"
 """The directory in the environment for what prepare_metadata_for_build_wheel writes."""
 _MAX_ASKED = 4
 """Versions of a package whose backends are asked in one run of uv. It may look through dozens for one that fits, and each takes seconds."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the interpreter, or a call of a backend, and return the exit code.
+def call_backend(arguments: Sequence[str], link: str, words: Sequence[str], directory: str) -> int:
+    """Run uv's script in the sandbox with the interpreter of the virtual environment that `link` is in, and return the exit code.
 
-    `arguments` are the interpreter's executable and directories, `--`, the path by which uv started this program, and uv's own.
+    `arguments` are the interpreter's executable and directories, `words` those of the script, `directory` is that of the source.
     """
-    end = arguments.index("--")
-    paths, called, words = tuple(map(Path, arguments[:end])), Path(arguments[end + 1]), arguments[end + 2 :]
-    if called.is_symlink():
-        return _call_backend(paths, called, words)
-    if _SOURCE in os.environ:
-        sys.stderr.write("shipwheel does not build without isolation\n")
-        return 1
-    return _describe(paths[0], called, words)
-
-
-def _describe(executable: Path, called: Path, words: Sequence[str]) -> int:
-    """Let the interpreter describe itself to uv, as if it were `called`."""
-    done = subprocess.run([executable, *words], stdout=subprocess.PIPE, check=False)
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        answer = None
-    if isinstance(answer, dict) and "sys_executable" in answer:
-        # As part of a standalone Python, uv would look for the files around it.
-        answer |= {"sys_executable": str(called), "sys_base_executable": str(called), "standalone": False}
-        done.stdout = json.dumps(answer).encode()
-    sys.stdout.buffer.write(done.stdout)
-    return done.returncode
-
-
-def _call_backend(paths: tuple[Path, ...], called: Path, words: Sequence[str]) -> int:
-    """Run uv's script in the sandbox with the interpreter of the virtual environment that `called` is in."""
-    venv, source = called.parent.parent, Path(os.environ[_SOURCE])
+    paths, called, source = tuple(map(Path, arguments)), Path(link), Path(directory)
+    venv = called.parent.parent
     cache = venv.parent.parent
     if _is_one_of_many(source, cache) and answer_from_source(words[-1], source, venv, venv / _METADATA):
         return 0

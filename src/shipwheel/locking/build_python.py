@@ -2,7 +2,7 @@
 
 While uv resolves, it asks the backends of packages without wheels for their metadata, as its own children: with its environment, which has
 the passwords of indexes, and with everything that the user may read. It runs all of them with the interpreter that it is given, through
-virtual environments that link to it. So it is given a program that stands for the interpreter, and starts `build_hook.py`.
+virtual environments that link to it. So it is given a program that stands for the interpreter, and starts `build_entry.py`.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from shipwheel.versions import normalized
 __all__ = ["build_limits", "build_python", "hook_variables"]
 
 _SCRIPT = '#!/bin/sh\nexec {command} -- "$0" "$@"\n'
-_CODE = "import sys; sys.path.insert(0, {root!r}); from shipwheel.locking.build_hook import main; sys.exit(main(sys.argv[1:]))"
+_CODE = "import sys; sys.path.insert(0, {root!r}); from shipwheel.locking.build_entry import main; sys.exit(main(sys.argv[1:]))"
 
 
 def build_python(python: str) -> Path:
