@@ -194,9 +194,17 @@ def test_hosts_of_a_variable_grow_by_that(is_json: bool, option: str) -> None:
     assert hosts_finding(rule, Answer(8000, "/", host="shop.test", status=200))[1].hint.endswith(option)
 
 
-@pytest.mark.parametrize(("status", "words"), [(200, "unless a proxy says"), (301, "also behind a proxy")])
-def test_a_redirect_to_the_same_page_is_a_note(status: int, words: str) -> None:
-    (note,) = find(running(OPEN, answers=[Answer(8000, "/", status=status, forwarded=True)]), SERVER)
+@pytest.mark.parametrize(
+    ("status", "location", "words"),
+    [
+        (200, "", "unless a proxy says"),
+        (302, "/login/", "unless a proxy says"),
+        (302, "http://[", "unless a proxy says"),
+        (301, "https://localhost/?next=/", "also behind a proxy"),
+    ],
+)
+def test_a_redirect_to_the_same_page_is_a_note(status: int, location: str, words: str) -> None:
+    (note,) = find(running(OPEN, answers=[Answer(8000, "/", status=status, location=location, forwarded=True)]), SERVER)
     assert (note.kind, note.blocks, words in note.message) == (K.REDIRECT, False, True)
 
 

@@ -1,6 +1,7 @@
 """Read an observation into findings: what keeps the image from serving, and what else its owner should know. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -280,12 +281,20 @@ def _crashed(sign: Sign, log: str) -> Finding:
 
 
 def _redirect(answer: Answer) -> Finding:
-    if 300 <= answer.status < 400:
+    if 300 <= answer.status < 400 and _is_at(answer.location, answer.path):
         message = f"{answer.path} redirects to itself, also behind a proxy that says X-Forwarded-Proto: https"
         return Finding(FindingKind.REDIRECT, message, "A browser would never get there.", answer.path, answer.location)
     message = f"{answer.path} redirects to https or to itself, unless a proxy says X-Forwarded-Proto: https"
     hint = "Run it behind a proxy that speaks TLS and sets this header; health probes need it, too."
     return Finding(FindingKind.REDIRECT, message, hint, answer.path)
+
+
+def _is_at(location: str, path: str) -> bool:
+    """Return whether a redirect leads to a path, on whatever server."""
+    try:
+        return (urlsplit(location).path or "/") == path
+    except ValueError:
+        return False
 
 
 def _refused(evidence: str, source: SourceFacts) -> Finding:
