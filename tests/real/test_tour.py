@@ -6,6 +6,7 @@ all its services, on an empty volume, and once from a bundle, on what that has l
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,16 +31,18 @@ MIB = 1 << 20
 MODULES = "import cv2, faiss, fitz, pathlib, onnxruntime, pandas, pyarrow"
 """Imports modules that need system libraries, and others of compiled code."""
 
-COMPILED = """
-import importlib, pathlib, platform, sysconfig
+EMULATED = """
+import importlib, multiprocessing, pathlib, platform, sysconfig
 site = pathlib.Path(sysconfig.get_path("platlib"))
 names = {path.relative_to(site).parts[0] for path in site.rglob("*.so")}
 names = sorted(name.partition(".")[0] for name in names if not name.endswith(".libs"))
 for name in names:
     importlib.import_module(name)
-print(platform.machine(), *names)
+print("imported on", platform.machine(), *names, flush=True)
+import serve
+serve.api(multiprocessing.Event())
 """
-"""Imports every package that has compiled modules."""
+"""Imports every package that has compiled modules, and runs the API: a second process would take a minute more for what both import."""
 
 LIST = f"import urllib.request as it; print(it.urlopen('{API}/knowledge_base/list_files?knowledge_base_name=samples').read().decode())"
 IN_POSTGRES = """
@@ -92,6 +95,21 @@ def data(tour: Tour, running: Container, docker: Dockerd) -> Path:
     where = Path(docker.cli("volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME).stdout.strip())
     tour.run("Stop", docker.sandbox)
     return where
+
+
+@pytest.fixture(scope="module")
+def emulated(tour: Tour, data: Path, chatchat: Example, arm64: str) -> Iterator[tuple[Container, Container, Sandbox]]:
+    """A server of another architecture, which continues with the volume: the model server, the API alone, and their engine's sandbox.
+
+    It starts while other tests run, beside engines that have the same ports: the start of an emulated API takes a minute of a processor.
+    """
+    with Podman() as server:
+        volume = server.volume("arm64")
+        subprocess.run(["cp", "--archive", f"{data}/.", volume], check=True)
+        model, web = server.load(tour.project / "chatchat-model.tar"), server.load(chatchat.archive, arm64)
+        answering = server.run(model, network="host")
+        api = ("python", "-c", EMULATED)
+        yield answering, server.run(web, command=api, platform=arm64, network="host", volumes={"arm64": "/data"}), server.sandbox
 
 
 def output(container: Container, command: Sequence[str]) -> str:
@@ -176,6 +194,7 @@ def test_a_late_model_server_and_a_killed_api_lose_nothing(tour: Tour, running: 
     assert "icebergs" in answer["choices"][0]["delta"]["content"]
 
 
+@pytest.mark.usefixtures("emulated")
 def test_what_is_exported_names_the_images_that_were_pushed(tour: Tour, data: Path, docker: Dockerd, registry: Registry) -> None:
     docker.reach(registry.host)
     pushed = tour.run("Push", docker.sandbox).strip()
@@ -191,9 +210,19 @@ def test_what_is_exported_names_the_images_that_were_pushed(tour: Tour, data: Pa
 
 
 def test_docker_compose_runs_what_is_exported(tour: Tour, data: Path, docker: Dockerd, registry: Registry) -> None:
-    """As a project of another name, whose volume is empty."""
-    docker.reach(registry.host)
-    compose = ["docker-compose", "--project-name", "composed", "--file", str(tour.project / "deploy" / "compose.yaml")]
+    """As a project of another name, whose volume is empty.
+
+    docker is given what is new of the images, a layer: pulling them takes a minute of a processor, and is shown by test_registry.py and by
+    podman, below.
+    """
+    exported = tour.project / "deploy" / "compose.yaml"
+    text = exported.read_text()
+    for name in ("chatchat", "chatchat-model"):
+        tour.shipwheel(docker.sandbox, "build", str(tour.project.with_name(name)), "--load", "docker")
+        text = re.sub(rf"(/team/{name})@sha256:\w+", r"\1:1", text)
+    present = exported.with_name("present.yaml")
+    present.write_text(text)
+    compose = ["docker-compose", "--project-name", "composed", "--file", str(present)]
     docker.sandbox.run([*compose, "up", "--detach"])
     try:
         assert docker.container("composed-ingest-1").wait() == 0
@@ -300,23 +329,17 @@ def test_arm64_has_the_packages_of_amd64(chatchat: Example) -> None:
     assert theirs == ours
 
 
-def test_chatchat_answers_on_arm64(tour: Tour, data: Path, chatchat: Example, podman: Podman, arm64: str) -> None:
-    """A server of another architecture continues with the volume. The API alone is emulated, whose start takes a minute of a processor."""
-    volume = podman.volume("arm64")
-    subprocess.run(["cp", "--archive", f"{data}/.", volume], check=True)
-    model, web = podman.load(tour.project / "chatchat-model.tar"), podman.load(chatchat.archive, arm64)
-    api = ("python", "/app/serve.py", "api")
-    with (
-        podman.run(model, network="host") as server,
-        podman.run(web, command=api, platform=arm64, network="host", volumes={"arm64": "/data"}) as container,
-    ):
-        server.wait_http(f"{API}/docs", 2 * HANG_S)
-        sources, answer = events(tour.ask(podman.sandbox))
-        machine, *names = output(container, [PYTHON, "-c", COMPILED]).split()
-    assert "分布式训练技术原理.md" in sources["docs"][0]
-    assert "并行" in answer["choices"][0]["delta"]["content"]
+def test_chatchat_answers_on_arm64(tour: Tour, emulated: tuple[Container, Container, Sandbox]) -> None:
+    model, api, sandbox = emulated
+    # Asked from the container that is not emulated.
+    wait_until(lambda: not api.running() or model.http_status(f"{API}/docs", wait=HANG_S) == 200, "the start of the API", 2 * HANG_S)
+    said = next((line for line in api.logs().splitlines() if line.startswith("imported on ")), api.logs())
+    machine, *names = said.removeprefix("imported on ").split()
     assert machine == "aarch64"
     assert {"PIL", "cv2", "faiss", "fitz", "numpy", "onnxruntime", "pandas", "pyarrow", "pydantic_core"} < set(names)
+    sources, answer = events(tour.ask(sandbox))
+    assert "分布式训练技术原理.md" in sources["docs"][0]
+    assert "并行" in answer["choices"][0]["delta"]["content"]
 
 
 def test_every_command_of_the_page_was_run(tour: Tour, data: Path) -> None:
