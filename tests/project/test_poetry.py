@@ -11,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from shipwheel.errors import LockError
+from shipwheel.project.metadata import read_group
 from shipwheel.project.poetry import poetry_pythons, poetry_requirements
 
 
@@ -90,3 +91,9 @@ def test_adds_chosen_extras_and_groups() -> None:
     ]
     with pytest.raises(LockError, match="no Poetry group 'h'"):
         poetry_requirements(table, Path(), (), ("h",), main=True)
+
+
+def test_the_groups_for_the_command_are_those_of_the_lock() -> None:
+    table = {"group": {"g": {"dependencies": {"c": {"version": "1", "extras": ["x"]}}}}, "dev-dependencies": {"d": "*", "python": "*"}}
+    groups = [read_group({"tool": {"poetry": table}}, name) for name in ("g", "dev", "h")]
+    assert groups == [("c[x]",), ("d",), ()]

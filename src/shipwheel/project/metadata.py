@@ -13,7 +13,7 @@ import msgspec
 
 from shipwheel.errors import ProjectError
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.project.poetry import poetry_pythons
+from shipwheel.project.poetry import poetry_group, poetry_pythons, unversioned_requirements
 from shipwheel.project.requirements import read_requirements
 from shipwheel.quiet import without_warnings
 from shipwheel.user.files import UserFiles, parse_toml, table_at
@@ -117,7 +117,7 @@ def _pep621(files: UserFiles, root: Path, tables: Mapping[str, Any], legacy: boo
         unknown = False
     poetry = table_at(tables, "tool", "poetry")
     if unknown and isinstance(poetry.get("dependencies"), dict):
-        dependencies, unknown = tuple(_poetry_requirements(poetry["dependencies"])), False
+        dependencies, unknown = tuple(unversioned_requirements(poetry["dependencies"])), False
     backend = _string(table_at(tables, "build-system").get("build-backend")) or ""
     package = table_at(tables, "tool", "uv").get("package")
     if not isinstance(package, bool):
@@ -153,7 +153,7 @@ def _poetry(tables: Mapping[str, Any]) -> Metadata:
         name=_string(poetry.get("name")),
         version=_string(poetry.get("version")),
         requires_python=poetry_pythons(python) if isinstance(python, str) else (),
-        dependencies=tuple(_poetry_requirements(wanted)),
+        dependencies=tuple(unversioned_requirements(wanted)),
         extras=extras,
         scripts=_pairs(scripts),
         package=poetry.get("package-mode") is not False and isinstance(poetry.get("name"), str),
@@ -161,18 +161,6 @@ def _poetry(tables: Mapping[str, Any]) -> Metadata:
         packages=_declared_packages(tables),
         tables=tables,
     )
-
-
-def _poetry_requirements(wanted: Mapping[str, Any]) -> Iterator[str]:
-    """Yield requirements without their versions: names, extras and markers are enough to find the command."""
-    for name, rule in wanted.items():
-        if normalized(name) == "python" or (isinstance(rule, dict) and rule.get("optional") is True):
-            continue
-        rules = rule if isinstance(rule, list) else [rule]
-        for one in rules:
-            extras = f"[{','.join(_strings(one.get('extras')))}]" if isinstance(one, dict) and one.get("extras") else ""
-            marker = f" ; {one['markers']}" if isinstance(one, dict) and isinstance(one.get("markers"), str) else ""
-            yield f"{name}{extras}{marker}"
 
 
 def _declared_packages(tables: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -304,7 +292,7 @@ def read_group(tables: Mapping[str, Any], group: str, _seen: frozenset[str] = fr
             requirements.append(item)
         elif isinstance(item, dict) and isinstance(other := item.get("include-group"), str) and normalized(other) not in _seen:
             requirements += read_group(tables, other, _seen | {normalized(group), normalized(other)})
-    requirements += _poetry_requirements(table_at(tables, "tool", "poetry", "group", group, "dependencies"))
+    requirements += unversioned_requirements(poetry_group(table_at(tables, "tool", "poetry"), group) or {})
     return tuple(requirements)
 
 

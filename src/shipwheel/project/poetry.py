@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from shipwheel.errors import LockError
+from shipwheel.user.files import table_at
 
-__all__ = ["poetry_pythons", "poetry_requirements", "poetry_specifiers"]
+__all__ = ["poetry_group", "poetry_pythons", "poetry_requirements", "poetry_specifiers", "unversioned_requirements"]
 
 
 def poetry_requirements(
@@ -22,9 +23,7 @@ def poetry_requirements(
     if main:
         found += list(_table(poetry.get("dependencies", {}), root, chosen))
     for group in groups:
-        table = poetry.get("group", {}).get(group, {}).get("dependencies")
-        if table is None and group == "dev":
-            table = poetry.get("dev-dependencies")
+        table = poetry_group(poetry, group)
         if table is None:
             raise LockError(
                 f"pyproject.toml has no Poetry group {group!r}", hint="Groups: " + (", ".join(poetry.get("group", {})) or "none") + "."
@@ -33,18 +32,43 @@ def poetry_requirements(
     return found
 
 
+def poetry_group(poetry: Mapping[str, Any], group: str) -> dict[str, Any] | None:
+    """Return the dependencies of a group, as Poetry's table or as that of its first version has them; None if there is no such group."""
+    found = table_at(poetry, "group", group).get("dependencies")
+    found = poetry.get("dev-dependencies") if found is None and group == "dev" else found
+    return found if isinstance(found, dict) else None
+
+
+def unversioned_requirements(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the requirements of a table without their versions: names, extras and markers are enough to find the command."""
+    for name, entry in _entries(table, set()):
+        marker = f" ; {entry['markers']}" if isinstance(entry.get("markers"), str) else ""
+        yield f"{name}{_extras(entry)}{marker}"
+
+
 def _table(table: Mapping[str, Any], root: Path, chosen: set[str]) -> Iterator[str]:
+    yield from (_requirement(name, entry, root) for name, entry in _entries(table, chosen))
+
+
+def _entries(table: Mapping[str, Any], chosen: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (name, what is said about it) of the packages that a table requires, with the `chosen` ones of those that are optional."""
     for name, value in table.items():
         if name.lower() == "python":
             continue
         for one in value if isinstance(value, list) else [value]:
             entry = one if isinstance(one, dict) else {"version": one}
             if not entry.get("optional") or name.lower() in chosen:
-                yield _requirement(name, entry, root)
+                yield name, entry
+
+
+def _extras(entry: Mapping[str, Any]) -> str:
+    extras = entry.get("extras") or ()
+    names = (extras,) if isinstance(extras, str) else extras
+    return f"[{','.join(map(str, names))}]" if names else ""
 
 
 def _requirement(name: str, entry: Mapping[str, Any], root: Path) -> str:
-    extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""
+    extras = _extras(entry)
     if "git" in entry:
         ref = next((f"@{entry[key]}" for key in ("rev", "tag", "branch") if key in entry), "")
         sub = f"#subdirectory={entry['subdirectory']}" if "subdirectory" in entry else ""
