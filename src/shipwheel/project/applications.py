@@ -98,10 +98,10 @@ def project_directory(path: Path) -> Path:
         if find_settings(path, files) != Settings():
             return path
         modules = Scanner(path, files=files).scan_modules()
-        if _has_code(path, files, modules, found, USUAL_FILES):
+        if _has_own_program(path, files, modules, found, USUAL_FILES):
             return path
         # Beside a server, other scripts are its tools.
-        suits = _serves if _has_code(path, files, modules, found) else _has_command
+        suits = _serves if _has_own_program(path, files, modules, found) else _has_command
     except (ProjectError, UsageError, OSError):
         # Reported when the project is read.
         return path
@@ -118,7 +118,7 @@ def _member(root: Path, files: UserFiles) -> Path:
     if requires:
         is_meant = _has_command(root, root)
     else:
-        is_meant = _declares_command(root) or _has_code(root, files, Scanner(root, files=files).scan_modules(), workspace.members)
+        is_meant = _declares_command(root) or _has_own_program(root, files, Scanner(root, files=files).scan_modules(), workspace.members)
     if is_meant:
         return root
     found = [path for path in workspace.members if _has_command(path, root)]
@@ -126,7 +126,7 @@ def _member(root: Path, files: UserFiles) -> Path:
     return root / os.path.relpath(servers[0], root.resolve()) if len(servers) == 1 else root
 
 
-def _has_code(root: Path, files: UserFiles, modules: Sequence[Module], projects: Sequence[Path], names: Sequence[str] = ()) -> bool:
+def _has_own_program(root: Path, files: UserFiles, modules: Sequence[Module], projects: Sequence[Path], names: Sequence[str] = ()) -> bool:
     """Return whether a Python file in a directory itself imports what Python does not have, or one outside of the projects is a web app.
 
     With `names`, only files of these names can import something.

@@ -173,14 +173,15 @@ def is_for_developing(service: ComposeService) -> str:
 
 def _is_source(mount: ServiceMount, dockerfile: Dockerfile) -> bool:
     """Return whether a mount replaces the project's code in the image, or brings it."""
-    if mount.source is None or not mount.source.is_dir() or not _has_code(mount.source):
+    if mount.source is None or not mount.source.is_dir() or not _is_code_directory(mount.source):
         return False
     project = dockerfile.files.project
     of_project = mount.source == project or project in mount.source.parents or mount.source in project.parents
     return of_project or dockerfile.files.project_path(mount.target) is not None
 
 
-def _has_code(directory: Path) -> bool:
+def _is_code_directory(directory: Path) -> bool:
+    """Return whether a directory is that of a Python project, or has code at its top."""
     return any(any(directory.glob(pattern)) for pattern in ("*.py", "*/*.py", "pyproject.toml"))
 
 
@@ -253,7 +254,7 @@ def _is_data(mount: ServiceMount, files: ProcessFiles) -> bool:
     if mount.source is None:
         return True
     is_file = mount.source.is_file() or "." in posixpath.basename(mount.target)
-    return not mount.read_only and not is_file and files.project_path(mount.target) is None and not _has_code(mount.source)
+    return not mount.read_only and not is_file and files.project_path(mount.target) is None and not _is_code_directory(mount.source)
 
 
 def _missing_mounts(service: ComposeService, dockerfile: Dockerfile) -> Iterator[str]:

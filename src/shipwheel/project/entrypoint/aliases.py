@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.find_dockerfile import Dockerfile
-from shipwheel.project.entrypoint.copies import SHARED_DIRECTORIES, SYSTEM_PLACES, has_code, is_only_for_building
+from shipwheel.project.entrypoint.copies import SHARED_DIRECTORIES, is_code, is_only_for_building
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.path_eval import is_plain_path
-from shipwheel.project.entrypoint.project_paths import OWN_DIRECTORIES, is_within
+from shipwheel.project.entrypoint.project_paths import OWN_DIRECTORIES, SYSTEM_FILES, is_within
 from shipwheel.project.entrypoint.scan import Scan
 
 __all__ = ["with_aliases"]
@@ -61,9 +61,9 @@ def _places(dockerfile: Dockerfile) -> Iterator[tuple[str, str]]:
         yield home, ""
     for item in reversed(dockerfile.files.placed):
         inside = dockerfile.files.project_path(item.target)
-        if inside not in (None, ".") and not is_only_for_building(item) and has_code(dockerfile.files.project / str(inside)):
+        if inside not in (None, ".") and not is_only_for_building(item) and is_code(dockerfile.files.project / str(inside)):
             yield item.target, str(inside)
 
 
 def _can_be_link(path: str) -> bool:
-    return is_plain_path(path) and path not in SHARED_DIRECTORIES and not is_within(path, (*SYSTEM_PLACES, *OWN_DIRECTORIES))
+    return is_plain_path(path) and path not in SHARED_DIRECTORIES and not is_within(path, (*SYSTEM_FILES, *OWN_DIRECTORIES))

@@ -9,13 +9,11 @@ from shipwheel.project.deployment.copied_files import Placed
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.path_eval import is_plain_path
-from shipwheel.project.entrypoint.project_paths import OWN_DIRECTORIES, is_within
+from shipwheel.project.entrypoint.project_paths import OWN_DIRECTORIES, SYSTEM_FILES, is_within
 from shipwheel.project.entrypoint.scan import Scan
 
-__all__ = ["SHARED_DIRECTORIES", "SYSTEM_PLACES", "has_code", "is_only_for_building", "with_copies"]
+__all__ = ["SHARED_DIRECTORIES", "is_code", "is_only_for_building", "with_copies"]
 
-SYSTEM_PLACES = tuple("/dev /proc /sys /tmp /run /boot /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /var/run /var/tmp".split())  # noqa: SIM905
-"""Directories of the kernel, of the system's programs, and of what is temporary."""
 _OF_BASE = tuple("/etc/passwd /etc/group /etc/hosts /etc/resolv.conf /etc/apt /etc/nginx /etc/supervisor /etc/cron.d".split())  # noqa: SIM905
 """Places of what is another's, or of programs that no image has: a web server in front, a supervisor."""
 SHARED_DIRECTORIES = frozenset("/ /etc /usr /usr/local /usr/share /usr/src /opt /srv /home /root /var /var/lib /var/www /mnt".split())  # noqa: SIM905
@@ -39,7 +37,7 @@ def with_copies(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     copies: dict[str, str] = {}
     for item in files.placed:
         source = files.project_path(item.target) if _can_hold(item, own) else None
-        if source not in (None, ".", "") and not is_only_for_building(item) and not has_code(evidence.root / str(source)):
+        if source not in (None, ".", "") and not is_only_for_building(item) and not is_code(evidence.root / str(source)):
             copies.pop(item.target, None)
             copies[item.target] = str(source)
     for built in scan.deployment.built if launch.needs_source and evidence.workdir != "/" else ():
@@ -51,7 +49,7 @@ def with_copies(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
 
 def _can_hold(item: Placed, own: list[str]) -> bool:
     target = item.target
-    is_other = is_within(target, (*own, *SYSTEM_PLACES, *_OF_BASE)) or any(is_within(path, [target]) for path in own)
+    is_other = is_within(target, (*own, *SYSTEM_FILES, *_OF_BASE)) or any(is_within(path, [target]) for path in own)
     return is_plain_path(target) and not is_other and target not in SHARED_DIRECTORIES and "/.wh." not in target
 
 
@@ -61,6 +59,6 @@ def is_only_for_building(item: Placed) -> bool:
     return name in _ONLY_FOR_BUILDING or (not item.is_directory and name.endswith(_SUFFIXES_FOR_BUILDING))
 
 
-def has_code(path: Path) -> bool:
+def is_code(path: Path) -> bool:
     """Return whether a file is Python code, or a directory has some."""
     return path.suffix == ".py" or any(it.suffix == ".py" for it in islice(path.rglob("*"), _MAX_FILES))

@@ -18,6 +18,7 @@ from shipwheel.project.entrypoint.write_scan import Write, WriteKind
 __all__ = [
     "OWN_DIRECTORIES",
     "SYSTEM_DIRECTORIES",
+    "SYSTEM_FILES",
     "AppFiles",
     "WrittenPath",
     "find_outside_wheel",
@@ -26,10 +27,9 @@ __all__ = [
     "list_app_files",
 ]
 
-SYSTEM_DIRECTORIES = (
-    *("/tmp", "/var/tmp", "/var/run", "/var/lock", "/dev", "/proc", "/sys", "/run", "/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64"),  # noqa: S108
-    *("/boot", "/opt", "/home", "/root", "/Users", "/mnt"),
-)
+SYSTEM_FILES = tuple("/dev /proc /sys /tmp /run /boot /bin /sbin /lib /lib64 /usr/bin /usr/sbin /usr/lib /var/run /var/tmp".split())  # noqa: SIM905
+"""Directories of the kernel, of the system's programs, and of what is temporary."""
+SYSTEM_DIRECTORIES = (*SYSTEM_FILES, "/var/lock", "/etc", "/usr", "/opt", "/home", "/root", "/Users", "/mnt")
 """Directories that hold no data of an app: the system's, and those of a developer's machine."""
 OWN_DIRECTORIES = (f"/{VENV}", "/opt/shipwheel")
 """Directories that shipwheel fills."""
