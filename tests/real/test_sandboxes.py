@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.command import TEST_CACHE
+from support.command import TEST_CACHE, shipwheel
+from support.last_layers import last_layers
 from support.programs import needs_mirror
+from support.project_tree import written
 from support.real_archive import real_archive
 from support.run_target import RunTarget, docker_target, podman_target
 from support.small_image import make_small_image
@@ -230,3 +232,30 @@ def test_a_killed_build_leaves_nothing_that_the_next_does_not_remove(engine: Eng
 def test_an_engine_that_fails_is_named(engine: EngineSandbox) -> None:
     with pytest.raises(Exception, match=f"`{engine.name} import`, which makes the sandbox of a build, failed"):
         EngineClient(engine.name).send(["import", "--no-such-option"], lambda stream: None)
+
+
+FRONT_END = {
+    "requirements.txt": "",
+    "main.py": "print(1)\n",
+    "shipwheel.toml": (
+        f'command = ["python", "main.py"]\npython = "3.13"\nplatforms = "{host_platform()}"\nbytecode = "none"\n'
+        '[[assets]]\nrun = "npm run build"\nin = "ui"\noutput = "ui/dist"\nto = "web"\nnode = "22"\n'
+    ),
+    "ui/package.json": '{"name": "ui", "scripts": {"build": "./build.js"}}',
+    "ui/package-lock.json": '{"name": "ui", "lockfileVersion": 3, "packages": {"": {"name": "ui"}}}',
+}
+MADE = """#!/usr/bin/env node
+const fs = require("fs");
+fs.mkdirSync("dist");
+fs.writeFileSync("dist/a.txt", process.version.split(".")[0]);
+"""
+
+
+@each_engine
+def test_a_front_end_has_the_node_that_it_asks_for(engine: EngineSandbox, tmp_path: Path, target: RunTarget) -> None:
+    app = written(tmp_path / "shop", {**FRONT_END, "ui/build.js": f"{MADE}// {tmp_path}\n"})
+    (app / "ui" / "build.js").chmod(0o755)
+    done = shipwheel("build", app, "-o", tmp_path / "shop.oci")
+    assert done.returncode == 0, done.stderr
+    assert last_layers(tmp_path / "shop.oci") == [{"app/web/a.txt": b"v22"}]
+    assert target.left() == ""
