@@ -459,3 +459,11 @@ def test_settings_for_production_come_before_those_that_developers_start_with(
     assert not [note for note in launch.notes if "sets DEBUG" in note and used]
     files["shop/wsgi.py"] = start.format(f"['DJANGO_SETTINGS_MODULE'] = '{named}'")
     assert "DJANGO_SETTINGS_MODULE" not in launched(tmp_path, files, "django gunicorn").env
+
+
+@pytest.mark.parametrize(("file", "served"), [("shop/callbacks.py", "shop.wsgi:application"), ("shop/api/main.py", "shop.api.main:app")])
+def test_an_application_among_the_apps_of_a_project_is_no_other_project(tmp_path: Path, file: str, served: str) -> None:
+    files, _, _ = LAYOUTS["wsgi"]
+    files = {name.replace("site1", "shop"): text.replace("site1", "shop") for name, text in files.items()}
+    app = "from flask import Flask\napp = Flask('')\n"
+    assert launched(tmp_path, {**files, file: app}, "django flask gunicorn").command[-1] == served

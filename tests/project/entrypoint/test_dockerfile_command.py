@@ -55,7 +55,7 @@ TAKEN = {
     "CMD gunicorn -b :8080 --access-logfile /log/a --error-logfile=logs/e.log --log-file /dev/stdout bot.core:x": (
         *("gunicorn", "-b", ":8080", "--access-logfile", "-", "--error-logfile=-", "--log-file", "/dev/stdout", "bot.core:x"),
     ),
-    'CMD [".venv/bin/uvicorn", "bot.core:app", "--host", "::"]': ("uvicorn", "bot.core:app", "--host", "::"),
+    'CMD [".venv/bin/uvicorn", "bot.core:app", "--host=::", "--port=8080"]': ("uvicorn", "bot.core:app", "--host=::", "--port=8080"),
     "CMD ./env/bin/python3 run_it.py": ("python", "run_it.py"),
     "CMD python run_it.py --debug true": ("python", "run_it.py"),
     "ARG WORD=x\nCMD python run_it.py $WORD": ("python", "run_it.py"),

@@ -54,6 +54,11 @@ class Application(msgspec.Struct, frozen=True):
     is_factory: bool = False
 
     @property
+    def has_usual_name(self) -> bool:
+        """True if its file is called as those of applications are."""
+        return Path(self.module.file).stem in _FILES
+
+    @property
     def rank(self) -> tuple[object, ...]:
         """Sort key, likeliest first: objects before factories, then by depth, by the file's name and by the variable's."""
         file = self.module.file

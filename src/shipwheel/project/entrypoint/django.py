@@ -24,6 +24,7 @@ from shipwheel.project.entrypoint.syntax import ModulePath
 
 __all__ = [
     "find_django",
+    "is_in_django_project",
     "migration_steps",
     "missing_static_files",
     "refuse_own_template",
@@ -92,6 +93,12 @@ def find_django(evidence: Evidence, scan: Scan) -> Launch | None:
     env = {_SETTINGS_MODULE: own_settings} if is_factory else {}
     launch = replace(launch, env={**launch.env, **env}, notes=(*launch.notes, *_development_settings(project, name)))
     return with_rivals(launch, manager, (each for each in _managers(scan.modules) if _depth(each) == _depth(manager)), scan.modules)
+
+
+def is_in_django_project(file: str, modules: Sequence[Module]) -> bool:
+    """Return whether a file lies below the directory of Django's manage.py, among the apps of its project."""
+    manager = _find_manager(modules)
+    return manager is not None and _depth(manager) < file.count("/") and file.startswith(manager.file.removesuffix("manage.py"))
 
 
 def refuse_template(_evidence: Evidence, scan: Scan) -> None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.applications import Application
-from shipwheel.project.entrypoint.django import find_django
+from shipwheel.project.entrypoint.django import find_django, is_in_django_project
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, launch_aiohttp
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
@@ -97,6 +97,12 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
     if not apps:
         return find_django(evidence, scan) or _conventional(evidence, scan)
     best = _choose(apps, scan.modules)
+    if (
+        not best.has_usual_name
+        and is_in_django_project(best.module.file, scan.modules)
+        and (django := find_django(evidence, scan)) is not None
+    ):
+        return django
     launch = _launch(best, apps, evidence, scan)
     module = next((module for module in scan.modules if module.file == best.module.file), None)
     if launch is None or module is None:
