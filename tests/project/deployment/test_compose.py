@@ -394,6 +394,12 @@ def test_a_service_finds_its_modules_by_its_python_path(tmp_path: Path) -> None:
     assert launch.python_path == ("src",)
 
 
+def test_a_mounted_source_is_no_sign_of_developing_in_a_file_for_production(tmp_path: Path) -> None:
+    text = "services: {web: {build: ., command: gunicorn app, volumes: ['.:/code']}}"
+    written(tmp_path, {**FILES, "deploy/production.yml": text.replace("build: .", "build: ..").replace("'.:", "'..:")})
+    assert [process.name for process in read_deployment(tmp_path, UserFiles()).of_kind(DeploymentFile.COMPOSE)] == ["web"]
+
+
 def test_says_which_mounts_of_the_repository_the_image_lacks(tmp_path: Path) -> None:
     written(tmp_path, {"ui/index.html": "", "api/Dockerfile": "FROM python\nCOPY . /app\nCMD a\n", "api/app.py": "", "api/own/x": ""})
     mounts = "['./ui:/app/ui:ro', './api/own:/app/own:ro', './none:/app/none:ro', 'data:/app/data', './ui:/srv/ui:ro', './ui:/app/writes']"

@@ -87,6 +87,11 @@ class ComposeService(msgspec.Struct, frozen=True):
         return not _words(self.file.rpartition("/")[2]).isdisjoint(_PRODUCTION)
 
     @property
+    def is_for_production(self) -> bool:
+        """True if the name of the file says so."""
+        return bool(_words(self.file.rpartition("/")[2]) & _PRODUCTION)
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The command as words; empty if the image's is used, or if it cannot be split."""
         if not isinstance(self.command, str):
@@ -118,9 +123,7 @@ def _compose_files(folders: tuple[Path, ...]) -> Iterator[Path]:
                 names = sorted(entry.name for entry in os.scandir(folder / below))
             except OSError:
                 continue
-            # Under a name of its own, as production.yml, it is where commands are given.
-            pattern = _FILE if below else _ANY
-            yield from (folder / below / name for name in names if pattern.fullmatch(name) and not _words(name) & _OTHER_PURPOSE)
+            yield from (folder / below / name for name in names if _ANY.fullmatch(name) and not _words(name) & _OTHER_PURPOSE)
 
 
 def _is_compose_file(path: Path, files: UserFiles) -> bool:

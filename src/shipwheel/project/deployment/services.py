@@ -143,7 +143,9 @@ def _development_sign(service: ComposeService, dockerfile: Dockerfile | None) ->
     """Return what shows that a service is for developing; empty if nothing does."""
     if sign := is_for_developing(service):
         return sign
-    for mount in service.mounts:
+    # Some production machines mount a checkout of the repository.
+    mounts = () if service.is_for_production else service.mounts
+    for mount in mounts:
         if not mount.read_only and mount.source is not None and dockerfile is not None and _is_source(mount, dockerfile):
             return f"it mounts the source at {mount.target}"
     return next(filter(None, (_sign_of_variable(name, value) for name, value in service.variables.items())), "")
