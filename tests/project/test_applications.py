@@ -196,3 +196,13 @@ def test_in_a_repository_the_project_is_named_itself(tmp_path: Path) -> None:
     events: list[Event] = []
     request = make_request(root, reporter=events.append)
     assert [event.hint for event in events if isinstance(event, Warned)] == [f"Name it: shipwheel build {request.path}."]
+
+
+@pytest.mark.parametrize(
+    ("pipfile", "file", "below"), [("[packages]\n", "", True), ("[packages]\na = '*'\n", "", False), ("", "run.py", False)]
+)
+def test_a_pipfile_without_packages_is_no_project(tmp_path: Path, pipfile: str, file: str, below: bool) -> None:
+    app = "from fastapi import FastAPI\napp = FastAPI()\n"
+    files = {"Pipfile": pipfile, "backend/requirements.txt": "fastapi\nuvicorn\n", "backend/main.py": app, **({file: ""} if file else {})}
+    root = written(tmp_path, files)
+    assert project_directory(root) == (root / "backend" if below else root)

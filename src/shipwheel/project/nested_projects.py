@@ -21,16 +21,25 @@ _NO_SERVICE = frozenset(
 )
 _TESTS = frozenset({"test", "tests", "testing"})
 """Words in the names of folders of tests: integration_tests."""
-_LISTS = ("requirements.txt", "setup.py", "Pipfile")
+_PIPFILE = "Pipfile"
+_LISTS = ("requirements.txt", "setup.py", _PIPFILE)
 
 
 def is_project_directory(root: Path, files: UserFiles) -> bool:
     """Return whether a directory says what it requires: in metadata, a requirements file or a Pipfile. Raise ProjectError."""
-    if any(files.is_file(root / name) for name in _LISTS):
+    if any(files.is_file(root / name) for name in _LISTS if name != _PIPFILE or not _requires_nothing(root, files)):
         return True
     tables = files.read_tables(root)
     poetry = table_at(tables, "tool", "poetry")
     return "project" in tables or (bool(poetry) and not _is_empty(poetry))
+
+
+def _requires_nothing(root: Path, files: UserFiles) -> bool:
+    """Return whether a Pipfile names no package, as `pipenv shell` leaves it at the top of a repository, and is beside no code."""
+    if not files.is_file(root / _PIPFILE) or any(root.glob("*.py")):
+        return False
+    tables = files.read_toml(root / _PIPFILE)
+    return not any(table_at(tables, name) for name in ("packages", "dev-packages"))
 
 
 def _is_empty(poetry: object) -> bool:
