@@ -403,6 +403,7 @@ def test_a_node_that_the_index_lacks_is_said(world: World, runs: Path) -> None:
     built = world.build(app)
     assert built.code == 0, built.err
     assert "ui/package.json asks for node ^16.14, and the front end is built with 20.18.0" in built.err.replace("\n", " ")
+    assert 'image = "node:16-slim@sha256:…"' in built.err
     assert runs.exists()
 
 

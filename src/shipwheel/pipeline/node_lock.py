@@ -66,7 +66,9 @@ def _wishes(project: Project) -> dict[str, NodeWish]:
 def _warn_of_another(wish: NodeWish, node: LockedNode, reporter: Reporter) -> None:
     if not allows(wish.range, number_of(node)):
         what = f"{wish.place} asks for node {wish.range}, and the front end is built with {node.version}, the nearest of the package index"
-        hint = 'Another one comes from an image: image = "node:18@sha256:…" below [[tool.shipwheel.assets]].'
+        low, high = wish.intervals[0]
+        line = low[0] if high == LIMIT else high[0] - (high[1:] == (0, 0))
+        hint = f'An image has it: image = "node:{line}-slim@sha256:…" below [[tool.shipwheel.assets]].'
         reporter(Warned(what, hint, lasting=True))
 
 
