@@ -125,6 +125,13 @@ def test_finds_the_variables_that_a_text_is_composed_from(tmp_path: Path) -> Non
     )
 
 
+def test_finds_the_addresses_of_servers(tmp_path: Path) -> None:
+    code = "import os\nA = 'redis://cache/0'\nB = os.getenv('DB', 'mysql://db/shop')\n"
+    facts = _facts(tmp_path, {"main.py": code, "requirements.txt": ""})
+    assert facts.fixed == (("cache", "6379", "main.py, line 2"),)
+    assert facts.defaults == (("DB", "db", "3306", "main.py, line 3"),)
+
+
 @pytest.mark.parametrize(
     ("call", "variables"),
     [

@@ -632,6 +632,14 @@ def test_what_is_on_the_internet_is_not_to_be_started(address: str, says: str) -
     assert (found.subject, says in found.hint) == (address, True), found.hint
 
 
+@pytest.mark.parametrize(("host", "named"), [("127.0.0.1", True), ("localhost", True), ("db", False)])
+def test_a_server_that_is_missing_is_named_with_its_variable(host: str, named: bool) -> None:
+    error = f'psycopg.OperationalError: connection failed: connection to server at "{host}", port 5432 failed: Connection refused'
+    read = SourceFacts(defaults=(("SHOP_DB", "localhost", "5432", "shop.py, line 3"),))
+    (found,) = [each for each in find(ended(1, f"Traceback (most recent call last):\n{error}\n"), SERVER, read) if each.kind is K.COMPANION]
+    assert ("SHOP_DB holds its address (shop.py, line 3): -e SHOP_DB=…" in found.hint) == named, found.hint
+
+
 def test_databases_of_django_that_are_none_want_their_variable() -> None:
     error = "django.core.exceptions.ImproperlyConfigured: settings.DATABASES is improperly configured. Please supply the ENGINE value."
     trace = (

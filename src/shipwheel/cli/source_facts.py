@@ -52,6 +52,7 @@ _DEVELOPMENT = lazy_pattern(r"(^|[/._-])(tests?|dev|development|local|ci)([/._-]
 def source_facts(built: "Built") -> "SourceFacts":
     """Return the facts of a project that was built, from the modules that were read to find its command, and from its wheel."""
     from shipwheel.cli.declared_pages import declared_pages
+    from shipwheel.cli.fixed_addresses import default_addresses, fixed_addresses
     from shipwheel.cli.refusals import find_refusals
     from shipwheel.project.entrypoint.config_addresses import find_config_addresses
     from shipwheel.trial.source_facts import SourceFacts
@@ -95,6 +96,8 @@ def source_facts(built: "Built") -> "SourceFacts":
         passed_over=tuple(found for file, text in texts for found in _passed_over(project.root, file, text)),
         installed=frozenset(item.name for platform in built.platforms[:1] for item in platform.resolved.selection.distributions),
         http_server=_http_server(project, (text for _, text in texts)),
+        fixed=tuple(found for file, text in texts for found in fixed_addresses(file, text)),
+        defaults=tuple(found for file, text in texts for found in default_addresses(file, text)),
     )
 
 

@@ -54,6 +54,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     `installed` are the normalized names of the Python packages in the image.
     `http_server` is the command's program if it answers whatever it is asked over HTTP, empty for another.
     `fixed` are (host, port, file and line) of servers whose addresses the code has as they are; an empty port stands for any.
+    `defaults` are (environment variable, host, port, file and line) of servers whose addresses come from variables, and are these without.
     `beside` are the project's files and directories if the image has its wheel alone, relative to the project's directory.
     """
 
@@ -81,6 +82,7 @@ class SourceFacts(msgspec.Struct, frozen=True):
     installed: frozenset[str] = frozenset()
     http_server: str = ""
     fixed: tuple[tuple[str, str, str], ...] = ()
+    defaults: tuple[tuple[str, str, str, str], ...] = ()
 
     @property
     def host_names(self) -> tuple[str, ...]:

@@ -83,7 +83,11 @@ def _with_place(finding: Finding, source: SourceFacts) -> Finding:
     same = _HERE if host in _HERE else {host}
     place = next((place for name, number, place in source.fixed if name in same and number in ("", port)), "")
     hint = f"Start that server. Its address is in the code ({place}): let that come from the environment."
-    return msgspec.structs.replace(finding, hint=hint) if place else finding
+    if place:
+        return msgspec.structs.replace(finding, hint=hint)
+    read = next(((name, place) for name, at, number, place in source.defaults if at in same and number == port), None)
+    hint = f"{finding.hint} {read[0]} holds its address ({read[1]}): -e {read[0]}=…" if read is not None else finding.hint
+    return msgspec.structs.replace(finding, hint=hint)
 
 
 def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:
