@@ -9,6 +9,7 @@ from shipwheel.pipeline.failed_output import last_lines, write_log
 from shipwheel.pipeline.import_proof import unmade_modules
 from shipwheel.project.project import Project
 from shipwheel.project.submodules import absent_submodules
+from shipwheel.signs.endings import lacks_command
 from shipwheel.signs.output import SignKind, signs_in
 from shipwheel.signs.tracebacks import error_line
 from shipwheel.store.store import Store
@@ -40,7 +41,7 @@ def step_error(shown: str, finished: Finished, store: Store, project: Project) -
         hints.append(f"It wants {', '.join(wanted)}, for which any value may do: env = {{{values}}} below [[tool.shipwheel.steps]].")
     else:
         hints.append("It sees the image's environment and no network; env and network below [[tool.shipwheel.steps]] change that.")
-    if "flask" in shown and "No such command" in output:
+    if "flask" in shown and lacks_command(output):
         hints.append(
             "Flask also says so of an application that it cannot import: with steps = [], `shipwheel init` finds what that misses."
         )

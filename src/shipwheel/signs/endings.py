@@ -1,15 +1,18 @@
 """How a program ended or failed, where its last words tell it."""
 
+import re
 from collections import Counter
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.signs.tracebacks import error_line, is_at_error, last_line, last_traceback
 
-__all__ = ["ended_at_import", "ended_in_failure", "listens_elsewhere", "shows_its_error", "wants_input", "workers_started"]
+__all__ = ["ended_at_import", "ended_in_failure", "lacks_command", "listens_elsewhere", "shows_its_error", "wants_input", "workers_started"]
 
 _END_OF_INPUT = "EOFError: EOF when reading a line"
 _FAILED_IMPORT = ("ModuleNotFoundError: ", "ImportError: ")
 _NO_ADDRESS = "cannot assign requested address"
+_NO_COMMAND = lazy_pattern(r"^Error: No such command\b", re.MULTILINE)
+"""The line of click, and so of flask."""
 _UNCAUGHT = lazy_pattern(r"Uncaught app (?:exception|execution)")
 """A line of Streamlit, whose pages are answered by a script that runs later."""
 _WORKER = lazy_pattern(r"Booting worker with pid|Booted as pid|spawned uWSGI worker|Started server process")
@@ -28,6 +31,11 @@ def ended_at_import(log: str) -> bool:
 def ended_in_failure(log: str) -> bool:
     """Return whether the last line tells of an error, whatever the exit status is."""
     return ended_at_import(log) or is_at_error(last_line(log))
+
+
+def lacks_command(log: str) -> bool:
+    """Return whether a program says that it has no such command."""
+    return _NO_COMMAND.search(log) is not None
 
 
 def listens_elsewhere(log: str) -> bool:
