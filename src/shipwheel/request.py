@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 
-from shipwheel.errors import LockError
 from shipwheel.events import Reporter, silent
 from shipwheel.platform import Platform
 from shipwheel.settings.settings import Settings
@@ -33,7 +32,7 @@ class Request(msgspec.Struct, frozen=True):
     `workers` is the number of threads; `upgrade_base` takes the newest base instead of the locked one; `lock_mode` says whether the lock
     may change. `compiles` takes sources of packages, and compiles them, where no wheel fits, beside those that the lock says; without
     `slow_sources`, not the large ones that are older than the Python, of which a newer version may have a wheel.
-    `first_pythons` ("3.11") are tried first if the project allows them; `too_slow` is raised if the first of them is out of reach.
+    `first_pythons` ("3.11") are tried first if the project allows them; with `needs_first`, none is in place of the first of them.
     `bounds` are constraints for a lock whose packages do not fit what was compiled. `top` is the directory that the user gave, if the
     project is one in it.
     """
@@ -48,7 +47,7 @@ class Request(msgspec.Struct, frozen=True):
     compiles: bool = False
     slow_sources: bool = True
     first_pythons: tuple[str, ...] = ()
-    too_slow: LockError | None = None
+    needs_first: bool = False
     bounds: tuple[str, ...] = ()
     top: Path | None = None
 

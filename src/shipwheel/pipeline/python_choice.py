@@ -11,10 +11,10 @@ from shipwheel.errors import FetchError, LockError
 from shipwheel.events import Reporter, Warned
 from shipwheel.locking.inputs import inputs_digest
 from shipwheel.locking.kept_selection import read_kept_lock
-from shipwheel.locking.no_compatible_file import Mismatch, NoCompatibleFile, SlowSources
+from shipwheel.locking.no_compatible_file import Mismatch, NoCompatibleFile
 from shipwheel.locking.pylock import Lock
 from shipwheel.pipeline.alternatives import with_alternatives
-from shipwheel.pipeline.resolve import lock_request
+from shipwheel.pipeline.resolve import PythonOutOfReach, lock_request
 from shipwheel.platform import Platform
 from shipwheel.project.project import Project
 from shipwheel.project.python_version import satisfies_python
@@ -60,9 +60,7 @@ def with_suitable_python(
         if request.lock_mode is LockMode.FROZEN and lock is not None:
             return attempt(project if lock.python == project.python else adapt(project, lock.python))
         why = f"since less must be compiled for it than for {project.python}" if request.compiles else ""
-        return try_pythons(project, request.reporter, attempt, adapt, request.first_pythons, why, lock, request.too_slow)
-    except SlowSources:
-        raise
+        return try_pythons(project, request.reporter, attempt, adapt, request.first_pythons, why, lock, needs_first=request.needs_first)
     except NoCompatibleFile as error:
         may_change = request.lock_mode is LockMode.UPDATE
         # What will be compiled needs no other version.
@@ -152,14 +150,15 @@ def try_pythons(
     first: Sequence[str] = (),
     why_first: str = "",
     lock: Lock | None = None,
-    too_slow: LockError | None = None,
+    *,
+    needs_first: bool = False,
 ) -> T:
     """Return the result of `attempt` for the first Python version for which it succeeds, beginning with `first`, for a reason to be told.
 
     If all fail, raise the error of the version for which least must be compiled. The search ends where the index cannot be reached, and
     does not begin after an error that another Python cannot help with: that error is raised, or else the best before it. No time is spent
-    on one that came out long after the files of a pinned version that lacks one for an older Python. Raise `too_slow`, if it is given,
-    where the first of `first` is out of reach.
+    on one that came out long after the files of a pinned version that lacks one for an older Python. Raise PythonOutOfReach
+    if the first of `first` is needed and out of reach.
     """
     errors: list[LockError] = []
     tried: list[str] = []
@@ -181,8 +180,8 @@ def try_pythons(
             continue
         except FetchError:
             if version not in _DEBIAN and version != project.python:
-                if too_slow is not None and version == first[0]:
-                    raise too_slow from None
+                if needs_first and version == first[0]:
+                    raise PythonOutOfReach from None
                 # A standalone build may not be to be had.
                 tried.pop()
                 continue

@@ -33,6 +33,7 @@ from shipwheel.store.store import Store
 from shipwheel.versions import minor_version, normalized, requirement_name
 
 __all__ = [
+    "PythonOutOfReach",
     "Resolution",
     "Resolved",
     "check_bases_locked",
@@ -59,6 +60,10 @@ class Resolved(msgspec.Struct, frozen=True):
     target: Target
     base: Base
     selection: Selection
+
+
+class PythonOutOfReach(Exception):
+    """The Python that a request needs first is not to be had."""
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -185,8 +190,11 @@ def with_sources(request: Request, work: Callable[[Request, Lock | None], T]) ->
         # A standalone build may not be to be had.
         own, made = error.targets[0].minor, error.lock
         pythons = tuple(dict.fromkeys((error.python_to_compile, own)))
-        too_slow = None if request.slow_sources or len(pythons) == 1 else error.slow_with(own)
-    return work(replace(request, compiles=True, first_pythons=pythons, too_slow=too_slow), made)
+        slow = None if request.slow_sources or len(pythons) == 1 else error.slow_with(own)
+    try:
+        return work(replace(request, compiles=True, first_pythons=pythons, needs_first=slow is not None), made)
+    except PythonOutOfReach as unreachable:
+        raise slow or unreachable from None
 
 
 def reusable(made: Lock | None, wanted: LockRequest) -> Lock | None:
