@@ -394,6 +394,8 @@ def test_two_front_ends_have_a_node_each(world: World, runs: Path) -> None:
     assert world.build(app, "--locked").code == 0
     assert (app / "pylock.toml").read_bytes() == locked
     assert world.build(app).code == 0
+    assert (app / "pylock.toml").read_bytes() == locked, "nor does one of a variant without front ends"
+    assert world.run("lock", app, "--upgrade").code == 0
     assert "nodejs" not in (app / "pylock.toml").read_text()
 
 

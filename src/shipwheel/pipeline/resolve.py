@@ -124,7 +124,8 @@ def with_compiled(lock: Lock, targets: Sequence[Target], request: Request) -> tu
 
 def with_front_ends(lock: Lock, project: Project, request: Request) -> Lock:
     """Return the lock with the node of the project's front ends; the same lock if it has that. See `with_node`."""
-    if not (project.assets or lock.node):
+    if not project.assets:
+        # A variant for development has no front ends, and may have the project's lock.
         return lock
     from shipwheel.pipeline.node_lock import with_node
 
