@@ -113,3 +113,13 @@ def test_a_script_of_its_own_is_inspected_too(tmp_path: Path) -> None:
 def test_a_virtual_environment_named_like_a_secret_is_none(tmp_path: Path) -> None:
     tree = list_app(written(tmp_path, {"main.py": "", "shop.env/pyvenv.cfg": "", "shop.env/lib/x.py": ""}))
     assert (_paths(tree), tree.secrets) == ({"main.py"}, ())
+
+
+def test_a_text_of_empty_lines_is_read_in_one_pass(tmp_path: Path) -> None:
+    files = {
+        "data.txt": "\n" * 900_000,
+        "shop.conf": "\n" * 900_000 + "  PrivateKey = x\n",
+        "more.in": "\n" * 900_000 + " -i https://a:b@c/\n",
+    }
+    tree = list_app(written(tmp_path, files))
+    assert (_paths(tree), tree.secrets) == ({"data.txt"}, ("more.in", "shop.conf"))

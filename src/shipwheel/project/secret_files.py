@@ -73,7 +73,7 @@ _CONTENTS: tuple[tuple[re.Pattern[str], re.Pattern[bytes]], ...] = (
     (lazy_pattern(r"token\.pickle|token\.pkl|credentials\.pickle"), lazy_pattern(rb"refresh_token")),
     (lazy_pattern(r"(.*[._-])?credentials"), lazy_pattern(rb"aws_secret_access_key")),
     (lazy_pattern(r"(auth|config)\.json"), lazy_pattern(rb"\"(auths|http-basic|github-oauth)\"\s*:\s*\{")),
-    (lazy_pattern(r".*\.ovpn|.*\.conf"), lazy_pattern(rb"^\s*<(key|tls-auth|tls-crypt|secret)>|^\s*PrivateKey\s*=", re.MULTILINE)),
+    (lazy_pattern(r".*\.ovpn|.*\.conf"), lazy_pattern(rb"^[ \t]*<(key|tls-auth|tls-crypt|secret)>|^[ \t]*PrivateKey[ \t]*=", re.MULTILINE)),
 )
 """Names of which only the content tells whether the file is a secret."""
 
@@ -89,7 +89,7 @@ _PACKAGING_FILE = lazy_pattern(r"(pyproject|uv|pdm|poetry)\.toml|pip\.(conf|ini)
 """Files that may name a package index."""
 _PASSWORD = lazy_pattern(rb"https?://[^\s/@:\"'#]*:(?!\$\{?\w+\}?@)[^\s/@\"'#]+@[^\s\"']+")
 """A URL with a password, unless that is a variable."""
-_INDEX_LINE = lazy_pattern(rb"^\s*(-i|-f|--(extra-)?index-url|--find-links)[\s=]", re.MULTILINE)
+_INDEX_LINE = lazy_pattern(rb"^[ \t]*(-i|-f|--(extra-)?index-url|--find-links)[\s=]", re.MULTILINE)
 """The line of a requirements file under any name."""
 
 _NOT_NEEDED = lazy_pattern(
