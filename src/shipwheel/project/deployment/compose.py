@@ -82,14 +82,9 @@ class ComposeService(msgspec.Struct, frozen=True):
         return f"{self.file}, line {self.line}"
 
     @property
-    def is_of_production(self) -> bool:
+    def is_for_production(self) -> bool:
         """True if the name of the file says that it is for production."""
         return not _words(self.file.rpartition("/")[2]).isdisjoint(_PRODUCTION)
-
-    @property
-    def is_for_production(self) -> bool:
-        """True if the name of the file says so."""
-        return bool(_words(self.file.rpartition("/")[2]) & _PRODUCTION)
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     hosting = read_hosting(root, files)
     own = ((it, it.dockerfile, it.context) for it in services if it.dockerfile and it.context)
     composed = (
-        Build(path, context, it.target, production_arguments(it), it.image, bool(it.ports), it.is_of_production)
+        Build(path, context, it.target, production_arguments(it), it.image, bool(it.ports), it.is_for_production)
         for it, path, context in own
     )
     builds = (*composed, *(build for each in hosting for build in each.builds))
