@@ -146,7 +146,8 @@ def test_no_python_is_tried_that_came_after_the_last_change(
     project = SimpleNamespace(root=tmp_path, python="3.11", wanted_python="", other_pythons=("3.9", "3.13", "3.14"))
     built: Any = SimpleNamespace(resolution=SimpleNamespace(project=project))
     unused: Any = None
-    assert ProjectAdvisor(built, unused, unused, unused, unused).other_pythons() == pythons
+    advisor = ProjectAdvisor(built, unused, unused, unused, unused)
+    assert (advisor.other_pythons(), advisor.newer_pythons()) == (pythons, pythons[1:])
 
 
 def test_the_python_that_a_file_names_is_the_first_other_one(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ class FakeAdvisor:
     debian: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, Setting] = field(default_factory=dict)
     pythons: tuple[str, ...] = ()
+    newer: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
     steps: tuple[tuple[str, ...], ...] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +64,9 @@ class FakeAdvisor:
 
     def other_pythons(self) -> tuple[str, ...]:
         return self.pythons
+
+    def newer_pythons(self) -> tuple[str, ...]:
+        return self.newer
 
     def days(self) -> tuple[str, ...]:
         return self.dates

@@ -345,3 +345,17 @@ def test_a_module_tells_its_package(module: str, package: str) -> None:
     change = change_for_module(module, "it is imported")
     assert change is not None
     assert change.setting == Setting("dependencies", (package,))
+
+
+@pytest.mark.parametrize(
+    ("error", "tried"),
+    [
+        ("SyntaxError: f-string: unmatched '['", ["3.13"]),
+        ("SyntaxError: Missing parentheses in call to 'print'. Did you mean print(...)?", []),
+        ("ValueError: no", []),
+    ],
+)
+def test_code_that_the_python_cannot_read_may_be_for_a_newer_one(error: str, tried: list[str]) -> None:
+    log = f'Traceback (most recent call last):\n  File "/app/shop.py", line 9\n    f"{{x["a"]}}"\n          ^\n{error}\n'
+    found = changes_for(trial(blocking(FindingKind.ENDED), log=log), FakeAdvisor(newer=("3.13",)))
+    assert [change.setting.value for change in found if change.setting.key == "python"] == tried

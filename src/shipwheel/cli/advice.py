@@ -245,6 +245,11 @@ class ProjectAdvisor:
             each for each in others if minor_number(each) < minor_number(project.python) or python_released(minor_version(each)) <= day
         )
 
+    def newer_pythons(self) -> tuple[str, ...]:
+        """See `Advisor.newer_pythons`."""
+        own = minor_number(self._built.resolution.project.python)
+        return tuple(each for each in self.other_pythons() if minor_number(each) > own)
+
     def days(self) -> tuple[str, ...]:
         """See `Advisor.days`: no day on which few packages had files for the oldest Python that there is, Debian's or a standalone one."""
         from shipwheel.project.last_change import last_change

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from shipwheel.known_packages import GENERATED_SUFFIXES, extends_django, requirement_of_module
-from shipwheel.signs.outgrown import is_outgrown, misfit, outdated_module
+from shipwheel.signs.outgrown import is_outgrown, misfit, outdated_module, python_2_place, unreadable_place
 from shipwheel.trial.finding import OUTSIDE, Finding, FindingKind, Setting
 from shipwheel.trial.trial import Trial
 from shipwheel.versions import requirement_name
@@ -105,6 +105,9 @@ class Advisor(Protocol):
     def other_pythons(self) -> tuple[str, ...]:
         """Return the Python versions that the project may have been written for beside the one that was chosen, the best first."""
 
+    def newer_pythons(self) -> tuple[str, ...]:
+        """Return those of `other_pythons` that are newer than the image's."""
+
     def days(self) -> tuple[str, ...]:
         """Return the days (YYYY-MM-DD) whose packages may suit the project, the surest first.
 
@@ -162,6 +165,9 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             guessed = finding.kind is FindingKind.FILE and setting.key == "before-start"
             change = Change(setting, _reason(finding), tentative=guessed or finding.kind in _GUESSES)
             yield with_unlisted(change, advisor.unlisted())
+    place = unreadable_place(trial.seen.log) if trial.blocking else ""
+    for version in advisor.newer_pythons() if place and not python_2_place(trial.seen.log) else ():
+        yield Change(Setting("python", version), f"{place}, may be written for a newer Python than the image's", tentative=True)
     if not OUTSIDE.intersection(finding.kind for finding in trial.blocking) and trial.blocking and is_outgrown(trial.seen.log):
         if (module := outdated_module(trial.seen.log)) and (later := advisor.later_in_series(module)):
             reason = f"The {module} in the image is older than its Python: a later release of the same major version may know that"
