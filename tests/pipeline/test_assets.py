@@ -399,6 +399,16 @@ def test_two_front_ends_have_a_node_each(world: World, runs: Path) -> None:
     assert "nodejs" not in (app / "pylock.toml").read_text()
 
 
+def test_a_candidate_of_a_release_is_not_taken(world: World, runs: Path) -> None:
+    """uv takes one where nothing else is in the range."""
+    add_node(world, "25.9.0rc0")
+    app = app_with(world, "build")
+    (app / "ui" / ".nvmrc").write_text("25\n")
+    assert world.run("lock", app).code == 0
+    assert locked_nodes(app) == {"25": "24.19.0"}
+    assert not runs.exists()
+
+
 def test_a_node_that_the_index_lacks_is_said(world: World, runs: Path) -> None:
     app = app_with(world, "build")
     (app / "ui" / "package.json").write_text('{"engines": {"node": "^16.14"}}')

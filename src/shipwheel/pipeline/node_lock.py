@@ -115,7 +115,7 @@ class _Index:
         with scratch_directory("shipwheel-node-") as folder, uv.extra_environment(self._indexes.environment):
             (folder / "node.txt").write_text(f"{requirement}\n", encoding="utf-8")
             write_index_settings(folder, self._settings)
-            options = ("--python", sys.executable, "--universal", "--no-deps")
+            options = ("--python", sys.executable, "--universal", "--no-deps", "--prerelease", "disallow")
             found = tomllib.loads(uv.list_wheels(options, folder / "node.txt", self._limit))
         package = canonical(found, self._indexes, self._reporter)["packages"][0]
         return LockedNode(package["version"], tuple(_wheels(package)))
