@@ -1,6 +1,7 @@
 """The Pythons that a project's code can run on: what only Python 2 has is refused, and what only newer Pythons have decides the version."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def test_knows_the_oldest_python_with_type_parameters() -> None:
     # An interpreter before 3.12 parses no such class.
     vars(source.tree.body[1])["type_params"] = [ast.Name("T")]
     assert oldest_python(source, ()) == (12, 2)
+
+
+@pytest.mark.parametrize("text", ["x = 1\ntype A = int\n", 'x = 1\ny = f"{x["a"]}"\n', "x = 1\ndef f[T](x: T): ...\n"])
+def test_knows_the_oldest_python_with_what_this_one_does_not_parse(text: str) -> None:
+    # From 3.12 on, a tree does not tell the quotes of a text.
+    is_known = sys.version_info < (3, 12) or 'f"' not in text
+    assert _oldest(text) == ((12, 2) if is_known else (0, 0))
 
 
 def test_code_with_newer_syntax_excludes_older_pythons(tmp_path: Path) -> None:

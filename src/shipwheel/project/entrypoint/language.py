@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -79,6 +80,8 @@ def oldest_python(source: SourceFile, required: Iterable[tuple[str, int]]) -> tu
 
 
 def _needs(source: SourceFile) -> Iterator[tuple[int, int]]:
+    if source.newer_line:
+        yield sys.version_info.minor + 1, source.newer_line
     for node in source.of(ast.stmt):
         if isinstance(node, ast.Match):
             yield 10, node.lineno
