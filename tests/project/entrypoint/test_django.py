@@ -467,3 +467,12 @@ def test_an_application_among_the_apps_of_a_project_is_no_other_project(tmp_path
     files = {name.replace("site1", "shop"): text.replace("site1", "shop") for name, text in files.items()}
     app = "from flask import Flask\napp = Flask('')\n"
     assert launched(tmp_path, {**files, file: app}, "django flask gunicorn").command[-1] == served
+
+
+@pytest.mark.parametrize(("names", "used"), [(("dev", "prod"), "conf.settings.prod"), (("dev",), None), (("prod", "production"), None)])
+def test_settings_that_only_a_variable_names_are_those_for_production(tmp_path: Path, names: tuple[str, ...], used: str | None) -> None:
+    wsgi = "import os\nfrom django.core.wsgi import get_wsgi_application\nos.environ['DJANGO_SETTINGS_MODULE']\n"
+    wsgi += "application = get_wsgi_application()\n"
+    files = {"manage.py": "import django\n", "conf/wsgi.py": wsgi, **{f"conf/settings/{name}.py": "" for name in names}}
+    files["conf/settings/dev.py"] = "WSGI_APPLICATION = 'conf.wsgi.application'\n"
+    assert launched(tmp_path, files, "django gunicorn").env.get("DJANGO_SETTINGS_MODULE") == used

@@ -154,12 +154,23 @@ def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[M
         note = f"{served[0].file} {named} a package with nothing in it: {_SETTINGS_MODULE} is {inner}."
         return replace(launch, env={**launch.env, _SETTINGS_MODULE: inner}, notes=(*launch.notes, note))
     used = settings or next(iter(_settings_of(project.manager)), "")
+    if served and not used and (only := _only_for_production(project.modules)):
+        note = f"{_SETTINGS_MODULE} is {only}: nothing else names settings that are for production."
+        return replace(launch, env={**launch.env, _SETTINGS_MODULE: only}, notes=(*launch.notes, note))
     if served and (better := _for_production(used, project.modules)) and not _ASSIGNS.search(evidence.read_text(served[0].file)):
         note = f"{_SETTINGS_MODULE} is {better}, and not {used} for developing, which the project names."
         file = project.modules[used].file if used in project.modules else used
         kept = (each for each in launch.notes if not each.startswith(f"{file} "))
         return replace(launch, env={**launch.env, _SETTINGS_MODULE: better}, notes=(*kept, note))
     return replace(launch, env={**launch.env, _SETTINGS_MODULE: settings}) if others else launch
+
+
+def _only_for_production(modules: Mapping[str, Module]) -> str:
+    """Return the only module for production in a package of settings; empty without one, or if there are more."""
+    found = [
+        name for name in modules for package, _, last in (name.rpartition("."),) if last in _PRODUCTION and package.endswith("settings")
+    ]
+    return found[0] if len(found) == 1 else ""
 
 
 def _for_production(name: str, modules: Mapping[str, Module]) -> str:
