@@ -176,3 +176,11 @@ def test_a_proxy_after_the_server_is_not_the_command(tmp_path: Path) -> None:
     }
     launch = launched(tmp_path, files, "uvicorn")
     assert (launch.command[0], launch.env) == ("uvicorn", {"PYTHONPATH": "/l"})
+
+
+def test_a_script_that_listens_nowhere_runs_beside_a_server_for_developing(tmp_path: Path) -> None:
+    queue = "queue: {build: ., command: sh /queue.sh, volumes: ['.:/app']}"
+    services = f"services: {{web: {{build: ., command: flask run --reload, ports: [80]}}, {queue}}}"
+    dockerfile = "FROM python\nWORKDIR /app\nCOPY . .\nCOPY queue.sh /\nCMD gunicorn -b :8000 app:app\n"
+    files = {"Dockerfile": dockerfile, "queue.sh": "celery -A app worker\n", "compose.yaml": services, "app.py": ""}
+    assert dict(launched(tmp_path, files, "gunicorn celery").processes)["queue"] == ("celery", "-A", "app", "worker")
