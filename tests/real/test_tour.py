@@ -112,6 +112,13 @@ def emulated(tour: Tour, data: Path, chatchat: Example, arm64: str) -> Iterator[
         yield answering, server.run(web, command=api, platform=arm64, network="host", volumes={"arm64": "/data"}), server.sandbox
 
 
+def make_volume(engine: Dockerd | Podman, name: str, data: Path, *labels: str) -> None:
+    """Make a volume with what the first start has left: reading the documents again takes twenty seconds of a processor."""
+    engine.cli("volume", "create", *(f"--label={label}" for label in labels), name)
+    place = engine.cli("volume", "inspect", "--format", "{{.Mountpoint}}", name).stdout.strip()
+    subprocess.run(["cp", "--archive", f"{data}/.", place], check=True)
+
+
 def output(container: Container, command: Sequence[str]) -> str:
     """Return the output of a program in a container, which must succeed."""
     done = container.exec(command, seconds=HANG_S)
@@ -210,7 +217,7 @@ def test_what_is_exported_names_the_images_that_were_pushed(tour: Tour, data: Pa
 
 
 def test_docker_compose_runs_what_is_exported(tour: Tour, data: Path, docker: Dockerd, registry: Registry) -> None:
-    """As a project of another name, whose volume is empty.
+    """As a project of another name, on the volume of the first start.
 
     docker is given what is new of the images, a layer: pulling them takes a minute of a processor, and is shown by test_registry.py and by
     podman, below.
@@ -223,9 +230,11 @@ def test_docker_compose_runs_what_is_exported(tour: Tour, data: Path, docker: Do
     present = exported.with_name("present.yaml")
     present.write_text(text)
     compose = ["docker-compose", "--project-name", "composed", "--file", str(present)]
+    make_volume(docker, "composed_chatchat-data", data, "com.docker.compose.project=composed", "com.docker.compose.volume=chatchat-data")
     docker.sandbox.run([*compose, "up", "--detach"])
     try:
         assert docker.container("composed-ingest-1").wait() == 0
+        assert "文件总数量\t：0" in docker.container("composed-ingest-1").logs(), "nothing is read twice"
         assert "并行" in tour.ask(docker.sandbox)
     finally:
         docker.sandbox.run([*compose, "down", "--volumes", "--timeout", "1"])
@@ -235,9 +244,7 @@ def test_podman_plays_what_is_exported(tour: Tour, data: Path, docker: Dockerd, 
     """As the compose file is, on the volume of the first start: what reads the documents has read them."""
     pods = str(tour.project / tour.shipwheel(docker.sandbox, "export", "podman", "--push", "-o", "pods").strip())
     podman.reach(registry.host)
-    podman.cli("volume", "create", CLAIM)
-    volume = podman.cli("volume", "inspect", "--format", "{{.Mountpoint}}", CLAIM).stdout.strip()
-    subprocess.run(["cp", "--archive", f"{data}/.", volume], check=True)
+    make_volume(podman, CLAIM, data)
     try:
         podman.cli("kube", "play", "--tls-verify=false", pods)
         wait_until(lambda: "并行" in answer_if_any(tour, podman.sandbox), "the answer of the pods")
@@ -252,9 +259,7 @@ def test_a_bundle_starts_without_a_network_and_keeps_everything(tour: Tour, data
     sandbox = podman_target(podman).sandbox
     server = sandbox.folder("server")
     shutil.move(bundle, server)
-    podman.cli("volume", "create", "--label", "io.shipwheel.stack=chatchat", VOLUME)
-    volume = podman.cli("volume", "inspect", "--format", "{{.Mountpoint}}", VOLUME).stdout.strip()
-    subprocess.run(["cp", "--archive", f"{data}/.", volume], check=True)
+    make_volume(podman, VOLUME, data, "io.shipwheel.stack=chatchat")
     try:
         assert tour.run("On the server", sandbox, server).endswith(ADDRESSES)
         web = podman.container("chatchat-web")
