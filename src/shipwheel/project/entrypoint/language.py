@@ -2,12 +2,12 @@
 
 import ast
 import re
-import sys
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.entrypoint.newer_syntax import newer_line
 from shipwheel.project.entrypoint.syntax import SourceFile, walk
 
 __all__ = ["OldLanguage", "find_python_2", "oldest_python", "python_2_import"]
@@ -80,15 +80,14 @@ def oldest_python(source: SourceFile, required: Iterable[tuple[str, int]]) -> tu
 
 
 def _needs(source: SourceFile) -> Iterator[tuple[int, int]]:
-    if source.newer_line:
-        yield sys.version_info.minor + 1, source.newer_line
     for node in source.of(ast.stmt):
         if isinstance(node, ast.Match):
             yield 10, node.lineno
         elif isinstance(node, ast.TryStar):
             yield 11, node.lineno
-        elif getattr(node, "type_params", None) or type(node).__name__ == "TypeAlias":
-            yield 12, node.lineno
+    if line := newer_line(source.data):
+        # A tree in older syntax has none of it.
+        yield 12, line
     is_late = any(
         isinstance(node, ast.ImportFrom) and node.module == "__future__" and _FUTURE in {alias.name for alias in node.names}
         for node in source.tree.body

@@ -9,7 +9,7 @@ import re
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["in_older_syntax"]
+__all__ = ["in_older_syntax", "newer_line"]
 
 _QUOTE = r"\"\"\"|'''|\"|'"
 _NEXT = lazy_pattern(
@@ -20,6 +20,12 @@ _NEXT = lazy_pattern(
 _INSIDE = lazy_pattern(rf"#[^\n]*|(?P<quote>{_QUOTE})|[(){{}}\[\]:\n\\]")
 """Signs that matter in a field of an f-string, or between brackets."""
 _PLAIN = lazy_pattern(r"[^\\{}\"'\n]+")
+_MAYBE_NEWER = lazy_pattern(
+    rb"\b[fF][rR]?(?P<quote>[\"'])(?:(?!(?P=quote))[^\n\\]){0,400}?\{[^{}\n\"']*(?:(?P=quote)|\n|[\"'][^{}\n\"']*\\)"
+    rb"|\b(?:def|class)[ \t]+\w+[ \t]*\[|^[ \t]*type[ \t]+\w+[ \t]*(?:\[|=(?!=))",
+    re.MULTILINE,
+)
+"""What may be an f-string with its own quote, a line's end or a backslash in a field, or a type parameter or alias."""
 _PREFIXES = frozenset("r b u f t rb br fr rf tr rt".split())  # noqa: SIM905
 
 
@@ -43,6 +49,18 @@ def in_older_syntax(text: str) -> str:
         else:
             found.append(match[0])
     return "".join((*found, text[at:]))
+
+
+def newer_line(data: bytes) -> int:
+    """Return the line of the first syntax that came with Python 3.12; 0 if the code has none, or is no Python of any version."""
+    match = _MAYBE_NEWER.search(data)
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n") if match is not None else ""
+        older = in_older_syntax(text)
+    except ValueError:
+        return 0
+    lines = zip(text.split("\n"), older.split("\n"), strict=False)
+    return next((number for number, (new, old) in enumerate(lines, 1) if new != old), 0)
 
 
 def _prefix(text: str, quote: int) -> str:

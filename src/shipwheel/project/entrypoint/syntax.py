@@ -65,8 +65,6 @@ class SourceFile(msgspec.Struct, frozen=True, eq=False):
     """Kind -> the (position in the order of `walk`, node) of its nodes."""
     aliases: Mapping[str, str]
     """Name in the file -> dotted name of what it was imported as. A leading dot stands for a relative import."""
-    newer_line: int = 0
-    """The first line in the syntax of a newer Python than the one that runs this; 0 without any."""
     _of: dict[tuple[type[ast.AST], ...], tuple[ast.AST, ...]] = msgspec.field(default_factory=dict)
 
     @overload
@@ -89,11 +87,11 @@ _FIELDS = {kind: tuple(name for name in kind._fields if name not in _NOT_VISITED
 
 def parse_source(path: ModulePath, data: bytes) -> SourceFile:
     """Parse a source file. Raises SyntaxError, ValueError, RecursionError or MemoryError if no Python can."""
-    tree, newer_line = _parsed(data)
+    tree = parse_tree(data)
     by_kind: dict[type[ast.AST], list[tuple[int, ast.AST]]] = {}
     for number, node in enumerate(walk(tree)):
         by_kind.setdefault(type(node), []).append((number, node))
-    source = SourceFile(path, data, tree, by_kind, {}, newer_line)
+    source = SourceFile(path, data, tree, by_kind, {})
     return replace(source, aliases=dict(_aliases(source.of(ast.Import, ast.ImportFrom))))
 
 
@@ -112,17 +110,13 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
 
 def parse_tree(data: bytes) -> ast.Module:
     """Parse source code, of newer Pythons as well. Raises SyntaxError, ValueError, RecursionError or MemoryError if no Python can."""
-    return _parsed(data)[0]
-
-
-def _parsed(data: bytes) -> tuple[ast.Module, int]:
     with without_warnings():
         try:
-            return ast.parse(data), 0
-        except SyntaxError as error:
+            return ast.parse(data)
+        except SyntaxError:
             from shipwheel.project.entrypoint.newer_syntax import in_older_syntax
 
-            return ast.parse(in_older_syntax(data.decode("utf-8-sig").replace("\r\n", "\n"))), error.lineno or 1
+            return ast.parse(in_older_syntax(data.decode("utf-8-sig").replace("\r\n", "\n")))
 
 
 def full_name(node: ast.expr | None, aliases: Mapping[str, str]) -> str:
