@@ -1,6 +1,6 @@
 """A wheel as a source of file entries: installed into the virtual environment without unpacking anything.
 
-The installer library goes through the wheel, and its destination here collects entries whose content is still the zip's deflate data.
+The files are placed as the installer library would place them, which reads the metadata. Their content still is the zip's deflate data.
 Wheels: PEP 427; records of installed packages: PEP 376 and PEP 627.
 """
 
@@ -8,10 +8,11 @@ import base64
 import hashlib
 import io
 import posixpath
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import msgspec
 
@@ -27,10 +28,10 @@ from shipwheel.wheels.bytecode import Compiler, pyc_path
 from shipwheel.wheels.direct_url import DIRECT_URL
 
 if TYPE_CHECKING:
-    from installer.records import RecordEntry
+    from zipfile import ZipInfo
+
     from installer.scripts import ScriptSection
     from installer.sources import WheelFile
-    from installer.utils import Scheme
 
     from shipwheel.wheels.zip_archive import ZipArchive
 
@@ -88,7 +89,6 @@ class WheelSource(msgspec.Struct, frozen=True):
         import configparser
         import csv
 
-        from installer import install
         from installer.exceptions import InstallerError
         from installer.records import InvalidRecordEntry, parse_record_file
         from installer.sources import WheelFile
@@ -101,10 +101,9 @@ class WheelSource(msgspec.Struct, frozen=True):
         try:
             source = WheelFile(archive.zip)
             _prepare(source, archive)
-            destination.data_directory = source.data_dir
             destination.stated = {row[0]: row[1:] for row in parse_record_file(source.read_dist_info("RECORD").splitlines())}
             origin = {DIRECT_URL: self.direct_url} if self.direct_url is not None else {}
-            install(source, destination, {_INSTALLER: b"shipwheel\n", **origin})  # type: ignore[arg-type]
+            destination.install(source, {_INSTALLER: b"shipwheel\n", **origin})
         except (InstallerError, InvalidRecordEntry, configparser.Error, csv.Error, AssertionError, KeyError, ValueError) as error:
             raise ArchiveError(f"{self.label}: {self.filename} is not a valid wheel: {error}", hint=HINT) from error
         return destination
@@ -196,7 +195,7 @@ class _Placed(NamedTuple):
 
 
 class _Destination:
-    """A WheelDestination for installer that collects file entries."""
+    """The files of a wheel where they are installed."""
 
     def __init__(self, archive: "ZipArchive", wheel: WheelSource) -> None:
         self._archive = archive
@@ -204,8 +203,6 @@ class _Destination:
         self._distribution = wheel.filename.split("-")[0]
         self.stated: dict[str, tuple[str, str]] = {}
         """Path -> (hash, size) in the wheel's RECORD."""
-        self.data_directory = ""
-        """The wheel's .data directory."""
         self._placed: dict[str, _Placed] = {}
         self._record_path = ""
 
@@ -214,39 +211,56 @@ class _Destination:
         """The installed files, without RECORD."""
         return [placed.entry for placed in self._placed.values()]
 
-    def write_file(self, scheme: "Scheme", path: str, stream: BinaryIO, is_executable: bool) -> "RecordEntry":
-        """Add a file of the wheel, or metadata that installer generates."""
-        from installer.utils import fix_shebang
+    def install(self, source: "WheelFile", metadata: Mapping[str, bytes]) -> None:
+        """Place the wheel's files, the scripts of its entry points, and `metadata` in .dist-info. Raise ValueError for a wrong wheel."""
+        from installer.utils import parse_entrypoints
 
-        target = self._target(scheme, path)
-        mode = 0o755 if is_executable or scheme == "scripts" else 0o644
-        name = getattr(stream, "name", None)
-        if name is None:
-            return self._add(_Origin.PACKAGE, target, stream.read(), mode)
+        root, data_directory, record = _root_scheme(source), f"{source.data_dir}/", f"{source.dist_info_dir}/RECORD"
+        self._record_path = self._target(root, record)
+        if f"{source.dist_info_dir}/entry_points.txt" in self._archive.starts:
+            for script in parse_entrypoints(source.read_dist_info("entry_points.txt")):
+                self._add_script(*script)
+        for info in self._archive.zip.filelist:
+            if info.is_dir() or info.filename == record:
+                continue
+            if info.filename.startswith(data_directory):
+                scheme, _, path = info.filename.removeprefix(data_directory).partition("/")
+                self._add_member(_Origin.DATA, scheme, path, info)
+            else:
+                self._add_member(_Origin.PACKAGE, root, info.filename, info)
+        for name, data in metadata.items():
+            self._add(_Origin.PACKAGE, self._target(root, f"{source.dist_info_dir}/{name}"), data, 0o644)
+
+    def _add_member(self, origin: _Origin, scheme: str, path: str, info: "ZipInfo") -> None:
+        from installer.utils import SCHEME_NAMES, fix_shebang
+
+        if scheme not in SCHEME_NAMES:
+            raise ValueError(f"{info.filename} is not contained in a valid .data subdirectory")
+        target, attributes = self._target(scheme, path), info.external_attr >> 16
+        mode = 0o755 if scheme == "scripts" or (stat.S_ISREG(attributes) and attributes & 0o111) else 0o644
         if scheme == "scripts":
-            with fix_shebang(stream, PYTHON) as fixed:
-                return self._add(_Origin.DATA, target, fixed.read(), mode)
-        origin = _Origin.DATA if name.startswith(f"{self.data_directory}/") else _Origin.PACKAGE
-        entry = FileEntry(target, EntryType.FILE, mode, self._archive.content(name))
-        return self._place(_Placed(origin, entry, *self._hash_and_size(name, stream)))
+            with self._archive.zip.open(info) as stream, fix_shebang(cast(BinaryIO, stream), PYTHON) as fixed:
+                self._add(origin, target, fixed.read(), mode)
+            return
+        entry = FileEntry(target, EntryType.FILE, mode, self._archive.content(info.filename))
+        self._place(_Placed(origin, entry, *self._hash_and_size(info)))
 
-    def _hash_and_size(self, name: str, stream: BinaryIO) -> tuple[str, str]:
+    def _hash_and_size(self, info: "ZipInfo") -> tuple[str, str]:
         """Return a file's hash and size: those in the wheel's RECORD, as other installers do, unless they are clearly wrong."""
-        value, size = self.stated.get(name, ("", ""))
-        if value.startswith("sha256=") and size == str(self._archive.zip.getinfo(name).file_size):
+        value, size = self.stated.get(info.filename, ("", ""))
+        if value.startswith("sha256=") and size == str(info.file_size):
             return value, size
-        return _hashed(stream)
+        from installer.records import RecordEntry
 
-    def write_script(self, name: str, module: str, attr: str, section: "ScriptSection") -> "RecordEntry":
-        """Add the script of an entry point."""
+        RecordEntry.from_elements(info.filename, value, size)  # raises InvalidRecordEntry for what is neither hash nor size
+        with self._archive.zip.open(info) as stream:
+            return _hashed(cast(BinaryIO, stream))
+
+    def _add_script(self, name: str, module: str, attr: str, section: "ScriptSection") -> None:
         from installer.scripts import Script
 
         name, data = Script(name, module, attr, section).generate(PYTHON, "posix")
-        return self._add(_Origin.ENTRY_POINT, self._target("scripts", name), data, 0o755)
-
-    def finalize_installation(self, scheme: "Scheme", record_file_path: str, records: object) -> None:  # noqa: ARG002 - see `record`
-        """Remember the path of RECORD."""
-        self._record_path = self._target(scheme, record_file_path)
+        self._add(_Origin.ENTRY_POINT, self._target("scripts", name), data, 0o755)
 
     def record(self, bytecode: Sequence[FileEntry]) -> FileEntry:
         """Return RECORD; bytecode is listed without hash and size, as PEP 376 allows."""
@@ -268,17 +282,24 @@ class _Destination:
             return path[len(site_packages) :]
         return posixpath.relpath(f"/{path}", f"/{site_packages}")
 
-    def _add(self, origin: _Origin, path: str, data: bytes, mode: int) -> "RecordEntry":
-        return self._place(_Placed(origin, file(path, data, mode), *_hashed(io.BytesIO(data))))
+    def _add(self, origin: _Origin, path: str, data: bytes, mode: int) -> None:
+        self._place(_Placed(origin, file(path, data, mode), *_hashed(io.BytesIO(data))))
 
-    def _place(self, new: _Placed) -> "RecordEntry":
-        from installer.records import RecordEntry
-
-        path = new.entry.path
-        known = self._placed.get(path)
+    def _place(self, new: _Placed) -> None:
+        known = self._placed.get(new.entry.path)
         if known is None or new.origin >= known.origin:
-            self._placed[path] = new
-        return RecordEntry(path, None, None)
+            self._placed[new.entry.path] = new
+
+
+def _root_scheme(source: "WheelFile") -> str:
+    """Return where the files go that are not in .data. Raise ValueError for a wheel of another version than 1."""
+    from installer.utils import parse_metadata_file
+
+    metadata = parse_metadata_file(source.read_dist_info("WHEEL"))
+    version = metadata["Wheel-Version"]
+    if not (version and version.startswith("1.")):
+        raise ValueError(f"Incompatible Wheel-Version {version}, only support version 1.x wheels.")
+    return "purelib" if metadata["Root-Is-Purelib"] == "true" else "platlib"
 
 
 def _hashed(stream: BinaryIO) -> tuple[str, str]:

@@ -10,11 +10,11 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, BinaryIO, Literal, cast
+from typing import BinaryIO
 
 import deflate
 import msgspec
@@ -64,38 +64,6 @@ class ZipArchive(msgspec.Struct, frozen=True):
         return LazyContent(info.file_size, partial(_open, raw))
 
 
-class _LazyZip(zipfile.ZipFile):
-    """A zip file that opens a member when it is read: installer opens each, and the contents of most are taken as they are."""
-
-    def open(
-        self, name: str | zipfile.ZipInfo, mode: Literal["r", "w"] = "r", pwd: bytes | None = None, *, force_zip64: bool = False
-    ) -> IO[bytes]:
-        """Return the member as a stream."""
-        filename = name if isinstance(name, str) else name.filename
-        return cast(IO[bytes], _Member(filename, partial(super().open, name, mode, pwd, force_zip64=force_zip64)))
-
-
-class _Member:
-    """A member of a zip file as a stream, opened when anything but its name is asked for."""
-
-    def __init__(self, name: str, opener: Callable[[], IO[bytes]]) -> None:
-        self.name = name
-        self._opener = opener
-        self._opened: IO[bytes] | None = None
-
-    def __enter__(self) -> "_Member":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._opened is not None:
-            self._opened.close()
-
-    def __getattr__(self, attribute: str) -> object:
-        if self._opened is None:
-            self._opened = self._opener()
-        return getattr(self._opened, attribute)
-
-
 def _pieces(raw: FilePart) -> Iterator[bytes]:
     return (raw[start : start + _PIECE] for start in range(0, len(raw), _PIECE))
 
@@ -118,7 +86,7 @@ def open_zip(path: Path, filename: str) -> Iterator[ZipArchive]:
     """Open the zip file at `path`; `filename` is its name in errors. Raise ArchiveError for a damaged or hostile one."""
     with path.open("rb") as stream:
         with zip_errors(filename):
-            opened = _LazyZip(cast(BinaryIO, stream))
+            opened = zipfile.ZipFile(stream)
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as data:
                 _check(opened, data, filename)
                 starts = {info.filename: _start(data, info) for info in opened.infolist()}
