@@ -19,7 +19,7 @@ from shipwheel.locking.node_choice import NODE_HINT, NODE_PACKAGE, choose_node, 
 from shipwheel.locking.pylock import Lock, LockedFile, LockedNode, file_name
 from shipwheel.project.indexes import indexes_of
 from shipwheel.project.node_wish import NodeWish, node_wish, package_ranges
-from shipwheel.project.npm_range import LIMIT, Interval, allows
+from shipwheel.project.npm_range import LIMIT, Interval, allows, version_of
 from shipwheel.project.project import Project
 from shipwheel.request import LockMode, Request
 from shipwheel.versions import end_of_day
@@ -118,7 +118,7 @@ class _Index:
             options = ("--python", sys.executable, "--universal", "--no-deps", "--prerelease", "disallow")
             found = tomllib.loads(uv.list_wheels(options, folder / "node.txt", self._limit))
         package = canonical(found, self._indexes, self._reporter)["packages"][0]
-        return LockedNode(package["version"], tuple(_wheels(package)))
+        return LockedNode(package["version"], tuple(_wheels(package))) if version_of(package["version"]) is not None else None
 
 
 def _requirement(wanted: Interval) -> str:
