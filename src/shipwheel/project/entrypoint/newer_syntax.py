@@ -25,7 +25,7 @@ _MAYBE_NEWER = lazy_pattern(
     rb"|\b(?:def|class)[ \t]+\w+[ \t]*\[|^[ \t]*type[ \t]+\w+[ \t]*(?:\[|=(?!=))",
     re.MULTILINE,
 )
-"""What may be an f-string with its own quote, a line's end or a backslash in a field, or a type parameter or alias."""
+"""A sign of an f-string with its own quote, a line's end or a backslash in a field, or a type parameter or alias."""
 _PREFIXES = frozenset("r b u f t rb br fr rf tr rt".split())  # noqa: SIM905
 
 
