@@ -4,7 +4,7 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -28,6 +28,7 @@ _FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", 
 _OUT_DIR = lazy_pattern(r"""outDir\s*:[\w.(),\s]*["']([^"']+)["']""")
 """A path, perhaps within calls: path.resolve(__dirname, "dist"), fileURLToPath(new URL("dist", import.meta.url))."""
 _WRITES = lazy_pattern(r"(?:^|\s)(?:-o|--output|--outfile|--out-file)[ =]([\w./-]+)")
+_WATCHES = lazy_pattern(r"\s(?:-w|--watch)(?=\s|=always|$)")
 _THEME = "static_src"
 """The directory in a Django app that django-tailwind builds its style sheet in."""
 _CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
@@ -118,12 +119,20 @@ def _written_by_scripts(evidence: Evidence) -> Iterator[FrontEnd]:
     """Yield the builds whose scripts write a file of static files that is not there, as Tailwind's: `-o ../static/css/dist/styles.css`."""
     below = (f"{name}/{_THEME}" for name in islice(list_names(evidence.root), _MAX_SIBLINGS))
     for folder in (*_FOLDERS, *below):
-        texts = [text for name, text in _scripts(evidence, folder).items() if name.partition(":")[0] == "build"]
+        texts = _texts_of_build(_scripts(evidence, folder))
         outputs = {posixpath.normpath(posixpath.join(folder, match[1])) for text in texts for match in _WRITES.finditer(text)}
         missing = sorted(each for each in outputs if "static" in each.split("/") and not evidence.exists(each))
-        if missing and not missing[0].startswith(("..", "/")) and _builds(evidence, folder):
+        if missing and not missing[0].startswith(("..", "/")):
             stated = AssetSettings(("npm", "run", "build"), missing[0] if len(outputs) == 1 else "", folder or ".")
             yield FrontEnd(stated, f"`npm run build` of {posixpath.join(folder, 'package.json')} makes {missing[0]}, which is not there")
+
+
+def _texts_of_build(scripts: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the script of `npm run build`, and those that it runs; none if one of them goes on watching."""
+    build = scripts.get("build", "")
+    run = (text for name, text in scripts.items() if name.startswith("build:") and (name in build or "build:*" in build))
+    texts = (build, *run)
+    return () if any(map(_WATCHES.search, texts)) else texts
 
 
 def _builds(evidence: Evidence, folder: str) -> bool:
