@@ -476,3 +476,13 @@ def test_settings_that_only_a_variable_names_are_those_for_production(tmp_path: 
     files = {"manage.py": "import django\n", "conf/wsgi.py": wsgi, **{f"conf/settings/{name}.py": "" for name in names}}
     files["conf/settings/dev.py"] = "WSGI_APPLICATION = 'conf.wsgi.application'\n"
     assert launched(tmp_path, files, "django gunicorn").env.get("DJANGO_SETTINGS_MODULE") == used
+
+
+def test_settings_that_the_application_puts_together_are_its_own_choice(tmp_path: Path) -> None:
+    wsgi = "import os\nfrom django.core.wsgi import get_wsgi_application\n"
+    wsgi += "os.environ['DJANGO_SETTINGS_MODULE'] = f'conf.settings.{os.environ.get(\"STAGE\", \"dev\")}'\n"
+    wsgi += "application = get_wsgi_application()\n"
+    files = {"manage.py": "import django\n", "conf/wsgi.py": wsgi, "conf/settings/prod.py": ""}
+    files["conf/settings/dev.py"] = "WSGI_APPLICATION = 'conf.wsgi.application'\n"
+    launch = launched(tmp_path, files, "django gunicorn")
+    assert ("DJANGO_SETTINGS_MODULE" in launch.env, [note for note in launch.notes if "is conf.settings.prod" in note]) == (False, [])

@@ -154,10 +154,11 @@ def with_settings_module(launch: Launch, evidence: Evidence, modules: Sequence[M
         note = f"{served[0].file} {named} a package with nothing in it: {_SETTINGS_MODULE} is {inner}."
         return replace(launch, env={**launch.env, _SETTINGS_MODULE: inner}, notes=(*launch.notes, note))
     used = settings or next(iter(_settings_of(project.manager)), "")
-    if served and not used and (only := _only_for_production(project.modules)):
+    may_choose = bool(served) and not _ASSIGNS.search(evidence.read_text(served[0].file))
+    if may_choose and not used and (only := _only_for_production(project.modules)):
         note = f"{_SETTINGS_MODULE} is {only}: nothing else names settings that are for production."
         return replace(launch, env={**launch.env, _SETTINGS_MODULE: only}, notes=(*launch.notes, note))
-    if served and (better := _for_production(used, project.modules)) and not _ASSIGNS.search(evidence.read_text(served[0].file)):
+    if may_choose and (better := _for_production(used, project.modules)):
         note = f"{_SETTINGS_MODULE} is {better}, and not {used} for developing, which the project names."
         file = project.modules[used].file if used in project.modules else used
         kept = (each for each in launch.notes if not each.startswith(f"{file} "))
