@@ -122,6 +122,13 @@ def test_another_programs_dockerfile_for_production_comes_behind_the_one_that_is
     assert [found.name for found in find_dockerfiles(root, UserFiles(), builds)] == ["Dockerfile", other]
 
 
+def test_a_proxy_for_production_does_not_stand_for_the_app(tmp_path: Path) -> None:
+    files = {"app.py": "", "static/a.css": "", "Dockerfile": "FROM python\nCOPY . /app\nCMD a\n"}
+    files["Dockerfile.prod"] = "FROM nginx\nCOPY static /usr/share/nginx/html\n"
+    root = written(tmp_path, files)
+    assert [found.name for found in find_dockerfiles(root, UserFiles())] == ["Dockerfile", "Dockerfile.prod"]
+
+
 @pytest.mark.parametrize(("compose", "first"), [("compose.yaml", "Dockerfile.prod"), ("compose.prod.yaml", "Dockerfile")])
 def test_what_a_compose_file_for_production_names_counts(tmp_path: Path, compose: str, first: str) -> None:
     text = "FROM python\nCOPY . /app\nCMD a\n"

@@ -105,7 +105,7 @@ def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ())
     every = _Dockerfiles(root, folders, files, named, tuple(builds), tuple(ordered))
     found = [dockerfile for path in ordered[:_MAX_CANDIDATES] if (dockerfile := every.read(path)) is not None]
 
-    plain = [it.path for it in found if it.path not in named or not named[it.path].for_production]
+    plain = [it for it in found if it.path not in named or not named[it.path].for_production]
 
     def place(path: Path, dockerfile: Dockerfile) -> tuple[object, ...]:
         build = named.get(path)
@@ -115,7 +115,9 @@ def find_dockerfiles(root: Path, files: UserFiles, builds: Sequence[Build] = ())
 
     def order(dockerfile: Dockerfile) -> tuple[object, ...]:
         # One for production comes right before the one that it is a variant of, also if the developers' compose file names only that.
-        variants = (path for path in plain if _is_production_of(dockerfile.path, path, root))
+        # One without a Python, as on nginx, is no variant of one with it.
+        alike = (it.path for it in plain if dockerfile.has_python or not it.has_python)
+        variants = (path for path in alike if _is_production_of(dockerfile.path, path, root))
         return min(place(path, dockerfile) for path in (dockerfile.path, *variants))
 
     # Of those that are named, a worker's may come first by its name.
