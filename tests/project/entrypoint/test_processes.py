@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from support.project_tree import launched
 
 from shipwheel.settings.settings import Settings, settings_from
@@ -184,3 +185,13 @@ def test_a_script_that_listens_nowhere_runs_beside_a_server_for_developing(tmp_p
     dockerfile = "FROM python\nWORKDIR /app\nCOPY . .\nCOPY queue.sh /\nCMD gunicorn -b :8000 app:app\n"
     files = {"Dockerfile": dockerfile, "queue.sh": "celery -A app worker\n", "compose.yaml": services, "app.py": ""}
     assert dict(launched(tmp_path, files, "gunicorn celery").processes)["queue"] == ("celery", "-A", "app", "worker")
+
+
+@pytest.mark.parametrize("script", ["flask seed\nflask shell\n", "gunicorn -b :8000 app:app\n"])
+def test_a_script_for_developing_that_no_worker_runs_gives_the_image_nothing(tmp_path: Path, script: str) -> None:
+    other = "demo: {build: ., command: sh /demo.sh, volumes: ['.:/app']}"
+    services = f"services: {{web: {{build: ., command: flask run --reload, ports: [80]}}, {other}}}"
+    dockerfile = "FROM python\nWORKDIR /app\nCOPY . .\nCOPY demo.sh /\nCMD gunicorn -b :8000 app:app\n"
+    files = {"Dockerfile": dockerfile, "demo.sh": script, "compose.yaml": services, "app.py": ""}
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert ([*launch.processes], launch.before_start) == ([], ())

@@ -92,18 +92,21 @@ def _started(production: list[ComposeService], own: Sequence[ComposeService], do
     """
     first = own[0]
     beside = [service for service in own[1:] if not is_for_developing(service)]
-    production = [service for service in own if service in production or (service in beside and _runs_beside(service))]
+    production = [service for service in own if service in production or (service in beside and _runs_beside(service, dockerfile))]
     is_main = first.ports or len(own) == 1
     if first in production:
         return [service for service in own if service in production or (service in beside and not _has_command(service))]
     if not is_main or _has_own_command(dockerfile):
         return production
-    return [first, *production] if all(_runs_beside(service) for service in production) else production
+    return [first, *production] if all(_runs_beside(service, dockerfile) for service in production) else production
 
 
-def _runs_beside(service: ComposeService) -> bool:
-    """Return whether a service is no server: by its command, or as a script that listens nowhere."""
-    return _works_beside(service) or (not service.ports and any(word.endswith(".sh") for word in service.words))
+def _runs_beside(service: ComposeService, dockerfile: Dockerfile | None) -> bool:
+    """Return whether a service works beside a server: by its command, or by what its script runs. Others run once, or for a person."""
+    if _works_beside(service) or service.ports or dockerfile is None:
+        return _works_beside(service)
+    commands = service_process(service, service.name, dockerfile.files, dockerfile).commands({})
+    return any(WORKS_BESIDE & {*command.words} for command in commands)
 
 
 def _works_beside(service: ComposeService) -> bool:
