@@ -492,7 +492,7 @@ import asyncio, uvicorn
 from bot.core import app
 
 async def main():
-    await asyncio.gather(uvicorn.Server(uvicorn.Config(app, host="HOST", port=8080)).serve(), poll())
+    await asyncio.gather(uvicorn.Server(uvicorn.Config(app, HOST port=8080)).serve(), poll())
 
 if __name__ == "__main__":
     asyncio.run(main())
@@ -502,10 +502,11 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("host", "dockerfile", "expected"),
     [
-        ("0.0.0.0", "CMD python run_it.py", "python run_it.py"),
-        ("0.0.0.0", "CMD python -m run_it", "python -m run_it"),
-        ("127.0.0.1", "CMD python run_it.py", "uvicorn --host 0.0.0.0 --port 8080 run_it:app"),
-        ("0.0.0.0", "CMD python bot/core.py", "uvicorn --host 0.0.0.0 --port 8080 run_it:app"),
+        ("host='0.0.0.0',", "CMD python run_it.py", "python run_it.py"),
+        ("host='0.0.0.0',", "CMD python -m run_it", "python -m run_it"),
+        ("host='127.0.0.1',", "CMD python run_it.py", "uvicorn --host 0.0.0.0 --port 8080 run_it:app"),
+        ("", "CMD python run_it.py", "uvicorn --host 0.0.0.0 --port 8080 run_it:app"),
+        ("host='0.0.0.0',", "CMD python bot/core.py", "uvicorn --host 0.0.0.0 --port 8080 run_it:app"),
     ],
 )
 def test_a_program_with_a_server_in_its_event_loop_is_more_than_its_application(

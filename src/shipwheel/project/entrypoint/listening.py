@@ -28,7 +28,7 @@ _PORT_FIRST = frozenset({"listen", "start_http_server", "listenTCP", "TCPServer"
 _ADDRESS_FIRST = frozenset({"add_insecure_port", "add_secure_port"})
 """Those whose first argument is host:port, as in gRPC."""
 _CHERRYPY_PORT = 8080
-_DEFAULT_PORTS = {"uvicorn.run": 8000, "bottle.run": 8080}
+_DEFAULT_PORTS = {"uvicorn.run": 8000, "uvicorn.Config": 8000, "bottle.run": 8080}
 """Functions that listen on the loopback interface if they are given no host -> their port."""
 _APPLICATION_PORTS = {"flask": 5000, "apiflask": 5000, "flask-openapi3": 5000, "quart": 5000, "bottle": 8080, "dash": 8050}
 """Frameworks whose applications have a method `run` like that."""
