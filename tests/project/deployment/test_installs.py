@@ -41,11 +41,15 @@ def test_knows_the_python_of_the_image(tmp_path: Path, image: str, python: str) 
         ("public.example/ubuntu:noble", "apt update && apt install -y python3", "3.12", "FROM in Dockerfile, line 1"),
         ("debian:bullseye", "apt-get install -y python3", "3.9", "FROM in Dockerfile, line 1"),
         ("nvidia/cuda:12", "apt-get update && apt-get install -y python3.11-venv python3.11 python3", "3.11", "Dockerfile, line 4"),
+        ("ubuntu:22.04", "apt-get install -y python3 && pyenv install 3.12.1", "3.12", "Dockerfile, line 4"),
+        ("ubuntu:22.04", "apt-get install -y python3 && /bin/uv venv --python=3.13", "3.13", "Dockerfile, line 4"),
+        ("ubuntu:22.04", "apt-get install -y python3 && conda create -n x python=3.11 pip", "3.11", "Dockerfile, line 4"),
+        ("ubuntu:22.04", "apt-get install -y python3 && uv sync", "3.10", "FROM in Dockerfile, line 1"),
         ("ubuntu:22.04", "apt-get install -y curl", "", ""),
         ("ubuntu:99.04", "apt-get install -y python3", "", ""),
     ],
 )
-def test_knows_the_python_that_apt_installs(tmp_path: Path, image: str, install: str, python: str, place: str) -> None:
+def test_knows_the_python_that_apt_or_another_program_installs(tmp_path: Path, image: str, install: str, python: str, place: str) -> None:
     found = _installs(tmp_path, f"RUN {install}", image)
     assert (found.python, found.python_place) == (python, place)
 

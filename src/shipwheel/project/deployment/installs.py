@@ -21,6 +21,9 @@ __all__ = ["OF_DEVELOPERS", "Installs", "find_installs"]
 _PYTHON_IMAGE = lazy_pattern(r"(?:^|/)python:v?(3\.\d+)")
 _PYTHON_TAG = lazy_pattern(r"python-?(3\.\d+)", re.IGNORECASE)
 _PYTHON_PACKAGE = lazy_pattern(r"python3\.\d+")
+_MADE_BY = frozenset({"pyenv", "uv", "conda", "mamba", "micromamba"})
+"""Programs that bring a Python of their own, whatever the system's is."""
+_MADE_PYTHON = lazy_pattern(r"(?:(?:--|c)?python[=-]{1,2})?(3\.\d+)(?:\.\d+)?")
 _SYSTEM_IMAGE = lazy_pattern(r"(?:^|/)(?:ubuntu|debian):([\w.]+)")
 _OF_SYSTEMS = {
     **dict.fromkeys(("18.04", "bionic"), "3.6"),
@@ -119,6 +122,10 @@ def _python(stage: Stage) -> tuple[str, str]:
     for each in (stage, *stage.origins):
         if match := _PYTHON_IMAGE.search(each.image) or _PYTHON_TAG.search(each.image.rpartition("/")[2]):
             return match[1], f"FROM in {each.file}, line {each.line}"
+    for command in (command for each in (stage, *stage.origins) for command in each.runs):
+        made = map(_MADE_PYTHON.fullmatch, command.words) if posixpath.basename(command.words[0]) in _MADE_BY else ()
+        if match := next(filter(None, made), None):
+            return match[1], command.place
     for each in (stage, *stage.origins):
         names = {name: command.place for command in each.runs for name in _packages_of_apt(command)}
         if named := next((name for name in names if _PYTHON_PACKAGE.fullmatch(name)), None):
