@@ -70,6 +70,8 @@ FOLLOWED = {
     "set -e\necho start\nserve": ["serve"],
     "exit 0\nserve": [],
     "serve -w $(nproc) --threads=$THREADS --workers $((2 * 2)) x": ["serve x"],
+    'serve -w $WORKERS --threads "$THREADS" --workers "${N:-}" x': ["serve x"],
+    "serve -w $MODE --threads=${N:-2} x": ["serve -w prod --threads=2 x"],
 }
 
 

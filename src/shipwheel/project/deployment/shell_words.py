@@ -117,9 +117,10 @@ def expand_argument(node: "Node", words: list[str], state: ShellState, doubts: l
     """
     own: list[str] = []
     fields = expand_word(node, state, own)
-    if own and words and words[-1] in _COUNTS:
+    option, equals, value = fields[0].partition("=") if len(fields) == 1 else ("", "", "")
+    if words and words[-1] in _COUNTS and (own or not any(fields)):
         words.pop()
-    elif not (own and len(fields) == 1 and fields[0].partition("=")[0] in _COUNTS):
+    elif not (option in _COUNTS and equals and (own or not value)):
         words += fields
         doubts += own
 
