@@ -187,11 +187,18 @@ def test_a_script_that_listens_nowhere_runs_beside_a_server_for_developing(tmp_p
     assert dict(launched(tmp_path, files, "gunicorn celery").processes)["queue"] == ("celery", "-A", "app", "worker")
 
 
-@pytest.mark.parametrize("script", ["flask seed\nflask shell\n", "gunicorn -b :8000 app:app\n"])
-def test_a_script_for_developing_that_no_worker_runs_gives_the_image_nothing(tmp_path: Path, script: str) -> None:
-    other = "demo: {build: ., command: sh /demo.sh, volumes: ['.:/app']}"
+@pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        ("sh /demo.sh", "flask seed\nflask shell\n"),
+        ("sh /demo.sh", "gunicorn -b :8000 app:app\n"),
+        ("./wait-for-it.sh db:1 -- ./manage.py migrate", ""),
+    ],
+)
+def test_a_script_for_developing_that_no_worker_runs_gives_the_image_nothing(tmp_path: Path, command: str, script: str) -> None:
+    other = f"demo: {{build: ., command: {command}, volumes: ['.:/app']}}"
     services = f"services: {{web: {{build: ., command: flask run --reload, ports: [80]}}, {other}}}"
     dockerfile = "FROM python\nWORKDIR /app\nCOPY . .\nCOPY demo.sh /\nCMD gunicorn -b :8000 app:app\n"
-    files = {"Dockerfile": dockerfile, "demo.sh": script, "compose.yaml": services, "app.py": ""}
+    files = {"Dockerfile": dockerfile, "demo.sh": script, "compose.yaml": services, "app.py": "", "manage.py": ""}
     launch = launched(tmp_path, files, "flask gunicorn")
     assert ([*launch.processes], launch.before_start) == ([], ())
