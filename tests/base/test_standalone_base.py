@@ -253,7 +253,7 @@ def test_a_bundle_for_a_build_has_the_python(world: World) -> None:
     env = _metadata(world, *sorted(disk.iterdir()))
     assert world.run("bundle", folder, "--for-build", "-o", "inputs.tar", env=env).code == 0
     first = world.build(folder, env=env)
-    world.close()
+    world.refuse()
     env["SHIPWHEEL_CACHE"] = str(world.root / "air")
     assert world.run("unbundle", "inputs.tar", env=env).code == 0
     assert world.build(folder, env=env).digest == first.digest

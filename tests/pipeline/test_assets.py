@@ -112,7 +112,7 @@ def test_a_bundle_for_a_build_has_the_front_end(world: World, runs: Path) -> Non
     bundled = world.run("bundle", app, "--for-build", "-o", "inputs.tar")
     assert (bundled.code, "the bundle has what was made" in bundled.err) == (0, False), bundled.err
     ran, digest = runs.read_text(), world.build(app).digest
-    world.close()
+    world.refuse()
     (runs.parent / "offline").touch()
     world.env["SHIPWHEEL_CACHE"] = str(world.root / "air")
     assert world.run("unbundle", "inputs.tar").code == 0

@@ -65,7 +65,7 @@ def bundle(world: World, app: Path) -> CommandResult:
 
 def leave_the_network(world: World) -> None:
     """Stop all servers, and go on with an empty cache."""
-    world.close()
+    world.refuse()
     world.env |= {"SHIPWHEEL_CACHE": str(world.root / "air"), "UV_CACHE_DIR": str(world.root / "air-uv")}
 
 

@@ -55,9 +55,10 @@ def test_the_same_image_whoever_gives_the_files(world: World, four: dict[str, Pa
 
 def test_a_chosen_mirror_that_is_gone(world: World, four: dict[str, PackageIndex]) -> None:
     gone = PackageIndex().start()
-    gone.close()
+    gone.refuse()
     place = app(world)
     ran = world.build(place, env=chosen(world, {**four, "gone": gone}, "gone", "quick"))
+    gone.close()
     assert ran.digest
     assert f"the chosen mirror {gone.url.removeprefix('http://')} failed, using the next one" in ran.err
 

@@ -74,7 +74,7 @@ def test_a_bundle_for_a_build_has_what_steps_wrote(world: World, runs: Path) -> 
     app = world.app("small==1.0\n", settings=f"bytecode = false\n{step('write', 'app/a.css', 'a')}")
     assert world.run("bundle", app, "--for-build", "-o", "inputs.tar").code == 0
     digest = world.build(app).digest
-    world.close()
+    world.refuse()
     world.env["SHIPWHEEL_CACHE"] = str(world.root / "air")
     assert world.run("unbundle", "inputs.tar").code == 0
     assert world.build(app).digest == digest

@@ -48,6 +48,7 @@ class Loopback:
         self.closing = threading.Event()
         self._server = _Server(self, handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name=type(self).__name__, daemon=True)
+        self._kept: socket.socket | None = None
 
     @property
     def host(self) -> str:
@@ -65,6 +66,18 @@ class Loopback:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        if self._kept is not None:
+            self._kept.close()
+
+    def refuse(self) -> None:
+        """Stop the server, and let its address refuse connections until `close`: else another test's server could get the port."""
+        address = self._server.server_address
+        self.close()
+        self._kept = socket.socket()
+        # Connections of before may still be ending. Later, the kernel must not let a server that reuses addresses have this one.
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._kept.bind(address)
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -259,6 +259,11 @@ class World:
         self.index.close()
         self.mirror.close()
 
+    def refuse(self) -> None:
+        """Stop both servers, and let their addresses refuse connections."""
+        self.index.refuse()
+        self.mirror.refuse()
+
     def __enter__(self) -> "World":
         self.index.start()
         self.mirror.start()
