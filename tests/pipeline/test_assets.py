@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from support.last_layers import last_layers
 from support.node_wheels import add_node, node_wheel
+from support.project_tree import written
 
 from shipwheel.builder.kept_packages import NODE_RECORD, find_files, keep_files, packages_key
 from shipwheel.builder.node_root import npm_cache
@@ -373,6 +374,18 @@ def test_a_lock_without_the_node_that_is_wanted_is_not_used_as_it_is(world: Worl
     assert world.build(app).code == 0
     assert locked_nodes(app) == {"20": "20.18.0"}
     assert runs.exists()
+
+
+def test_front_ends_that_ask_for_the_same_get_the_node_that_suits_the_packages_of_both(world: World, runs: Path) -> None:
+    app = app_with(world, "build")
+    package = '{"packages": {"node_modules/a": {"engines": {"node": "^20.0.0"}}}}'
+    files = {"ui/.nvmrc": ">=20", "ui/package-lock.json": package, "admin/.nvmrc": ">=20", "admin/package.json": "{}"}
+    written(app, {**files, "admin/package-lock.json": "{}"})
+    with (app / "shipwheel.toml").open("a") as settings:
+        settings.write('[[assets]]\nrun = "npm run other"\nin = "admin"\noutput = "admin/dist"\nto = "other"\n')
+    assert world.run("lock", app).code == 0
+    assert locked_nodes(app) == {">=20": "20.18.0"}
+    assert not runs.exists()
 
 
 def test_two_front_ends_have_a_node_each(world: World, runs: Path) -> None:

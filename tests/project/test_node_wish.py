@@ -8,6 +8,7 @@ from support.project_tree import written
 
 from shipwheel.project.node_wish import named_range, node_wish, package_ranges
 from shipwheel.settings.build import AssetSettings
+from shipwheel.user.files import UserFiles
 
 UI = AssetSettings(("npm", "run", "build"), "ui/dist", "ui")
 
@@ -44,12 +45,12 @@ def engines(node: object) -> str:
     ],
 )
 def test_the_nearest_file_that_names_a_version_says_it(tmp_path: Path, files: dict[str, str], expected: tuple[str, str]) -> None:
-    wish = node_wish(written(tmp_path, files), UI)
+    wish = node_wish(UserFiles(), written(tmp_path, files), UI)
     assert (wish.range, wish.place) == expected
 
 
 def test_the_settings_say_it_first(tmp_path: Path) -> None:
-    wish = node_wish(written(tmp_path, {"ui/.nvmrc": "20"}), AssetSettings(("npm",), in_="ui", node="22"))
+    wish = node_wish(UserFiles(), written(tmp_path, {"ui/.nvmrc": "20"}), AssetSettings(("npm",), in_="ui", node="22"))
     assert (wish.range, wish.place) == ("22", "[[tool.shipwheel.assets]]")
 
 
@@ -88,5 +89,5 @@ packages:
 @pytest.mark.parametrize(("name", "text"), [("package-lock.json", NPM), ("pnpm-lock.yaml", PNPM)])
 def test_a_lock_file_has_the_ranges_of_its_packages(tmp_path: Path, name: str, text: str) -> None:
     root = written(tmp_path, {f"ui/{name}": text})
-    assert package_ranges(root, UI) == (">=20", "^20.19.0 || >=22.12.0")
-    assert package_ranges(root, AssetSettings(("npm",))) == ()
+    assert package_ranges(UserFiles(), root, UI) == (">=20", "^20.19.0 || >=22.12.0")
+    assert package_ranges(UserFiles(), root, AssetSettings(("npm",))) == ()

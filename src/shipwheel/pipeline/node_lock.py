@@ -2,7 +2,7 @@
 
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ from shipwheel.project.node_wish import NodeWish, node_wish, package_ranges
 from shipwheel.project.npm_range import LIMIT, Interval, allows, version_of
 from shipwheel.project.project import Project
 from shipwheel.request import LockMode, Request
+from shipwheel.settings.build import AssetSettings
 from shipwheel.versions import end_of_day
 from shipwheel.wheels.frontend import write_index_settings
 from shipwheel.wheels.isolated_build import INDEX_SETTINGS
@@ -34,7 +35,7 @@ _ODD = tuple(range(21, 27, 2))
 
 def lacking_node(lock: Lock, project: Project) -> str:
     """Return what a lock lacks to build the front ends, as the rest of a sentence; empty if it has it."""
-    missing = [wish for wished, wish in _wishes(project).items() if wished not in lock.node]
+    missing = [wish for wishes in _by_range(project).values() for wish in wishes if wish.range not in lock.node]
     named = "; ".join(f"node {wish.range} of {wish.place}" if wish.place else "node" for wish in missing)
     return f"lacks {named}, which builds a front end" if missing else ""
 
@@ -44,23 +45,27 @@ def with_node(lock: Lock, project: Project, request: Request) -> Lock:
 
     Raise LockError if the request forbids to change the lock, or the index has no node, and any error of the index.
     """
-    wishes = _wishes(project)
-    missing = {wished: wish for wished, wish in wishes.items() if wished not in lock.node}
+    wished = _by_range(project)
+    missing = {text: wishes for text, wishes in wished.items() if text not in lock.node}
     may_change = request.lock_mode is LockMode.UPDATE
     if missing and not may_change:
         hint = f"Run `shipwheel lock` and commit {lock.path.name}, or leave out --{request.lock_mode.value}."
         raise LockError(f"{lock.path.name} {lacking_node(lock, project)}", hint=hint)
-    locked = {wished: lock.node[wished] for wished in wishes if wished not in missing}
+    locked = {text: lock.node[text] for text in wished if text not in missing}
     if missing:
         locked |= _found(missing, lock, project, request.reporter)
-    for wished, wish in wishes.items():
-        _warn_of_another(wish, locked[wished], request.reporter)
+    for wish in (wish for wishes in wished.values() for wish in wishes):
+        _warn_of_another(wish, locked[wish.range], request.reporter)
     return lock.with_node(locked) if may_change and locked != lock.node else lock
 
 
-def _wishes(project: Project) -> dict[str, NodeWish]:
-    """Return what the front ends ask for, by the range of versions."""
-    return {wish.range: wish for wish in (node_wish(project.root, each) for each in project.assets if not each.image)}
+def _by_range(project: Project) -> dict[str, dict[NodeWish, list[AssetSettings]]]:
+    """Return the front ends by what they ask for, and that by its range of versions: those with the same range get one node."""
+    found: dict[str, dict[NodeWish, list[AssetSettings]]] = {}
+    for front_end in (each for each in project.assets if not each.image):
+        wish = node_wish(project.files, project.root, front_end)
+        found.setdefault(wish.range, {}).setdefault(wish, []).append(front_end)
+    return found
 
 
 def _warn_of_another(wish: NodeWish, node: LockedNode, reporter: Reporter) -> None:
@@ -72,15 +77,17 @@ def _warn_of_another(wish: NodeWish, node: LockedNode, reporter: Reporter) -> No
         reporter(Warned(what, hint, lasting=True))
 
 
-def _found(wishes: Mapping[str, NodeWish], lock: Lock, project: Project, reporter: Reporter) -> dict[str, LockedNode]:
-    """Return the node for each wish, by its range. Raise LockError, and any error of the index."""
+def _found(
+    wished: Mapping[str, Mapping[NodeWish, Sequence[AssetSettings]]], lock: Lock, project: Project, reporter: Reporter
+) -> dict[str, LockedNode]:
+    """Return the node for each range of versions. Raise LockError, and any error of the index."""
     index = _Index(project, lock, reporter)
     reporter(StageStarted("node"))
     newest, found = cache(index.newest), dict[str, LockedNode | None]()
-    for wished, wish in wishes.items():
-        of_it = (package_ranges(project.root, each) for each in project.assets if node_wish(project.root, each) == wish)
-        found[wished] = choose_node(wish, {text for texts in of_it for text in texts}, newest)
-    known = {wished: node for wished, node in found.items() if node is not None}
+    for text, wishes in wished.items():
+        of_them = (package_ranges(project.files, project.root, each) for front_ends in wishes.values() for each in front_ends)
+        found[text] = choose_node(next(iter(wishes)), {each for ranges in of_them for each in ranges}, newest)
+    known = {text: node for text, node in found.items() if node is not None}
     if len(known) < len(found):
         raise LockError(f"the package index has no {NODE_PACKAGE} as of {lock.as_of}, which builds front ends", hint=NODE_HINT)
     reporter(StageFinished("node", f"node {', '.join(sorted({node.version for node in known.values()}))}"))

@@ -76,7 +76,7 @@ class Resolution(msgspec.Struct, frozen=True):
 
     def node(self, front_end: AssetSettings) -> LockedNode | None:
         """Return the node that builds a front end; None if an image has it."""
-        return None if front_end.image else self.lock.node[node_wish(self.project.root, front_end).range]
+        return None if front_end.image else self.lock.node[node_wish(self.project.files, self.project.root, front_end).range]
 
 
 def resolve(project: Project, request: Request, bases: Bases, made: Lock | None = None) -> Resolution:

@@ -42,11 +42,11 @@ class NodeWish(msgspec.Struct, frozen=True):
         return intervals(self.range) or (ANY,)
 
 
-def node_wish(root: Path, settings: AssetSettings) -> NodeWish:
+def node_wish(files: UserFiles, root: Path, settings: AssetSettings) -> NodeWish:
     """Return the wish of a front end of the project in `root`."""
     if settings.node:
         return NodeWish(settings.node, "[[tool.shipwheel.assets]]")
-    files, folders = UserFiles(), tuple(_folders(settings.in_))
+    folders = tuple(_folders(settings.in_))
     # A version that a person works with says more than the range of all that should do.
     for read in (_of_version_files, _of_workflows, _of_engines):
         for folder in folders:
@@ -56,9 +56,9 @@ def node_wish(root: Path, settings: AssetSettings) -> NodeWish:
     return NodeWish()
 
 
-def package_ranges(root: Path, settings: AssetSettings) -> tuple[str, ...]:
+def package_ranges(files: UserFiles, root: Path, settings: AssetSettings) -> tuple[str, ...]:
     """Return the ranges of node that the packages of a front end are for, as far as its lock file has them, sorted."""
-    files, folder = UserFiles(), root / settings.in_
+    folder = root / settings.in_
     return next((tuple(sorted({*pattern.findall(text)})) for name, pattern in _LOCKS if (text := _text(files, folder / name))), ())
 
 
