@@ -77,7 +77,9 @@ def _resolved(path: Path, image: "ManifestImage", terminal: Terminal, *, push: b
         raise UsageError(f"{where}: {project} does not exist", hint="Name a project by its path, relative to the manifest.")
     built = built_image(project, dict(flags), terminal, push=push)
     if "@" not in built.name:
-        raise UsageError(f"{where}: its tag names no registry", hint='Set tag = "registry.example/team/app:1" in its settings.')
+        raise UsageError(
+            f"{where}: the project has no tag with a registry", hint='Set tag = "registry.example/team/app:1" in its settings.'
+        )
     return built.name
 
 
