@@ -375,6 +375,15 @@ def _from_stop(seen: Observation) -> Iterator[Finding]:
         yield Finding(FindingKind.ZOMBIES, f"{seen.zombies} processes ended and were not collected", hint)
 
 
+def _hint_of_missing(sign: Sign, hint: str) -> str:
+    """Return the next step for what is missing, from that of its kind."""
+    if sign.kind is SignKind.COMPANION:
+        return _WEB_HINT if is_on_the_web(sign.subject) else hint + companion_hint(sign.subject)
+    if sign.kind is SignKind.MODULE and "." in sign.subject:
+        hint += _SUBMODULE_HINT.format(sign.subject.rpartition(".")[0])
+    return hint.format(sign.subject, shown_requirement(sign.subject) or f"the package that brings {sign.subject}")
+
+
 def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
     """Return the finding of a sign in the log, None if other findings say it. `blocks` is true if nothing else explains a failure."""
     kind = sign.kind
@@ -390,17 +399,12 @@ def _of_sign(sign: Sign, *, blocks: bool) -> Finding | None:
     if kind in MISSING:
         finding_kind, message, hint = MISSING[kind]
         subject = companion_name(sign.subject) if kind is SignKind.COMPANION else sign.subject
-        if kind is SignKind.COMPANION:
-            hint = _WEB_HINT if is_on_the_web(sign.subject) else hint + companion_hint(sign.subject)
-        if kind is SignKind.MODULE and "." in sign.subject:
-            hint += _SUBMODULE_HINT.format(sign.subject.rpartition(".")[0])
-        bringing = shown_requirement(sign.subject) or f"the package that brings {sign.subject}"
         packages = {SignKind.PROGRAM: sign.subject, SignKind.LOCALE: "locales-all"}
         setting = Setting("packages", (packages[kind],)) if kind in packages else None
         return Finding(
             finding_kind,
             message.format(subject or ("below 1024" if kind is SignKind.PRIVILEGED_PORT else "a path")),
-            hint if kind is SignKind.COMPANION else hint.format(sign.subject, bringing),
+            _hint_of_missing(sign, hint),
             sign.subject,
             sign.line,
             setting,
