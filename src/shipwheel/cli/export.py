@@ -28,11 +28,15 @@ _MEMORY_STEP = 32 << 20
 
 
 class _Exported(msgspec.Struct, frozen=True):
-    """Files by their relative paths: those to write each time, and those that are a person's once they are there."""
+    """Files by their relative paths: those to write each time, and those that are a person's once they are there.
+
+    `context` is the directory of the files that a Dockerfile copies, and must be beside.
+    """
 
     files: dict[str, str]
     once: dict[str, str] = msgspec.field(default_factory=dict)
     note: str = ""
+    context: Path | None = None
 
 
 @click.command(
@@ -79,7 +83,7 @@ def command(terminal: Terminal, form: str, path: Path, output: Path | None, push
             f"export {form} writes several files", hint="Name a directory for them: -o DIR, for a Dockerfile the project's own."
         )
     if form not in _STACK_FORMATS:
-        _show(_of_project(form, path, output, flags, terminal), output, {}, terminal)
+        _show(_of_project(form, path, flags, terminal), output, {}, terminal)
         return
     stack = read_stack(path)
     if form != "compose":
@@ -99,6 +103,9 @@ def _show(exported: _Exported, output: Path | None, images: dict[str, str], term
     written = _write(exported, output) if output is not None else []
     if exported.note:
         terminal.note(exported.note)
+    context = exported.context
+    if output is not None and context is not None and output.resolve() != context.resolve():
+        terminal.note(f"a Dockerfile copies files from beside it: before you build, copy all that is in {output} into {context.resolve()}")
     texts = exported.files or exported.once
     # kubectl takes one stream of manifests, which a kustomization, whose paths are those of files, has no place in.
     printed = [text for name, text in texts.items() if not name.endswith("kustomization.yaml")]
@@ -106,12 +113,11 @@ def _show(exported: _Exported, output: Path | None, images: dict[str, str], term
     terminal.result(lambda: {"files": written, "texts": texts, "images": images}, lines)
 
 
-def _of_project(form: str, path: Path, output: Path | None, flags: dict[str, Any], terminal: Terminal) -> _Exported:
+def _of_project(form: str, path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
     """Return the files of a format that is about a project alone, without its services."""
     match form:
         case "dockerfile" | "bake":
-            assert output is not None  # noqa: S101 - the command requires one for these
-            return _dockerfile(form, path, output, flags, terminal)
+            return _dockerfile(form, path, flags, terminal)
         case "devcontainer":
             return _devcontainer(path, flags, terminal)
         case _:
@@ -141,7 +147,7 @@ def _pipeline(form: str, path: Path) -> _Exported:
     return _Exported({}, {".github/workflows/image.yaml": github_workflow(subject, __version__)})
 
 
-def _dockerfile(form: str, path: Path, output: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
+def _dockerfile(form: str, path: Path, flags: dict[str, Any], terminal: Terminal) -> _Exported:
     from shipwheel.cli.dockerfile_facts import dockerfile_of
     from shipwheel.oci.reference import Reference
     from shipwheel.project.read import find_settings
@@ -153,11 +159,8 @@ def _dockerfile(form: str, path: Path, output: Path, flags: dict[str, Any], term
     if form == "bake":
         files["docker-bake.hcl"] = bake_file(Reference.parse(find_settings(path).tag or project.name), project.platforms)
     notes = ["the first lines of Dockerfile say what shipwheel does and a Dockerfile cannot", *project.notes]
-    home = path if path.is_dir() else path.parent
-    if output.resolve() != home.resolve():
-        notes.append(f"a Dockerfile copies files from beside it: before you build, copy all that is in {output} into {home.resolve()}")
-    note = "\n".join(notes)
-    return _Exported({**files, **{f"{FOLDER}/{name}": text for name, text in beside.items()}}, note=note)
+    files |= {f"{FOLDER}/{name}": text for name, text in beside.items()}
+    return _Exported(files, note="\n".join(notes), context=path if path.is_dir() else path.parent)
 
 
 def _write(exported: _Exported, output: Path) -> list[str]:

@@ -71,10 +71,17 @@ def _by_range(project: Project) -> dict[str, dict[NodeWish, list[AssetSettings]]
 def _warn_of_another(wish: NodeWish, node: LockedNode, reporter: Reporter) -> None:
     if not allows(wish.range, number_of(node)):
         what = f"{wish.place} asks for node {wish.range}, and the front end is built with {node.version}, the nearest of the package index"
-        low, high = wish.intervals[0]
-        line = low[0] if high == LIMIT else high[0] - (high[1:] == (0, 0))
+        line = _newest_line(wish.intervals[0])
         hint = f'An image has it: image = "node:{line}-slim@sha256:…" below [[tool.shipwheel.assets]].'
         reporter(Warned(what, hint, lasting=True))
+
+
+def _newest_line(wanted: Interval) -> int:
+    """Return the newest major version in an interval; the oldest if it has no end."""
+    (oldest, _, _), (end, *rest) = wanted
+    if wanted[1] == LIMIT:
+        return oldest
+    return end if any(rest) else end - 1
 
 
 def _found(
