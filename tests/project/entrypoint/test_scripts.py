@@ -46,6 +46,12 @@ LAYOUTS: dict[str, Layout] = {
         ("python", "greeter_server.py"),
     ),
     "the only file": ({"weather.py": "client = Client()\nclient.run()\n", "setup.py": MAIN}, "discord.py", ("python", "weather.py")),
+    "an event loop": (
+        {"lights.py": "from twisted.internet import reactor\nreactor.run()\n", "wire.py": "x = 1\n"},
+        "",
+        ("python", "lights.py"),
+    ),
+    "a server without end": ({"lights.py": "server.serve_forever()\n", "wire.py": "wire.setup()\n"}, "", ("python", "lights.py")),
     "a loop beside a script": ({"blink.py": "while True:\n    wait()\n", "collect.py": MAIN}, "", ("python", "collect.py")),
     "a loop in a package beside a script": (
         {"pkg/__init__.py": "", "pkg/worker.py": "while True:\n    wait()\n", "collect.py": MAIN},

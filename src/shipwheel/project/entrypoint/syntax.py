@@ -34,6 +34,8 @@ __all__ = [
     "walk",
 ]
 
+_FOREVER = frozenset({"serve_forever", "run_forever", "loop_forever", "infinity_polling"})
+"""Methods of servers and event loops that do not return."""
 _A = TypeVar("_A", bound=ast.AST)
 _B = TypeVar("_B", bound=ast.AST)
 _C = TypeVar("_C", bound=ast.AST)
@@ -216,7 +218,10 @@ def is_main_guard(node: ast.stmt) -> bool:
 
 
 def is_endless_loop(node: ast.stmt) -> bool:
-    """Return whether a statement is a `while True` that nothing breaks."""
+    """Return whether a statement is a `while True` that nothing breaks, or a call that says that it is one."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
+        called = node.value.func
+        return called.attr in _FOREVER or ast.unparse(called) == "reactor.run"
     loops = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
     return loops and not any(isinstance(part, ast.Break) for part in walk(node))
 
