@@ -51,6 +51,8 @@ NO_MODULE = "ModuleNotFoundError: No module named 'yaml'\n"
 NO_KEY = "decouple.UndefinedValueError: SECRET_KEY not found. Declare it as envvar or define a default value.\n"
 NO_WRITE = "OSError: [Errno 30] Read-only file system: '/app/x'\n"
 
+PAGE = Answer(43001, "/", status=200, type="text/html; charset=utf-8")
+
 V, K = Verdict, FindingKind
 CASES: list[tuple[str, Observation, ExecutionConfig, Verdict, set[FindingKind], set[FindingKind]]] = [
     # what it is, what was seen, the image; then the verdict, the kinds that block, the other kinds
@@ -79,6 +81,8 @@ CASES: list[tuple[str, Observation, ExecutionConfig, Verdict, set[FindingKind], 
     ),
     ("it listens inside on an unknown port", running(Socket("tcp", "127.0.0.1", 5000)), PROGRAM, V.FAILS, {K.LOOPBACK}, set()),
     ("a worker talks to itself", running(Socket("tcp", "127.0.0.1", 40123)), PROGRAM, V.RUNS, set(), set()),
+    ("its page is on a random port", running(Socket("tcp", "127.0.0.1", 43001), answers=[PAGE]), PROGRAM, V.FAILS, {K.RANDOM_PORT}, set()),
+    ("its page is on an open one", running(Socket("tcp", "0.0.0.0", 43001), answers=[PAGE]), PROGRAM, V.FAILS, {K.RANDOM_PORT}, set()),
     ("it listens on another port", running(Socket("tcp", "0.0.0.0", 5000)), SERVER, V.FAILS, {K.OTHER_PORT}, set()),
     ("it listens on an unknown port", running(Socket("tcp", "0.0.0.0", 5000)), PROGRAM, V.SERVES, set(), {K.OTHER_PORT}),
     ("it listens on two ports", running(OPEN, Socket("tcp", "0.0.0.0", 9090), answers=[GOOD]), SERVER, V.SERVES, set(), set()),

@@ -37,6 +37,7 @@ class FindingKind(Enum):
     NO_LISTENER = "no-listener"
     LOOPBACK = "loopback"
     OTHER_PORT = "other-port"
+    RANDOM_PORT = "random-port"
     ERROR_ANSWER = "error-answer"
     HOST_REFUSED = "host-refused"
     NO_ANSWER = "no-answer"

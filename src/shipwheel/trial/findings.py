@@ -182,9 +182,13 @@ def _from_sockets(seen: Observation, config: ExecutionConfig, source: SourceFact
         message = f"it listens on port {_listed(numbers)}, and the image exposes {_listed(exposed) or 'none'}"
         if numbers:
             yield Finding(FindingKind.OTHER_PORT, message, hint, setting=Setting("ports", _port_values(numbers)), blocks=bool(exposed))
-    elif exposed and (path := next(iter(seen.unix), "")):
+        else:
+            yield from _random_port(seen)
+    elif not exposed:
+        yield from _random_port(seen)
+    elif path := next(iter(seen.unix), ""):
         yield _unix_socket(path, source)
-    elif exposed:
+    else:
         message = f"nothing listens after {seen.seconds:.0f} s, and the image exposes {_listed(exposed)}"
         hint = "If it only starts slowly: shipwheel check --timeout SECONDS."
         hint += f" {_COMPANIONS_HINT.format(', '.join(source.companions))}" if source.companions else ""
@@ -199,6 +203,15 @@ def _loopback(found: Socket, source: SourceFacts) -> Finding:
     evidence = _address_place(source, f"{found.address}:{found.port}") or _address_place(source, found.address)
     evidence = evidence or _address_place(source, "localhost")
     return Finding(FindingKind.LOOPBACK, message, _OPEN_HINT, str(found.port), evidence, blocks=True)
+
+
+def _random_port(seen: Observation) -> Iterator[Finding]:
+    """Yield that its page is on a port that the system chose, which nobody can publish. Other sockets of that kind are its own affair."""
+    pages = {answer.port for answer in seen.answers if answer.is_good and answer.type.startswith("text/html")}
+    if (found := next((each for each in seen.sockets if each.is_ephemeral and each.port in pages), None)) is not None:
+        message = f"its page is at {found.address} port {found.port}, which the system chose: each start has another"
+        hint = "Give it a port of its own, and the address 0.0.0.0, by options of its command or in its source; then set `ports`."
+        yield Finding(FindingKind.RANDOM_PORT, message, hint, str(found.port), blocks=True)
 
 
 def _unix_socket(path: str, source: SourceFacts) -> Finding:
