@@ -204,3 +204,13 @@ def test_does_not_push_a_damaged_layout(tmp_path: Path, layout: Path) -> None:
         pushed = run(tmp_path, "push", str(layout), f"{registry.host}/app:1")
         assert (pushed.returncode, "error:" in pushed.stderr) in ((10, True), (9, True))
         assert not registry.tags
+
+
+def test_check_asks_a_running_container_by_the_config_in_the_registry(tmp_path: Path, layout: Path) -> None:
+    with FakeRegistry() as registry:
+        name = f"{registry.host}/team/app:1"
+        run(tmp_path, "push", str(layout), name)
+        asked = run(tmp_path, "check", name, "--at", "127.0.0.1")
+        assert (asked.returncode, f"error: {name} exposes no TCP port" in asked.stderr) == (2, True), "its config was read"
+        engine = run(tmp_path, "check", name, "--at", "127.0.0.1", "--engine", "docker")
+        assert (engine.returncode, "--at asks what runs already" in engine.stderr) == (2, True)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shipwheel.cli.command import Command
+from shipwheel.cli.command import Command, option
 from shipwheel.cli.options import BUILD_FLAGS, some_options
 from shipwheel.cli.terminal import Terminal
 from shipwheel.cli.trial_options import trial_options
@@ -12,8 +12,12 @@ from shipwheel.cli.trial_options import trial_options
 if TYPE_CHECKING:
     from shipwheel.trial.observe import Conditions
     from shipwheel.trial.source_facts import SourceFacts
+    from shipwheel.trial.trial import Trial
 
 __all__ = ["command", "conditions_from"]
+
+_START_FLAGS = ("engine", "platform", "env", "env_files", "network")
+"""Options of a trial about how it starts the image."""
 
 
 @click.command(
@@ -23,18 +27,50 @@ __all__ = ["command", "conditions_from"]
     examples=(
         "shipwheel check .",
         "shipwheel check registry.example/team/hello:1 --env DATABASE_URL",
+        "shipwheel check registry.example/team/hello:1 --at app",
     ),
 )
 @click.argument("subject", metavar="[PATH|LAYOUT|ARCHIVE|IMAGE]", default=".")
 @trial_options
+@option(
+    "--at",
+    metavar="HOST",
+    help="Start nothing: ask the container of IMAGE that runs already as HOST, such as a service of a CI job, on the image's ports.",
+    group="Trial",
+)
 @some_options(*BUILD_FLAGS)
-def command(terminal: Terminal, subject: str, **flags: Any) -> int:
+def command(terminal: Terminal, subject: str, at: str | None, **flags: Any) -> int:
     """Print what was seen; return 0 if it serves, 12 if it does not."""
+    from shipwheel.errors import TrialError
+    from shipwheel.trial.report import to_json, to_lines
+
+    trial = _started(subject, flags, terminal) if at is None else _running(subject, at, flags, terminal)
+    terminal.result(lambda: to_json(trial), to_lines(trial))
+    return 0 if trial.verdict.is_good else TrialError.exit_code
+
+
+def _running(subject: str, at: str, flags: dict[str, Any], terminal: Terminal) -> "Trial":
+    """Return the trial of a container of an image in a registry that runs already. Raise UsageError for options about its start."""
+    from shipwheel.cli.remote import open_repository, remote_reference, tag_or_digest
+    from shipwheel.errors import UsageError
+    from shipwheel.registry.pull import remote_images
+    from shipwheel.trial.running import try_running
+    from shipwheel.trial.source_facts import SourceFacts
+
+    if any(flags[name] for name in (*BUILD_FLAGS, *_START_FLAGS)):
+        hint = "Leave them out, or leave out --at."
+        raise UsageError("--at asks what runs already: options for building or starting it do nothing", hint=hint)
+    reference = remote_reference(subject)
+    with open_repository(reference, terminal.report) as repository:
+        config = remote_images(repository, tag_or_digest(reference)).images[0].execution
+    return try_running(config, subject, at, conditions_from(flags, SourceFacts()))
+
+
+def _started(subject: str, flags: dict[str, Any], terminal: Terminal) -> "Trial":
+    """Return the trial of an image that is started for it."""
     from shipwheel.cli.loading import load_subject
     from shipwheel.engine.find import find
-    from shipwheel.errors import TrialError
     from shipwheel.trial.observe import Subject, trial_name
-    from shipwheel.trial.report import to_json, to_lines
     from shipwheel.trial.source_facts import SourceFacts
     from shipwheel.trial.trial import try_image
 
@@ -42,9 +78,7 @@ def command(terminal: Terminal, subject: str, **flags: Any) -> int:
     engine = find(flags["engine"], terminal.report, bwrap=True)
     loaded = load_subject(subject, engine, flags["platform"], build_flags, terminal.report, trial_name)
     image = Subject(loaded.name, loaded.config, loaded.platform, loaded.project)
-    trial = try_image(engine, image, conditions_from(flags, loaded.source or SourceFacts()), terminal.report, is_brief=True)
-    terminal.result(lambda: to_json(trial), to_lines(trial))
-    return 0 if trial.verdict.is_good else TrialError.exit_code
+    return try_image(engine, image, conditions_from(flags, loaded.source or SourceFacts()), terminal.report, is_brief=True)
 
 
 def conditions_from(flags: dict[str, Any], source: "SourceFacts") -> "Conditions":

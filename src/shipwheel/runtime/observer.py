@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from shipwheel.runtime.import_log import ImportLog
-from shipwheel.runtime.pages import ask, find_pages, follow
+from shipwheel.runtime.pages import Caller
 
 __all__ = ["main"]
 
@@ -42,9 +42,6 @@ IDLE_S = 3.0
 
 PRIVATE = ("/.", "/pymp-")
 """Parts of the paths of Unix sockets that a program's own processes talk over: hidden files, Python's multiprocessing."""
-
-REFUSED_S = 3.0
-"""Seconds after the first socket listens in which 4xx answers may still become others."""
 
 MAX_WRITTEN = 200
 MAX_DEPTH = 60
@@ -196,9 +193,7 @@ class Watch:
         self.started = time.monotonic()
         self.sockets: dict[tuple[str, str, int], float] = {}
         self.unix: list[str] = []
-        self.answers: dict[tuple[int, str], dict[str, Any]] = {}
-        self.hosts: list[str] = list(options["hosts"])
-        self.pages: list[dict[str, Any]] = []
+        self.caller = Caller(options)
         self.ready: float | None = None
         self.memory = self.zombies = self.count = 0
         self.worked = self.used = 0.0
@@ -228,7 +223,7 @@ class Watch:
         self.unix = unix_listeners(own)
         if self.ready is None:
             for _, address, port in self.to_ask():
-                if self.is_answered(address, port):
+                if self.caller.is_answered(address, port):
                     self.ready = self.elapsed()
                     return
 
@@ -243,55 +238,16 @@ class Watch:
         is_early = found and self.options["ports"] and self.since_first() < min(OTHERS_S, self.options["patience"])
         return exposed if exposed or is_early else found
 
-    def is_answered(self, address: str, port: int) -> bool:
-        """Return whether a path of a port answers with a status below 400, and none before it with an error; every answer is kept."""
-        failed = False
-        for path in self.options["paths"]:
-            answer = self.answers[(port, path)] = self.ask(address, port, path)
-            status = answer.get("status")
-            if status is None:
-                return False
-            failed = failed or status >= 500
-            if status < 400:
-                return not failed
-        return False
-
-    def ask(self, address: str, port: int, path: str) -> dict[str, Any]:
-        """Ask as a caller of the first host name that the server does not refuse; it comes first from then on."""
-        refused = None
-        for host in self.hosts:
-            answer = ask(address, port, path, host, self.options["patience"])
-            if answer.get("status") != 400:
-                self.hosts = list(dict.fromkeys([host, *self.hosts]))
-                return answer
-            refused = refused or answer
-        assert refused is not None  # noqa: S101 - there is always a host
-        return refused
-
     def follow(self) -> None:
-        """Ask for the pages that the source names if there are none at the usual paths, and for what the first good page leads to."""
-        patience = float(self.options["patience"])
-        answers = list(self.answers.values())
-        if answers and all(answer.get("status") == 404 for answer in answers):
-            found = find_pages(answers[0], self.options.get("declared", ()), patience)
-            self.answers.update(((answer["port"], answer["path"]), answer) for answer in found)
-        good = next((answer for answer in self.answers.values() if 0 < answer.get("status", 0) < 400), None)
-        if good is not None:
-            self.ready = self.elapsed() if good.get("declared") else self.ready
-            self.pages = follow(good, patience)
-
-    def is_refused(self) -> bool:
-        """Return whether the server answers everything, and knows none of the pages, or not this caller: time changes nothing."""
-        statuses = [answer.get("status", 0) for answer in self.answers.values()]
-        return bool(statuses) and all(400 <= status < 500 for status in statuses)
+        """Ask for what shows more of a server that answers."""
+        self.ready = self.elapsed() if self.caller.follow() else self.ready
 
     def is_settled(self) -> bool:
         """Return whether nothing more is to be expected: something answers, or nothing has for long enough."""
         if self.ready is not None:
             return True
         if self.sockets:
-            patience = float(self.options["patience"])
-            return self.since_first() > (min(REFUSED_S, patience) if self.is_refused() else patience)
+            return self.since_first() > self.caller.patience()
         if self.unix and self.elapsed() > 2 * float(self.options["patience"]):
             # What listens on a Unix socket mostly listens nowhere else.
             return True
@@ -431,8 +387,8 @@ def observe(options: Mapping[str, Any]) -> dict[str, Any]:
         processes=watch.count,
         sockets=[{"protocol": key[0], "address": key[1], "port": key[2], "seconds": when} for key, when in sorted(watch.sockets.items())],
         unix=watch.unix,
-        answers=list(watch.answers.values()),
-        pages=watch.pages,
+        answers=list(watch.caller.answers.values()),
+        pages=watch.caller.pages,
         written=written.paths(),
         imports=imports.read(started) if imports is not None else None,
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-__all__ = ["ask", "find_pages", "follow", "is_elsewhere", "is_own_place"]
+__all__ = ["Caller", "ask", "find_pages", "follow", "is_elsewhere", "is_own_place"]
 
 NO_PAGE = "/no-such-page-for-shipwheel-check"
 DEBUGGER = "/?__debugger__=yes&cmd=resource&f=debugger.js"
@@ -17,6 +17,9 @@ DEBUGGER = "/?__debugger__=yes&cmd=resource&f=debugger.js"
 
 ASSET_S = 3.0
 """Seconds for what a page links to."""
+
+REFUSED_S = 3.0
+"""Seconds after the first socket listens in which 4xx answers may still become others."""
 
 BODY = 400
 PAGE = 256 << 10
@@ -39,6 +42,69 @@ SCRIPT_FINISHED = 6
 """The field of Streamlit's ForwardMsg that comes last."""
 
 ASK_AT = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - where to ask a server that listens on all addresses
+
+
+class Caller:
+    """A caller of a server that may still be starting, and all answers that it got.
+
+    The options are `hosts` to ask for, `paths` to ask in order, `declared` pages of the source, and `patience` in seconds.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+        self.hosts: list[str] = list(options["hosts"])
+        self.answers: dict[tuple[int, str], dict[str, Any]] = {}
+        self.pages: list[dict[str, Any]] = []
+
+    def is_answered(self, address: str, port: int) -> bool:
+        """Return whether a path of a port answers with a status below 400, and none before it with an error; every answer is kept."""
+        failed = False
+        for path in self.options["paths"]:
+            answer = self.answers[(port, path)] = self.ask(address, port, path)
+            status = answer.get("status")
+            if status is None:
+                return False
+            failed = failed or status >= 500
+            if status < 400:
+                return not failed
+        return False
+
+    def ask(self, address: str, port: int, path: str) -> dict[str, Any]:
+        """Ask as a caller of the first host name that the server does not refuse; it comes first from then on."""
+        refused = None
+        for host in self.hosts:
+            answer = ask(address, port, path, host, self.options["patience"])
+            if answer.get("status") != 400:
+                self.hosts = list(dict.fromkeys([host, *self.hosts]))
+                return answer
+            refused = refused or answer
+        assert refused is not None  # noqa: S101 - there is always a host
+        return refused
+
+    def follow(self) -> bool:
+        """Ask for the pages that the source names if there are none at the usual paths, and for what the first good page leads to.
+
+        Return whether one that the source names is the first that is good.
+        """
+        patience = float(self.options["patience"])
+        answers = list(self.answers.values())
+        if answers and all(answer.get("status") == 404 for answer in answers):
+            found = find_pages(answers[0], self.options.get("declared", ()), patience)
+            self.answers.update(((answer["port"], answer["path"]), answer) for answer in found)
+        good = next((answer for answer in self.answers.values() if 0 < answer.get("status", 0) < 400), None)
+        if good is None:
+            return False
+        self.pages = follow(good, patience)
+        return bool(good.get("declared"))
+
+    def patience(self) -> float:
+        """Return the seconds after the first socket listens from which on nothing better is to be expected.
+
+        A server that answers everything, and knows none of the pages, or not this caller, will not by waiting.
+        """
+        patience = float(self.options["patience"])
+        statuses = [answer.get("status", 0) for answer in self.answers.values()]
+        return min(REFUSED_S, patience) if statuses and all(400 <= status < 500 for status in statuses) else patience
 
 
 def connect(address: str, port: int, timeout: float, tls: bool = False) -> http.client.HTTPConnection:

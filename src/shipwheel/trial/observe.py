@@ -16,7 +16,7 @@ from shipwheel.platform import Platform
 from shipwheel.trial.observation import Observation
 from shipwheel.trial.source_facts import SourceFacts
 
-__all__ = ["Conditions", "Subject", "observe", "observer_source", "program_of", "split_init", "trial_name"]
+__all__ = ["Conditions", "Subject", "observe", "observer_source", "paths_of", "program_of", "split_init", "trial_name"]
 
 _EMULATED = 6
 """How many times longer everything may take under an emulator."""
@@ -97,11 +97,10 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
     command = conditions.command or command
     if not command:
         raise EngineError(f"{subject.image} has no command to try", hint="Build it with the setting `command`.")
-    health = [path] if (path := read_health_path(config.labels)) else []
     options = {
         "command": command,
         "ports": [port.number for port in config.exposed_ports],
-        "paths": tuple(dict.fromkeys((*conditions.paths[:1], *health, *conditions.paths[1:]))),
+        "paths": paths_of(conditions, config),
         # With a network, what they do is done in services that last.
         "declared": conditions.source.pages if conditions.network == "none" else (),
         "hosts": tuple(dict.fromkeys((conditions.host, *conditions.source.host_names[:_MAX_HOSTS]))),
@@ -129,6 +128,12 @@ def _spec(subject: Subject, conditions: Conditions, factor: int) -> RunSpec:
         network=conditions.network,
         no_privileges=True,
     )
+
+
+def paths_of(conditions: Conditions, config: ExecutionConfig) -> tuple[str, ...]:
+    """Return the paths to ask for, in order: the first of the conditions, the one that the image says it is well at, the others."""
+    health = [path] if (path := read_health_path(config.labels)) else []
+    return tuple(dict.fromkeys((*conditions.paths[:1], *health, *conditions.paths[1:])))
 
 
 def observer_source() -> str:

@@ -32,7 +32,8 @@ def to_lines(trial: Trial) -> Iterator[str]:
         yield f"  writes    {path}"
     for finding in trial.findings:
         yield from _finding(finding)
-    if trial.verdict in (Verdict.FAILS, Verdict.NEEDS, Verdict.ENDS):
+    # One that runs elsewhere has its output there.
+    if trial.engine and trial.verdict in (Verdict.FAILS, Verdict.NEEDS, Verdict.ENDS):
         lines = [line for line in program_lines(seen.log) if line.strip()]
         yield from ("  output    the last lines:" if lines else "  output    none", *(f"    {line[:300]}" for line in lines[-_LOG_LINES:]))
 
