@@ -644,6 +644,27 @@ def test_a_server_that_is_missing_is_named_with_its_variable(host: str, named: b
     assert ("SHOP_DB holds its address (shop.py, line 3): -e SHOP_DB=…" in found.hint) == named, found.hint
 
 
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        (
+            (("DATABASES", "PGHOST", "settings.py, line 9"),),
+            "PGHOST, which settings.py, line 9 reads without a default, is not set: -e PGHOST=…",
+        ),
+        ((("host", "SHOP_DB_HOST", "db.py, line 2"),), "SHOP_DB_HOST, which db.py, line 2 reads"),
+        ((("key", "DB_KEY", "db.py, line 2"), ("site", "SITE_HOST", "web.py, line 1")), "its client takes one from PGHOST"),
+    ],
+)
+def test_a_database_without_a_host_is_named_with_the_variable_of_its_host(variables: tuple[tuple[str, str, str], ...], says: str) -> None:
+    error = (
+        'psycopg.OperationalError: connection is bad: connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed:'
+        " No such file or directory"
+    )
+    log = f"Traceback (most recent call last):\n{error}\n"
+    (found,) = [each for each in find(ended(1, log), SERVER, SourceFacts(variables=variables)) if each.kind is K.COMPANION]
+    assert says in found.hint
+
+
 def test_databases_of_django_that_are_none_want_their_variable() -> None:
     error = "django.core.exceptions.ImproperlyConfigured: settings.DATABASES is improperly configured. Please supply the ENGINE value."
     trace = (

@@ -54,6 +54,8 @@ _LAST_LINES = 8
 """Lines at the end of a log in which a program says why it ends."""
 _FLASK_SQLALCHEMY = "SQLALCHEMY_DATABASE_URI"
 _OF_DATABASE = lazy_pattern(r"(?:DB|DATABASE|SQL|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB)_?(?:URL|URI|DSN)(?:_|$)", re.ASCII)
+_OF_HOST = lazy_pattern(r"(?:HOST|HOSTNAME|SERVER|ADDRESS|URL|URI|DSN)(?:_|$)", re.ASCII)
+_OF_DATABASE_HOST = lazy_pattern(r"(?:DB|DATABASE|SQL|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB)_?(?:HOST|SERVER|ADDRESS|URL|URI|DSN)", re.ASCII)
 
 
 def prefixed(sign: Sign, source: SourceFacts) -> Sign:
@@ -87,7 +89,15 @@ def _with_place(finding: Finding, source: SourceFacts) -> Finding:
         return msgspec.structs.replace(finding, hint=hint)
     read = next(((name, place) for name, at, number, place in source.defaults if at in same and number == port), None)
     hint = f"{finding.hint} {read[0]} holds its address ({read[1]}): -e {read[0]}=…" if read is not None else finding.hint
-    return msgspec.structs.replace(finding, hint=hint)
+    return msgspec.structs.replace(finding, hint=hint + (_host_of_database(finding, source) if host.startswith("/") else ""))
+
+
+def _host_of_database(finding: Finding, source: SourceFacts) -> str:
+    """Return a sentence about the variable with the host of a database that a client looks for at a socket, as it does without a host."""
+    named = ((name, place) for of, name, place in source.variables if of == "DATABASES" or _OF_DATABASE_HOST.search(name))
+    if (found := next(((name, place) for name, place in named if _OF_HOST.search(name)), None)) is not None:
+        return f" It was given no host: {found[0]}, which {found[1]} reads without a default, is not set: -e {found[0]}=…"
+    return " It was given no host, and its client takes one from PGHOST: -e PGHOST=…" if ".s.PGSQL." in finding.evidence else ""
 
 
 def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:
