@@ -87,6 +87,26 @@ services:
     assert dict(launch.processes)["dashboard"] == ("celery", "-A", "jobs", "flower")
 
 
+@pytest.mark.parametrize(
+    ("service", "taken"),
+    [
+        ("jobs: {build: ., command: python shop/worker.py, volumes: ['.:/code']}", ("python", "shop/worker.py")),
+        ("jobs: {build: ., command: python -m shop.mail_worker, volumes: ['.:/code']}", ("python", "-m", "shop.mail_worker")),
+        ("mail-worker: {build: ., command: python -m shop.mail, volumes: ['.:/code']}", ("python", "-m", "shop.mail")),
+        ("mail: {build: ., command: python -m shop.mail, volumes: ['.:/code']}", None),
+        ("worker: {build: ., command: python -m shop.mail --reload, volumes: ['.:/code']}", None),
+    ],
+)
+def test_a_worker_beside_a_server_for_developing_is_known_by_its_name_or_its_script(
+    tmp_path: Path, service: str, taken: tuple[str, ...] | None
+) -> None:
+    compose = f"services:\n  web: {{build: ., ports: ['80:80'], command: flask run --reload, volumes: ['.:/code']}}\n  {service}\n"
+    dockerfile = "FROM python\nCOPY . /code\nWORKDIR /code\nCMD gunicorn -b :8000 app:app\n"
+    modules = dict.fromkeys(("shop/__init__.py", "shop/worker.py", "shop/mail_worker.py", "shop/mail.py"), "print()\n")
+    launch = launched(tmp_path, {**FILES, **modules, "compose.yaml": compose, "Dockerfile": dockerfile}, "gunicorn flask")
+    assert dict(launch.processes).get(service.partition(":")[0]) == taken
+
+
 def test_a_directory_without_code_that_is_mounted_is_no_sign_of_developing(tmp_path: Path) -> None:
     compose = 'services: {bot: {build: ., command: python bot/bot.py, volumes: ["./config:/code/config"]}}\n'
     files = {"bot/__init__.py": "", "bot/bot.py": "import store\nstore.run()\n", "bot/store.py": "", "config/bot.yml": ""}

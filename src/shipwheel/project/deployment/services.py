@@ -110,7 +110,12 @@ def _runs_beside(service: ComposeService, dockerfile: Dockerfile | None) -> bool
 
 
 def _works_beside(service: ComposeService) -> bool:
-    return bool(WORKS_BESIDE & {*service.words})
+    """Return whether a service is a worker: by a word of its command, or, without a port, by its name or that of its script or module."""
+    if WORKS_BESIDE & {*service.words}:
+        return True
+    scripts = {re.split(r"[./]", word.removesuffix(".py"))[-1] for word in service.words if not word.startswith("-")}
+    named = {part for name in (service.name, *scripts) for part in re.split(r"[-_]", name.lower())}
+    return bool(service.words and not service.ports and WORKS_BESIDE & named)
 
 
 def _has_own_command(dockerfile: Dockerfile | None) -> bool:
