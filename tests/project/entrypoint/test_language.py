@@ -50,6 +50,10 @@ def test_knows_the_oldest_python_with_what_a_file_uses(text: str, minor: int) ->
         ("""x = f"{y["a"]}"\n""", (12, 1)),
         ("""x = f"{', '.join(y)}" + f"{'\\n'.join(y)}"\n""", (12, 1)),
         ("""x = f"{\n  y}"\n""", (12, 1)),
+        ("type A = int\ntry: a()\nexcept A, B: pass\n", (14, 3)),
+        ("x = 1\ny = t'{x}'\n", (14, 2)),
+        ("lazy from a import b\n", (15, 1)),
+        ("x = y['t'] + open(z, 'rt').read()\n", (0, 0)),
         ("""x = f"{{" + f"{y}\\n" + f"{y:'>3}" + "class A[T]"\n""", (0, 0)),
     ],
 )

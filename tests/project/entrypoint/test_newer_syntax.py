@@ -21,6 +21,9 @@ PAIRS = [
     ("""t"a {b}" if x in"abc" else Rt'{b}'\n""", """f"a {b}" if x in"abc" else rf'{b}'\n"""),
     ("""async def f[\n  T: (int, "]"), *Ts, **P,\n](a: T) -> T: ...\n""", """async def f\\\n\\\n(a: T) -> T: ...\n"""),
     ("""class A[T](B):\n    type X[K] = dict[K, T]\n    type Y = int\n""", """class A(B):\n    X = dict[K, T]\n    Y = int\n"""),
+    ("try: a()\nexcept A, b.C:\n    pass\n", "try: a()\nexcept (A, b.C):\n    pass\n"),
+    ("try: a()\nexcept* a, b, c :\n    pass\n", "try: a()\nexcept* (a, b, c) :\n    pass\n"),
+    ("if x:\n    lazy import a\nlazy from b import c\n", "if x:\n    import a\nfrom b import c\n"),
 ]
 
 
@@ -32,7 +35,8 @@ def test_newer_syntax_is_written_as_before(newer: str, older: str) -> None:
 
 
 def test_code_without_newer_syntax_stays_as_it_is() -> None:
-    plain = "type = 3\ntype (x)\nif type == 4: pass\nd = {'def': [1], 'type x = ': f'{d[\"a\"]:>3}'}  # f\"{\nb = rb'\\'' + b''\n"
+    plain = "lazy = lazy\ntry: a\nexcept (A, B): b, c\nexcept A: d[1, 2:3]\n"
+    plain += "type = 3\ntype (x)\nif type == 4: pass\nd = {'def': [1], 'type x = ': f'{d[\"a\"]:>3}'}  # f\"{\nb = rb'\\'' + b''\n"
     assert in_older_syntax(plain) == plain
     text = Path(newer_syntax.__file__).read_text(encoding="utf-8")
     assert ast.dump(ast.parse(in_older_syntax(text))) == ast.dump(ast.parse(text))
@@ -44,11 +48,17 @@ def test_what_no_python_reads_is_refused(text: str) -> None:
         in_older_syntax(text)
 
 
+def test_an_error_with_a_name_behind_a_comma_stays_python_2() -> None:
+    old = "try: a()\nexcept ValueError, error:\n    pass\n"
+    assert in_older_syntax(old) == old
+
+
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_an_application_in_newer_syntax_is_found(tmp_path: Path, ends: str, mark: str) -> None:
     code = mark + "TEXT = 'a\\\nb'\n"
     code += 'from fastapi import FastAPI\n\ntype Name = str\nserver = FastAPI(title=f"{NAMES["a"]}")\n\ndef get[T](x: T) -> T: ...\n'
+    code += "try: get(1)\nexcept ValueError, TypeError: pass\n"
     root = written(tmp_path, {"requirements.txt": "fastapi\nuvicorn\n"})
     (root / "main.py").write_text(code, encoding="utf-8", newline=ends)
     launch = read_project(root, Settings()).launch

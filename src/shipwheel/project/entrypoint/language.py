@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.project.entrypoint.newer_syntax import newer_line
+from shipwheel.project.entrypoint.newer_syntax import newer_syntax
 from shipwheel.project.entrypoint.syntax import SourceFile, walk
 
 __all__ = ["OldLanguage", "find_python_2", "oldest_python", "python_2_import"]
@@ -85,9 +85,8 @@ def _needs(source: SourceFile) -> Iterator[tuple[int, int]]:
             yield 10, node.lineno
         elif isinstance(node, ast.TryStar):
             yield 11, node.lineno
-    if line := newer_line(source.data):
-        # A tree in older syntax has none of it.
-        yield 12, line
+    # A tree in older syntax has none of it.
+    yield newer_syntax(source.data)
     is_late = any(
         isinstance(node, ast.ImportFrom) and node.module == "__future__" and _FUTURE in {alias.name for alias in node.names}
         for node in source.tree.body

@@ -1,20 +1,27 @@
 """Source code in the syntax of newer Pythons, written as the Python that runs this reads it, with every line where it was.
 
-An app for Python 3.13 is looked at by whatever Python there is, and `ast` reads the syntax of its own. Rewritten are the f-strings of
-PEP 701, which may have any string in their fields, the template strings of PEP 750, and the type parameters and aliases of PEP 695. A field
-that cannot be written as before is left out.
+An app for Python 3.14 is looked at by whatever Python there is, and `ast` reads the syntax of its own. Rewritten are the f-strings of
+PEP 701, which may have any string in their fields, the template strings of PEP 750, the type parameters and aliases of PEP 695, the types
+of errors without parentheses of PEP 758, and the lazy imports of PEP 810. A field that cannot be written as before is left out.
+
+The trees of libcst, parso and tree-sitter are not those of `ast`, which all that scans takes: a translation of every node would be longer
+than this. libcst and parso also take eight times as long, and parso reads no nested quotes.
 """
 
 import re
+from collections.abc import Iterator
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["in_older_syntax", "newer_line"]
+__all__ = ["in_older_syntax", "newer_syntax"]
 
 _QUOTE = r"\"\"\"|'''|\"|'"
 _NEXT = lazy_pattern(
     rf"#[^\n]*|(?P<quote>{_QUOTE})|\b(?P<head>(?:def|class)[ \t]+\w+[ \t]*)(?=\[)"
-    r"|^(?P<indent>[ \t]*)type[ \t]+(?P<name>\w+[ \t]*)(?=\[|=(?!=))",
+    r"|^(?P<indent>[ \t]*)(?:type[ \t]+(?P<name>\w+[ \t]*)(?=\[|=(?!=))|lazy[ \t]+(?P<lazy>import\b|from\b))"
+    # Python 2 has the name of the error behind the comma.
+    r"|(?P<except>^[ \t]*except\b\*?[ \t]*)(?![\w.]+[ \t]*,[ \t]*[a-z_][a-z_0-9]*[ \t]*:)"
+    r"(?P<types>[\w.]+(?:[ \t]*,[ \t]*[\w.]+)+)(?=[ \t]*:)",
     re.MULTILINE,
 )
 _INSIDE = lazy_pattern(rf"#[^\n]*|(?P<quote>{_QUOTE})|[(){{}}\[\]:\n\\]")
@@ -22,45 +29,60 @@ _INSIDE = lazy_pattern(rf"#[^\n]*|(?P<quote>{_QUOTE})|[(){{}}\[\]:\n\\]")
 _PLAIN = lazy_pattern(r"[^\\{}\"'\n]+")
 _MAYBE_NEWER = lazy_pattern(
     rb"\b[fF][rR]?(?P<quote>[\"'])(?:(?!(?P=quote))[^\n\\]){0,400}?\{[^{}\n\"']*(?:(?P=quote)|\n|[\"'][^{}\n\"']*\\)"
-    rb"|\b(?:def|class)[ \t]+\w+[ \t]*\[|^[ \t]*type[ \t]+\w+[ \t]*(?:\[|=(?!=))",
+    rb"|\b(?:def|class)[ \t]+\w+[ \t]*\[|^[ \t]*(?:type[ \t]+\w+[ \t]*(?:\[|=(?!=))|lazy[ \t]+(?:import|from)\b|except\b[^\n(,]*,)"
+    rb"|(?<![\w\"'])(?:[tT][rR]?|[rR][tT])[\"']",
     re.MULTILINE,
 )
-"""A sign of an f-string with its own quote, a line's end or a backslash in a field, or a type parameter or alias."""
+"""A sign of an f-string with its own quote, a line's end or a backslash in a field, or of any other newer syntax."""
 _PREFIXES = frozenset("r b u f t rb br fr rf tr rt".split())  # noqa: SIM905
 
 
 def in_older_syntax(text: str) -> str:
     """Return a source text in older syntax. Raise ValueError if it is no Python of any version."""
-    found, at = [], 0
+    return "".join(older for older, _ in _rewritten(text))
+
+
+def newer_syntax(data: bytes) -> tuple[int, int]:
+    """Return the minor number of the newest Python, from 3.12 on, that brought syntax of the code, and the line of its first.
+
+    (0, 0) if the code has none, or is no Python of any version.
+    """
+    newest, line = (0, 0), 1
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n") if _MAYBE_NEWER.search(data) is not None else ""
+        for older, minor in _rewritten(text):
+            if minor > newest[0]:
+                newest = minor, line
+            line += older.count("\n")
+    except ValueError:
+        return 0, 0
+    return newest
+
+
+def _rewritten(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the parts of a source text in older syntax, with the minor number of the Python that brought the newer; 0 if it is no newer."""
+    at = 0
     while (match := _NEXT.search(text, at)) is not None:
-        found.append(text[at : match.start()])
+        prefix = _prefix(text, match.start()) if match["quote"] else ""
+        start = match.start() - len(prefix)
+        yield text[at:start], 0
         at = match.end()
         if match["quote"]:
-            prefix = _prefix(text, match.start())
-            if "t" in prefix:
-                found.append(_without_template(found.pop(), prefix))
             at, body = _string(text, at, match["quote"], prefix)
-            found.append(f"{match['quote']}{body}")
+            is_template = "t" in prefix
+            older = f"{prefix.replace('t', 'f') if is_template else text[start : match.start()]}{match['quote']}{body}"
+            yield older, 14 if is_template else 12 if older != text[start:at] else 0
+        elif match["except"]:
+            yield f"{match['except']}({match['types']})", 14
+        elif match["lazy"]:
+            yield f"{match['indent']}{match['lazy']}", 15
         elif match["head"] or match["name"]:
-            found.append(match["head"] or f"{match['indent']}{match['name']}")
             end = _after_brackets(text, at) if text.startswith("[", at) else at
-            found.append("\\\n" * text.count("\n", at, end))
+            yield (match["head"] or f"{match['indent']}{match['name']}") + "\\\n" * text.count("\n", at, end), 12
             at = end
         else:
-            found.append(match[0])
-    return "".join((*found, text[at:]))
-
-
-def newer_line(data: bytes) -> int:
-    """Return the line of the first syntax that came with Python 3.12; 0 if the code has none, or is no Python of any version."""
-    match = _MAYBE_NEWER.search(data)
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n") if match is not None else ""
-        older = in_older_syntax(text)
-    except ValueError:
-        return 0
-    lines = zip(text.split("\n"), older.split("\n"), strict=False)
-    return next((number for number, (new, old) in enumerate(lines, 1) if new != old), 0)
+            yield match[0], 0
+    yield text[at:], 0
 
 
 def _prefix(text: str, quote: int) -> str:
@@ -70,10 +92,6 @@ def _prefix(text: str, quote: int) -> str:
         start -= 1
     word = text[start:quote].lower()
     return word if word in _PREFIXES else ""
-
-
-def _without_template(before: str, prefix: str) -> str:
-    return before[: -len(prefix)] + prefix.replace("t", "f")
 
 
 def _string(text: str, at: int, quote: str, prefix: str, outer: str = "") -> tuple[int, str]:
