@@ -64,6 +64,43 @@ services:
     }
 
 
+@pytest.mark.parametrize(
+    ("waits", "migrate"),
+    [
+        ("depends_on: {migrate: {condition: service_completed_successfully}}, ", "python prepare.py"),
+        ("restart: always, ", "python prepare.py, restart: 'no'"),
+        ("", "alembic upgrade head"),
+        ("", "sh -c 'sleep 3; alembic upgrade head'"),
+    ],
+)
+def test_a_service_that_others_wait_for_to_end_runs_before_the_start(tmp_path: Path, waits: str, migrate: str) -> None:
+    compose = f"""
+services:
+  migrate: {{build: ., command: {migrate}}}
+  api: {{build: ., {waits}ports: ["8000:8000"], command: "gunicorn -b 0.0.0.0:8000 app:app"}}
+  seed: {{build: ., command: python prepare.py all, restart: 'no', profiles: [tools]}}
+"""
+    dockerfile = "FROM python\nCOPY . /code\nWORKDIR /code\n"
+    files = {**FILES, "compose.yaml": compose, "alembic.ini": "", "prepare.py": "", "Dockerfile": dockerfile}
+    launch = launched(tmp_path, files, "gunicorn alembic flask")
+    step = ("python", "prepare.py") if "prepare" in migrate else ("alembic", "upgrade", "head")
+    assert launch.before_start == (step,)
+    assert dict(launch.processes)["release"] == step
+    assert dict(launch.processes).keys() - {"seed"} == {"web", "release"}
+
+
+def test_what_several_services_do_once_is_done_in_their_order(tmp_path: Path) -> None:
+    once = "condition: service_completed_successfully"
+    compose = f"""
+services:
+  api: {{build: ., depends_on: {{seed: {{{once}}}}}, ports: ["8000:8000"], command: "gunicorn -b 0.0.0.0:8000 app:app"}}
+  migrate: {{build: ., command: alembic upgrade head}}
+  seed: {{build: ., depends_on: {{migrate: {{{once}}}}}, command: python seed.py}}
+"""
+    files = {**FILES, "compose.yaml": compose, "alembic.ini": "", "seed.py": "", "Dockerfile": "FROM python\nCOPY . /code\nWORKDIR /code\n"}
+    assert launched(tmp_path, files, "gunicorn alembic flask").before_start == (("alembic", "upgrade", "head"), ("python", "seed.py"))
+
+
 def test_a_service_with_the_image_s_own_command_is_a_process_beside_the_web_server(tmp_path: Path) -> None:
     compose = """
 services:
@@ -212,7 +249,7 @@ def test_a_script_that_listens_nowhere_runs_beside_a_server_for_developing(tmp_p
     [
         ("sh /demo.sh", "flask seed\nflask shell\n"),
         ("sh /demo.sh", "gunicorn -b :8000 app:app\n"),
-        ("./wait-for-it.sh db:1 -- ./manage.py migrate", ""),
+        ("./wait-for-it.sh db:1 -- ./manage.py import_demo", ""),
     ],
 )
 def test_a_script_for_developing_that_no_worker_runs_gives_the_image_nothing(tmp_path: Path, command: str, script: str) -> None:

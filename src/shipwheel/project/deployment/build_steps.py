@@ -1,29 +1,47 @@
-"""Commands that write files of the image from those of the project, such as static files: the same ones each time."""
+"""Commands that end: those that write files of the image from those of the project, the same ones each time, and those of a database."""
 
 import posixpath
 from collections.abc import Sequence
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["is_build_step"]
+__all__ = ["is_build_step", "is_of_database"]
 
 _DJANGO_STEPS = frozenset({"collectstatic", "compress", "compilescss", "compilejsi18n"})
 _FLASK_STEPS = (("assets", "build"), ("digest", "compile"), ("translate", "compile"), ("scss", "compile"))
+_DATABASE_STEPS = {
+    "manage.py": frozenset({"migrate", "syncdb", "createcachetable", "loaddata", "createsuperuser", "makemigrations"}),
+    "alembic": frozenset({"upgrade", "stamp"}),
+    "aerich": frozenset({"upgrade", "init-db"}),
+    "flask": frozenset({"db"}),
+}
+_DJANGO = ("manage.py", "django-admin", "django")
 _PYTHON = lazy_pattern(r"python[\d.]*")
 _MAX_OPTIONS = 6
 
 
 def is_build_step(words: Sequence[str]) -> bool:
     """Return whether a command is one that needs neither a database nor a network: `python manage.py collectstatic`."""
+    name, found = _program(words)
+    if name == "flask":
+        return any(found[number : number + 2] in _FLASK_STEPS for number in range(1, min(len(found), _MAX_OPTIONS)))
+    if name in ("grpc_tools.protoc", "python-grpc-tools-protoc"):
+        return any(word.endswith(".proto") for word in found)
+    return name in _DJANGO and not _DJANGO_STEPS.isdisjoint(found[1:3])
+
+
+def is_of_database(words: Sequence[str]) -> bool:
+    """Return whether a command brings a database up to date, and ends: `alembic upgrade head`."""
+    name, found = _program(words)
+    return not _DATABASE_STEPS.get(_DJANGO[0] if name in _DJANGO else name, frozenset()).isdisjoint(found[1:_MAX_OPTIONS])
+
+
+def _program(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return (the name of the program or module that a command starts, the words from there on)."""
     found = tuple(words)
     if found and _PYTHON.fullmatch(posixpath.basename(found[0])):
         found = found[1:]
         while found and found[0].startswith("-") and found[0] != "-m":
             found = found[1:]
         found = found[1:] if found[:1] == ("-m",) else found
-    name = posixpath.basename(found[0]) if found else ""
-    if name == "flask":
-        return any(found[number : number + 2] in _FLASK_STEPS for number in range(1, min(len(found), _MAX_OPTIONS)))
-    if name in ("grpc_tools.protoc", "python-grpc-tools-protoc"):
-        return any(word.endswith(".proto") for word in found)
-    return name in ("manage.py", "django-admin", "django") and not _DJANGO_STEPS.isdisjoint(found[1:3])
+    return (posixpath.basename(found[0]) if found else ""), found

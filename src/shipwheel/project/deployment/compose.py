@@ -73,6 +73,12 @@ class ComposeService(msgspec.Struct, frozen=True):
     mounts: tuple[ServiceMount, ...] = ()
     directory: str = ""
     depends_on: tuple[str, ...] = ()
+    completed: tuple[str, ...] = ()
+    """Those of `depends_on` that have to end, and well, before it starts."""
+    restart: str = ""
+    """When it is started again: `no`, `always`; empty if the file does not say."""
+    profiles: tuple[str, ...] = ()
+    """Those that start it; it starts by itself if there are none."""
     health: str = ""
     """The command of the health check, as one line."""
 
@@ -179,6 +185,9 @@ def _service(key: str, table: YamlTable, place: tuple[int, Path, str], values: M
         tuple(_mounts(table, path)),
         _filled(yaml_text(table.get("working_dir"))) or "",
         tuple(item for item in _names(table.get("depends_on")) if item),
+        tuple(_completed(yaml_table(table.get("depends_on")))),
+        yaml_text(table.get("restart")),
+        tuple(map(yaml_text, yaml_list(table.get("profiles")))),
         " ".join(map(yaml_text, health)) if isinstance(health, list) else yaml_text(health),
     )
 
@@ -199,6 +208,10 @@ def _entrypoint(value: object, values: Mapping[str, str]) -> tuple[str, ...] | N
 
 def _names(value: object) -> list[str]:
     return [*value] if isinstance(value, YamlTable) else [yaml_text(item) for item in yaml_list(value)]
+
+
+def _completed(conditions: YamlTable) -> Iterator[str]:
+    return (name for name, value in conditions.items() if yaml_table(value).get("condition") == "service_completed_successfully")
 
 
 def _pairs(value: object) -> tuple[dict[str, str], tuple[str, ...]]:

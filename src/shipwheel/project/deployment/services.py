@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.deployment.build_steps import is_build_step, is_of_database
 from shipwheel.project.deployment.compose import ComposeService, ServiceMount
 from shipwheel.project.deployment.container_settings import ContainerSettings, health_path
 from shipwheel.project.deployment.dockerfile import exec_form
 from shipwheel.project.deployment.find_dockerfile import Dockerfile, project_names
-from shipwheel.project.deployment.process import DeploymentFile, Process, ProcessFiles
+from shipwheel.project.deployment.process import RELEASE, DeploymentFile, Process, ProcessFiles
 from shipwheel.project.deployment.script import Script, list_names
 from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.user.files import UserFiles
@@ -59,7 +60,9 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     if not own:
         return Services()
     file = own[0].file
-    own = sorted((service for service in own if service.file == file), key=_web_rank)
+    of_file = [service for service in own if service.file == file]
+    once = [service for service in of_file if _runs_once(service, of_file, dockerfile)]
+    own = sorted((service for service in of_file if service not in once or len(once) == len(of_file)), key=_web_rank)
     others = [service for service in services if service.file == file]
     production = [service for service in own if not _development_sign(service, dockerfile)]
     web = _web_service(production, own)
@@ -68,12 +71,15 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     notes = tuple(_development_note(service, dockerfile, taken=service in started) for service in developing)
     notes += tuple(_missing_mounts(web, dockerfile) if web is not None and dockerfile is not None else ())
     companions = tuple(dict.fromkeys(_companions(own, others)))
-    seen = {service.name: _files(service, dockerfile, root, files) for service in started}
+    seen = {service.name: _files(service, dockerfile, root, files) for service in (*once, *started)}
+    named = {service.name: "web" if service is web or service in developing else service.name for service in started}
+    # What a profile starts, a person starts.
+    named |= {service.name: RELEASE for service in once if service not in started and not service.profiles}
     return Services(
         tuple(
-            service_process(service, "web" if service is web or service in developing else service.name, seen[service.name], dockerfile)
-            for service in started
-            if _has_command(service)
+            service_process(service, named[service.name], seen[service.name], dockerfile)
+            for service in (*started, *once)
+            if service.name in named and _has_command(service)
         ),
         () if web is None else (_settings(web, seen[web.name], dockerfile, [service.name for service in others]),),
         companions,
@@ -99,6 +105,21 @@ def _started(production: list[ComposeService], own: Sequence[ComposeService], do
     if not is_main or _has_own_command(dockerfile):
         return production
     return [first, *production] if all(_runs_beside(service, dockerfile) for service in production) else production
+
+
+def _runs_once(service: ComposeService, own: Sequence[ComposeService], dockerfile: Dockerfile | None) -> bool:
+    """Return whether a service runs to its end before others start: they wait for that, or it alone is not started again."""
+    if not _has_command(service) or _works_beside(service) or is_for_developing(service):
+        return False
+    others = [other for other in own if other is not service]
+    if any(service.name in other.completed for other in others):
+        return True
+    if service.ports or dockerfile is None:
+        return False
+    if service.restart == "no" and any(other.restart not in ("", "no") for other in others):
+        return True
+    commands = service_process(service, service.name, dockerfile.files, dockerfile).commands({})
+    return bool(commands) and all(is_of_database(command.words) or is_build_step(command.words) for command in commands[-1:])
 
 
 def _runs_beside(service: ComposeService, dockerfile: Dockerfile | None) -> bool:

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 from msgspec.structs import replace
@@ -168,10 +169,12 @@ def declared_steps(evidence: Evidence, scan: Scan, given: _Steps) -> tuple[_Step
     If the command has none because it comes from elsewhere, the steps of the first process that has some count.
     """
     processes = scan.deployment.processes
-    release = next((process for process in processes if process.name == RELEASE), None)
+    releases = [process for process in processes if process.name == RELEASE]
     # What a person runs first may empty a database.
     others = () if given else [process for process in processes if process.name != RELEASE and not _is_started_by_hand(process)]
-    first, notes = _all_steps(release, evidence) if release is not None else ((), ())
+    # Several services of a compose file may run before the others.
+    before = [_all_steps(process, evidence) for process in releases if process.kind is releases[0].kind]
+    first, notes = tuple(chain(*(steps for steps, _ in before))), tuple(chain(*(said for _, said in before)))
     found = next((steps for process in others if (steps := _all_steps(process, evidence))[0]), (given, ()))
     return tuple(dict.fromkeys((*first, *found[0]))), (*notes, *found[1])
 

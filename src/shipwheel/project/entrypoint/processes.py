@@ -29,7 +29,7 @@ def with_processes(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
             if reason and kind.is_firm:
                 notes.append(f"{process.place}: the process {process.name} cannot run in the image: {reason}.")
             elif not reason and (kind is not DeploymentFile.DOCKERFILE or words != (*launch.command, *launch.arguments)):
-                found[process.name] = words
+                found.setdefault(process.name, words)
     processes = {**found, **dict(evidence.settings.processes)}
     processes.pop(_WEB, None)
     more = {**processes, _WEB: (*launch.command, *launch.arguments)} if processes else {}
