@@ -547,6 +547,21 @@ def test_a_driver_that_a_made_up_value_asks_for_is_no_setting() -> None:
     assert "DATABASE_URL" in found.trial.headline
 
 
+@pytest.mark.parametrize(("packages", "serves"), [(("asyncpg", "psycopg2-binary"), True), (("psycopg2-binary",), False)])
+def test_a_made_up_database_has_the_driver_for_asyncio_that_the_image_has(packages: tuple[str, ...], serves: bool) -> None:
+    wants = fails('  File "<frozen os>", line 679, in __getitem__', "KeyError: 'DATABASE_URL'")
+    refused = fails("InvalidRequestError: The asyncio extension requires an async driver to be used. The loaded 'pysqlite' is not async.")
+
+    def run(settings: Settings, env: Mapping[str, str]) -> Observation:
+        return SERVES if env.get("DATABASE_URL", "").startswith("postgresql+asyncpg:") else refused if env else wants
+
+    project = Project(run, FakeAdvisor(packages=packages))
+    found = improve(project, Settings(), project.lines.append)
+    assert found.trial.verdict.is_good == serves
+    assert ("asyncio" in found.with_placeholders) != serves
+    assert found.variables == ("DATABASE_URL",)
+
+
 def test_a_path_that_is_a_made_up_value_is_no_setting() -> None:
     wants = fails('  File "<frozen os>", line 679, in __getitem__', "KeyError: 'UPLOADS'")
 

@@ -1,8 +1,18 @@
 """Values for the variables that an application wants, to see how much further it comes."""
 
 import re
+from collections.abc import Callable
 
-__all__ = ["placeholder"]
+__all__ = ["asynchronous", "placeholder"]
+
+_ASYNCHRONOUS = {
+    "aiosqlite": "sqlite+aiosqlite:////tmp/check.db",
+    "asyncpg": "postgresql+asyncpg://user:password@localhost:5432/check",
+    "psycopg": "postgresql+psycopg://user:password@localhost:5432/check",
+    "aiomysql": "mysql+aiomysql://user:password@localhost:3306/check",
+    "asyncmy": "mysql+asyncmy://user:password@localhost:3306/check",
+}
+"""SQLAlchemy's drivers for asyncio, by their Python packages, with a made-up address."""
 
 
 def placeholder(name: str, evidence: str = "") -> str:
@@ -37,3 +47,13 @@ def placeholder(name: str, evidence: str = "") -> str:
         # Most programs take these for numbers.
         return "1"
     return "check-" + "0" * 40
+
+
+def asynchronous(value: str, log: str, has_package: Callable[[str], bool]) -> str:
+    """Return the address of a database in place of a made-up one that SQLAlchemy refuses in `log`, for a driver that the image has.
+
+    Empty if the log says nothing of the kind, or if the image has none of the drivers. `has_package` tells of a Python package.
+    """
+    if not value.startswith("sqlite:") or "The asyncio extension requires an async driver" not in log:
+        return ""
+    return next((address for package, address in _ASYNCHRONOUS.items() if has_package(package)), "")
