@@ -661,8 +661,12 @@ def test_a_database_without_a_host_is_named_with_the_variable_of_its_host(variab
         " No such file or directory"
     )
     log = f"Traceback (most recent call last):\n{error}\n"
-    (found,) = [each for each in find(ended(1, log), SERVER, SourceFacts(variables=variables)) if each.kind is K.COMPANION]
+    read = SourceFacts(variables=variables)
+    (found,) = [each for each in find(ended(1, log), SERVER, read) if each.kind is K.COMPANION]
     assert says in found.hint
+    given = msgspec.structs.replace(SERVER, environment=dict.fromkeys(("PGHOST", *(name for _, name, _ in variables)), "/var/run"))
+    (found,) = [each for each in find(ended(1, log), given, read) if each.kind is K.COMPANION]
+    assert "no host" not in found.hint, "it was given one"
 
 
 def test_databases_of_django_that_are_none_want_their_variable() -> None:

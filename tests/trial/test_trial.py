@@ -115,6 +115,15 @@ def test_runs_an_image_as_production_would() -> None:
     assert (given["look_in"], given["timeout"]) == (["/data"], 60)
 
 
+def test_a_variable_that_the_trial_gives_is_not_wanted() -> None:
+    error = "Traceback (most recent call last):\n  File 'x.py', line 9\nValueError: SHOP_KEY is too short\n"
+    source = SourceFacts(variables=(("key", "SHOP_KEY", "x.py, line 1"),))
+    for env, wanted in (({}, True), ({"SHOP_KEY": "x"}, False)):
+        engine = FakeEngine([Observation(ended=1, log=error)] * 2)
+        trial = try_image(engine, SUBJECT, Conditions(source=source, env=env), silent)  # type: ignore[arg-type]
+        assert any(finding.kind is FindingKind.VARIABLE for finding in trial.findings) == wanted
+
+
 def test_a_program_without_a_port_is_watched_shortly_unless_told_otherwise() -> None:
     subject = msgspec.structs.replace(SUBJECT, config=ExecutionConfig(cmd=("worker",)))
     engine = FakeEngine([Observation(), Observation()])

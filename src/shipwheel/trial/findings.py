@@ -72,7 +72,11 @@ def find(seen: Observation, config: ExecutionConfig, source: SourceFacts = _NO_F
     found += [*unmade(source, seen.log, blocks=unexplained), *at_end_of_input(seen, source)]
     # A sentence about a package may be a warning of long before: a variable in the very line that failed says more.
     causes = [sign for sign in signs if sign.kind is not SignKind.PACKAGE or not (unset or normalized(sign.subject) in source.installed)]
-    found += (with_origin(finding, source, seen.log) for sign in causes if (finding := _of_sign(sign, blocks=unexplained)) is not None)
+    found += (
+        with_origin(finding, source, seen.log, config.environment)
+        for sign in causes
+        if (finding := _of_sign(sign, blocks=unexplained)) is not None
+    )
     if unexplained and all(finding.kind in _SYMPTOMS for finding in found if finding.blocks):
         found += unset
         if is_outgrown(seen.log) and not any(finding.blocks and finding.kind in OUTSIDE for finding in found):

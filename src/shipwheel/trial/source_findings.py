@@ -70,16 +70,16 @@ def prefixed(sign: Sign, source: SourceFacts) -> Sign:
     return msgspec.structs.replace(sign, subject=subject)
 
 
-def with_origin(finding: Finding, source: SourceFacts, log: str = "") -> Finding:
+def with_origin(finding: Finding, source: SourceFacts, log: str, environment: Mapping[str, str]) -> Finding:
     """Return the finding with what the project has of a missing file or module, and the setting that brings it; or of an address."""
     if finding.kind is FindingKind.COMPANION:
-        return _with_place(finding, source)
+        return _with_place(finding, source, environment)
     if finding.kind is FindingKind.MODULE:
         return _in_folder(finding, source, log)
     return _with_file(finding, source) if finding.kind is FindingKind.FILE else finding
 
 
-def _with_place(finding: Finding, source: SourceFacts) -> Finding:
+def _with_place(finding: Finding, source: SourceFacts, environment: Mapping[str, str]) -> Finding:
     """Return the finding of a server that does not answer with the line that has its address, if nothing configures that."""
     host, _, port = finding.subject.rpartition(":")
     same = _HERE if host in _HERE else {host}
@@ -89,15 +89,16 @@ def _with_place(finding: Finding, source: SourceFacts) -> Finding:
         return msgspec.structs.replace(finding, hint=hint)
     read = next(((name, place) for name, at, number, place in source.defaults if at in same and number == port), None)
     hint = f"{finding.hint} {read[0]} holds its address ({read[1]}): -e {read[0]}=…" if read is not None else finding.hint
-    return msgspec.structs.replace(finding, hint=hint + (_host_of_database(finding, source) if host.startswith("/") else ""))
+    return msgspec.structs.replace(finding, hint=hint + (_host_of_database(finding, source, environment) if host.startswith("/") else ""))
 
 
-def _host_of_database(finding: Finding, source: SourceFacts) -> str:
+def _host_of_database(finding: Finding, source: SourceFacts, environment: Mapping[str, str]) -> str:
     """Return a sentence about the variable with the host of a database that a client looks for at a socket, as it does without a host."""
     named = ((name, place) for of, name, place in source.variables if of == "DATABASES" or _OF_DATABASE_HOST.search(name))
-    if (found := next(((name, place) for name, place in named if _OF_HOST.search(name)), None)) is not None:
+    if (found := next(((name, place) for name, place in named if _OF_HOST.search(name) and not environment.get(name)), None)) is not None:
         return f" It was given no host: {found[0]}, which {found[1]} reads without a default, is not set: -e {found[0]}=…"
-    return " It was given no host, and its client takes one from PGHOST: -e PGHOST=…" if ".s.PGSQL." in finding.evidence else ""
+    takes_one = ".s.PGSQL." in finding.evidence and not environment.get("PGHOST")
+    return " It was given no host, and its client takes one from PGHOST: -e PGHOST=…" if takes_one else ""
 
 
 def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:

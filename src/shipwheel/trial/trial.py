@@ -71,7 +71,8 @@ def try_image(engine: Engine, subject: Subject, conditions: Conditions, reporter
     started = time.monotonic()
     reporter(StageStarted(STAGE))
     seen = _with_errors(engine, subject, conditions, observe(engine, subject, conditions))
-    findings = find(seen, subject.config, conditions.source)
+    config = msgspec.structs.replace(subject.config, environment={**subject.config.environment, **conditions.env})
+    findings = find(seen, config, conditions.source)
     verdict = verdict_of(seen, findings)
     writable = None
     refused = bool(seen.answers) and all(answer.status == 400 for answer in seen.answers)
