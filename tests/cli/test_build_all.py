@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from shipwheel.testing.registry import FakeRegistry
 from shipwheel.testing.world import MINOR, World
@@ -114,3 +115,16 @@ def test_a_pipeline_for_a_workspace_builds_all_of_it(world: World, workspace: Pa
     done = world.run("export", "gitlab-ci", workspace)
     assert "parallel: 2" in done.out
     assert "SHIPWHEEL_REGISTRY_HOST: one.example" in done.out
+    assert "GitLab does not check the images: " in done.err
+
+
+def test_a_pipeline_for_a_project_checks_it_with_what_its_settings_say_that_it_needs(world: World) -> None:
+    db = '[services.web]\nneeds = ["db"]\n[services.db]\nimage = "postgres:16"\n'
+    app = world.app("small\n", settings=f'tag = "registry.example/shop:1"\nports = [8000]\n{db}')
+    done = world.run("export", "gitlab-ci", app)
+    assert (done.code, done.err) == (0, "")
+    assert [it["name"] for it in yaml.safe_load(done.out)["check"]["services"]] == ["postgres:16", "$IMAGE"]
+    file = app / "shipwheel.toml"
+    file.write_text(file.read_text().replace("ports = [8000]\n", ""))
+    done = world.run("export", "gitlab-ci", app)
+    assert (done.code, "GitLab does not check the image: it has no port to ask" in done.err) == (0, True), done.err

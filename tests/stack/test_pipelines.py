@@ -12,10 +12,19 @@ from support.vendor_schemas import schema_errors
 from uv import find_uv_bin
 
 from shipwheel.cli.commands import cli
-from shipwheel.stack.pipelines import PipelineSubject, github_workflow, gitlab_pipeline
+from shipwheel.stack.gitlab_ci import gitlab_pipeline
+from shipwheel.stack.gitlab_services import GitlabServices
+from shipwheel.stack.model import PulledImage, Service
+from shipwheel.stack.pipelines import PipelineSubject, github_workflow
 
 SUBJECTS = {
     "project": PipelineSubject("registry.example", "registry.example/team/shop"),
+    "with a database": PipelineSubject(
+        "registry.example",
+        "registry.example/team/shop",
+        services=GitlabServices((Service("db", PulledImage("postgres:16"), command=("postgres",)),), {"URL": "pg://${PASSWORD}@db/$1"}),
+    ),
+    "without a port": PipelineSubject("registry.example", "registry.example/team/shop", services=GitlabServices(obstacle="it has no port")),
     "workspace": PipelineSubject("registry.example", shards=3),
     "small workspace": PipelineSubject("registry.example", shards=1),
 }
@@ -35,7 +44,7 @@ def texts(value: Any) -> Iterator[str]:
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_command_parses(name: tuple[str, str]) -> None:
     found = [line for text in texts(yaml.safe_load(TEXTS[name])) for line in text.splitlines() if line.startswith("shipwheel ")]
-    assert len(found) >= (5 if name[1] == "project" else 3)
+    assert len(found) >= (3 if "workspace" in name[1] else 5)
     for line in found:
         command, *arguments = shlex.split(line.partition(" > ")[0])[1:]
         known = cli.get_command(None, command)  # type: ignore[arg-type]
@@ -54,6 +63,51 @@ def test_the_container_that_deploys_gets_kubectl() -> None:
     deploy = yaml.safe_load(TEXTS["gitlab-ci", "project"])["deploy"]
     assert "kubectl apply" in deploy["script"][-1]
     assert deploy["before_script"][-1].endswith(" kubectl")
+
+
+def test_gitlab_names_an_image_main_when_it_answers_as_a_service() -> None:
+    found = yaml.safe_load(TEXTS["gitlab-ci", "project"])
+    assert found["stages"] == ["image", "check", "publish", "deploy"]
+    push, check, publish = found["push"], found["check"], found["publish"]
+    assert ":main" not in str(push)
+    assert push["artifacts"]["reports"] == {"dotenv": "image.env"}
+    assert (check["needs"], check["rules"]) == (["push"], push["rules"]), "a job whose needs are not there is an error"
+    assert check["services"] == [{"name": "$IMAGE", "alias": "web"}]
+    assert check["script"] == ['shipwheel check "$IMAGE" --at web']
+    assert publish["needs"] == ["push", "check"]
+    assert publish["script"] == ['shipwheel copy "$IMAGE" registry.example/team/shop:main']
+
+
+def test_gitlab_pushes_no_image_of_a_merge_request_that_has_no_password() -> None:
+    found = yaml.safe_load(TEXTS["gitlab-ci", "project"])
+    is_merge = "$CI_PIPELINE_SOURCE == 'merge_request_event'"
+    assert [rule["if"] for rule in found["verify"]["rules"]] == [f"{is_merge} && $SHIPWHEEL_REGISTRY_PASSWORD == null"]
+    assert f"{is_merge} && $SHIPWHEEL_REGISTRY_PASSWORD" in [rule["if"] for rule in found["push"]["rules"]]
+    assert "--push" not in str(found["verify"]["script"])
+
+
+def test_no_service_of_gitlab_sees_the_password() -> None:
+    """It sees what the file sets."""
+    for subject in SUBJECTS:
+        found = yaml.safe_load(TEXTS["gitlab-ci", subject])
+        assert "PASSWORD" not in str(found["variables"])
+        assert not any("PASSWORD" in name for job in found.values() if isinstance(job, dict) for name in job.get("variables", ()))
+
+
+def test_gitlab_starts_what_an_image_needs_before_it() -> None:
+    check = yaml.safe_load(TEXTS["gitlab-ci", "with a database"])["check"]
+    assert check["services"] == [
+        {"name": "postgres:16", "alias": "db", "command": ["postgres"]},
+        {"name": "$IMAGE", "alias": "web", "variables": {"URL": "pg://${PASSWORD}@db/$$1"}},
+    ]
+    assert check["variables"]["FF_NETWORK_PER_BUILD"] == "true", "otherwise services do not reach each other"
+
+
+def test_a_file_that_checks_nothing_says_why() -> None:
+    text = TEXTS["gitlab-ci", "without a port"]
+    assert "# GitLab does not check the image: it has no port.\n" in text
+    assert yaml.safe_load(text)["push"]["script"][1].endswith("shop:main --push --json > build.json")
+    assert "# GitLab does not check the images:" in TEXTS["gitlab-ci", "workspace"]
 
 
 def test_a_workspace_is_spread_over_jobs() -> None:

@@ -139,11 +139,12 @@ def _pipeline(form: str, path: Path) -> _Exported:
     """Return the pipeline of a project, or of a workspace. Raise UsageError if a tag names no registry."""
     from shipwheel import __version__
     from shipwheel.cli.pipeline_subject import pipeline_subject
-    from shipwheel.stack.pipelines import github_workflow, gitlab_pipeline
+    from shipwheel.stack.gitlab_ci import gitlab_pipeline, unchecked_note
+    from shipwheel.stack.pipelines import github_workflow
 
     subject = pipeline_subject(path)
     if form == "gitlab-ci":
-        return _Exported({}, {".gitlab-ci.yml": gitlab_pipeline(subject, __version__)})
+        return _Exported({}, {".gitlab-ci.yml": gitlab_pipeline(subject, __version__)}, unchecked_note(subject))
     return _Exported({}, {".github/workflows/image.yaml": github_workflow(subject, __version__)})
 
 

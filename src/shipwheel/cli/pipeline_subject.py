@@ -7,6 +7,7 @@ from shipwheel.errors import UsageError
 
 if TYPE_CHECKING:
     from shipwheel.oci.reference import Reference
+    from shipwheel.stack.gitlab_services import GitlabServices
     from shipwheel.stack.pipelines import PipelineSubject
 
 __all__ = ["pipeline_subject"]
@@ -25,13 +26,23 @@ def pipeline_subject(path: Path) -> "PipelineSubject":
     workspace = read_workspace(UserFiles(), path) if path.is_dir() else None
     if workspace is None or workspace.root != path.resolve() or not workspace.members:
         reference = _reference(path)
-        return PipelineSubject(str(reference.registry), reference.name)
+        return PipelineSubject(str(reference.registry), reference.name, services=_services(path))
     found = applications(path)
     registries = sorted({str(_reference(each).registry) for each in found})
     if len(registries) > 1:
         hint = "A pipeline logs in to one registry: give all tags the same."
         raise UsageError(f"{path}: its projects are in the registries {', '.join(registries)}", hint=hint)
     return PipelineSubject(registries[0], shards=min(len(found), _MAX_SHARDS))
+
+
+def _services(path: Path) -> "GitlabServices":
+    from shipwheel.project.read import find_settings, read_project
+    from shipwheel.stack.gitlab_services import gitlab_services
+    from shipwheel.stack.read import read_stack
+
+    launch = read_project(path, find_settings(path)).launch
+    ports = launch.ports if launch is not None else ()
+    return gitlab_services(read_stack(path), listens=any(port.endswith("/tcp") for port in ports))
 
 
 def _reference(path: Path) -> "Reference":

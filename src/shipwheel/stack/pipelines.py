@@ -1,20 +1,19 @@
-"""Pipelines that build, check, push and deploy a project or a workspace: a workflow for GitHub Actions, a file for GitLab CI.
+"""Pipelines that build, check, push and deploy a project or a workspace: what all have in common, and a workflow for GitHub Actions.
 
-https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax, https://docs.gitlab.com/ci/yaml
+https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
 """
 
 from typing import Any
 
 import msgspec
 
+from shipwheel.stack.gitlab_services import NO_SERVICES, GitlabServices
 from shipwheel.stack.yaml_file import yaml_documents
 
-__all__ = ["PipelineSubject", "github_workflow", "gitlab_pipeline"]
+__all__ = ["DEPLOY", "HEAD", "PipelineSubject", "github_workflow"]
 
-_HEAD = "# Made once by `shipwheel export {form}`, which leaves it as it is from then on: it is yours.\n"
-_KUBECTL = "apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends kubectl"
-"""Debian's kubectl, in GitLab's container: GitHub's runners have one."""
-_DEPLOY = ("shipwheel export kubernetes . --locked --push -o deploy", "kubectl apply -k deploy/overlays/production")
+HEAD = "# Made once by `shipwheel export {form}`, which leaves it as it is from then on: it is yours.\n"
+DEPLOY = ("shipwheel export kubernetes . --locked --push -o deploy", "kubectl apply -k deploy/overlays/production")
 
 
 class PipelineSubject(msgspec.Struct, frozen=True):
@@ -24,6 +23,8 @@ class PipelineSubject(msgspec.Struct, frozen=True):
     name: str = ""
     shards: int = 0
     """The number of jobs that build a workspace; 0 for a project."""
+    services: GitlabServices = NO_SERVICES
+    """The services of the job of GitLab that checks the image."""
 
     @property
     def is_workspace(self) -> bool:
@@ -79,7 +80,7 @@ def github_workflow(subject: PipelineSubject, version: str) -> str:
         {"name": "Build and check", "if": is_not, "run": subject.verify(shard, check)},
         {"name": "Build, check and push", "if": is_main, "env": login, "run": "\n".join(push) + "\n"},
     ]
-    deploy = [*setup, {"name": "Deploy by digest", "env": login, "run": "\n".join(_DEPLOY) + "\n"}]
+    deploy = [*setup, {"name": "Deploy by digest", "env": login, "run": "\n".join(DEPLOY) + "\n"}]
     cache = {"SHIPWHEEL_CACHE_LIMIT": "5GB"}
     job = {"runs-on": "ubuntu-24.04", "timeout-minutes": 30, "permissions": {"contents": "read"}, "env": cache}
     matrix = {"strategy": {"fail-fast": False, "matrix": {"shard": list(range(1, subject.shards + 1))}}} if subject.shards > 1 else {}
@@ -97,56 +98,4 @@ def github_workflow(subject: PipelineSubject, version: str) -> str:
             # The runner's kubectl needs the cluster's address: add the step of your cluster, and set the variable.
             "deploy": {"needs": "image", "if": f"{is_main} && vars.DEPLOY == 'true'", **job, "environment": "production", "steps": deploy},
         }
-    return _HEAD.format(form="github-actions") + yaml_documents([document])
-
-
-def gitlab_pipeline(subject: PipelineSubject, version: str) -> str:
-    """Return .gitlab-ci.yml for a project or a workspace, with this version of shipwheel.
-
-    Jobs run in an ordinary container: no privileges, no docker-in-docker. Nothing there can start another container, so the image is not
-    checked before it is pushed.
-    """
-    is_main, is_not = "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH", "$CI_PIPELINE_SOURCE == 'merge_request_event'"
-    lock = [] if subject.is_workspace else ["shipwheel lock --check"]
-    shard = "$CI_NODE_INDEX/$CI_NODE_TOTAL"
-    parallel = {"parallel": subject.shards} if subject.shards > 1 else {}
-    job: dict[str, Any] = {
-        "image": "python:3.13",
-        "before_script": [f"python -m pip install --quiet shipwheel=={version}"],
-        "cache": {"key": "shipwheel", "paths": [".shipwheel-cache/"]},
-    }
-    document: dict[str, Any] = {
-        "stages": ["image"] if subject.is_workspace else ["image", "deploy"],
-        "variables": {
-            "SHIPWHEEL_CACHE": "$CI_PROJECT_DIR/.shipwheel-cache",
-            "SHIPWHEEL_CACHE_LIMIT": "5GB",
-            "SHIPWHEEL_REGISTRY_HOST": subject.registry,
-            "SHIPWHEEL_REGISTRY_USER": "$REGISTRY_USER",
-            "SHIPWHEEL_REGISTRY_PASSWORD": "$REGISTRY_PASSWORD",
-        },
-        "verify": {
-            **job,
-            **parallel,
-            "stage": "image",
-            "rules": [{"if": is_not}],
-            "script": [*lock, subject.verify(shard)],
-        },
-        "push": {
-            **job,
-            **parallel,
-            "stage": "image",
-            "rules": [{"if": is_main}],
-            "script": [*lock, *subject.push(shard, "$CI_COMMIT_SHA")],
-            "artifacts": {"paths": ["build.json"]},
-        },
-    }
-    if not subject.is_workspace:
-        document["deploy"] = {
-            **job,
-            "before_script": [*job["before_script"], _KUBECTL],
-            "stage": "deploy",
-            "rules": [{"if": is_main, "when": "manual"}],
-            "environment": "production",
-            "script": [*_DEPLOY],
-        }
-    return _HEAD.format(form="gitlab-ci") + yaml_documents([document])
+    return HEAD.format(form="github-actions") + yaml_documents([document])
