@@ -68,7 +68,6 @@ services:
     ("waits", "migrate"),
     [
         ("depends_on: {migrate: {condition: service_completed_successfully}}, ", "python prepare.py"),
-        ("restart: always, ", "python prepare.py, restart: 'no'"),
         ("", "alembic upgrade head"),
         ("", "sh -c 'sleep 3; alembic upgrade head'"),
     ],
@@ -87,6 +86,25 @@ services:
     assert launch.before_start == (step,)
     assert dict(launch.processes)["release"] == step
     assert dict(launch.processes).keys() - {"seed"} == {"web", "release"}
+
+
+@pytest.mark.parametrize(
+    "command", ["pytest -q", "python manage.py shell", "./manage.py createsuperuser --noinput", "flask db migrate", "python prepare.py"]
+)
+def test_what_nothing_waits_for_does_not_hold_up_the_start(tmp_path: Path, command: str) -> None:
+    compose = f"""
+services:
+  api: {{build: ., restart: always, ports: ["8000:8000"], command: "gunicorn -b 0.0.0.0:8000 app:app"}}
+  once: {{build: ., restart: 'no', command: {command}}}
+"""
+    files = {
+        **FILES,
+        "compose.yaml": compose,
+        "manage.py": "",
+        "prepare.py": "",
+        "Dockerfile": "FROM python\nCOPY . /code\nWORKDIR /code\n",
+    }
+    assert launched(tmp_path, files, "gunicorn django flask pytest").before_start == ()
 
 
 def test_what_several_services_do_once_is_done_in_their_order(tmp_path: Path) -> None:

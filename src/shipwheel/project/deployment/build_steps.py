@@ -10,11 +10,12 @@ __all__ = ["is_build_step", "is_of_database"]
 _DJANGO_STEPS = frozenset({"collectstatic", "compress", "compilescss", "compilejsi18n"})
 _FLASK_STEPS = (("assets", "build"), ("digest", "compile"), ("translate", "compile"), ("scss", "compile"))
 _DATABASE_STEPS = {
-    "manage.py": frozenset({"migrate", "syncdb", "createcachetable", "loaddata", "createsuperuser", "makemigrations"}),
+    "manage.py": frozenset({"migrate", "syncdb", "createcachetable", "loaddata"}),
     "alembic": frozenset({"upgrade", "stamp"}),
     "aerich": frozenset({"upgrade", "init-db"}),
-    "flask": frozenset({"db"}),
+    "flask": frozenset({"upgrade", "stamp"}),
 }
+"""Programs -> their subcommands that do no harm when they run again: a second `createsuperuser` fails."""
 _DJANGO = ("manage.py", "django-admin", "django")
 _PYTHON = lazy_pattern(r"python[\d.]*")
 _MAX_OPTIONS = 6

@@ -75,8 +75,6 @@ class ComposeService(msgspec.Struct, frozen=True):
     depends_on: tuple[str, ...] = ()
     completed: tuple[str, ...] = ()
     """Those of `depends_on` that have to end, and well, before it starts."""
-    restart: str = ""
-    """When it is started again: `no`, `always`; empty if the file does not say."""
     profiles: tuple[str, ...] = ()
     """Those that start it; it starts by itself if there are none."""
     health: str = ""
@@ -186,7 +184,6 @@ def _service(key: str, table: YamlTable, place: tuple[int, Path, str], values: M
         _filled(yaml_text(table.get("working_dir"))) or "",
         tuple(item for item in _names(table.get("depends_on")) if item),
         tuple(_completed(yaml_table(table.get("depends_on")))),
-        yaml_text(table.get("restart")),
         tuple(map(yaml_text, yaml_list(table.get("profiles")))),
         " ".join(map(yaml_text, health)) if isinstance(health, list) else yaml_text(health),
     )

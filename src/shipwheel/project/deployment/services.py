@@ -108,16 +108,13 @@ def _started(production: list[ComposeService], own: Sequence[ComposeService], do
 
 
 def _runs_once(service: ComposeService, own: Sequence[ComposeService], dockerfile: Dockerfile | None) -> bool:
-    """Return whether a service runs to its end before others start: they wait for that, or it alone is not started again."""
+    """Return whether a service runs to its end before others start: they wait for that, or it only brings a database up to date."""
     if not _has_command(service) or _works_beside(service) or is_for_developing(service):
         return False
-    others = [other for other in own if other is not service]
-    if any(service.name in other.completed for other in others):
+    if any(service.name in other.completed for other in own):
         return True
     if service.ports or dockerfile is None:
         return False
-    if service.restart == "no" and any(other.restart not in ("", "no") for other in others):
-        return True
     commands = service_process(service, service.name, dockerfile.files, dockerfile).commands({})
     return bool(commands) and all(is_of_database(command.words) or is_build_step(command.words) for command in commands[-1:])
 
