@@ -234,10 +234,10 @@ _PIECES = st.sampled_from(
 
 def test_a_script_that_starts_itself_is_parsed_once() -> None:
     files = _Files({"/app/start.sh": '#!/bin/sh\ncase "$1" in web) exec serve ;; esac\n"$0" check\n"$0" web\n'})
-    shell._parsed.cache_clear()
+    shell.parsed_script.cache_clear()
     found = run_words(("/app/start.sh",), ShellState({}, (), "/app"), files, ("Dockerfile", 1))
     assert ("serve",) in {command.words for command in found}
-    assert shell._parsed.cache_info().misses == 1 < shell._parsed.cache_info().hits
+    assert shell.parsed_script.cache_info().misses == 1 < shell.parsed_script.cache_info().hits
 
 
 @given(st.text() | st.lists(_PIECES, max_size=40).map(" ".join) | st.lists(_PIECES, max_size=40).map("\n".join))

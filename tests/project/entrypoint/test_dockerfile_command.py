@@ -516,3 +516,36 @@ def test_a_program_with_a_server_in_its_event_loop_is_more_than_its_application(
     (tmp_path / "bot" / "core.py").write_text("from fastapi import FastAPI\napp = FastAPI()\n")
     (tmp_path / "run_it.py").write_text(_BOT.replace("HOST", host))
     assert find_launch(evidence).command == tuple(expected.split())
+
+
+SCRIPT = "#!/bin/sh\nset -e\npython run_it.py\nexec gunicorn -b 0.0.0.0:8000 bot.core:app\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"COPY <<EOF /start.sh\n{SCRIPT}EOF",
+        f"COPY --chmod=755 <<'start.sh' /\n{SCRIPT}start.sh",
+        f"RUN cat <<'EOF' > /start.sh\n{SCRIPT}EOF",
+        f"RUN cat > /start.sh <<EOF && chmod +x /start.sh\n{SCRIPT}EOF",
+        f"RUN printf '%s\\n' {' '.join(map(repr, SCRIPT.splitlines()))} > /start.sh && chmod +x /start.sh",
+        (
+            "WORKDIR /\nRUN echo '#!/bin/sh\\n\\\nset -e\\n\\\npython run_it.py\\n\\\nexec \"$@\"' > start.sh\n"
+            'CMD ["gunicorn", "-b", "0.0.0.0:8000", "bot.core:app"]'
+        ),
+        (
+            'RUN echo "#!/bin/bash" > /start.sh && \\\n  echo "python run_it.py" >> /start.sh && \\\n'
+            '  echo "exec gunicorn -b 0.0.0.0:\\$NUMBER bot.core:app" >> /start.sh\nENV NUMBER=8000'
+        ),
+        'RUN { echo "#!/bin/sh"; echo "python run_it.py"; echo "gunicorn -b 0.0.0.0:8000 bot.core:app"; } > /start.sh',
+    ],
+)
+def test_follows_a_script_that_the_dockerfile_has_in_itself(tmp_path: Path, lines: str) -> None:
+    found = _command(_evidence(tmp_path, f'FROM python\nWORKDIR /app\nCOPY . /app\n{lines}\nWORKDIR /app\nENTRYPOINT ["/start.sh"]\n'))
+    assert found is not None
+    assert (found.command, found.before_start) == (("gunicorn", "-b", "0.0.0.0:8000", "bot.core:app"), (("python", "run_it.py"),))
+
+
+def test_a_script_with_unknown_parts_is_not_followed(tmp_path: Path) -> None:
+    lines = 'RUN echo "$(date) $MADE" > /start.sh\nRUN echo "gunicorn bot.core:app" >> /other.sh\nRUN ls > /third.sh'
+    assert _command(_evidence(tmp_path, f'FROM python\nCOPY . /app\n{lines}\nENTRYPOINT ["/start.sh"]\n')) is None

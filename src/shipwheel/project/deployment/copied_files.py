@@ -145,6 +145,8 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
 
     def read_script(self, path: str) -> Script | None:
         """See `ScriptFiles`."""
+        if (written := dict(self.stage.written).get(path)) is not None:
+            return Script(f"{self.stage.file} ({path})", written.encode())
         places = [(self.context / source, source) for source in self._sources(path)] if path.startswith("/") and "\0" not in path else []
         inside = self.project_path(path)
         if inside is not None:
@@ -162,7 +164,7 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
         """See `ScriptFiles`: only what the repository has is known."""
         if not path.startswith("/"):
             path = posixpath.join(self.stage.workdir or "/", path)
-        return True if self.project_path(path) is not None else None
+        return True if path in dict(self.stage.written) or self.project_path(path) is not None else None
 
     def names_in(self, path: str) -> tuple[str, ...]:
         """See `ScriptFiles`."""

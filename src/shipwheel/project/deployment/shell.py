@@ -31,7 +31,7 @@ from shipwheel.project.deployment.wrappers import unwrapped
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Tree
 
-__all__ = ["run_shell", "run_words"]
+__all__ = ["parsed_script", "run_shell", "run_words"]
 
 _MAX_STEPS = 4000
 """Nodes and commands that are followed; a longer script is no start script."""
@@ -75,7 +75,7 @@ def _parser() -> "Parser":
 
 
 @lru_cache(maxsize=32)
-def _parsed(data: bytes) -> "Tree":
+def parsed_script(data: bytes) -> "Tree":
     """Return the syntax tree of a script, which may start itself many times."""
     return _parser().parse(data.replace(b"\r\n", b"\n"))
 
@@ -104,7 +104,7 @@ class _Shell(msgspec.Struct):
         if len(data) > _MAX_BYTES:
             return
         with suppress(_Ended):
-            self._run(_parsed(data).root_node)
+            self._run(parsed_script(data).root_node)
 
     def _run(self, node: "Node") -> bool | None:
         """Run a statement and return its success; None if that is not known."""
@@ -409,7 +409,7 @@ class _Shell(msgspec.Struct):
         before, self.file, self.line = (self.file, self.line, self.state.variables.get(SCRIPT_SOURCE, UNKNOWN)), script.name, 1
         self.state.variables[SCRIPT_SOURCE] = path
         try:
-            return self._run(_parsed(script.data).root_node)
+            return self._run(parsed_script(script.data).root_node)
         finally:
             self.file, self.line, self.state.variables[SCRIPT_SOURCE] = before
 

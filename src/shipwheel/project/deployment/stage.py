@@ -12,6 +12,7 @@ from shipwheel.project.deployment.script import NoFiles, Script, ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret
 from shipwheel.project.deployment.shell import run_shell, run_words
 from shipwheel.project.deployment.shell_words import USUAL_PATH, ShellState
+from shipwheel.project.deployment.written_files import copied_documents, written_files
 
 __all__ = ["FIRST_PORT", "Copy", "Stage", "evaluate_stages", "parse_port"]
 
@@ -82,6 +83,8 @@ class Stage(msgspec.Struct, frozen=True):
     """The Dockerfile of the stage."""
     started_in: str = ""
     """The Dockerfile that has the last ENTRYPOINT or CMD, which may be the one of a stage's image."""
+    written: tuple[tuple[str, str], ...] = ()
+    """(absolute path, content) of the files that its instructions have in themselves."""
 
     @property
     def origins(self) -> "tuple[Stage, ...]":
@@ -162,6 +165,7 @@ class _StageBuilder(msgspec.Struct):
     copies: list[Copy] = msgspec.field(default_factory=list)
     runs: list[ShellCommand] = msgspec.field(default_factory=list)
     started_in: str = ""
+    written: dict[str, str] = msgspec.field(default_factory=dict)
     has_command: bool = False
 
     @classmethod
@@ -206,6 +210,7 @@ class _StageBuilder(msgspec.Struct):
             list(parent.copies),
             list(parent.runs),
             parent.started_in,
+            dict(parent.written),
         )
 
     def stage(self) -> Stage:
@@ -231,6 +236,7 @@ class _StageBuilder(msgspec.Struct):
             tuple(self.runs),
             self.file,
             self.started_in,
+            tuple(self.written.items()),
         )
 
     def add(self, instruction: Instruction) -> None:
@@ -272,6 +278,7 @@ class _StageBuilder(msgspec.Struct):
                 self._run(instruction)
 
     def _copy(self, instruction: Instruction) -> None:
+        self.written.update(copied_documents(instruction, self.workdir or "/"))
         words = [self.expanded(word) for word in exec_form(instruction.text) or instruction.text.split()]
         if len(words) < 2 or None in words or instruction.documents:
             return
@@ -300,6 +307,7 @@ class _StageBuilder(msgspec.Struct):
             text = instruction.documents[0] if instruction.documents and instruction.text.startswith("<<") else instruction.text
             found = run_shell(Script(self.file, text.encode()), state, NoFiles(), instruction.line)
         self.runs += (msgspec.structs.replace(command, env=tuple(self._with_stand_ins(dict(command.env)).items())) for command in found)
+        self.written |= written_files(instruction, state, self.written)
         for command in found:
             arguments = [word for word in command.words[1:] if not word.startswith("-")]
             if command.words[0] in _MOVES and len(arguments) == 2 and not command.doubt and command.directory:
