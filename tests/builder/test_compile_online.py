@@ -4,7 +4,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,22 +14,16 @@ import pytest
 from support.command import TEST_CACHE
 from support.programs import needs, needs_mirror
 from support.project_tree import written
-from support.real_archive import real_archive
+from support.real_archive import workshop_for
 
 from shipwheel.builder import image_workshop
 from shipwheel.builder.compile import Compiled, SourceToCompile, compile_wheel
 from shipwheel.builder.image_workshop import ImageWorkshop
-from shipwheel.builder.interpreter import suite_python
-from shipwheel.builder.workshop import Workshop
-from shipwheel.debian.downloads import fetch_packages
-from shipwheel.debian.package import DebianPackage
 from shipwheel.digest import digest_of
 from shipwheel.events import silent
 from shipwheel.files.elf import MACHINES, read_elf
-from shipwheel.locking.target import Target
 from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform, host_platform
 from shipwheel.store.store import Store
-from shipwheel.suites import suite_by_name
 from shipwheel.wheels.isolated_build import BuildOptions
 
 pytestmark = [pytest.mark.online, needs_mirror, needs("bwrap")]
@@ -88,17 +82,6 @@ def source_of(files: Mapping[str, str], content: str) -> SourceToCompile:
         return "."
 
     return SourceToCompile("made", "made 1.0", content, write)
-
-
-def workshop_for(platform: Platform) -> Workshop:
-    store, suite = Store(TEST_CACHE), suite_by_name("trixie")
-    archive = real_archive()
-
-    def fetch(packages: Sequence[DebianPackage]) -> None:
-        fetch_packages([package for package in packages if not store.has(package.digest)], archive.choose_mirror(), store)
-
-    target = Target(platform, suite.full_python, suite.libc)
-    return Workshop(suite, host_platform(), target, suite_python("3.13", platform.multiarch), archive, fetch, store)
 
 
 def module_of(made: Compiled, platform: Platform) -> bytes:

@@ -12,12 +12,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from shipwheel.builder import crates
 from shipwheel.builder.crates import CrateFetch, CratesFailed, use_crates
 from shipwheel.builder.sandbox_run import SandboxRun, bubblewrap_words, writable_directories
-from shipwheel.builder.vendored_crates import LockedCrate, fetched_archive, locked_crates, replacement, unpack_crates
+from shipwheel.builder.vendored_crates import (
+    CRATE_RECORD,
+    LockedCrate,
+    fetched_archive,
+    locked_crates,
+    pack_crate,
+    replacement,
+    unpack_crates,
+)
 from shipwheel.digest import digest_of
 from shipwheel.errors import ArchiveError, BuildError
 from shipwheel.locking.process import Finished
@@ -69,6 +78,10 @@ class Cargo:
         if name == "fetch":
             (path.parent / "registry" / "cache" / "host-1a2b").mkdir(parents=True)
             (path.parent / "registry" / "cache" / "host-1a2b" / "leaf-1.0.crate").write_bytes(LEAF)
+        if name == "vendor" and name not in self._failing:
+            twig = run.binds["/build/crates"][0] / "vendor" / "twig-1.0"
+            twig.mkdir(parents=True)
+            (twig / "Cargo.toml").write_text("[package]\n")
         return Finished(1 if name in self._failing else 0, FETCHED if name == "vendor" else "", "no matching package")
 
 
@@ -161,14 +174,75 @@ def test_a_crate_with_another_checksum_is_not_taken(tmp_path: Path, home: Path, 
 def test_crates_of_a_bundle_need_no_network(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = KeptRequirements(Store(tmp_path / "here" / "store"), "3.13")
     assert fetch(tmp_path / "here", Cargo("look"), monkeypatch, lock=locked() + OF_GIT, kept=kept) is not None
-    assert kept.crates == {"leaf 1.0": digest_of(LEAF), "twig 1.0": None}
+    assert [digest == digest_of(LEAF) for digest in kept.crates.values()] == [True, False]
     there = Store(tmp_path / "there" / "store")
-    there.add(kept.store.read(digest_of(LEAF)))
+    for key, digest in kept.crates.items():
+        there.add(kept.store.read(digest))
+        there.put(CRATE_RECORD, key, msgspec.json.encode(digest))
     cargo = Cargo("look", "fetch")
-    found = fetch(tmp_path / "there", cargo, monkeypatch, lock=locked()).path
+    found = fetch(tmp_path / "there", cargo, monkeypatch, lock=locked() + OF_GIT).path
     assert [name for name, _, _ in cargo.ran] == ["look"]
-    assert (found / "vendor" / "leaf-1.0" / "Cargo.toml").is_file()
-    assert fetch(tmp_path / "here", Cargo("look"), monkeypatch, place="other", lock=locked()) is not None
+    assert [(found / "vendor" / name / "Cargo.toml").read_text() for name in ("leaf-1.0", "twig-1.0")] == ["[package]\n"] * 2
+    assert json.loads((found / "vendor" / "twig-1.0" / ".cargo-checksum.json").read_text()) == {"files": {}, "package": None}
+    with pytest.raises(CratesFailed):
+        fetch(tmp_path / "there", Cargo("look", "fetch"), monkeypatch, lock=locked() + OF_GIT.replace("1a2b", "1a2c"))
+    again = KeptRequirements(kept.store, "3.13")
+    assert fetch(tmp_path / "here", Cargo("look"), monkeypatch, place="other", lock=locked() + OF_GIT, kept=again) is not None
+    assert again.crates == kept.crates, "also when they are fetched already"
+
+
+@pytest.mark.parametrize(
+    ("version", "query", "expected"),
+    [
+        (3, "", {}),
+        (3, "?rev=1a2b", {"rev": "1a2b"}),
+        (3, "?branch=a%2Fb+c", {"branch": "a%2Fb+c"}),
+        (4, "?branch=a%2Fb%23c%2Bd", {"branch": "a/b#c+d"}),
+        (4, "?tag=v1", {"tag": "v1"}),
+    ],
+)
+def test_a_repository_is_replaced_by_its_address_and_reference(tmp_path: Path, version: int, query: str, expected: dict[str, str]) -> None:
+    lock = tmp_path / "Cargo.lock"
+    lock.write_text(f"version = {version}\n{OF_GIT.replace('#', f'{query}#')}")
+    (crate,) = locked_crates([lock])
+    (found,) = (table for table in replacement([crate], "/crates")["source"].values() if "git" in table)
+    assert found == {"git": "https://host/twig", **expected, "replace-with": "fetched-crates"}
+
+
+def test_the_same_files_are_packed_to_the_same_bytes(tmp_path: Path) -> None:
+    crate, store, found = LockedCrate("twig", "1.0", "git+https://host/twig#1a2b", ""), Store(tmp_path / "store"), []
+    for number, mask in enumerate((0o022, 0o077)):
+        before = os.umask(mask)
+        for name in ("b/c", "a", "ä" * 99) if number else ("ä" * 99, "a", "b/c"):
+            file = tmp_path / str(number) / "twig-1.0" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(name * 1000)
+            os.utime(file, (number, number))
+        os.umask(before)
+        (tmp_path / str(number) / "twig-1.0" / "a").chmod(0o700 + number)
+        found.append(pack_crate(crate, tmp_path / str(number), store))
+    assert found[0] == found[1]
+    assert unpack_crates([crate], lambda _: store.path(found[0]), tmp_path / "out")
+    out = tmp_path / "out" / "twig-1.0"
+    assert (out / ("ä" * 99)).read_text() == "ä" * 99_000
+    assert [bool((out / name).stat().st_mode & 0o100) for name in ("a", "b/c")] == [True, False]
+
+
+@pytest.mark.parametrize("strange", ["link", "folder", "pipe", "nothing", "outside"])
+def test_what_no_crate_has_is_not_packed(tmp_path: Path, strange: str) -> None:
+    folder = tmp_path / "vendor" / "twig-1.0"
+    folder.mkdir(parents=True)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "file").write_text("")
+    if strange == "link":
+        (folder / "a").symlink_to(tmp_path / "secret" / "file")
+    elif strange == "folder":
+        (folder / "a").symlink_to(tmp_path / "secret")
+    elif strange == "pipe":
+        os.mkfifo(folder / "a")
+    name = "../vendor/twig" if strange == "outside" else "twig"
+    with pytest.raises(ArchiveError, match=rf"{name} 1\.0"):
+        pack_crate(LockedCrate(name, "1.0", "git+https://host/twig#1a2b", ""), tmp_path / "vendor", Store(tmp_path / "store"))
 
 
 def test_checksums_of_the_oldest_lock_files_count(tmp_path: Path) -> None:

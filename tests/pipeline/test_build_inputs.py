@@ -9,14 +9,18 @@ import msgspec
 import pytest
 from support.sdist import sdist
 
-from shipwheel.digest import digest_of
+from shipwheel.builder.vendored_crates import CRATE_RECORD
+from shipwheel.builder.workshop import BUILDER_RECORD, BuilderPackages
+from shipwheel.debian.package import DebianPackage
+from shipwheel.digest import digest_of, sha256_of
 from shipwheel.errors import ImageError, UsageError
 from shipwheel.events import silent
 from shipwheel.files.segment import SEGMENT_RECORD
 from shipwheel.oci.image import make_index
 from shipwheel.oci.layout import write_layout
-from shipwheel.pipeline.build_inputs import BuildInputs, StoreRecord, lacking
+from shipwheel.pipeline.build_inputs import BuildInputs, StoreRecord, kept_programs
 from shipwheel.pipeline.input_archive import fill, read_inputs, write_inputs
+from shipwheel.pipeline.local_builds import KeptBuilds
 from shipwheel.project.app_tree import list_app
 from shipwheel.store.store import Store
 from shipwheel.testing.bases import python_base, python_files
@@ -217,14 +221,18 @@ def test_a_bundle_has_no_addresses_of_kept_wheels(tmp_path: Path, monkeypatch: p
     assert [(wheel.filename, wheel.digest, wheel.url) for wheels in kept.kept.values() for wheel in wheels] == [(name, digest, "")]
 
 
+def test_what_builds_need_is_bundled_with_its_records() -> None:
+    wheel, crate = KeptWheel("helper-1.0-py3-none-any.whl", digest_of(b"wheel")), digest_of(b"crate")
+    packages = [DebianPackage(name, "1", "amd64", "x.deb", sha256_of(name.encode()), 1) for name in ("gcc", "libyaml-dev")]
+    builder = BuilderPackages((packages[0],), (packages[1],), ())
+    kept = kept_programs(KeptBuilds({"list": (wheel,)}, {"suite": builder}, {"twig": crate}))
+    assert kept.blobs == {wheel.digest, crate, *(each.digest for each in packages)}
+    assert [*kept.records] == [(KEPT_RECORD, "list"), (BUILDER_RECORD, "suite"), (CRATE_RECORD, "twig")]
+    assert msgspec.json.decode(kept.records[CRATE_RECORD, "twig"]) == crate
+
+
 def test_an_archive_of_images_is_no_bundle_for_a_build(world: World, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         read_inputs(tmp_path / "nothing.tar")
     assert world.run("build", world.app("small\n", settings="bytecode = false\n"), "-o", "shop.tar").code == 0
     assert read_inputs(world.root / "shop.tar") is None
-
-
-def test_names_what_an_edit_would_need() -> None:
-    lacks = [*lacking(("npm run b", "npm run b"), {"twig 1.0": None, "leaf 1.0": digest_of(b"")})]
-    assert lacks == ["no packages of node for `npm run b`", "no crates from git: twig 1.0"]
-    assert not [*lacking((), {})]

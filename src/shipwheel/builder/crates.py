@@ -23,9 +23,10 @@ from shipwheel.builder.vendored_crates import (
     LockedCrate,
     fetched_archive,
     locked_crates,
+    pack_crate,
     replacement,
     store_archives,
-    stored_archive,
+    stored_digest,
     unpack_crates,
 )
 from shipwheel.errors import BuildError
@@ -69,7 +70,7 @@ class CratesFailed(Exception):
 class CrateFetch(msgspec.Struct, frozen=True):
     """The crates for the source in `place`, whose `source` has it; `below` is the package's directory in it.
 
-    `root` has cargo. Setting `stop` ends it, and each of its programs has `bounds`. With `kept`, their archives are collected there.
+    `root` has cargo. Setting `stop` ends it, and each of its programs has `bounds`. With `kept`, archives of all are collected there.
     """
 
     place: Path
@@ -81,7 +82,10 @@ class CrateFetch(msgspec.Struct, frozen=True):
     kept: KeptRequirements | None = None
 
     def run(self) -> CachedDirectory | None:
-        """Return the directory of the crates, None if the source has them or needs none. Raise CratesFailed, OverBounds, StoreError."""
+        """Return the directory of the crates, None if the source has them or needs none. Raise CratesFailed, OverBounds, StoreError.
+
+        Raise ArchiveError for a hostile crate.
+        """
         manifests = _manifests(self._source)
         output = self._missing(manifests)
         if output is None:
@@ -91,13 +95,16 @@ class CrateFetch(msgspec.Struct, frozen=True):
             raise CratesFailed("its source has neither its crates nor a Cargo.lock with their checksums", output)
         crates = _locked(locks)
         if self.kept is not None:
-            self._keep(manifests, crates, self.kept)
+            self._store_archives(manifests, crates)
         cache = DirectoryCache(self.store.root / BUILD_PACKAGES)
         name = key_of("crates", _VERSION, *(path.read_text(encoding="utf-8", errors="replace") for path in locks))
         try:
-            return cache.find(name) or cache.fill(name, lambda directory: self._fill(manifests, crates, directory), keep=_KEPT)
+            found = cache.find(name) or cache.fill(name, lambda directory: self._fill(manifests, crates, directory), keep=_KEPT)
+            if self.kept is not None:
+                self._keep(crates, found.path / _VENDORED, self.kept)
         except OSError as error:
             raise store_write_error(self.store.root, error) from error
+        return found
 
     @property
     def _source(self) -> Path:
@@ -121,21 +128,26 @@ class CrateFetch(msgspec.Struct, frozen=True):
                     return _text(finished)
         return None
 
-    def _keep(self, manifests: Sequence[Path], crates: Sequence[LockedCrate], kept: KeptRequirements) -> None:
-        """Bring the archives of crates into the store, and note which there are."""
-        if any(crate.digest is not None and stored_archive(crate, self.store) is None for crate in crates):
+    def _store_archives(self, manifests: Sequence[Path], crates: Sequence[LockedCrate]) -> None:
+        """Bring the archives that Cargo.lock has checksums of into the store."""
+        if any(crate.digest is not None and stored_digest(crate, self.store) is None for crate in crates):
             with tempfile.TemporaryDirectory(dir=self.place, ignore_cleanup_errors=True) as name:
                 home = Path(name, "cargo")
                 home.mkdir()
                 self._download(manifests, home)
                 store_archives(crates, home, self.store)
-        kept.crates.update((crate.label, crate.digest if stored_archive(crate, self.store) else None) for crate in crates)
+
+    def _keep(self, crates: Sequence[LockedCrate], vendored: Path, kept: KeptRequirements) -> None:
+        """Note the archives of all crates. Those from git, or from a directory of the user, are made of what cargo has copied."""
+        kept.crates.update((crate.key, stored_digest(crate, self.store) or pack_crate(crate, vendored, self.store)) for crate in crates)
 
     def _fill(self, manifests: Sequence[Path], crates: Sequence[LockedCrate], directory: Path) -> None:
         """Write crates into a directory, and the configuration that makes cargo take them. Cargo.lock has their checksums."""
         inside = f"{CRATES_INSIDE}/{_VENDORED}"
-        if crates and all(stored_archive(crate, self.store) for crate in crates):
-            unpack_crates(crates, lambda crate: stored_archive(crate, self.store), directory / _VENDORED)
+        digests = {crate: stored_digest(crate, self.store) for crate in crates}
+        stored = {crate: self.store.path(digest) for crate, digest in digests.items() if digest is not None and self.store.verify(digest)}
+        if crates and len(stored) == len(crates):
+            unpack_crates(crates, stored.get, directory / _VENDORED)
             _write(replacement(crates, inside), directory)
             return
         home = self.place / "cargo"
@@ -174,7 +186,7 @@ class CrateFetch(msgspec.Struct, frozen=True):
         # They may be on two file systems.
         shutil.move(directory / _VENDORED, self.place / _VENDORED)
         inside, (first, *more) = f"{INSIDE}/{_VENDORED}", paths
-        _write(_without_servers(tables, replacement(crates, inside)), home)
+        _write(_without_servers(tables, replacement([crate for crate in crates if crate.is_of_registry], inside)), home)
         also = [word for path in more for word in ("--sync", path)]
         command = (
             "cargo",

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from shipwheel.base.image_source import IMAGE_RECORD, fetch_layers, image_record_key
+from shipwheel.builder.vendored_crates import CRATE_RECORD
 from shipwheel.builder.workshop import BUILDER_RECORD
 from shipwheel.digest import Digest
 from shipwheel.events import Warned
@@ -14,6 +15,7 @@ from shipwheel.oci.layer import LAYER_RECORD, Layer, find_layer
 from shipwheel.pipeline.assets import AssetsSource, KeptPrograms
 from shipwheel.pipeline.build import build, complete, make_app_layers, plan_app_layers, retry_damaged, with_context
 from shipwheel.pipeline.context import BuildContext
+from shipwheel.pipeline.local_builds import KeptBuilds
 from shipwheel.pipeline.resolve import Resolution
 from shipwheel.pipeline.stages import Closed
 from shipwheel.pipeline.steps_source import StepsSource
@@ -22,7 +24,7 @@ from shipwheel.store.store import Store
 from shipwheel.wheels.built_wheels import BUILT_RECORD
 from shipwheel.wheels.kept_requirements import KEPT_RECORD
 
-__all__ = ["BuildInputs", "StoreRecord", "collect_inputs", "lacking"]
+__all__ = ["BuildInputs", "StoreRecord", "collect_inputs", "kept_programs"]
 
 _LACK_HINT = "An edited source is built again where there is a network; then make another bundle."
 
@@ -57,31 +59,29 @@ def collect_inputs(request: Request) -> BuildInputs:
 
 def _collect(context: BuildContext, resolution: Resolution, _: Request) -> BuildInputs:
     platforms = complete(context, make_app_layers(context, plan_app_layers(context, resolution)))
-    kept, built = context.local.keep_requirements(), context.local.current.wheels
+    kept, built = kept_programs(context.local.keep_requirements()), context.local.current.wheels
     made = [*_made_layers(platforms, context.store)]
     blobs = {*_fetched(context, platforms), *(wheel.digest for wheel in built), *(part for layer in made for part in layer.parts)}
-    blobs |= {wheel.digest for wheels in kept.wheels.values() for wheel in wheels}
-    blobs |= {package.digest for builder in kept.builders.values() for package in (*builder.core, *builder.added)}
-    blobs |= {archive for archive in kept.crates.values() if archive is not None}
     front_ends = [(" ".join(source.settings.run), source.keep()) for source in context.local.current.assets]
-    programs = [*(front_end for _, front_end in front_ends), *_shells(context, platforms)]
+    programs = [kept, *(front_end for _, front_end in front_ends), *_shells(context, platforms)]
     blobs |= {digest for each in programs for digest in each.blobs}
-    for lack in lacking((command for command, front_end in front_ends if not front_end.whole), kept.crates):
-        context.reporter(Warned(f"{lack}: the bundle has what was made of the source as it is now", _LACK_HINT))
+    for command in sorted({command for command, front_end in front_ends if not front_end.whole}):
+        what = f"no packages of node for `{command}`: the bundle has what was made of the source as it is now"
+        context.reporter(Warned(what, _LACK_HINT))
     names = {(BUILT_RECORD, wheel.key) for wheel in built} | {(IMAGE_RECORD, key) for key in _base_images(platforms)}
     names |= {(LAYER_RECORD, layer.key) for layer in made} | {(SEGMENT_RECORD, key) for layer in made for key in layer.segments}
     records = {StoreRecord(*name, data.decode()) for name in names if (data := context.store.get(*name)) is not None}
-    records |= {StoreRecord(KEPT_RECORD, key, msgspec.json.encode(wheels).decode()) for key, wheels in kept.wheels.items()}
-    records |= {StoreRecord(BUILDER_RECORD, key, msgspec.json.encode(builder).decode()) for key, builder in kept.builders.items()}
     records |= {StoreRecord(*name, data.decode()) for each in programs for name, data in each.records.items()}
     return BuildInputs(resolution.project.name, frozenset(blobs), frozenset(records))
 
 
-def lacking(front_ends: Iterable[str], crates: Mapping[str, Digest | None]) -> Iterator[str]:
-    """Yield what a build of an edited source would miss: packages for the commands of `front_ends`, and crates without an archive."""
-    yield from (f"no packages of node for `{command}`" for command in sorted({*front_ends}))
-    if of_git := sorted(name for name, archive in crates.items() if archive is None):
-        yield f"no crates from git: {', '.join(of_git)}"
+def kept_programs(builds: KeptBuilds) -> KeptPrograms:
+    """Return what builds of the user's own directories need, and the records by which another store finds it."""
+    wheels = (wheel.digest for wheels in builds.wheels.values() for wheel in wheels)
+    packages = (package.digest for builder in builds.builders.values() for package in (*builder.core, *builder.added))
+    kinds: dict[str, Mapping[str, object]] = {KEPT_RECORD: builds.wheels, BUILDER_RECORD: builds.builders, CRATE_RECORD: builds.crates}
+    records = {(kind, key): msgspec.json.encode(value) for kind, values in kinds.items() for key, value in values.items()}
+    return KeptPrograms(frozenset((*wheels, *packages, *builds.crates.values())), records)
 
 
 def _shells(context: BuildContext, platforms: Iterable[Closed]) -> Iterator[KeptPrograms]:

@@ -12,6 +12,7 @@ from shipwheel import __version__
 from shipwheel.base.image_source import IMAGE_RECORD
 from shipwheel.builder.kept_packages import NODE_RECORD
 from shipwheel.builder.program_root import PROGRAMS_RECORD
+from shipwheel.builder.vendored_crates import CRATE_RECORD
 from shipwheel.builder.workshop import BUILDER_RECORD
 from shipwheel.decoding import InvalidDocument, decode_json
 from shipwheel.digest import Digest, digest_of
@@ -36,7 +37,9 @@ _DOCUMENT = "shipwheel-build.json"
 _MAX_RECORDS = 256 << 20
 _BLOB_TYPE = "application/octet-stream"
 _HOSTILE = "The archive is broken or hostile; do not use it."
-_KINDS = frozenset((BUILT_RECORD, SEGMENT_RECORD, LAYER_RECORD, IMAGE_RECORD, KEPT_RECORD, BUILDER_RECORD, PROGRAMS_RECORD, NODE_RECORD))
+_KINDS = frozenset(
+    (BUILT_RECORD, SEGMENT_RECORD, LAYER_RECORD, IMAGE_RECORD, KEPT_RECORD, BUILDER_RECORD, PROGRAMS_RECORD, NODE_RECORD, CRATE_RECORD)
+)
 """Records that an archive may bring."""
 
 

@@ -79,12 +79,11 @@ class LocalSources(msgspec.Struct, frozen=True):
 
 
 class KeptBuilds(msgspec.Struct, frozen=True):
-    """The needs of builds of the user's own directories: wheels and compilers by the keys of their records, and crates."""
+    """The needs of builds of the user's own directories: wheels, compilers and crates by the keys of their records."""
 
     wheels: "Mapping[str, tuple[KeptWheel, ...]]"
     builders: "Mapping[str, BuilderPackages]"
-    crates: "Mapping[str, Digest | None]"
-    """Archives of crates by name; None for one without an archive."""
+    crates: "Mapping[str, Digest]"
 
 
 class LocalBuilds:

@@ -42,8 +42,8 @@ class KeptRequirements(msgspec.Struct, frozen=True):
     minor: str
     fetch: Callable[[Sequence[KeptWheel]], None] | None = None
     kept: dict[str, tuple[KeptWheel, ...]] = msgspec.field(default_factory=dict)
-    crates: dict[str, Digest | None] = msgspec.field(default_factory=dict)
-    """The crates that builds in Rust need -> their archives in the store; None for one that has none."""
+    crates: dict[str, Digest] = msgspec.field(default_factory=dict)
+    """The archives in the store of the crates that builds in Rust need, by the keys of the records that another store will have."""
 
     def find(
         self,
