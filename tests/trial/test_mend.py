@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.advice import FakeAdvisor
+from uv import find_uv_bin
 
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
 from shipwheel.settings.settings import Settings, added
@@ -180,6 +181,30 @@ def test_an_opened_socket_is_that_of_one_port_alone(tmp_path: Path) -> None:
     command = [sys.executable, *map(str, change.setting.value[1:])]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0.0.0.0", "127.0.0.1"]
+
+
+PROTOCOL_SERVERS = {
+    "mcp<2": "from mcp.server.fastmcp import FastMCP\nprint(FastMCP('sums').settings.host)\n",
+    "mcp>=2": """
+from mcp.server import MCPServer
+import uvicorn
+uvicorn.Server.__init__ = lambda own, config: print(config.host) or exit()
+MCPServer("sums").run(transport="streamable-http")
+""",
+}
+
+
+@pytest.mark.online
+@pytest.mark.parametrize("requirement", PROTOCOL_SERVERS)
+def test_a_server_of_a_protocol_opens_by_its_own_default(requirement: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(PROTOCOL_SERVERS[requirement])
+    advisor = FakeAdvisor(words=("python", "own.py"), packages=frozenset({requirement}))
+    change, rebound = changes_for(trial(blocking(FindingKind.LOOPBACK, "8000")), advisor)
+    assert isinstance(change.setting.value, tuple)
+    assert "bind" in str(rebound.setting.value)
+    command = [find_uv_bin(), "run", "--quiet", "--no-project", "--with", requirement, *map(str, change.setting.value)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0.0.0.0"]
 
 
 def test_a_program_comes_with_the_package_that_has_it() -> None:

@@ -235,6 +235,14 @@ def _port_values(ports: Iterable[str]) -> tuple[str, ...]:
     return tuple(port.removesuffix("/tcp") for port in ports)
 
 
+_MISDIRECTED = 421
+"""Misdirected Request (RFC 9110, 15.5.20)."""
+_MISDIRECTED_HINT = (
+    "Let its list of host names have those that callers use. "
+    "A server of the Model Context Protocol that is given the host 0.0.0.0 serves all of them."
+)
+
+
 def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts) -> Iterator[Finding]:
     if not seen.answers or seen.ended is not None:
         return
@@ -254,6 +262,9 @@ def _from_answers(seen: Observation, signs: Sequence[Sign], source: SourceFacts)
         yield Finding(FindingKind.ERROR_ANSWER, message, hint, failed.path, error_line(seen.log), blocks=True)
     elif statuses == {400} or (refused and 400 in statuses and seen.answer is None):
         yield _refused(refused or " ".join(f"400 {seen.answers[0].body}".split())[:_MAX_SHOWN], source)
+    elif (other := next((answer for answer in seen.answers if answer.status == _MISDIRECTED), None)) is not None:
+        message = f"it refuses {other.path} with 421 for callers of {other.host or 'localhost'}, and serves other host names only"
+        yield Finding(FindingKind.HOST_REFUSED, message, _MISDIRECTED_HINT, other.path)
     elif seen.answer is not None and (rule := _rule_of(seen.answer.host, source)) is not None:
         message = (
             f"it serves {', '.join(rule.hosts[:_MAX_HOSTS])} only, and refuses other host names with 400, also health probes by address"

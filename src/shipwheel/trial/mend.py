@@ -155,9 +155,8 @@ def changes_for(trial: Trial, advisor: Advisor) -> Iterator[Change]:
             yield Change(Setting("command", application), "The project has a web application, which it serves", tentative=True)
         # Where a file names the address, that is for its owner to change.
         is_fixed = finding.kind is FindingKind.LOOPBACK and setting is None and not finding.evidence
-        if is_fixed and (command := _rebound(advisor.command(), finding.subject)):
-            reason = f"Nothing lets it listen elsewhere than on 127.0.0.1: its socket for port {finding.subject} is bound to every address"
-            yield Change(Setting("command", command), reason, tentative=True)
+        if is_fixed:
+            yield from _opened_by_program(advisor, finding.subject)
         if finding.kind is FindingKind.USAGE:
             # Fire prints its list of commands only if it is asked for nothing.
             setting = setting or _sub_command(trial.seen.log, advisor)
@@ -298,24 +297,41 @@ def _opened(address: str) -> str:
 
 
 _REBOUND = (
-    "import runpy, socket, sys; bind = socket.socket.bind; inside = [('127.0.0.1', {port}), ('localhost', {port})];"
-    " socket.socket.bind = lambda own, to: bind(own, ('{every}', {port}) if to[:2] in inside else to);"
-    " sys.path[0] = {folder!r}; runpy.run_{how}({target!r}, run_name='__main__'{more})"
+    "import socket; bind = socket.socket.bind; inside = [('127.0.0.1', {port}), ('localhost', {port})];"
+    " socket.socket.bind = lambda own, to: bind(own, ('{every}', {port}) if to[:2] in inside else to)"
 )
-"""A program that runs another one, and lets it bind one port to every address."""
+_NO_ARGUMENT = "Nothing lets it listen elsewhere than on 127.0.0.1"
+_PROTOCOL_SERVERS = (
+    ("mcp<2", "FastMCP", "__init__"),
+    ("mcp>=2", "MCPServer", "run_sse_async", "run_streamable_http_async"),
+)
+"""(requirement, class in mcp.server, its functions that take a host). While that is the default, they refuse the callers of others."""
 
 
-def _rebound(command: tuple[str, ...], port: str) -> tuple[str, ...]:
-    """Return the command that runs a file or module of Python with its socket open to all; empty for any other command."""
+def _opened_by_program(advisor: Advisor, port: str) -> Iterator[Change]:
+    """Yield what runs the same program with the default address of its server changed, or with its socket bound to every address."""
+    for requirement, name, *functions in _PROTOCOL_SERVERS:
+        changes = (f"{name}.{function}.__kwdefaults__['host'] = '{_EVERY_ADDRESS}'" for function in functions)
+        program = "; ".join((f"from mcp.server import {name}", *changes))
+        if advisor.has_package(requirement) and (command := _started_by(program, advisor.command())):
+            yield Change(Setting("command", command), f"{_NO_ARGUMENT}: the default address of its server is changed", tentative=True)
+    program = _REBOUND.format(every=_EVERY_ADDRESS, port=port)
+    if port.isdecimal() and (command := _started_by(program, advisor.command())):
+        reason = f"{_NO_ARGUMENT}: its socket for port {port} is bound to every address"
+        yield Change(Setting("command", command), reason, tentative=True)
+
+
+def _started_by(program: str, command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command that runs a line of Python, then a file or module of Python; empty if `command` runs anything else."""
     words = command[1:] if command[:1] == ("python",) else ()
     words = words[1:] if words[:1] == ("-u",) else words
     is_module = words[:1] == ("-m",)
     target, *arguments = (words[1:] if is_module else words) or ("",)
-    if not (port.isdecimal() and target) or target.startswith("-") or not (is_module or target.endswith(".py")):
+    if not target or target.startswith("-") or not (is_module or target.endswith(".py")):
         return ()
     how, folder, more = ("module", "", ", alter_sys=True") if is_module else ("path", target.rpartition("/")[0], "")
-    program = _REBOUND.format(every=_EVERY_ADDRESS, port=port, folder=folder, how=how, target=target, more=more)
-    return ("python", "-c", program, *arguments)
+    run = f"import runpy, sys; sys.path[0] = {folder!r}; runpy.run_{how}({target!r}, run_name='__main__'{more})"
+    return ("python", "-c", f"{program}; {run}", *arguments)
 
 
 def _usage(_finding: Finding, advisor: Advisor) -> Setting | None:

@@ -97,6 +97,14 @@ def test_a_protocol_server_listens_where_its_deployment_chooses_a_transport(
     assert (launch.ports, "--host=0.0.0.0" in launch.command) == (ports, is_opened)
 
 
+def test_a_protocol_server_is_no_application_for_another_server(tmp_path: Path) -> None:
+    text = MCP.format("", "server.run(transport='streamable-http')").replace(
+        "fastmcp import FastMCP", "mcpserver import MCPServer as FastMCP"
+    )
+    launch = launched(tmp_path, {"server.py": text}, "mcp")
+    assert (launch.ports, launch.application) == (("8000/tcp",), ())
+
+
 def test_a_client_of_a_protocol_server_listens_where_it_says() -> None:
     text = (
         "import uvicorn\nfrom mcp import ClientSession\nkind = config.get('type', 'stdio')\nuvicorn.run(app, host='0.0.0.0', port=9001)\n"

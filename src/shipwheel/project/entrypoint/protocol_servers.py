@@ -7,7 +7,9 @@ from shipwheel.project.entrypoint.syntax import SourceFile, called_name, full_na
 
 __all__ = ["SERVERS", "chooses_transport", "is_spoken_to", "server_calls"]
 
-_CLASSES = frozenset({"mcp.server.fastmcp.FastMCP", "mcp.server.FastMCP", "fastmcp.FastMCP"})
+_CLASSES = frozenset(
+    {"mcp.server.fastmcp.FastMCP", "mcp.server.FastMCP", "mcp.server.mcpserver.MCPServer", "mcp.server.MCPServer", "fastmcp.FastMCP"}
+)
 SERVERS = ("mcp.server", "fastmcp.FastMCP", "fastmcp.server")
 """Starts of the dotted names of what makes a server."""
 _TRANSPORTS = frozenset({"http", "sse", "streamable-http"})

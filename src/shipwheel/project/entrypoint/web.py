@@ -19,6 +19,7 @@ from shipwheel.project.entrypoint.file_servers import find_file_server, launch_a
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file, with_rivals
 from shipwheel.project.entrypoint.module import Module
+from shipwheel.project.entrypoint.protocol_servers import SERVERS
 from shipwheel.project.entrypoint.reached import modules_by_name, reached_modules, unrelated_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
@@ -149,7 +150,7 @@ def find_run_object(launch: Launch, evidence: Evidence, scan: Scan) -> Launch | 
     """
     program, started = launch.command[0], launch.command[-1]
     module = next((module for module in scan.modules if program == "python" and started in (module.file, module.name)), None)
-    if module is None or module.applications:
+    if module is None or module.applications or any(call.startswith(SERVERS) for call in module.calls):
         return None
     origins = {**{name: name for name in module.names}, **{name: origin for name, origin in module.imported if name in module.names}}
     objects = [name for name, origin in origins.items() if not module.calls.isdisjoint((f"{name}.run", f"{origin}.run"))]
