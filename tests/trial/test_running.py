@@ -3,8 +3,9 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 
 import pytest
 
@@ -17,6 +18,27 @@ from shipwheel.trial.running import try_running
 from shipwheel.trial.trial import Trial
 
 LABELS = {"io.shipwheel.health": "/ready"}
+
+
+@contextmanager
+def published(silent: int) -> Iterator[int]:
+    """Accept connections at a port as docker does, hang up on some while the program is not there yet, and answer the others."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            for number in count():
+                connection, _ = listener.accept()
+                with connection:
+                    if number >= silent and connection.recv(1 << 16):
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
 
 
 @contextmanager
@@ -65,6 +87,14 @@ def test_a_server_whose_page_fails_does_not_serve() -> None:
         found = trial(port, patience=0.5)
     assert (found.verdict, [it.kind for it in found.findings]) == (Verdict.FAILS, [FindingKind.ERROR_ANSWER])
     assert not any(line.startswith("  output") for line in to_lines(found)), "its output is where it runs"
+
+
+def test_waits_for_a_program_behind_a_port_that_accepts_for_it() -> None:
+    with published(silent=3) as port:
+        assert trial(port, timeout=60).seen.answer is not None
+    with published(silent=1 << 30) as port:
+        found = trial(port)
+    assert (found.verdict, [it.kind for it in found.findings]) == (Verdict.FAILS, [FindingKind.NO_LISTENER])
 
 
 def test_a_port_that_nothing_listens_on_does_not_serve() -> None:

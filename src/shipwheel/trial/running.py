@@ -18,6 +18,8 @@ __all__ = ["try_running"]
 
 _TIMEOUT_S = 60.0
 _CONNECT_TIMEOUT_S = 2.0
+_KEPT_S = 0.5
+"""Seconds in which an engine that accepts for a program hangs up if that does not listen."""
 _POLL_S = 0.2
 
 
@@ -37,7 +39,7 @@ def try_running(config: ExecutionConfig, image: str, at: str, conditions: Condit
 
 
 def _observe(ports: Sequence[int], at: str, config: ExecutionConfig, conditions: Conditions) -> Observation:
-    """Wait until a port accepts connections, and then for a good answer."""
+    """Wait until a port accepts and keeps connections, and then for a good answer."""
     hosts = tuple(dict.fromkeys((conditions.host, at)))
     caller = Caller({"hosts": hosts, "paths": paths_of(conditions, config), "patience": conditions.patience})
     started = time.monotonic()
@@ -45,7 +47,7 @@ def _observe(ports: Sequence[int], at: str, config: ExecutionConfig, conditions:
     ready = None
     while ready is None:
         elapsed = time.monotonic() - started
-        open_since |= {port: elapsed for port in ports if port not in open_since and _accepts(at, port)}
+        open_since |= {port: elapsed for port in ports if port not in open_since and _is_open(at, port)}
         if any(caller.is_answered(at, port) for port in open_since):
             ready = time.monotonic() - started
         elif elapsed > (min(open_since.values()) + caller.patience() if open_since else conditions.timeout or _TIMEOUT_S):
@@ -64,9 +66,18 @@ def _observe(ports: Sequence[int], at: str, config: ExecutionConfig, conditions:
     )
 
 
-def _accepts(host: str, port: int) -> bool:
+def _is_open(host: str, port: int) -> bool:
+    """Return whether a port accepts a connection and keeps it. docker accepts at one that it publishes, and hangs up if nothing listens."""
     try:
-        with socket.create_connection((host, port), _CONNECT_TIMEOUT_S):
-            return True
+        with socket.create_connection((host, port), _CONNECT_TIMEOUT_S) as connection:
+            connection.settimeout(_KEPT_S)
+            return _is_kept(connection)
     except OSError:
         return False
+
+
+def _is_kept(connection: socket.socket) -> bool:
+    try:
+        return bool(connection.recv(1))
+    except TimeoutError:
+        return True
