@@ -22,6 +22,14 @@ def test_a_procfile_names_them(tmp_path: Path) -> None:
     assert "Procfile, line 3: the process clock cannot run in the image" in "\n".join(launch.notes)
 
 
+@pytest.mark.parametrize(("other", "says"), [("", True), ("clock: celery -A jobs beat\n", False)])
+def test_what_a_worker_starts_in_the_background_is_a_process_or_said(tmp_path: Path, other: str, says: bool) -> None:
+    procfile = f"web: gunicorn app:app\n{other}worker: celery -A jobs worker & celery -A jobs beat & wait -n\n"
+    launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn celery flask")
+    assert dict(launch.processes)["worker"] == ("celery", "-A", "jobs", "worker")
+    assert ("`celery -A jobs beat`, which worker starts beside its own command, is not started" in "\n".join(launch.notes)) == says
+
+
 def test_a_module_of_a_dependency_is_in_the_image(tmp_path: Path) -> None:
     procfile = "web: gunicorn app:app\nbeat: celery -A jobs beat --scheduler django_celery_beat.schedulers:DatabaseScheduler\n"
     launch = launched(tmp_path, {**FILES, "Procfile": procfile}, "gunicorn celery django-celery-beat")

@@ -32,6 +32,7 @@ __all__ = [
     "needs_server",
     "own_command_finder",
     "own_program_finder",
+    "started_with",
     "unused_commands",
 ]
 
@@ -161,6 +162,17 @@ def find_process(process: Process, evidence: Evidence, directory: str) -> tuple[
         return (), "it runs in another directory"
     env = dict(found.command.env)
     return (found.words, "") if not _has_secret(found.words, env) else ((), "it contains a secret")
+
+
+def started_with(process: Process, evidence: Evidence) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield (command, note) of what a process starts in the background beside its own command."""
+    commands = process.commands(_variables(process, evidence))
+    runnable = Runnable(evidence, process.files)
+    main = _lasting(commands, runnable)
+    for command in commands:
+        if command.background and command is not main and not (command.program or _is_side_work(command)):
+            what = f"{command.place}: `{command.text}`, which {process.name} starts beside its own command, is not started"
+            yield runnable.words(command), f"{what}: name it in [tool.shipwheel.processes]."
 
 
 def declared_steps(evidence: Evidence, scan: Scan, given: _Steps) -> tuple[_Steps, tuple[str, ...]]:

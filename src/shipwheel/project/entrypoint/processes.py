@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from shipwheel.project.deployment.process import BUILD, DeploymentFile
-from shipwheel.project.entrypoint.declared import find_process
+from shipwheel.project.entrypoint.declared import find_process, started_with
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
 from shipwheel.project.entrypoint.scan import Scan
@@ -21,7 +21,7 @@ def with_processes(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
 
     Those of the settings come before those of the deployment files. An image with its command alone has none.
     """
-    found, notes = dict[str, tuple[str, ...]](), []
+    found, notes, beside = dict[str, tuple[str, ...]](), [], dict[tuple[str, ...], str]()
     for kind in DeploymentFile:
         declared = [process for process in scan.deployment.of_kind(kind) if process.name not in (_WEB, BUILD)]
         for process in declared[:_MAX_PROCESSES] if not found else ():
@@ -30,8 +30,10 @@ def with_processes(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
                 notes.append(f"{process.place}: the process {process.name} cannot run in the image: {reason}.")
             elif not reason and (kind is not DeploymentFile.DOCKERFILE or words != (*launch.command, *launch.arguments)):
                 found.setdefault(process.name, words)
+                beside.update(started_with(process, evidence))
     processes = {**found, **dict(evidence.settings.processes)}
     processes.pop(_WEB, None)
+    notes += [note for words, note in beside.items() if words not in processes.values()]
     more = {**processes, _WEB: (*launch.command, *launch.arguments)} if processes else {}
     return replace(launch, processes=tuple(sorted(more.items())), notes=(*launch.notes, *_without_repetition(notes, launch)))
 
