@@ -52,6 +52,37 @@ destination = "/data"
     assert found.dockerfile is not None and found.dockerfile.name == "ops/fly.txt"
 
 
+def test_reads_heroku_yml(tmp_path: Path) -> None:
+    text = """
+build: {docker: {web: ops/web.txt, worker: ops/worker.txt}, config: {SECRET_KEY: hidden}}
+release:
+  command:
+    - flask db upgrade
+    - flask seed
+  image: web
+run:
+  web: gunicorn -b 0.0.0.0:$PORT app:app
+  worker: {command: [celery, -A, app, worker], image: web}
+"""
+    found = _read(tmp_path, {"heroku.yml": text, "ops/web.txt": "FROM python\nCOPY . /app\n"})
+    assert [(process.name, process.shown, process.line) for process in found.processes] == [
+        ("web", "gunicorn -b 0.0.0.0:$PORT app:app", 9),
+        ("worker", "celery -A app worker", 10),
+        ("release", "flask db upgrade && flask seed", 4),
+    ]
+    assert found.dockerfile is not None and found.dockerfile.name == "ops/web.txt"
+
+
+def test_a_release_of_heroku_yml_is_a_start_step(tmp_path: Path) -> None:
+    files = {
+        "heroku.yml": "release: {image: web, command: [flask db upgrade]}\n",
+        "Dockerfile": "FROM python\nCOPY . .\nCMD gunicorn app:app\n",
+        "migrations/env.py": "",
+    }
+    launch = launched(tmp_path, {"app.py": "from flask import Flask\napp = Flask('x')\n", **files}, "flask gunicorn")
+    assert (launch.command[0], launch.before_start) == ("gunicorn", (("flask", "db", "upgrade"),))
+
+
 RAILWAY = """
 [build]
 builder = "DOCKERFILE"

@@ -1,4 +1,4 @@
-"""The files of hosting platforms: app.yaml, fly.toml, render.yaml, railway.toml, nixpacks.toml, and the folder .ebextensions."""
+"""The files of hosting platforms: app.yaml, fly.toml, render.yaml, railway.toml, nixpacks.toml, heroku.yml, and those in .ebextensions."""
 
 import posixpath
 import re
@@ -171,6 +171,20 @@ def _nixpacks(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
     yield found.hosting()
 
 
+def _heroku(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
+    """Yield what heroku.yml says: the Dockerfile of the web process, [run] and the release's command, each a text or a list."""
+    table = parse_yaml(files.read_bytes(path))
+    found = _Described(name, ProjectFiles(path.parent, files=files), table.line_of("build"))
+    run, release = yaml_table(table.get("run")), yaml_table(table.get("release"))
+    for process, value, line in (*((key, value, run.line_of(key)) for key, value in run.items()), (RELEASE, release, release.line)):
+        words = list(map(yaml_text, yaml_list(yaml_table(value).get("command") or value)))
+        # A list has the words of a command, or commands.
+        if text := (" && " if any(" " in word for word in words) else " ").join(filter(None, words)):
+            found.commands[process] = (text, line)
+    found.dockerfile = yaml_text(yaml_table(yaml_table(table.get("build")).get("docker")).get("web"))
+    yield found.hosting()
+
+
 def _variables(table: Mapping[str, Any]) -> dict[str, str]:
     """Return the variables in a table of TOML, as the platform sets them: `true`, not Python's `True`."""
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in table.items()}
@@ -240,5 +254,6 @@ _READERS = {
     "railway.toml": _railway,
     "railway.json": _railway,
     "nixpacks.toml": _nixpacks,
+    "heroku.yml": _heroku,
 }
 """File -> its reader, in order of precedence."""

@@ -32,7 +32,7 @@ class DeploymentFile(Enum):
     COMPOSE = "compose file"
     DOCKERFILE = "Dockerfile"
     PLATFORM = "platform file"
-    """fly.toml, render.yaml, app.yaml, railway.toml, nixpacks.toml."""
+    """fly.toml, render.yaml, app.yaml, railway.toml, nixpacks.toml, heroku.yml."""
     SYSTEMD = "systemd unit"
     TASK = "task"
     """A project manager runs it for a person, so that it is no promise that production does."""
