@@ -54,23 +54,30 @@ def written_files(instruction: Instruction, state: ShellState, before: Mapping[s
     return found
 
 
-def _follow(node: "Node", state: ShellState, found: dict[str, str], before: Mapping[str, str]) -> None:
-    if node.type in _BODIES:
-        for child in node.children:
-            _follow(child, state, found, before)
-    elif node.type == "redirected_statement":
-        body, redirects = node.child_by_field_name("body"), [it for it in node.children if it.type == "file_redirect"]
-        target = redirects[0].child_by_field_name("destination") if len(redirects) == 1 else None
-        operator = text_of(redirects[0].children[0]) if target is not None else ""
-        while body is not None and body.type == "list":
+def _follow(root: "Node", state: ShellState, found: dict[str, str], before: Mapping[str, str]) -> None:
+    """Add what the statements of a script write, in their order."""
+    pending: list[tuple[Node, Node | None]] = [(root, None)]
+    while pending:
+        node, redirected = pending.pop()
+        if node.type == "redirected_statement":
+            body = node.child_by_field_name("body")
+            pending += [(body, node)] if body is not None else []
+        elif redirected is not None and node.type != "list":
+            _write(node, redirected, state, found, before)
+        elif node.type in _BODIES:
             # The parser takes `a && b > file` for one list whose output is redirected.
-            _follow(body.children[0], state, found, before)
-            body = body.children[-1]
-        if body is not None and target is not None and operator in (">", ">>"):
-            doubts: list[str] = []
-            path, text = state.absolute(expand_pattern(target, state, doubts)), _output(body, state, doubts)
-            if text is not None and not doubts:
-                _add(found, before, path, text, operator)
+            pending += [(child, redirected if child == node.children[-1] else None) for child in reversed(node.children)]
+
+
+def _write(body: "Node", redirected: "Node", state: ShellState, found: dict[str, str], before: Mapping[str, str]) -> None:
+    redirects = [it for it in redirected.children if it.type == "file_redirect"]
+    target = redirects[0].child_by_field_name("destination") if len(redirects) == 1 else None
+    operator = text_of(redirects[0].children[0]) if target is not None else ""
+    if target is not None and operator in (">", ">>"):
+        doubts: list[str] = []
+        path, text = state.absolute(expand_pattern(target, state, doubts)), _output(body, state, doubts)
+        if text is not None and not doubts:
+            _add(found, before, path, text, operator)
 
 
 def _add(found: dict[str, str], before: Mapping[str, str], path: str, text: str, operator: str) -> None:
@@ -82,9 +89,19 @@ def _add(found: dict[str, str], before: Mapping[str, str], path: str, text: str,
 
 def _output(node: "Node", state: ShellState, doubts: list[str]) -> str | None:
     """Return what a statement prints; None if it is more than echo and printf."""
-    if node.type in _BODIES:
-        parts = [_output(child, state, doubts) for child in node.named_children]
-        return None if None in parts or not parts else "".join(part for part in parts if part is not None)
+    parts, pending = list[str](), [node]
+    while pending:
+        node = pending.pop()
+        if node.type in _BODIES:
+            pending += reversed(node.named_children)
+        elif (part := _printed_by(node, state, doubts)) is not None:
+            parts.append(part)
+        else:
+            return None
+    return "".join(parts) if parts else None
+
+
+def _printed_by(node: "Node", state: ShellState, doubts: list[str]) -> str | None:
     name = node.child_by_field_name("name") if node.type == "command" else None
     if name is None or text_of(name) not in ("echo", "printf"):
         return None
