@@ -81,7 +81,7 @@ def _write(body: "Node", redirected: "Node", state: ShellState, found: dict[str,
 
 
 def _add(found: dict[str, str], before: Mapping[str, str], path: str, text: str, operator: str) -> None:
-    """Add what is written to a file; what is appended to a file that is not known stays unknown."""
+    """Add what is written to a file. Appending to one that nothing has written makes it."""
     start = found.get(path, before.get(path, "")) if operator.startswith(">>") else ""
     if path and len(start) + len(text) <= _MAX_WRITTEN:
         found[path] = start + text
