@@ -307,11 +307,34 @@ def _default(text: str) -> str:
 # --- errors -------------------------------------------------------------------------------------------------------
 
 
+NEXT_STEPS = {
+    1: "Correct the file or the disk that the message names, and run the command again.",
+    2: "Correct the flag or setting that the message names. `--help` and [settings](settings.md) list what there is.",
+    3: "Name what is missing, such as `command`, in the [settings](settings.md), or let `shipwheel init` find it.",
+    4: "Take the versions that the hint suggests, or another Python (`--python`). `replace` puts one package in the place of another.",
+    5: "Run the command again: it goes on where it was interrupted. If a server is slow or blocked, use a [mirror](../how-to/mirrors.md).",
+    6: "Fetch the file again; if it stays so, do not use it, and tell those who made it.",
+    7: "The message ends with the output of the step. For a package that does not compile, see [compiling](../how-to/compiling.md).",
+    8: "Add what the message names to `packages` (Debian) or `dependencies` (Python), or leave out what imports it.",
+    9: "Build or copy the image again, or tell those who made it.",
+    10: "Free disk space, or let SHIPWHEEL_CACHE name a directory that you may write to; see [the cache](../how-to/cache.md).",
+    11: "Start or install an engine, or name another one with `--engine`; see [running](../how-to/running.md).",
+    12: "The findings name the cause. `shipwheel init` tries settings until it serves: see [init](../how-to/check-and-init.md).",
+}
+"""What to do after an error, by exit code, where its hint is not enough."""
+
+
 def _errors() -> Iterator[str]:
     yield "# Errors"
     yield ""
     yield "An error is shown as a message and a hint with the next step. The exit code tells the kind."
     yield "Problems of one kind are collected and shown together."
+    yield ""
+    yield "| exit code | what to do, if the hint is not enough |"
+    yield "|---|---|"
+    for code in sorted({error.exit_code for _, error in _classes()}):
+        yield f"| {code} | {NEXT_STEPS[code]} |"
+    yield "| 128 and the signal's number, 130 after Ctrl-C | Run the same command again: it continues, and no partial files are left. |"
     yield ""
     yield "```text"
     tree = re.search(r"(?ms)^    ShipwheelError.*?(?=^\S)", errors.__doc__ or "")
@@ -324,7 +347,6 @@ def _errors() -> Iterator[str]:
     yield "|---|---|---|"
     for name, error in sorted(_classes(), key=lambda item: (item[1].exit_code, item[0])):
         yield f"| `{name}` | {error.exit_code} | {_cell((error.__doc__ or '').strip())} |"
-    yield "| interrupted | 128 and the signal's number, 130 after Ctrl-C | No partial files are left; the same command continues. |"
 
 
 def _classes() -> list[tuple[str, type[errors.ShipwheelError]]]:
