@@ -562,6 +562,21 @@ def test_a_made_up_database_has_the_driver_for_asyncio_that_the_image_has(packag
     assert found.variables == ("DATABASE_URL",)
 
 
+def test_a_made_up_value_that_has_to_be_json_is_a_list() -> None:
+    wants = fails('  File "<frozen os>", line 679, in __getitem__', "KeyError: 'SHOP_ADMINS'")
+    refused = fails('pydantic_settings.sources.SettingsError: error parsing value for field "admins" from source "EnvSettingsSource"')
+    project = Project(lambda settings, env: SERVES if env.get("SHOP_ADMINS") == "[]" else refused if env else wants)
+    assert improve(project, Settings(), project.lines.append).trial.verdict.is_good
+
+
+@pytest.mark.parametrize("level", ["INFO", "check-" + "0" * 40])
+def test_a_variable_whose_name_tells_nothing_has_the_value_of_the_example(level: str) -> None:
+    wants = fails('  File "<frozen os>", line 679, in __getitem__', "KeyError: 'LOG_LEVEL'")
+    project = Project(lambda settings, env: SERVES if env.get("LOG_LEVEL") == level else fails("ValueError: a level") if env else wants)
+    project.advisor = FakeAdvisor(example=(".env.example", {"LOG_LEVEL": "INFO", "PORT": "9"} if level == "INFO" else {}))
+    assert improve(project, Settings(), project.lines.append).trial.verdict.is_good
+
+
 def test_a_path_that_is_a_made_up_value_is_no_setting() -> None:
     wants = fails('  File "<frozen os>", line 679, in __getitem__', "KeyError: 'UPLOADS'")
 

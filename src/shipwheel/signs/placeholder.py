@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable
 
-__all__ = ["asynchronous", "placeholder"]
+__all__ = ["corrected", "placeholder"]
 
+_JSON = "[]"
+"""What pydantic's settings take for a field of several values."""
 _ASYNCHRONOUS = {
     "aiosqlite": "sqlite+aiosqlite:////tmp/check.db",
     "asyncpg": "postgresql+asyncpg://user:password@localhost:5432/check",
@@ -15,10 +17,11 @@ _ASYNCHRONOUS = {
 """SQLAlchemy's drivers for asyncio, by their Python packages, with a made-up address."""
 
 
-def placeholder(name: str, evidence: str = "") -> str:
+def placeholder(name: str, evidence: str = "", example: str = "") -> str:
     """Return a value for a variable that an application wants, to see how much further it comes: never written into an image.
 
-    `evidence` is the line that says so, which may name the type of the value.
+    `evidence` is the line that says so, which may name the type of the value; `example` is the project's own example, for a variable whose
+    name tells nothing.
     """
     name = name.upper()
     if "valid boolean" in evidence:
@@ -46,14 +49,17 @@ def placeholder(name: str, evidence: str = "") -> str:
     if re.search(r"(?:^|_)(?:IDS?|TIMEOUT|COUNT|SIZE|LIMIT|SECONDS|MINUTES|MAX|MIN)(?:_|$)", name):
         # Most programs take these for numbers.
         return "1"
-    return "check-" + "0" * 40
+    return example or "check-" + "0" * 40
 
 
-def asynchronous(value: str, log: str, has_package: Callable[[str], bool]) -> str:
-    """Return the address of a database in place of a made-up one that SQLAlchemy refuses in `log`, for a driver that the image has.
+def corrected(name: str, value: str, log: str, has_package: Callable[[str], bool]) -> str:
+    """Return a value in place of a made-up one that the application refuses in `log`; empty if it does not, or nothing else fits.
 
-    Empty if the log says nothing of the kind, or if the image has none of the drivers. `has_package` tells of a Python package.
+    `has_package` tells whether the image has a Python package.
     """
-    if not value.startswith("sqlite:") or "The asyncio extension requires an async driver" not in log:
-        return ""
-    return next((address for package, address in _ASYNCHRONOUS.items() if has_package(package)), "")
+    field = re.search(r'error parsing value for field "(\w+)" from source "EnvSettingsSource"', log)
+    if field is not None and name.lower().endswith(field[1].lower()) and value != _JSON:
+        return _JSON
+    if value.startswith("sqlite:") and "The asyncio extension requires an async driver" in log:
+        return next((address for package, address in _ASYNCHRONOUS.items() if has_package(package)), "")
+    return ""

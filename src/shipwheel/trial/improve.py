@@ -19,7 +19,7 @@ from shipwheel.errors import (
 from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.settings.settings import Settings, added
 from shipwheel.signs.outgrown import misfit, outdated_module
-from shipwheel.signs.placeholder import asynchronous, placeholder
+from shipwheel.signs.placeholder import corrected, placeholder
 from shipwheel.trial.finding import OUTSIDE, FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, with_unlisted
 from shipwheel.trial.trial import Trial
@@ -102,7 +102,7 @@ def improve(
         found = [change for change in changes_for(now.trial, now.advisor) if not _is_of_made_up(change, made_up)]
         new = [change for change in found if change.setting not in tried]
         certain = [change for change in new if not change.tentative]
-        if (retried := _with_async_driver(counted, settings, env, given, now)) is not None:
+        if (retried := _with_corrected(counted, settings, env, given, now)) is not None:
             now = retried
             continue
         if not (wanted or certain or example.is_tried):
@@ -116,7 +116,7 @@ def improve(
         asked = asked or (now.trial if wanted else None)
         for name, evidence in wanted.items():
             report(f"  with {name} set, for this trial only")
-            env[name] = placeholder(name, evidence)
+            env[name] = placeholder(name, evidence, example.values.get(name, ""))
         settings, now, accepted, refused = _apply(counted, settings, env, new, now, report)
         kept += accepted
         rejected += refused
@@ -156,10 +156,10 @@ def _with_example(
     return _Example(example.file, {}, True), now
 
 
-def _with_async_driver(attempt: Try, settings: Settings, env: dict[str, str], given: Container[str], now: Round) -> Round | None:
-    """Try the image with another made-up address of a database if the program refuses that for its driver; None if it does not."""
+def _with_corrected(attempt: Try, settings: Settings, env: dict[str, str], given: Container[str], now: Round) -> Round | None:
+    """Try the image with other made-up values if the program refuses the form of some; None if it does not."""
     log, has_package = now.trial.seen.log, now.advisor.has_package
-    others = {name: asynchronous(value, log, has_package) for name, value in env.items() if name not in given}
+    others = {name: corrected(name, value, log, has_package) for name, value in env.items() if name not in given}
     others = {name: value for name, value in others.items() if value}
     env |= others
     return attempt(settings, env) if others else None
