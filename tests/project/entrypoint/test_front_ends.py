@@ -156,6 +156,15 @@ def test_finds_what_the_source_serves(tmp_path: Path, line: str, config: str, ou
     assert [front.settings for front in fronts] == expected
 
 
+@pytest.mark.parametrize(("config", "output"), [("module.exports = {}", "dist"), ("module.exports = {outputDir: 'public'}", "public")])
+def test_finds_what_vue_cli_builds_for_the_source(tmp_path: Path, config: str, output: str) -> None:
+    package = '{"scripts": {"build": "vue-cli-service build"}, "devDependencies": {"@vue/cli-service": "3"}}'
+    source = f"from flask import Flask\napp = Flask(__name__, static_folder='{output}')\n"
+    files = {"package.json": package, "vue.config.js": config, "main.py": source}
+    (front,) = launched(tmp_path, files, "flask gunicorn").front_ends
+    assert front.settings == AssetSettings(("npm", "run", "build"), output)
+
+
 def test_a_front_end_without_a_build_or_a_server_is_none(tmp_path: Path) -> None:
     served = f"{SERVED}app.mount('/', StaticFiles(directory='frontend/dist'))\n"
     assert launched(tmp_path, {"main.py": served, "frontend/package.json": "[]"}, "fastapi uvicorn").front_ends == ()

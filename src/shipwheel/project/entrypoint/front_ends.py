@@ -25,13 +25,13 @@ _FETCHES = lazy_pattern(
     r"(npm|pnpm|yarn|bun)\s+(ci|i|install|add|cache|config|set|update|fetch)\b.*|(yarn|npm|pnpm)(\s+--?[\w=-]+)*|corepack\b.*|.*\bserve\b.*"
 )
 _FOLDERS = ("", "frontend", "front", "ui", "web", "client", "webapp", "web-ui", "assets", "js", "app/frontend", "src/frontend")
-_OUT_DIR = lazy_pattern(r"""outDir\s*:[\w.(),\s]*["']([^"']+)["']""")
+_OUT_DIR = lazy_pattern(r"""\bout(?:put)?Dir\s*:[\w.(),\s]*["']([^"']+)["']""")
 """A path, perhaps within calls: path.resolve(__dirname, "dist"), fileURLToPath(new URL("dist", import.meta.url))."""
 _WRITES = lazy_pattern(r"(?:^|\s)(?:-o|--output|--outfile|--out-file)[ =]([\w./-]+)")
 _WATCHES = lazy_pattern(r"\s(?:-w|--watch)(?=\s|=always|$)")
 _THEME = "static_src"
 """The directory in a Django app that django-tailwind builds its style sheet in."""
-_CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts")
+_CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts", "vue.config.js")
 _MAX_SOURCES = 300
 _MAX_SIBLINGS = 50
 
@@ -149,12 +149,12 @@ def _scripts(evidence: Evidence, folder: str) -> dict[str, str]:
 
 
 def _output(evidence: Evidence, folder: str) -> str:
-    """Return the directory that the build makes: vite's outDir or dist, build for Create React App; empty if it is not known."""
+    """Return the directory that the build makes: vite's and Vue CLI's, build for Create React App; empty if it is not known."""
     texts = [evidence.read_text(posixpath.join(folder, name)) for name in _CONFIGURATIONS]
     package = evidence.read_text(posixpath.join(folder, "package.json"))
     named = next((match[1] for text in texts if (match := _OUT_DIR.search(text)) is not None), "")
     if not named:
-        named = "dist" if any(texts) else "build" if '"react-scripts"' in package else ""
+        named = "dist" if any(texts) or '"@vue/cli-service"' in package else "build" if '"react-scripts"' in package else ""
     path = posixpath.normpath(posixpath.join(folder, named)) if named else ""
     return "" if path in ("", ".", folder) or path.startswith(("..", "/")) else path
 
