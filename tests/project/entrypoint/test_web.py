@@ -432,6 +432,14 @@ def test_listens_on_the_first_port_of_the_settings(tmp_path: Path) -> None:
     assert launched(tmp_path, {}, "fastapi uvicorn").ports == ("8000/tcp",)
 
 
+def test_a_file_beside_a_package_of_its_name_cannot_be_imported(tmp_path: Path) -> None:
+    factory = "from flask import Flask\ndef create_app():\n    return Flask(__name__)\n"
+    files = {"app.py": "from app import create_app\napp = create_app()\n", "app/__init__.py": factory}
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert launch.command[-1] == "app:create_app()"
+    assert not any("no other application" in note for note in launch.notes)
+
+
 def test_names_other_candidates(tmp_path: Path) -> None:
     assert "also found: other:app" in launched(tmp_path, {"main.py": FASTAPI, "other.py": FASTAPI}, "fastapi uvicorn").reason
 

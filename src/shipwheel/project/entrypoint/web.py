@@ -114,7 +114,7 @@ def find_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
             f' which serves the application alone. If it belongs to the app: command = ["python", "{module.file}"].'
         )
         launch = replace(launch, notes=(*launch.notes, note))
-    equal = {app.module.file for app in apps if app.rank[:_DECISIVE] == best.rank[:_DECISIVE]}
+    equal = {app.module.file for app in apps if app.rank[:_DECISIVE] == best.rank[:_DECISIVE]} - {module.file}
     launch = with_rivals(launch, module, (each for each in scan.modules if each.file in equal), scan.modules)
     return _with_page_beside(launch, module, evidence, scan)
 
@@ -219,7 +219,10 @@ def _completes_when_run(app: Application, module: Module) -> bool:
 
 def _ranked_applications(evidence: Evidence, scan: Scan) -> list[Application]:
     """Return the project's own web applications, the likeliest first: those before all that the Dockerfile copies."""
-    every = (app for module in scan.modules for app in module.applications)
+    # `import app` finds the package beside app.py.
+    packages = {module.file.removesuffix("/__init__.py") for module in scan.modules}
+    importable = (module for module in scan.modules if module.file.removesuffix(".py") not in packages)
+    every = (app for module in importable for app in module.applications)
     own = [app for app in every if app.framework.kind is not FrameworkKind.WORKER and _is_own(evidence, app)]
     dockerfile = scan.deployment.dockerfile
     copied = {app.module.file for app in own if dockerfile is not None and dockerfile.files.has_copy_of(app.module.file)}
