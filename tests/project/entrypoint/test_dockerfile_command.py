@@ -560,3 +560,24 @@ def test_a_script_with_unknown_parts_is_not_followed(tmp_path: Path, text: str, 
     lines = f'RUN echo "{text} gunicorn bot.core:app" > /start.sh'
     found = _command(_evidence(tmp_path, f'FROM python\nWORKDIR /app\nCOPY . /app\n{lines}\nENTRYPOINT ["/start.sh"]\n'))
     assert (found is not None) == is_followed
+
+
+def test_what_is_behind_a_server_never_runs(tmp_path: Path) -> None:
+    script = '#!/bin/sh\npython ${PWD}/run_it.py\ngunicorn -b 0.0.0.0:8000 bot.core:app\nexec "$@"\n'
+    (tmp_path / "start.sh").write_text(script)
+    found = _command(_evidence(tmp_path, 'FROM python\nWORKDIR /code\nCOPY . .\nCMD ["./start.sh", "--production"]\n'))
+    assert found is not None
+    assert (found.command, found.before_start) == (("gunicorn", "-b", "0.0.0.0:8000", "bot.core:app"), (("python", "run_it.py"),))
+
+
+@pytest.mark.parametrize("option", ["--ini /opt/uwsgi.ini", "--ini=/opt/uwsgi.ini"])
+def test_a_server_whose_settings_are_made_at_the_start_is_not_the_command(tmp_path: Path, option: str) -> None:
+    script = f"#!/bin/sh\nenvsubst < /opt/uwsgi.template > /opt/uwsgi.ini\nexec uwsgi {option}\n"
+    (tmp_path / "start.sh").write_text(script)
+    (tmp_path / "other.ini").write_text("")
+    dockerfile = "FROM python\nWORKDIR /code\nCOPY . .\nCOPY uwsgi.template /opt/\nCMD ./start.sh\n"
+    assert _command(_evidence(tmp_path, dockerfile, "uwsgi")) is None
+    (tmp_path / "start.sh").write_text(script.replace("/opt/uwsgi.ini", "/code/other.ini"))
+    found = _command(_evidence(tmp_path, dockerfile, "uwsgi"))
+    assert found is not None
+    assert "other.ini" in found.command[-1]

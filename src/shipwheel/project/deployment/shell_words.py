@@ -68,7 +68,7 @@ class ShellState(msgspec.Struct):
             if not number:
                 return self.script or None
             return self.positional[number - 1] if 0 < number <= len(self.positional) else None
-        return self.variables.get(name)
+        return self.variables.get(name, (self.directory or None) if name == "PWD" else None)
 
     def absolute(self, path: str) -> str:
         """Return an absolute path; empty if it is relative and the directory is not known."""

@@ -65,8 +65,12 @@ _STARTS = frozenset({"run", "serve", "serve_forever", "main", "start", "run_app"
 """Names of what starts a program."""
 _DIE_ON_TERM = "UWSGI_DIE_ON_TERM"
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev", "/run")  # noqa: S108 - paths in the image
-_BUILD_STEPS = frozenset({"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle"})
+_BUILD_STEPS = frozenset(
+    {"compilemessages", "compile", "compress", "makemessages", "makemigrations", "build", "collectstatic", "bundle", "revision"}
+)
 """Words of steps that write files beside the code, where a container has none to write."""
+_NEW_MIGRATIONS = (("db", "migrate"), ("db", "init"), ("db", "revision"))
+"""Commands of Flask-Migrate that write beside the code."""
 _EMPTIES = lazy_pattern(r"flush|drop|(?:reset|recreate|drop|wipe|purge|clear|destroy)[_-]?(?:db|database|all|tables?)")
 """Words of steps that throw away what the app has stored: good where somebody develops, and not at each start of a container."""
 
@@ -313,8 +317,11 @@ def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCom
 
 
 def _lasting(commands: Sequence[ShellCommand], runnable: Runnable) -> ShellCommand | None:
-    """Return the command that lasts: the last one; if a script starts that in the background, the first server."""
+    """Return the command that lasts: a server, or the last one; if a script starts that in the background, the first server."""
     programs = [command for command in commands if not _is_side_work(command)]
+    certain = (command for command in programs if not command.background and not command.doubt)
+    if (server := next((command for command in certain if is_server(runnable.words(command))), None)) is not None:
+        return server
     before = programs[:-1]
     if any(command.background for command in before) and posixpath.basename(programs[-1].words[0]) in _PROXIES:
         programs = before
@@ -342,12 +349,16 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
     notes: list[str] = []
     last = main or next((command for command in reversed(commands) if not command.background), None)
     home = runnable.directory(last) if last is not None else ""
-    for command in commands:
+    behind = commands.index(main) if main in commands and not main.background else len(commands)
+    for number, command in enumerate(commands):
+        if number > behind and not command.background:
+            continue
         if command is main or _is_side_work(command) or command.program:
             continue
         words = runnable.words(command)
         reason = command.doubt or ("it runs beside the app, as an entry of [tool.shipwheel.processes] could" if command.background else "")
-        is_of_build = is_build_step(words) or _BUILD_STEPS & {*words[1:3]}
+        reason = reason or ("it is a server, which does not end" if is_server(words) else "")
+        is_of_build = is_build_step(words) or _BUILD_STEPS & {*words[1:3]} or words[1:3] in _NEW_MIGRATIONS
         reason = reason or ("it writes beside the code: run it before the build, or in [[tool.shipwheel.steps]]" if is_of_build else "")
         reason = reason or ("" if runnable.directory(command) == home else "it runs in another directory")
         env = dict(command.env)

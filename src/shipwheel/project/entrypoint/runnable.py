@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -11,6 +12,7 @@ from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.command_address import is_server, tool_of, without_flags
 from shipwheel.project.entrypoint.development import is_development_server, with_logs_on_output, without_development_options
 from shipwheel.project.entrypoint.evidence import Evidence
+from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
 from shipwheel.versions import normalized
 
@@ -45,6 +47,8 @@ _ALEMBIC_CONFIG = "ALEMBIC_CONFIG"
 """The variable that names alembic's settings."""
 _SEARCH_OPTIONS = frozenset({"--chdir", "--pythonpath", "--app-dir", "-d"})
 """Options with a directory that a server imports from."""
+_SETTINGS_OPTIONS = frozenset({"-c", "--config", "--ini", "--yaml", "--json"})
+"""Options with the file of a server's settings."""
 
 
 class Runnable(msgspec.Struct, frozen=True):
@@ -97,6 +101,8 @@ class Runnable(msgspec.Struct, frozen=True):
         ]
         if missing:
             return f"the project has no module {missing[0]}"
+        if settings := self._missing_settings(words):
+            return f"the image lacks {settings}"
         file = self._missing_file(words) if tool_of(words) in _SERVE_FILES else ""
         return f"the project has no file {file}" if file else ""
 
@@ -181,6 +187,14 @@ class Runnable(msgspec.Struct, frozen=True):
             posixpath.relpath(word, self.evidence.workdir or "/") for word in words[1:] if word.startswith("/") and word.endswith(".py")
         )
         return next((file for file in named if not self.evidence.has_file(file)), "")
+
+    def _missing_settings(self, words: tuple[str, ...]) -> str:
+        """Return the file with a server's settings that is none of the project's, as one made at the start: its path was left absolute."""
+        pairs = [(word, following) for word, following in pairwise(words) if word in _SETTINGS_OPTIONS]
+        pairs += [(option, value) for option, equals, value in (word.partition("=") for word in words) if equals]
+        named = (value for option, value in pairs if option in _SETTINGS_OPTIONS and value.startswith("/"))
+        outside = (value for value in named if not is_within(value, (self.evidence.workdir or "/", "/dev")))
+        return next(outside, "") if is_server(words) else ""
 
     def _has_module(self, name: str, directory: str | None, words: tuple[str, ...] = ()) -> bool:
         """Return whether a module can be imported from the directory that the command starts in, or that its options name."""
