@@ -266,9 +266,10 @@ def test_an_argument_for_developing_is_none_of_the_image(tmp_path: Path, argumen
     assert " ".join(launch.command) == command
 
 
-def test_a_service_with_the_published_image_is_the_project_s(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["project", "tool.poetry"])
+def test_a_service_with_the_published_image_is_the_project_s(tmp_path: Path, table: str) -> None:
     text = "services: {shop: {image: 'ghcr.io/me/shop:1', volumes: ['data:/data'], environment: {A: b}}, other: {image: x}}"
-    found = _deployment(tmp_path, text, **{"pyproject.toml": "[project]\nname = 'Shop'\n"})
+    found = _deployment(tmp_path, text, **{"pyproject.toml": f"[{table}]\nname = 'Shop'\n"})
     assert (found.settings[1].volumes, found.settings[1].variables) == (("/data",), {"A": "b"})
 
 

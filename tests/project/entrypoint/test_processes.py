@@ -285,3 +285,24 @@ def test_a_script_for_developing_that_no_worker_runs_gives_the_image_nothing(tmp
     files = {"Dockerfile": dockerfile, "demo.sh": script, "compose.yaml": services, "app.py": "", "manage.py": ""}
     launch = launched(tmp_path, files, "flask gunicorn")
     assert ([*launch.processes], launch.before_start) == ([], ())
+
+
+def test_a_page_about_workers_that_a_script_starts_is_not_the_web_server(tmp_path: Path) -> None:
+    compose = """
+services:
+  shop.api: {build: ., command: ./serve.sh, ports: ["8000:8000"], volumes: [".:/code"]}
+  shop.pages: {build: ., command: ./pages.sh, ports: ["5555:5555"]}
+"""
+    scripts = {"serve.sh": "alembic upgrade head\ngunicorn -b :8000 app:app\n", "pages.sh": "celery -A jobs flower --port=5555\n"}
+    dockerfile = 'FROM python\nWORKDIR /code\nCOPY . .\nCMD ["./serve.sh"]\n'
+    files = {**FILES, **scripts, "compose.yaml": compose, "Dockerfile": dockerfile, "alembic.ini": ""}
+    launch = launched(tmp_path, files, "gunicorn alembic celery flower")
+    assert (launch.command, launch.before_start) == (("gunicorn", "-b", ":8000", "app:app"), (("alembic", "upgrade", "head"),))
+    assert dict(launch.processes)["shop.pages"] == ("celery", "-A", "jobs", "flower", "--port=5555")
+
+
+@pytest.mark.parametrize("step", ["alembic revision --autogenerate", "flask db migrate", "flask db init"])
+def test_what_writes_migrations_is_no_start_step(tmp_path: Path, step: str) -> None:
+    dockerfile = f"FROM python\nWORKDIR /code\nCOPY . .\nCMD {step} && alembic upgrade head && gunicorn -b :8000 app:app\n"
+    files = {**FILES, "Dockerfile": dockerfile, "alembic.ini": ""}
+    assert launched(tmp_path, files, "gunicorn alembic flask").before_start == (("alembic", "upgrade", "head"),)

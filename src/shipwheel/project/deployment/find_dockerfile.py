@@ -244,10 +244,11 @@ class _Dockerfiles(msgspec.Struct, frozen=True):
 def project_names(root: Path, files: UserFiles) -> frozenset[str]:
     """Return the normalized names that an image of the project may have: that of its directory, and that in pyproject.toml."""
     try:
-        name = table_at(files.read_tables(root), "project").get("name")
+        tables = files.read_tables(root)
+        named = [table_at(tables, *keys).get("name") for keys in (("project",), ("tool", "poetry"))]
     except ProjectError:
-        name = None
-    return frozenset(normalized(each) for each in (root.resolve().name, name) if isinstance(each, str) and each)
+        named = []
+    return frozenset(normalized(each) for each in (root.resolve().name, *named) if isinstance(each, str) and each)
 
 
 def _is_same_image(image: str, other: str) -> bool:

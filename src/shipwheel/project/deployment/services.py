@@ -65,7 +65,7 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     own = sorted((service for service in of_file if service not in once or len(once) == len(of_file)), key=_web_rank)
     others = [service for service in services if service.file == file]
     production = [service for service in own if not _development_sign(service, dockerfile)]
-    web = _web_service(production, own)
+    web = _web_service(production, own, dockerfile)
     started = _started(production, own, dockerfile)
     developing = [service for service in own[:1] if service not in production and (service in started or not production)]
     notes = tuple(_development_note(service, dockerfile, taken=service in started) for service in developing)
@@ -109,7 +109,7 @@ def _started(production: list[ComposeService], own: Sequence[ComposeService], do
 
 def _runs_once(service: ComposeService, own: Sequence[ComposeService], dockerfile: Dockerfile | None) -> bool:
     """Return whether a service runs to its end before others start: they wait for that, or it only brings a database up to date."""
-    if not _has_command(service) or _works_beside(service) or is_for_developing(service):
+    if not _has_command(service) or _works_beside(service, dockerfile) or is_for_developing(service):
         return False
     if any(service.name in other.completed for other in own):
         return True
@@ -121,16 +121,20 @@ def _runs_once(service: ComposeService, own: Sequence[ComposeService], dockerfil
 
 def _runs_beside(service: ComposeService, dockerfile: Dockerfile | None) -> bool:
     """Return whether a service works beside a server: by its command, or by what its script runs. Others run once, or for a person."""
-    if _works_beside(service) or service.ports or dockerfile is None:
-        return _works_beside(service)
+    if _works_beside(service, dockerfile) or service.ports or dockerfile is None:
+        return _works_beside(service, dockerfile)
     commands = service_process(service, service.name, dockerfile.files, dockerfile).commands({})
     return any(WORKS_BESIDE & {*command.words} for command in commands)
 
 
-def _works_beside(service: ComposeService) -> bool:
-    """Return whether a service is a worker: by a word of its command, or, without a port, by its name or that of its script or module."""
+def _works_beside(service: ComposeService, dockerfile: Dockerfile | None) -> bool:
+    """Return whether a service is a worker: by a word of its command or of the last one of its script, or, without a port, by a name."""
     if WORKS_BESIDE & {*service.words}:
         return True
+    if dockerfile is not None and _has_command(service):
+        commands = service_process(service, service.name, dockerfile.files, dockerfile).commands({})
+        if commands and WORKS_BESIDE & {*commands[-1].words}:
+            return True
     scripts = {re.split(r"[./]", word.removesuffix(".py"))[-1] for word in service.words if not word.startswith("-")}
     named = {part for name in (service.name, *scripts) for part in re.split(r"[-_]", name.lower())}
     return bool(service.words and not service.ports and WORKS_BESIDE & named)
@@ -156,14 +160,16 @@ def _web_rank(service: ComposeService) -> tuple[object, ...]:
     return (not service.ports, _WEB_NAMES.index(name) if name in _WEB_NAMES else len(_WEB_NAMES), bool(service.words), service.line)
 
 
-def _web_service(production: Sequence[ComposeService], own: Sequence[ComposeService]) -> ComposeService | None:
+def _web_service(
+    production: Sequence[ComposeService], own: Sequence[ComposeService], dockerfile: Dockerfile | None
+) -> ComposeService | None:
     """Return the web server among the services for production; None if that is only there for developing."""
-    servers = [service for service in production if not _works_beside(service)]
+    servers = [service for service in production if not _works_beside(service, dockerfile)]
     if servers and own[0] not in production and own[0].ports and not servers[0].ports:
         return None
     if servers or not production:
         return servers[0] if servers else None
-    return production[0] if all(service in production or _works_beside(service) for service in own) else None
+    return production[0] if all(service in production or _works_beside(service, dockerfile) for service in own) else None
 
 
 def _has_command(service: ComposeService) -> bool:
