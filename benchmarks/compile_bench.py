@@ -51,7 +51,7 @@ PEER = "pip in BuildKit, under qemu"
 PEER_LIMIT_S = 900
 OWN = host_platform()
 FOREIGN = next(Platform("linux", name) for name in DEBIAN_ARCHITECTURES if name != OWN.architecture)
-_TOOLS = ("coreutils", "dash", "gcc", "g++", "libc6-dev", "make", "pkgconf", "python3-dev", "sed", "grep")
+_TOOLS = ("coreutils", "dash", "gcc", "g++", "libc6-dev", "make", "perl-base", "pkgconf", "python3-dev", "sed", "grep")
 _MERGED = ("bin", "lib", "lib64", "sbin")
 _IMAGE = "localhost/bench-compilers"
 _DOCKERFILE = """\
@@ -84,7 +84,10 @@ class _Prepared:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What a case took on each platform, and on which it is imported. `peer` is None if it was not measured; `limited`, if it was ended."""
+    """What a case took on each platform, and on which it is imported. `peer` is None if it was not measured; `limited`, if it was ended.
+
+    `load` is the machine's, the case's own included: the average of the last five minutes when it ended.
+    """
 
     own: Cost
     foreign: Cost
@@ -92,6 +95,7 @@ class _Measured:
     peer: Cost | None = None
     problem: str = ""
     limited: bool = False
+    load: float = 0.0
 
 
 def compile_section(root: Path, say: Callable[[str], None], names: Collection[str] = (), limit: float = PEER_LIMIT_S) -> Section:
@@ -103,6 +107,7 @@ def compile_section(root: Path, say: Callable[[str], None], names: Collection[st
         "Compilers, libraries and what builds require are there before. shipwheel's seconds include installing the latter anew.",
         "shipwheel builds where the kernel emulates no processor.",
         f"pip gets {limit:.0f} s. Both ratios are for {FOREIGN}: of the clock, and of processor seconds.",
+        "The load is that of the last five minutes at a case's end, its own included.",
         "Imported: the image of the case was built, and what it compiled was imported in it, under qemu on the other platform.",
     ]
     why = unavailable("BuildKit")
@@ -119,14 +124,14 @@ def compile_section(root: Path, say: Callable[[str], None], names: Collection[st
                 break
             except (Exception, SystemExit) as error:
                 say(f"{case.name} failed: {error}")
-                rows.append([case.requirement or case.name, "failed", "", "", "", "", _first_line(error)])
+                rows.append([case.requirement or case.name, "failed", "", "", "", "", "", _first_line(error)])
                 continue
             rows.append(_row(case, found))
             known[case.name] = _figures(found)
             say(" | ".join(rows[-1]))
     if why:
         notes.append(f"{PEER} is not measured: {why}")
-    head = ["s wall (s CPU)", str(OWN), str(FOREIGN), f"{FOREIGN}: {PEER}", "clock", "CPU", "imported"]
+    head = ["s wall (s CPU)", str(OWN), str(FOREIGN), f"{FOREIGN}: {PEER}", "clock", "CPU", "load", "imported"]
     return Section("Compiling for both platforms", head, rows, notes, "compile", known)
 
 
@@ -141,9 +146,9 @@ def _measure(case: Case, root: Path, peer: "_Peer | None", say: Callable[[str], 
     say(f"{case.name}: {PEER}")
     try:
         cost, limited = peer.build(prepared)
-        return replace(found, peer=cost, limited=limited)
+        return replace(found, peer=cost, limited=limited, load=os.getloadavg()[1])
     except Exception as error:
-        return replace(found, problem=_first_line(error))
+        return replace(found, problem=_first_line(error), load=os.getloadavg()[1])
 
 
 def _row(case: Case, found: _Measured) -> list[str]:
@@ -152,13 +157,14 @@ def _row(case: Case, found: _Measured) -> list[str]:
     if theirs is not None:
         pairs = ((theirs.wall, found.foreign.wall), (theirs.cpu, found.foreign.cpu))
         beside = [f"{more}{seconds(theirs)}", *(f"{more}{ratio(*pair)}" for pair in pairs)]
-    return [case.requirement or case.name, seconds(found.own), seconds(found.foreign), *beside, ", ".join(found.imported) or "nowhere"]
+    last = [f"{found.load:.1f}", ", ".join(found.imported) or "nowhere"]
+    return [case.requirement or case.name, seconds(found.own), seconds(found.foreign), *beside, *last]
 
 
 def _figures(found: _Measured) -> dict[str, Any]:
     costs = {OWN.architecture: found.own, FOREIGN.architecture: found.foreign, **({"pip": found.peer} if found.peer is not None else {})}
     values = {name: figures(replace(cost, low=cost.wall, high=cost.wall)) for name, cost in costs.items()}
-    return {**values, "limited": found.limited, "imported": list(found.imported)}
+    return {**values, "limited": found.limited, "load": round(found.load, 1), "imported": list(found.imported)}
 
 
 def _first_line(error: BaseException) -> str:

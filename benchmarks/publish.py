@@ -105,16 +105,16 @@ def _replaced(text: str, lines: Iterator[str]) -> str:
 
 
 def _compiled_lines(result: Result, name: str) -> Iterator[str]:
-    yield "| seconds of the clock (of the processor) | amd64 | arm64 | arm64 by pip, emulated | times the processor's |"
-    yield "|---|---:|---:|---:|---:|"
+    yield "| seconds of the clock (of the processor) | amd64 | arm64 | arm64 by pip, emulated | times the processor's | load |"
+    yield "|---|---:|---:|---:|---:|---:|"
     for case, found in result["sections"]["compile"].items():
         own, foreign, peer = (_seconds(found[key]) if key in found else "" for key in ("amd64", "arm64", "pip"))
         more = "more than " if found["limited"] else ""
         times = f"{more}{found['pip']['cpu'] / found['arm64']['cpu']:.0f}" if peer else ""
-        yield f"| {case} | {own} | {foreign} | {more if peer else ''}{peer} | {times} |"
-    machine = f"{result['cores']} cores" if result["idle"] else f"{result['cores']} cores with other work, which the clock shows"
+        yield f"| {case} | {own} | {foreign} | {more if peer else ''}{peer} | {times} | {found['load']} |"
     yield ""
-    yield f"One run of each on {machine}; [how it was measured](../../benchmarks/results/{name}.md). All were imported in their images."
+    yield f"One run of each on {result['cores']} cores. The load is the machine's meanwhile, the builds' own included: the clock shows"
+    yield f"other work, the processor hardly. [How it was measured](../../benchmarks/results/{name}.md). All were imported in their images."
 
 
 def _seconds(cost: Mapping[str, float]) -> str:
