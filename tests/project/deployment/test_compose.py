@@ -130,9 +130,34 @@ def test_ignores_files_for_developing(tmp_path: Path, name: str) -> None:
     assert not _services(tmp_path, "services: {web: {image: x}}", name)
 
 
-@pytest.mark.parametrize("text", ["services: {mailer: {class: App}}", "services: [postgres]", "web: {image: x}", "services:\n  - {"])
+WEB = "services:\n  web: {image: x}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: {mailer: {class: App}}",
+        "services: [postgres]",
+        "web: {image: x}",
+        "services:\n  - {",
+        "replicas: 2\n" + WEB,
+        WEB.replace("x", "{name: x}"),
+    ],
+)
 def test_a_file_of_another_name_needs_services_with_images(tmp_path: Path, text: str) -> None:
     assert not _services(tmp_path, text, "production.yml")
+
+
+def test_a_file_of_another_name_may_have_all_that_compose_knows(tmp_path: Path) -> None:
+    assert [*_services(tmp_path, f"x-more: 1\n{WEB}  api: {{extends: web}}\nvolumes: {{data: }}\n", "production.yml")] == ["web", "api"]
+
+
+@pytest.mark.parametrize(("where", "folder"), [("${PWD}", "."), ("$PWD/api", "api"), ("${CODE:-./api}", "api"), ("${CODE}", "api")])
+def test_a_build_context_may_have_variables(tmp_path: Path, where: str, folder: str) -> None:
+    written(tmp_path, {".env": "CODE=./api\n"} if where == "${CODE}" else {})
+    service = _services(tmp_path, f"services: {{web: {{build: {{context: '{where}'}}, volumes: ['{where}:/code']}}}}")["web"]
+    assert service.context == tmp_path / folder
+    assert where == "${CODE}" or service.mounts[0].source == tmp_path / folder
 
 
 def test_a_service_names_command_environment_ports_volumes_and_companions(tmp_path: Path) -> None:

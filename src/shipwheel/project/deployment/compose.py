@@ -22,6 +22,8 @@ __all__ = ["ComposeService", "ServiceMount", "find_compose_services"]
 _FILE = lazy_pattern(r"(docker-)?compose([._-][\w.-]+)?\.ya?ml", re.IGNORECASE)
 _ANY = lazy_pattern(r"[\w-].*\.ya?ml", re.IGNORECASE)
 _SERVICES = lazy_pattern(rb"^services:\s", re.MULTILINE)
+_TOP_LEVEL = frozenset("version name services networks volumes configs secrets include models".split())  # noqa: SIM905
+"""The keys of a compose file (the Compose specification)."""
 _FOLDERS = ("docker", "container", "deploy", "deployment", ".docker", "ops", "infra", "compose", "docker/compose", "docker-compose")
 _OTHER_PURPOSE = frozenset(
     """
@@ -33,6 +35,8 @@ _PLAIN = frozenset({"docker", "compose", "yml", "yaml"})
 _OPERAND = r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*"
 """The text behind the operator of a variable, which may have braces and variables of its own."""
 _VARIABLE = lazy_pattern(rf"\$(?:(\$)|([A-Za-z_]\w*)|\{{([A-Za-z_]\w*)(?:(:?[-?+])({_OPERAND}))?\}})", re.ASCII)
+_HERE = MappingProxyType({"PWD": "."})
+"""The directory of the compose file, in which it is started."""
 _MAX_SERVICES = 60
 _MAX_BYTES = 1 << 20
 
@@ -126,12 +130,21 @@ def _compose_files(folders: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _is_compose_file(path: Path, files: UserFiles) -> bool:
-    """Return whether a file is one of Compose: by its name, or by services that have images."""
+    """Return whether a file is one of Compose: by its name, or as Compose takes one of any name (`-f`).
+
+    Compose refuses tables other than its own at the top, which another program's values have.
+    """
     if _FILE.fullmatch(path.name):
         return True
     data = files.read_bytes(path)
-    services = yaml_table(parse_yaml(data).get("services")) if _SERVICES.search(data) else YamlTable()
-    return any("image" in service or "build" in service for service in map(yaml_table, services.values()))
+    table = parse_yaml(data) if _SERVICES.search(data) else YamlTable()
+    services = [*yaml_table(table.get("services")).values()]
+    is_only_of_compose = all(key in _TOP_LEVEL or key.startswith("x-") for key in table)
+    return is_only_of_compose and any(map(_has_image, map(yaml_table, services)))
+
+
+def _has_image(service: YamlTable) -> bool:
+    return bool(yaml_text(service.get("image"))) or isinstance(service.get("build"), (str, YamlTable))
 
 
 def _words(name: str) -> frozenset[str]:
@@ -160,7 +173,7 @@ def _service(key: str, table: YamlTable, place: tuple[int, Path, str], values: M
     if isinstance(build, (str, YamlTable)):
         fields = build if isinstance(build, YamlTable) else YamlTable()
         where = build if isinstance(build, str) else yaml_text(fields.get("context")) or "."
-        context = Path(os.path.normpath(path.parent / (_filled(where) or ".")))
+        context = Path(os.path.normpath(path.parent / (_filled(where, {**values, **_HERE}) or ".")))
         dockerfile = Path(os.path.normpath(context / (_filled(yaml_text(fields.get("dockerfile"))) or "Dockerfile")))
         target, arguments = yaml_text(fields.get("target")), dict(_pairs(fields.get("args"))[0])
     variables, unknown = _pairs(table.get("environment"))
@@ -254,10 +267,10 @@ def _port(item: object, values: Mapping[str, str]) -> str:
 def _mounts(table: YamlTable, path: Path) -> Iterator[ServiceMount]:
     for item in yaml_list(table.get("volumes")):
         if isinstance(item, YamlTable):
-            source, target = yaml_text(item.get("source")), yaml_text(item.get("target"))
+            source, target = _filled(yaml_text(item.get("source")), _HERE) or "", yaml_text(item.get("target"))
             bound, options = item.get("type") == "bind", "ro" if item.get("read_only") == "true" else ""
         else:
-            parts = (_filled(yaml_text(item)) or "").split(":")
+            parts = (_filled(yaml_text(item), _HERE) or "").split(":")
             source, target = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
             bound, options = source.startswith((".", "/", "~")), parts[2] if len(parts) > 2 else ""
         if target.startswith("/"):
