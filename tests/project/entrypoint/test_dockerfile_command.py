@@ -570,6 +570,36 @@ def test_what_is_behind_a_server_never_runs(tmp_path: Path) -> None:
     assert (found.command, found.before_start) == (("gunicorn", "-b", "0.0.0.0:8000", "bot.core:app"), (("python", "run_it.py"),))
 
 
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("gunicorn --daemon -b 0.0.0.0:8000 bot.core:app && tail -f /dev/null", "gunicorn -b 0.0.0.0:8000 bot.core:app"),
+        ("/usr/local/bin/gunicorn -D bot.core:app && uvicorn --host 0.0.0.0 bot.core:app", "uvicorn --host 0.0.0.0 bot.core:app"),
+        ("uwsgi --daemonize /tmp/log --http :8000 --module bot.core:app", "uwsgi --http :8000 --module bot.core:app"),
+        ("uwsgi --daemonize=/tmp/log --http :8000 --module bot.core:app", "uwsgi --http :8000 --module bot.core:app"),
+    ],
+)
+def test_a_server_stays_in_the_foreground(tmp_path: Path, line: str, command: str) -> None:
+    found = _command(_evidence(tmp_path, f"FROM python\nWORKDIR /code\nCOPY . .\nCMD {line}\n", "gunicorn uvicorn uwsgi"))
+    assert found is not None
+    assert (found.command, found.before_start) == (tuple(command.split()), ())
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_taken"),
+    [
+        (Settings(), False),
+        (Settings(volumes=("/etc/own",)), True),
+        (Settings(copy={"/etc/own/server.py": "bot/core.py"}), True),
+        (Settings(base="base.example/own:1"), True),
+    ],
+)
+def test_a_server_has_settings_that_our_settings_bring(tmp_path: Path, settings: Settings, is_taken: bool) -> None:
+    dockerfile = "FROM python\nWORKDIR /code\nCOPY . .\nCMD gunicorn -c /etc/own/server.py bot.core:app\n"
+    evidence = replace(_evidence(tmp_path, dockerfile), settings=settings)
+    assert (_command(evidence) is not None) == is_taken
+
+
 @pytest.mark.parametrize("option", ["--ini /opt/uwsgi.ini", "--ini=/opt/uwsgi.ini"])
 def test_a_server_whose_settings_are_made_at_the_start_is_not_the_command(tmp_path: Path, option: str) -> None:
     script = f"#!/bin/sh\nenvsubst < /opt/uwsgi.template > /opt/uwsgi.ini\nexec uwsgi {option}\n"

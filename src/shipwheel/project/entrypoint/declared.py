@@ -13,6 +13,7 @@ from shipwheel.project.deployment.process import BUILD, RELEASE, DeploymentFile,
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret, is_secret_variable
 from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, unprivileged
+from shipwheel.project.entrypoint.development import in_foreground
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.image_settings import IMAGE_VARIABLE
 from shipwheel.project.entrypoint.launch import Finder, Launch, started_modules, with_server
@@ -319,7 +320,7 @@ def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCom
 def _lasting(commands: Sequence[ShellCommand], runnable: Runnable) -> ShellCommand | None:
     """Return the command that lasts: a server, or the last one; if a script starts that in the background, the first server."""
     programs = [command for command in commands if not _is_side_work(command)]
-    certain = (command for command in programs if not command.background and not command.doubt)
+    certain = (it for it in programs if not (it.background or it.doubt) and in_foreground(it.words) == it.words)
     if (server := next((command for command in certain if is_server(runnable.words(command))), None)) is not None:
         return server
     before = programs[:-1]

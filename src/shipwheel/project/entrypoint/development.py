@@ -1,10 +1,11 @@
-"""Commands that are for developing: with options that production leaves out, or with a server that production does not use."""
+"""Commands that are for developing or for a machine: with options that a container leaves out, or with a server that it does not use."""
 
+import posixpath
 from collections.abc import Sequence
 
 from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 
-__all__ = ["is_development_server", "with_logs_on_output", "without_development_options"]
+__all__ = ["in_foreground", "is_development_server", "with_logs_on_output", "without_development_options"]
 
 _SERVERS = frozenset({"runserver", "runserver_plus", "dev"})
 _OPTIONS = frozenset("--reload --debug --dev --auto-reload --autoreload --use-reloader --with-reload --watch".split())  # noqa: SIM905
@@ -17,6 +18,8 @@ _WATCH_DIRECTORIES = frozenset({"arq", "dramatiq"})
 """Programs whose `--watch` has a directory behind it."""
 _DEVICES = ("/dev/", "/proc/")
 _LOG_FILES = frozenset({"--access-logfile", "--error-logfile", "--log-file"})
+_DAEMONS = {"gunicorn": ("-D", "--daemon"), "celery": ("-D", "--detach"), "uwsgi": ("--daemonize", "--daemonize2")}
+"""Servers -> their options for leaving the terminal. Those of uwsgi have a file behind them."""
 _TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "0", "1"})
 
 
@@ -38,6 +41,20 @@ def without_development_options(words: Sequence[str]) -> tuple[str, ...]:
     command = tuple(found)
     cut = _subcommand_at(command)
     return (*command[:cut], "run", *command[cut + 1 :]) if tool_of(command) == "fastapi" and command[cut : cut + 1] == ("dev",) else command
+
+
+def in_foreground(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a command of a server that stays in the foreground: a container ends with its first process."""
+    tool, found, is_value = posixpath.basename(tool_of(words)), list[str](), False
+    for word in words:
+        option, equals, _ = word.partition("=")
+        if option in _DAEMONS.get(tool, ()):
+            is_value = tool == "uwsgi" and not equals
+        elif is_value:
+            is_value = False
+        else:
+            found.append(word)
+    return tuple(found)
 
 
 def with_logs_on_output(words: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.process import ProcessFiles
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.command_address import is_server, tool_of, without_flags
-from shipwheel.project.entrypoint.development import is_development_server, with_logs_on_output, without_development_options
+from shipwheel.project.entrypoint.development import in_foreground, is_development_server, with_logs_on_output, without_development_options
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
@@ -74,7 +74,7 @@ class Runnable(msgspec.Struct, frozen=True):
             return ()
         inside = self.files.project_path(directory) or "."
         found = (*self._program(words[0], directory, inside), *(self._path(word, directory, inside) for word in words[1:]))
-        found = with_logs_on_output(without_development_options(found))
+        found = with_logs_on_output(in_foreground(without_development_options(found)))
         return self._as_console_script(found, inside) or found
 
     def value(self, text: str) -> str:
@@ -193,8 +193,11 @@ class Runnable(msgspec.Struct, frozen=True):
         pairs = [(word, following) for word, following in pairwise(words) if word in _SETTINGS_OPTIONS]
         pairs += [(option, value) for option, equals, value in (word.partition("=") for word in words) if equals]
         named = (value for option, value in pairs if option in _SETTINGS_OPTIONS and value.startswith("/"))
-        outside = (value for value in named if not is_within(value, (self.evidence.workdir or "/", "/dev")))
-        return next(outside, "") if is_server(words) else ""
+        settings = self.evidence.settings
+        inside = (self.evidence.workdir or "/", "/dev", *settings.copy, *settings.volumes)
+        outside = (value for value in named if not is_within(value, inside))
+        # Another image may have the file.
+        return next(outside, "") if is_server(words) and not settings.base else ""
 
     def _has_module(self, name: str, directory: str | None, words: tuple[str, ...] = ()) -> bool:
         """Return whether a module can be imported from the directory that the command starts in, or that its options name."""
