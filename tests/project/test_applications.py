@@ -18,6 +18,21 @@ LIBRARY = {"libs/client/pyproject.toml": '[project]\nname = "client"\nversion = 
 EMPTY_POETRY = '[tool.poetry]\nname = "all"\npackage-mode = false\n[tool.poetry.dependencies]\npython = "^3.11"\n'
 
 
+def test_a_folder_without_code_is_about_the_code_beside_it(tmp_path: Path) -> None:
+    build = "FROM python:3.13\nCOPY docker/web/requirements.txt /tmp/list.txt\nRUN pip install -r /tmp/list.txt\nCOPY shop.py .\n"
+    files = {"docker/web/requirements.txt": "flask\n", "docker/web/Dockerfile": build, "docker/web/setup/x.sh": ""}
+    root = written(tmp_path / "repository", {**files, "shop.py": "from flask import Flask\napp = Flask(__name__)\n"})
+    assert project_directory(root) == root
+    assert "flask" in read_project(root).dependencies
+
+
+@pytest.mark.parametrize("folder", ["requirements", "py-requirements", "reqs"])
+def test_a_folder_of_lists_may_have_a_name_of_its_own(tmp_path: Path, folder: str) -> None:
+    lists = {f"{folder}/base.txt": "flask\n", f"{folder}/prod.txt": "-r base.txt\ngunicorn\n", f"{folder}/dev.txt": "black\n"}
+    root = written(tmp_path, {**lists, "src/shop.py": "from flask import Flask\napp = Flask(__name__)\n"})
+    assert read_project(project_directory(root)).dependencies == {"flask", "gunicorn"}
+
+
 @pytest.mark.parametrize(
     "around",
     [

@@ -8,7 +8,7 @@ from shipwheel.errors import NoCommand, ProjectError, ShipwheelError, UsageError
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
-from shipwheel.project.nested_projects import is_project_directory, nested_projects
+from shipwheel.project.nested_projects import has_code, is_project_directory, nested_projects
 from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.read import find_settings, read_project
 from shipwheel.project.workspace import is_project, read_workspace
@@ -105,7 +105,8 @@ def project_directory(path: Path) -> Path:
     except (ProjectError, UsageError, OSError):
         # Reported when the project is read.
         return path
-    found = tuple(each for each in found if suits(each, path))
+    # A folder with a Dockerfile and requirements may be about the code beside it.
+    found = tuple(each for each in found if has_code(each) and suits(each, path))
     return found[0] if len(found) == 1 else path
 
 

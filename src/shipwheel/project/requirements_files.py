@@ -1,6 +1,8 @@
 """The requirements file of a project, by its name."""
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from shipwheel.errors import LockError
@@ -11,6 +13,7 @@ from shipwheel.user.files import UserFiles
 
 __all__ = ["find_requirements", "other_lists"]
 
+_FOLDER = "requirements/"
 _NAMES = (
     "requirements.txt",
     *(f"requirements/{name}.txt" for name in ("production", "prod", "requirements", "base", "main", "common", "default")),
@@ -25,8 +28,18 @@ _LINE = lazy_pattern(rb"^[ \t]*[^\s#]", re.MULTILINE)
 
 def find_requirements(root: Path, files: UserFiles) -> Path | None:
     """Return the first requirements file with a usual name, one that lists something before an empty one; None without any."""
-    found = [root / name for name in _NAMES if files.is_file(root / name)]
+    found = [root / name for name in (*_NAMES, *_in_folders(root)) if files.is_file(root / name)]
     return next((path for path in found if _LINE.search(_contents(path, files))), next(iter(found), None))
+
+
+def _in_folders(root: Path) -> Iterator[str]:
+    """Yield the usual names in folders with a name of their own, as py-requirements."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(root) if _REQUIREMENTS.search(entry.name) and entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return
+    usual = [name.removeprefix(_FOLDER) for name in _NAMES if name.startswith(_FOLDER)]
+    yield from (f"{folder}/{name}" for folder in names for name in usual)
 
 
 def _contents(path: Path, files: UserFiles) -> bytes:
