@@ -111,7 +111,7 @@ def test_the_version_of_a_package_when_another_was_published(
     assert asked == ([old.uploaded] if requirement else [])
 
 
-@pytest.mark.parametrize(("version", "requirement"), [("2.0.1", "old-user<2"), ("1.3", ""), ("0.9", ""), ("v1", "")])
+@pytest.mark.parametrize(("version", "requirement"), [("2.0.1", "old-user<2"), ("1.3", "old-user<1"), ("0.9", ""), ("v1", "")])
 def test_the_versions_before_the_major_one(version: str, requirement: str) -> None:
     item = LockedDistribution("old-user", version, "wheel")
     platform = SimpleNamespace(resolved=SimpleNamespace(selection=SimpleNamespace(distributions=(item,))))

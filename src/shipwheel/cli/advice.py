@@ -283,7 +283,7 @@ class ProjectAdvisor:
         """See `Advisor.before_major`."""
         found = self._locked(module)
         major = found.version.partition(".")[0] if found is not None else ""
-        return f"{found.name}<{major}" if found is not None and major.isdecimal() and int(major) > 1 else ""
+        return f"{found.name}<{major}" if found is not None and major.isdecimal() and int(major) >= 1 else ""
 
     def _locked(self, module: str) -> "LockedDistribution | None":
         """Return the installed distribution of a top-level module, by its name, or else by what the image's own Python finds."""

@@ -128,7 +128,7 @@ class Advisor(Protocol):
         """
 
     def before_major(self, module: str) -> str:
-        """Return the requirement for the versions before the major one that the package of a module has; empty if that is its first."""
+        """Return the requirement for the versions before the major one that the package of a module has; empty before 1.0."""
 
     def example_environment(self) -> tuple[str, Mapping[str, str]]:
         """Return the project's example of a file of environment variables that it has not, and its values; empty without one."""
