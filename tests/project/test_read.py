@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.project_tree import written
 
@@ -834,6 +834,7 @@ _LINES = st.sampled_from(_TABLES) | st.tuples(st.sampled_from(_NAMES), _VALUES).
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_LINES, max_size=8))
+@example(["[tool.setuptools.dynamic.dependencies]", "file = 1"])
 def test_any_pyproject_gives_a_project_or_a_shipwheel_error(tmp_path: Path, lines: list[str]) -> None:
     (tmp_path / "pyproject.toml").write_text("\n".join(lines))
     (tmp_path / "main.py").touch()

@@ -224,7 +224,7 @@ def _included_by_setuptools(tables: Mapping[str, Any]) -> Iterator[str]:
     dynamic = table_at(tables, "tool", "setuptools", "dynamic")
     for value in (dynamic.get("dependencies"), *table_at(dynamic, "optional-dependencies").values()):
         names = table_at(value).get("file")
-        yield from [names] if isinstance(names, str) else filter(None, map(str, names or ()))
+        yield from filter(None, map(str, names if isinstance(names, list) else [names] if isinstance(names, str) else ()))
 
 
 def _facts(files: UserFiles, path: Path) -> Any:
