@@ -24,7 +24,6 @@ _PULLS = """\
 _KUBECTL = "apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends kubectl"
 """Debian's kubectl: GitHub's runners have one."""
 
-_PYTHON = "import json; print('IMAGE=' + json.load(open('build.json'))['reference'])"
 _IS_MAIN = "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
 _IS_MERGE = "$CI_PIPELINE_SOURCE == 'merge_request_event'"
 _PASSWORD = "$SHIPWHEEL_REGISTRY_PASSWORD"  # noqa: S105 - the name of a variable
@@ -68,6 +67,7 @@ def _document(subject: PipelineSubject, version: str) -> dict[str, Any]:
 def _checked_jobs(subject: PipelineSubject, job: dict[str, Any], setup: dict[str, Any]) -> dict[str, Any]:
     """Return the jobs of a project. A merge request from a fork has no password, so its image goes nowhere, and is not checked."""
     lock = "shipwheel lock --check"
+    push = subject.build("", f' --tag {subject.name}:"$CI_COMMIT_SHA" --push')
     pushed = [{"if": _IS_MAIN}, {"if": f"{_IS_MERGE} && {_PASSWORD}"}]
     # Without a network for the job, its services do not reach each other.
     network = {"FF_NETWORK_PER_BUILD": "true"} if subject.services.companions else {}
@@ -84,10 +84,11 @@ def _checked_jobs(subject: PipelineSubject, job: dict[str, Any], setup: dict[str
             "rules": pushed,
             "script": [
                 lock,
-                subject.build("", f' --tag {subject.name}:"$CI_COMMIT_SHA" --push --json > build.json'),
-                f'python -c "{_PYTHON}" > image.env',
+                # In two lines: the status of a command in the argument of another is lost, and a file would be in the image.
+                f'IMAGE="$({push})"',
+                'echo "IMAGE=$IMAGE" > image.env',
             ],
-            "artifacts": {"paths": ["build.json"], "reports": {"dotenv": "image.env"}},
+            "artifacts": {"reports": {"dotenv": "image.env"}},
         },
         "check": {
             **setup,
@@ -119,6 +120,5 @@ def _unchecked_jobs(subject: PipelineSubject, job: dict[str, Any]) -> dict[str, 
             **job,
             "rules": [{"if": _IS_MAIN}],
             "script": [*lock, *subject.push(shard, "$CI_COMMIT_SHA")],
-            "artifacts": {"paths": ["build.json"]},
         },
     }

@@ -43,9 +43,9 @@ class PipelineSubject(msgspec.Struct, frozen=True):
     def push(self, shard: str, commit: str, check: str = "") -> list[str]:
         """Return the commands that push it as `main` and under the name of the commit, which is a variable of the shell."""
         if self.is_workspace:
-            main = self.build(shard, f"{check} --tag '{{repository}}:main' --push --json > build.json")
+            main = self.build(shard, f"{check} --tag '{{repository}}:main' --push")
             return [main, self.build(shard, f' --tag "{{repository}}:{commit}" --push')]
-        main = self.build(shard, f"{check} --tag {self.name}:main --push --json > build.json")
+        main = self.build(shard, f"{check} --tag {self.name}:main --push")
         return [main, f'shipwheel copy {self.name}:main {self.name}:"{commit}"']
 
 
