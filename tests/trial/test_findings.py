@@ -1150,6 +1150,20 @@ ValueError: 'not' is not a valid parameter name
 """
 
 
+@pytest.mark.parametrize(
+    ("line", "outgrown"), [('raise TypeError("no loader for this environment specified")', False), ("loader[name]", True)]
+)
+def test_a_package_that_says_what_is_wrong_with_a_value_is_not_too_new(line: str, outgrown: bool) -> None:
+    log = f"""Traceback (most recent call last):
+  File "/app/app.py", line 3, in <module>
+    env.get_template("a.html")
+  File "/opt/venv/lib/python3.11/site-packages/jinja2/environment.py", line 975, in _load_template
+    {line}
+TypeError: no loader for this environment specified
+"""
+    assert is_outgrown(log) is outgrown
+
+
 def test_a_package_that_finds_a_wrong_value_while_it_is_imported_is_outgrown() -> None:
     assert is_outgrown(WRONG_VALUE)
     assert not is_outgrown(WRONG_VALUE.replace("from fastapi import FastAPI", "port = Port('x')"))

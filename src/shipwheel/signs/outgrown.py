@@ -31,17 +31,27 @@ _OUTGROWN = (
     r"RuntimeError: Working outside of application context",
     r"PydanticUserError: |PydanticImportError: ",
     r"TypeError: .*(?:unexpected keyword argument|positional argument|unhashable type)",
-    r"(?m)^(?>[^\n]*?site-packages)[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)",
 )
 """Errors of programs that are older than the packages or the Python that they got."""
+_INSIDE = lazy_pattern(
+    r"^(?>[^\n]*?site-packages)[^\n]*\n(?:[^\n]*\n){0,3}[^\n]*(?:AttributeError|ImportError|TypeError|SyntaxError)", re.MULTILINE
+)
 
 
 def is_outgrown(log: str) -> bool:
     """Return whether a program failed inside a package, or by what newer versions no longer have: it is older than they are."""
-    return any(re.search(pattern, log) is not None for pattern in _OUTGROWN) or _fails_to_import(log)
+    if any(re.search(pattern, log) is not None for pattern in _OUTGROWN) or _fails_to_import(log):
+        return True
+    return _INSIDE.search(log) is not None and not _refuses_a_value(log)
 
 
 _FRAME = lazy_pattern(r'^ +File "(?P<path>[^"]+)", line \d+, in (?P<function>.+)\n +(?P<line>.+)', re.MULTILINE)
+
+
+def _refuses_a_value(log: str) -> bool:
+    """Return whether a package says itself what is wrong with a value, as Jinja does of templates without a loader."""
+    frames = [*_FRAME.finditer(last_traceback(log))]
+    return bool(frames) and frames[-1]["line"].startswith("raise TypeError(")
 
 
 def _fails_to_import(log: str) -> bool:
