@@ -6,7 +6,7 @@ from collections.abc import Callable
 __all__ = ["corrected", "placeholder"]
 
 _JSON = "[]"
-"""What pydantic's settings take for a field of several values."""
+"""A list, as pydantic's settings take it."""
 _ASYNCHRONOUS = {
     "aiosqlite": "sqlite+aiosqlite:////tmp/check.db",
     "asyncpg": "postgresql+asyncpg://user:password@localhost:5432/check",
