@@ -11,6 +11,7 @@ from shipwheel.events import Event, Warned
 from shipwheel.project.applications import project_directory
 from shipwheel.project.nested_projects import nested_projects
 from shipwheel.project.read import read_project
+from shipwheel.project.requirements_files import find_requirements
 from shipwheel.user.files import UserFiles
 
 APP = {"backend/requirements.txt": "flask\n", "backend/app.py": "from flask import Flask\napp = Flask(__name__)\n"}
@@ -31,6 +32,11 @@ def test_a_folder_of_lists_may_have_a_name_of_its_own(tmp_path: Path, folder: st
     lists = {f"{folder}/base.txt": "flask\n", f"{folder}/prod.txt": "-r base.txt\ngunicorn\n", f"{folder}/dev.txt": "black\n"}
     root = written(tmp_path, {**lists, "src/shop.py": "from flask import Flask\napp = Flask(__name__)\n"})
     assert read_project(project_directory(root)).dependencies == {"flask", "gunicorn"}
+
+
+def test_a_folder_of_lists_for_developers_is_not_the_project_s(tmp_path: Path) -> None:
+    root = written(tmp_path, {"test-requirements/base.txt": "pytest\n", "src/shop.py": "import flask\n"})
+    assert find_requirements(root, UserFiles()) is None
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def find_requirements(root: Path, files: UserFiles) -> Path | None:
 def _in_folders(root: Path) -> Iterator[str]:
     """Yield the usual names in folders with a name of their own, as py-requirements."""
     try:
-        names = sorted(entry.name for entry in os.scandir(root) if _REQUIREMENTS.search(entry.name) and entry.is_dir(follow_symlinks=False))
+        names = sorted(entry.name for entry in os.scandir(root) if _is_named(Path(entry.name)) and entry.is_dir(follow_symlinks=False))
     except OSError:
         return
     usual = [name.removeprefix(_FOLDER) for name in _NAMES if name.startswith(_FOLDER)]
