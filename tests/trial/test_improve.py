@@ -348,6 +348,15 @@ def test_what_a_program_does_with_made_up_values_is_said() -> None:
     assert found.with_placeholders == "fails: the command ended with status 1 after 0.0 s (KeyError: 'x')"
 
 
+def test_a_server_that_is_missed_with_made_up_values_is_said_with_the_next_step() -> None:
+    wants = fails("decouple.UndefinedValueError: SECRET_KEY not found.")
+    error = 'psycopg.OperationalError: connection to server at "localhost", port 5432 failed: Connection refused'
+    ends = fails("Traceback (most recent call last):", error)
+    found = improve(Project(lambda settings, env: ends if env else wants), Settings(), print)
+    assert "needs PostgreSQL at localhost:5432" in found.with_placeholders
+    assert "Start that server" in found.with_placeholders
+
+
 def test_a_variable_that_does_not_help_ends_it() -> None:
     project = Project(lambda settings, env: fails("decouple.UndefinedValueError: SECRET_KEY not found."))
     found = improve(project, Settings(), project.lines.append)

@@ -166,9 +166,10 @@ def _with_corrected(attempt: Try, settings: Settings, env: dict[str, str], given
 
 
 def _shown(trial: Trial) -> str:
-    """Return what a trial came to, with the first line that the program printed about it."""
+    """Return what a trial came to, with the first line that the program printed about it, and how to bring a server that it lacks."""
     seen = next((finding.evidence for finding in trial.blocking if finding.evidence), "")
-    return f"{trial.headline} ({seen})" if seen else trial.headline
+    hint = next((f": {finding.hint}" for finding in trial.blocking if finding.kind is FindingKind.COMPANION), "")
+    return (f"{trial.headline} ({seen})" if seen else trial.headline) + hint
 
 
 def _unbuildable(change: Change, error: ShipwheelError) -> Rejected:
