@@ -17,7 +17,8 @@
     │   ├── UnbuildableSource      7   a package's source cannot be built, at least for the chosen Python
     │   ├── NewerAtRunTime         7   a wheel was compiled for older packages than the lock has
     │   ├── OptionalStepError      7   a step that no Dockerfile runs failed in the build
-    │   └── StepLacksModule        7   a step imports a module that the image does not have
+    │   └── FailedStep             7   a step failed in the image
+    │       └── StepLacksModule    7   it imports a module that the image does not have
     ├── ProofError                 8   the image would not work on its platform
     │   ├── CoveredFiles           8   files that are copied would replace others of the image
     │   └── MissingImports         8   its program imports modules that it does not have
@@ -45,6 +46,7 @@ __all__ = [
     "CoveredFiles",
     "DamagedBlob",
     "EngineError",
+    "FailedStep",
     "FetchError",
     "ImageError",
     "IncompleteWheel",
@@ -230,14 +232,30 @@ class OptionalStepError(BuildError):
     """A step that no Dockerfile runs failed in the build: a container's start may have variables and a network for it."""
 
 
-class StepLacksModule(BuildError):
+class FailedStep(BuildError):
+    """A step failed in the image. `others` are the tables of the other steps, as the setting `steps` has them."""
+
+    def __init__(self, message: str, *, hint: str = "", others: tuple[dict[str, Any], ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.others = others
+
+
+class StepLacksModule(FailedStep):
     """A step that runs in the image imports `modules`, top-level names, that the image does not have.
 
     `unlisted` are the requirements that the project has only as long as the setting `dependencies` names none.
     """
 
-    def __init__(self, message: str, modules: tuple[str, ...], *, hint: str, unlisted: tuple[str, ...] = ()) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self,
+        message: str,
+        modules: tuple[str, ...],
+        *,
+        hint: str,
+        unlisted: tuple[str, ...] = (),
+        others: tuple[dict[str, Any], ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, others=others)
         self.modules = modules
         self.unlisted = unlisted
 

@@ -15,7 +15,7 @@ from shipwheel.locking.no_compatible_file import Mismatch, MissingFile, NoCompat
 from shipwheel.locking.target import Target
 from shipwheel.platform import Platform
 from shipwheel.request import Request
-from shipwheel.settings.build import AssetSettings
+from shipwheel.settings.build import AssetSettings, StepSettings
 from shipwheel.settings.settings import Settings, load_settings
 from shipwheel.store.store import Store
 from shipwheel.trial.finding import Setting, Verdict
@@ -32,6 +32,18 @@ def test_an_import_path_that_grew_is_written(tmp_path: Path) -> None:
     assert edit is not None
     edit.write()
     assert load_settings(path).env == {"A": "mine", "PYTHONPATH": "/app/a:/app/b"}
+
+
+@pytest.mark.parametrize("others", [(), ({"run": "python make.py", "env": {"A": "b"}},)])
+def test_steps_without_the_one_that_fails_are_written(tmp_path: Path, others: tuple[dict[str, Any], ...]) -> None:
+    path = written(tmp_path, {"pyproject.toml": "[project]\nname = 'x'\n"})
+    request: Any = SimpleNamespace(path=path, settings=load_settings(path))
+    improved: Any = SimpleNamespace(changes=(Change(Setting("steps", others), "Left out: it fails"),))
+    edit = _proposal(request, improved, written=True).edit
+    assert edit is not None
+    edit.write()
+    assert load_settings(path).steps == tuple(StepSettings(("python", "make.py"), {"A": "b"}) for _ in others)
+    assert "# Left out: it fails" in edit.after
 
 
 def test_a_program_that_failed_says_why_beside_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,8 @@ def test_a_step_of_a_start_script_that_fails_is_left_out_with_a_warning(world: W
         assert "the image lacks what a step would make" in built.err and "the reason" in built.err
     run = "FROM python:3.11\nCOPY . .\nRUN python manage.py collectstatic --noinput\nCMD python main.py\n"
     (app / "Dockerfile").write_text(run)
-    assert world.build(app).code == 7
+    failed = world.build(app)
+    assert failed.code == 7 and "Dockerfile, line 3: the step `python manage.py collectstatic --noinput` failed" in failed.err
     assert not runs.exists()
 
 

@@ -7,10 +7,19 @@ from datetime import date
 import pytest
 from support.advice import FakeAdvisor
 
-from shipwheel.errors import BuildError, LockError, MissingImports, NoRequirements, RemovedFiles, StepLacksModule, UnbuildableSource
+from shipwheel.errors import (
+    BuildError,
+    FailedStep,
+    LockError,
+    MissingImports,
+    NoRequirements,
+    RemovedFiles,
+    StepLacksModule,
+    UnbuildableSource,
+)
 from shipwheel.locking.diagnose.uv_errors import IndexUnavailable
 from shipwheel.oci.execution import ExecutionConfig, ExposedPort
-from shipwheel.settings.build import AssetSettings
+from shipwheel.settings.build import AssetSettings, StepSettings
 from shipwheel.settings.settings import Settings
 from shipwheel.trial.finding import Setting
 from shipwheel.trial.findings import find, verdict_of
@@ -400,6 +409,25 @@ def test_the_package_that_a_step_lacks_is_added_once(helps: bool) -> None:
     else:
         with pytest.raises(StepLacksModule):
             improve(project, Settings(), project.lines.append)
+
+
+def test_a_step_that_fails_is_left_out_and_named() -> None:
+    class Stepping(Project):
+        def __call__(self, settings: Settings, env: Mapping[str, str]) -> Round:
+            steps = [step.run[0] for step in settings.steps] if settings.steps is not None else ["a", "b", "c"]
+            if failing := next((step for step in steps if step in "ac"), ""):
+                text = f"Dockerfile, line 4: the step `{failing}` failed (exit status 1):\n  no\n  whole output: /log"
+                raise FailedStep(text, hint="", others=tuple({"run": step} for step in steps if step != failing))
+            return super().__call__(settings, env)
+
+    project = Stepping(lambda settings, env: SERVES)
+    (change,) = improve(project, Settings(), project.lines.append).changes
+    assert change.setting == Setting("steps", ({"run": "b"},))
+    assert change.reason.splitlines() == [
+        f"Left out, since it fails in the image: Dockerfile, line 4: the step `{step}` failed (exit status 1): no" for step in "ac"
+    ]
+    with pytest.raises(FailedStep):
+        improve(project, Settings(steps=(StepSettings(("a",)),)), project.lines.append)
 
 
 def test_the_packages_of_imports_are_added_before_anything_runs() -> None:

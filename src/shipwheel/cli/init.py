@@ -144,9 +144,11 @@ def _change(change: "Change") -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Return a value as a settings file has it."""
-    from shipwheel.settings.build import AssetSettings, stated
+    from shipwheel.settings.build import AssetSettings, StepSettings, stated
 
-    return [stated(item) if isinstance(item, AssetSettings) else item for item in value] if isinstance(value, tuple) else value
+    return (
+        [stated(item) if isinstance(item, (AssetSettings, StepSettings)) else item for item in value] if isinstance(value, tuple) else value
+    )
 
 
 def _lines(improved: "Improved", proposal: _Proposal) -> Iterator[str]:
@@ -242,7 +244,7 @@ def _proposal(request: "Request", improved: "Improved", *, written: bool) -> _Pr
 def _added(key: str, before: Any, after: Any) -> Any:
     """Return what a value has that it did not have before, with the whole of a variable that grew."""
     if isinstance(after, tuple) and key != "command":
-        return _plain(after[len(before) :])
+        return _plain(after[len(before or ()) :])
     if isinstance(after, Mapping):
         return {name: text for name, text in after.items() if before.get(name) != text}
     return after

@@ -2,13 +2,14 @@
 
 from collections.abc import Container
 
-from shipwheel.errors import BuildError, OptionalStepError, StepLacksModule
+from shipwheel.errors import BuildError, FailedStep, OptionalStepError, StepLacksModule
 from shipwheel.known_packages import shown_requirement
 from shipwheel.locking.process import Finished
 from shipwheel.pipeline.failed_output import last_lines, write_log
 from shipwheel.pipeline.import_proof import unmade_modules
 from shipwheel.project.project import Project
 from shipwheel.project.submodules import absent_submodules
+from shipwheel.settings.build import StepSettings, stated
 from shipwheel.signs.endings import lacks_command
 from shipwheel.signs.output import SignKind, signs_in
 from shipwheel.signs.tracebacks import error_line
@@ -25,12 +26,14 @@ def wanted_variables(finished: Finished, known: Container[str]) -> tuple[str, ..
     return tuple(dict.fromkeys(sign.subject for sign in signs if sign.kind is SignKind.VARIABLE and sign.subject not in known))
 
 
-def step_error(shown: str, finished: Finished, store: Store, project: Project) -> BuildError:
+def step_error(step: StepSettings, finished: Finished, store: Store, project: Project) -> BuildError:
     """Return the error for a step that failed; its whole output goes to a file in the store."""
+    shown = f"`{' '.join(step.run)}`"
+    place = project.launch.step_places.get(step.run, "") if project.launch is not None and project.settings.steps is None else ""
     output = f"{finished.stdout}\n{finished.stderr}"
     log = write_log(store, f"{project.name}-step", output)
     why = _START_FAILURES.get(finished.code, f"exit status {finished.code}")
-    message = f"the step {shown} failed ({why}):\n  {last_lines(output)}\n  whole output: {log}"
+    message = f"{place}{': ' if place else ''}the step {shown} failed ({why}):\n  {last_lines(output)}\n  whole output: {log}"
     hints = []
     module = _lacking_module(output, project)
     if module:
@@ -50,10 +53,12 @@ def step_error(shown: str, finished: Finished, store: Store, project: Project) -
             "The project's files name this step; steps = [] in the settings leaves it out. "
             "Then before-start can run it when a container starts, with a volume for what it writes."
         )
-    if module and not project.has_only_optional_steps:
-        return StepLacksModule(message, (module,), hint=" ".join(hints), unlisted=project.unlisted)
-    kind = OptionalStepError if project.has_only_optional_steps else BuildError
-    return kind(message, hint=" ".join(hints))
+    hint, others = " ".join(hints), tuple(stated(other) for other in project.steps if other != step)
+    if project.has_only_optional_steps:
+        return OptionalStepError(message, hint=hint)
+    if module:
+        return StepLacksModule(message, (module,), hint=hint, unlisted=project.unlisted, others=others)
+    return FailedStep(message, hint=hint, others=others)
 
 
 def _lacking_module(output: str, project: Project) -> str:

@@ -184,7 +184,7 @@ def _run(context: BuildContext, platform: Closed, run: AnyRoot, step: StepSettin
         given |= {name: placeholder(name) for name in wanted}
     context.store.check_open()
     if finished.code != 0:
-        raise step_error(shown, finished, context.store, context.project)
+        raise step_error(step, finished, context.store, context.project)
     with_values = f" with made-up values for {', '.join(given)}" if given else ""
     context.reporter(StageFinished(shown, f"{shown}{with_values}"))
 

@@ -1,6 +1,7 @@
 """The values that a trial comes to: findings, what to set because of them, and the verdict."""
 
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -75,7 +76,7 @@ class Setting(msgspec.Struct, frozen=True):
     """A value to add to the settings: to a list, to the table `env`, or in place of a value."""
 
     key: str
-    value: str | tuple[str, ...] | dict[str, str] | tuple[AssetSettings, ...]
+    value: str | tuple[str, ...] | dict[str, str] | tuple[AssetSettings, ...] | tuple[dict[str, Any], ...]
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -4,9 +4,11 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.errors import (
     BuildError,
+    FailedStep,
     FetchError,
     LockError,
     MissingImports,
@@ -211,6 +213,7 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
     """Return the first round, with the packages of the modules that the program imports and the project does not require."""
     found: list[Change] = []
     missing: ShipwheelError | None = None
+    are_found = settings.steps is None
     for _ in range(_ROUNDS):
         try:
             return settings, attempt(settings, env), found
@@ -232,11 +235,14 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
             new = _proposed(error.imports)
             if not new:
                 raise
-        except StepLacksModule as error:
+        except FailedStep as error:
             missing = error
-            new = _bringing(error.modules, "A step imports {}, which no package in the image has", error.unlisted)
-            if not new or new[0].setting in [each.setting for each in found]:
+            new = _of_step(error, found)
+            if not new or (new[0].setting.key == "steps" and not are_found):
                 raise
+            if new[0].setting.key == "steps":
+                settings = replace(settings, steps=None)
+                found = [each for each in found if each.setting.key != "steps"]
         except MissingImports as error:
             missing = error
             reason = "The program imports a module of the project that is left out or not on the import path"
@@ -248,6 +254,22 @@ def _first(attempt: Try, settings: Settings, env: Mapping[str, str], report: Cal
         settings = _with_changes(settings, new, report)
         found += new
     return settings, attempt(settings, env), found
+
+
+def _of_step(error: FailedStep, found: Sequence[Change]) -> list[Change]:
+    """Return the change for a step that failed: the package that it lacks, or to go on without it; none if neither is new."""
+    tried = [each.setting for each in found]
+    if isinstance(error, StepLacksModule):
+        new = _bringing(error.modules, "A step imports {}, which no package in the image has", error.unlisted)
+        if new and new[0].setting not in tried:
+            return new
+    setting = Setting("steps", error.others)
+    if setting in tried:
+        return []
+    first, *rest = error.message.splitlines()
+    before = [each.reason for each in found if each.setting.key == "steps"]
+    last = [line.strip() for line in rest if not line.strip().startswith("whole output: ")][-1:]
+    return [Change(setting, "\n".join((*before, f"Left out, since it fails in the image: {' '.join((first, *last))}")))]
 
 
 def _bringing(modules: Sequence[str], reason: str, unlisted: tuple[str, ...]) -> list[Change]:

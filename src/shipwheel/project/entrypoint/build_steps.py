@@ -26,16 +26,17 @@ def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     if launch.is_program and not launch.declared_at:
         return _with_generated(launch, evidence, scan)
     found: dict[tuple[str, ...], StepSettings] = {}
-    for step in _declared(_runs(scan), launch, evidence):
-        found.setdefault(_key(step), step)
+    places: dict[tuple[str, ...], str] = {}
+    for step, place in _declared(_runs(scan), launch, evidence):
+        places.setdefault(found.setdefault(_key(step), step).run, place)
     built = tuple(found.values())
-    for step in _declared(_starts(evidence, scan), launch, evidence):
-        found.setdefault(_key(step), step)
+    for step, place in _declared(_starts(evidence, scan), launch, evidence):
+        places.setdefault(found.setdefault(_key(step), step).run, place)
     missing = missing_static_files(launch, evidence, scan.modules) if evidence.has("whitenoise") else ()
     if missing and not any("collectstatic" in step.run for step in found.values()):
         found[missing] = StepSettings(missing)
     steps = tuple(found.values())
-    return _with_generated(replace(launch, steps=steps, optional_steps=steps[len(built) :]), evidence, scan)
+    return _with_generated(replace(launch, steps=steps, step_places=places, optional_steps=steps[len(built) :]), evidence, scan)
 
 
 def _with_generated(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
@@ -58,7 +59,9 @@ def _key(step: StepSettings) -> tuple[str, ...]:
     return tuple(word for word in step.run if not word.startswith("-"))
 
 
-def _declared(commands: Iterable[tuple[ProcessFiles, ShellCommand]], launch: Launch, evidence: Evidence) -> Iterator[StepSettings]:
+def _declared(
+    commands: Iterable[tuple[ProcessFiles, ShellCommand]], launch: Launch, evidence: Evidence
+) -> Iterator[tuple[StepSettings, str]]:
     for files, command in commands:
         runnable = Runnable(evidence, files)
         words = runnable.words(command)
@@ -66,7 +69,7 @@ def _declared(commands: Iterable[tuple[ProcessFiles, ShellCommand]], launch: Lau
             continue
         is_compiler = words[:3] == PROTOC and evidence.has(COMPILER)
         if is_compiler or not runnable.obstacle(words, launch.directory):
-            yield StepSettings(words, {name: runnable.value(value) for name, value in command.env})
+            yield StepSettings(words, {name: runnable.value(value) for name, value in command.env}), command.place
 
 
 def _runs(scan: Scan) -> Iterator[tuple[ProcessFiles, ShellCommand]]:

@@ -121,6 +121,8 @@ class Launch(msgspec.Struct, frozen=True):
     """Those of `before_start` that run at every start, since a new image may bring more for them to do."""
     steps: tuple[StepSettings, ...] = ()
     """Programs that run in the finished image while it is built, used if the settings name none."""
+    step_places: dict[tuple[str, ...], str] = msgspec.field(default_factory=dict)
+    """The command of a step -> the file and line that run it."""
     optional_steps: tuple[StepSettings, ...] = ()
     """Those of `steps` that no Dockerfile runs: the start of a container does, or the settings seem to want them."""
     front_ends: tuple[FrontEnd, ...] = ()
