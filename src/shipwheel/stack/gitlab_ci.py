@@ -8,10 +8,10 @@ https://docs.gitlab.com/ci/yaml
 from typing import Any
 
 from shipwheel.stack.gitlab_services import ALIAS
-from shipwheel.stack.pipelines import DEPLOY, HEAD, PipelineSubject
+from shipwheel.stack.pipelines import DEPLOY, HEAD, MADE, PipelineSubject
 from shipwheel.stack.yaml_file import yaml_documents
 
-__all__ = ["gitlab_pipeline", "unchecked_note"]
+__all__ = ["gitlab_component", "gitlab_pipeline", "unchecked_note"]
 
 _VARIABLES = """\
 # Set SHIPWHEEL_REGISTRY_USER and SHIPWHEEL_REGISTRY_PASSWORD as masked variables of the project in GitLab. Not here: what this file sets,
@@ -56,17 +56,57 @@ def _document(subject: PipelineSubject, version: str) -> dict[str, Any]:
             "environment": "production",
             "script": [*DEPLOY],
         }
-    variables = {
+    return {"stages": list(dict.fromkeys(it["stage"] for it in jobs.values())), "variables": _variables(subject), **jobs}
+
+
+def _variables(subject: PipelineSubject) -> dict[str, str]:
+    return {
         "SHIPWHEEL_CACHE": "$CI_PROJECT_DIR/.shipwheel-cache",
         "SHIPWHEEL_CACHE_LIMIT": "5GB",
         "SHIPWHEEL_REGISTRY_HOST": subject.registry,
     }
-    return {"stages": list(dict.fromkeys(it["stage"] for it in jobs.values())), "variables": variables, **jobs}
+
+
+def gitlab_component(version: str) -> str:
+    """Return templates/image.yml: the same jobs, to include with inputs. Later stages of the pipeline have the image's name in IMAGE."""
+    subject = PipelineSubject(_of("registry"), f"{_of('registry')}/{_of('repository')}", path=f'"{_of("path")}"')
+    setup: dict[str, Any] = {
+        "image": _of("python-image"),
+        "before_script": [f"python -m pip install --quiet shipwheel=={_of('version')}"],
+    }
+    jobs = _checked_jobs(subject, {**setup, "cache": {"key": "shipwheel", "paths": [".shipwheel-cache/"]}}, setup)
+    jobs["check"] |= {
+        "rules": [{"if": f'"{_of("check")}" == "false"', "when": "never"}, *jobs["check"]["rules"]],
+        "services": _of("services"),
+        "variables": {**jobs["check"]["variables"], "FF_NETWORK_PER_BUILD": "true"},
+    }
+    jobs["publish"]["needs"] = ["push", {"job": "check", "optional": True}]
+    inputs = {
+        "registry": {"description": "Host of the registry."},
+        "repository": {"description": "Name of the image in the registry, without a tag."},
+        "path": {"description": "Directory of the project, with its pylock.toml.", "default": "."},
+        "stage": {"description": "Stage of the jobs.", "default": "build"},
+        "version": {"description": "Version of shipwheel.", "default": version},
+        "python-image": {"description": "Image of the jobs: one with Python and pip.", "default": "python:3.13"},
+        "check": {"description": "Whether to start the image before it becomes main.", "type": "boolean", "default": True},
+        "services": {
+            "description": "Services of the job that checks the image: what it needs, then itself, with its variables.",
+            "type": "array",
+            "default": subject.services.documents("$IMAGE"),
+        },
+    }
+    stage = {"stage": _of("stage")}
+    placed = {name: {**job, **stage, "variables": {**_variables(subject), **job.get("variables", {})}} for name, job in jobs.items()}
+    return MADE + _VARIABLES + _PULLS + yaml_documents([{"spec": {"inputs": inputs}}, placed])
+
+
+def _of(name: str) -> str:
+    """Return the place of an input."""
+    return f"$[[ inputs.{name} ]]"
 
 
 def _checked_jobs(subject: PipelineSubject, job: dict[str, Any], setup: dict[str, Any]) -> dict[str, Any]:
     """Return the jobs of a project. A merge request from a fork has no password, so its image goes nowhere, and is not checked."""
-    lock = "shipwheel lock --check"
     push = subject.build("", f' --tag {subject.name}:"$CI_COMMIT_SHA" --push')
     pushed = [{"if": _IS_MAIN}, {"if": f"{_IS_MERGE} && {_PASSWORD}"}]
     # Without a network for the job, its services do not reach each other.
@@ -76,14 +116,14 @@ def _checked_jobs(subject: PipelineSubject, job: dict[str, Any], setup: dict[str
             **job,
             "stage": "image",
             "rules": [{"if": f"{_IS_MERGE} && {_PASSWORD} == null"}],
-            "script": [lock, subject.verify("")],
+            "script": [subject.lock_check, subject.verify("")],
         },
         "push": {
             **job,
             "stage": "image",
             "rules": pushed,
             "script": [
-                lock,
+                subject.lock_check,
                 # In two lines: the status of a command in the argument of another is lost, and a file would be in the image.
                 f'IMAGE="$({push})"',
                 'echo "IMAGE=$IMAGE" > image.env',
@@ -110,7 +150,7 @@ def _checked_jobs(subject: PipelineSubject, job: dict[str, Any], setup: dict[str
 
 
 def _unchecked_jobs(subject: PipelineSubject, job: dict[str, Any]) -> dict[str, Any]:
-    lock = [] if subject.is_workspace else ["shipwheel lock --check"]
+    lock = [] if subject.is_workspace else [subject.lock_check]
     parallel = {"parallel": subject.shards} if subject.shards > 1 else {}
     shard = "$CI_NODE_INDEX/$CI_NODE_TOTAL"
     job = {**job, **parallel, "stage": "image"}

@@ -3,6 +3,7 @@
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,10 +11,13 @@ import msgspec
 from shipwheel.stack.gitlab_services import NO_SERVICES, GitlabServices
 from shipwheel.stack.yaml_file import yaml_documents
 
-__all__ = ["DEPLOY", "HEAD", "PipelineSubject", "github_workflow"]
+__all__ = ["DEPLOY", "HEAD", "MADE", "PipelineSubject", "github_action", "github_workflow"]
 
+MADE = "# Made by `make docs` from the code: do not edit.\n"
 HEAD = "# Made once by `shipwheel export {form}`, which leaves it as it is from then on: it is yours.\n"
 DEPLOY = ("shipwheel export kubernetes . --locked --push -o deploy", "kubectl apply -k deploy/overlays/production")
+_VERIFY, _PUSH = "Build and check", "Build, check and push"
+_CACHE = {"SHIPWHEEL_CACHE_LIMIT": "5GB"}
 
 
 class PipelineSubject(msgspec.Struct, frozen=True):
@@ -23,6 +27,8 @@ class PipelineSubject(msgspec.Struct, frozen=True):
     name: str = ""
     shards: int = 0
     """The number of jobs that build a workspace; 0 for a project."""
+    path: str = ""
+    """Another path than the directory of the repository, as a word of the shell."""
     services: GitlabServices = NO_SERVICES
     """The services of the job of GitLab that checks the image."""
 
@@ -34,7 +40,12 @@ class PipelineSubject(msgspec.Struct, frozen=True):
     def build(self, shard: str, rest: str) -> str:
         """Return the command that builds it, `shard` of it if several jobs do."""
         part = f' --shard "{shard}"' if self.shards > 1 else ""
-        return f"shipwheel build .{f' --all{part}' if self.is_workspace else ''} --locked{rest}"
+        return f"shipwheel build {self.path or '.'}{f' --all{part}' if self.is_workspace else ''} --locked{rest}"
+
+    @property
+    def lock_check(self) -> str:
+        """The command that checks the lock of a project."""
+        return f"shipwheel lock --check {self.path}".rstrip()
 
     def verify(self, shard: str, check: str = "") -> str:
         """Return the command that builds it, and pushes nothing."""
@@ -55,17 +66,8 @@ def github_workflow(subject: PipelineSubject, version: str) -> str:
     A pull request is built and checked; the main branch is pushed too, under the names `main` and that of its commit. There is no emulator
     and no build daemon; docker, which the runners have, starts the image.
     """
-    lock = [] if subject.is_workspace else [{"name": "Check the lock", "run": "shipwheel lock --check"}]
-    setup = [
-        {"uses": "actions/checkout@v5", "with": {"persist-credentials": False}},
-        {"uses": "actions/setup-python@v6", "with": {"python-version": "3.13"}},
-        {
-            "uses": "actions/cache@v5",
-            "with": {"path": "~/.cache/shipwheel", "key": "shipwheel-${{ hashFiles('**/pylock.toml') }}", "restore-keys": "shipwheel-"},
-        },
-        {"run": f"pipx install shipwheel=={version}"},
-        *lock,
-    ]
+    checkout = {"uses": "actions/checkout@v5", "with": {"persist-credentials": False}}
+    setup = [checkout, *_setup(subject, f"shipwheel=={version}")]
     is_main, is_not = "github.ref == 'refs/heads/main'", "github.ref != 'refs/heads/main'"
     shard, check = f"${{{{ matrix.shard }}}}/{subject.shards}", " --check docker"
     login = {
@@ -77,12 +79,11 @@ def github_workflow(subject: PipelineSubject, version: str) -> str:
     push = subject.push(shard, "$GITHUB_SHA", check)
     steps = [
         *setup,
-        {"name": "Build and check", "if": is_not, "run": subject.verify(shard, check)},
-        {"name": "Build, check and push", "if": is_main, "env": login, "run": "\n".join(push) + "\n"},
+        {"name": _VERIFY, "if": is_not, "run": subject.verify(shard, check)},
+        {"name": _PUSH, "if": is_main, "env": login, "run": "\n".join(push) + "\n"},
     ]
     deploy = [*setup, {"name": "Deploy by digest", "env": login, "run": "\n".join(DEPLOY) + "\n"}]
-    cache = {"SHIPWHEEL_CACHE_LIMIT": "5GB"}
-    job = {"runs-on": "ubuntu-24.04", "timeout-minutes": 30, "permissions": {"contents": "read"}, "env": cache}
+    job = {"runs-on": "ubuntu-24.04", "timeout-minutes": 30, "permissions": {"contents": "read"}, "env": _CACHE}
     matrix = {"strategy": {"fail-fast": False, "matrix": {"shard": list(range(1, subject.shards + 1))}}} if subject.shards > 1 else {}
     document: dict[str, Any] = {
         "name": "image",
@@ -99,3 +100,70 @@ def github_workflow(subject: PipelineSubject, version: str) -> str:
             "deploy": {"needs": "image", "if": f"{is_main} && vars.DEPLOY == 'true'", **job, "environment": "production", "steps": deploy},
         }
     return HEAD.format(form="github-actions") + yaml_documents([document])
+
+
+def github_action() -> str:
+    """Return action.yml, which builds, checks and pushes one image: a step of a workflow that is written by hand.
+
+    Inputs come to the shell as variables: in the text of a command they would be code.
+    """
+    subject = PipelineSubject("${{ inputs.registry }}", path='"$TARGET"')
+    inputs = {
+        "path": _input("Directory of the project, with its pylock.toml.", "."),
+        "tag": _input("Name of the image, REGISTRY/NAME:TAG. The default is the tag of the project's settings."),
+        "platform": _input("Platforms to build for, separated by commas. The default is both, or those of the settings."),
+        "check": _input("Engine of the runner that starts the image before it is pushed; empty to start none.", "docker"),
+        "push": _input("Whether to push the image.", "true"),
+        "registry": _input("Host of the registry to log in to."),
+        "user": _input("User to log in as."),
+        "password": _input("Password, or token, to log in with."),
+    }
+    outputs = {
+        "reference": {"description": "Name of the image that was pushed, with its digest.", "value": "${{ steps.push.outputs.reference }}"},
+        "digest": {"description": "Digest of the image that was pushed.", "value": "${{ steps.push.outputs.digest }}"},
+    }
+    env = {name: f"${{{{ inputs.{key} }}}}" for name, key in _ACTION_VARIABLES.items()}
+    login = {f"SHIPWHEEL_REGISTRY_{key.upper()}": f"${{{{ inputs.{key} }}}}" for key in ("user", "password")}
+    login = {"SHIPWHEEL_REGISTRY_HOST": subject.registry, **login}
+    options = "".join(f' ${{{name}:+--{key} "${name}"}}' for name, key in _ACTION_VARIABLES.items() if name != "TARGET")
+    push = [f'reference="$({subject.build("", options)} --push)"', _OUTPUT]
+    steps = [
+        *_setup(subject, '"$GITHUB_ACTION_PATH"'),
+        {"name": _VERIFY, "if": "inputs.push != 'true'", "run": subject.build("", f'{options} --output "$RUNNER_TEMP/image.oci"')},
+        {"name": _PUSH, "id": "push", "if": "inputs.push == 'true'", "run": "\n".join(push) + "\n", "env": login},
+    ]
+    document = {
+        "name": "shipwheel",
+        "description": "Build production OCI images of a Python project for every architecture, check that they serve, and push them",
+        "inputs": inputs,
+        "outputs": outputs,
+        "runs": {"using": "composite", "steps": [_in_bash(step, env) if "run" in step else step for step in steps]},
+    }
+    return MADE + yaml_documents([document])
+
+
+_ACTION_VARIABLES = {"TARGET": "path", "TAG": "tag", "PLATFORM": "platform", "CHECK": "check"}
+_OUTPUT = r'''printf 'reference=%s\ndigest=%s\n' "$reference" "${reference#*@}" >> "$GITHUB_OUTPUT"'''
+
+
+def _in_bash(step: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    used = {name: value for name, value in env.items() if name in step["run"]}
+    return {**step, "shell": "bash", "env": {**used, **_CACHE, **step.get("env", {})}}
+
+
+def _input(description: str, default: str = "") -> dict[str, str]:
+    return {"description": description, "default": default}
+
+
+def _setup(subject: PipelineSubject, package: str) -> list[dict[str, Any]]:
+    """Return the steps that get Python, the cache, and a package of shipwheel, and check the lock."""
+    lock = [] if subject.is_workspace else [{"name": "Check the lock", "run": subject.lock_check}]
+    return [
+        {"uses": "actions/setup-python@v6", "with": {"python-version": "3.13"}},
+        {
+            "uses": "actions/cache@v5",
+            "with": {"path": "~/.cache/shipwheel", "key": "shipwheel-${{ hashFiles('**/pylock.toml') }}", "restore-keys": "shipwheel-"},
+        },
+        {"name": "Install shipwheel", "run": f"pipx install {package}"},
+        *lock,
+    ]

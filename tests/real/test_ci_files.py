@@ -1,0 +1,88 @@
+"""The action and the exported workflow for GitHub: their steps build, start the image in docker, and push what any build would be."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.actions import run_steps
+from support.command import ROOT, shipwheel, shipwheel_json
+from support.engines import NATIVE, SEARCH_PATH, Dockerd, EngineError, Registry
+from support.project_tree import written
+from support.run_target import RunTarget, docker_target
+
+SERVER = "import http.server\nhttp.server.HTTPServer(('0.0.0.0', 8000), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
+SETTINGS = """
+[project]
+name = "hello"
+version = "1"
+requires-python = "==3.13.*"
+[tool.shipwheel]
+tag = "{host}/team/hello:1"
+command = ["python", "main.py"]
+ports = [8000]
+platforms = ["{platform}"]
+"""
+
+
+@pytest.fixture(scope="module")
+def target(docker: Dockerd, registry: Registry) -> RunTarget:
+    found = docker_target(docker)
+    found.sandbox.reach(registry.host)
+    return found
+
+
+@pytest.fixture
+def project(target: RunTarget, registry: Registry) -> Iterator[Path]:
+    """A project with its lock, in a directory of the sandbox, which the runner takes for its own."""
+    top = target.sandbox.folder("runner")
+    written(top / "hello", {"pyproject.toml": SETTINGS.format(host=registry.host, platform=NATIVE), "main.py": SERVER})
+    assert shipwheel("build", top / "hello", "-o", top / "first.oci").returncode == 0
+    yield top / "hello"
+    shutil.rmtree(top)
+
+
+@pytest.fixture
+def env(target: RunTarget, project: Path) -> dict[str, str]:
+    """The variables of the runner: `pipx`, which would install what runs here already, writes down what it is asked for."""
+    programs = project.parent / "bin"
+    written(programs, {"pipx": f'#!/bin/sh\necho "$@" >> {project.parent}/installed\n'})
+    (programs / "pipx").chmod(0o755)
+    path = f"{programs}:{Path(sys.executable).parent}:{SEARCH_PATH}"
+    return {**target.sandbox.environment, "PATH": path, "GITHUB_ACTION_PATH": "/actions/shipwheel", "GITHUB_SHA": "c0ffee"}
+
+
+def pushed(name: str) -> str:
+    return str(shipwheel_json("inspect", name)["digest"])
+
+
+def test_the_action_pushes_what_it_has_started(
+    target: RunTarget, project: Path, env: dict[str, str], registry: Registry, tmp_path: Path
+) -> None:
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    values = {f"inputs.{name}": str(it["default"]) for name, it in action["inputs"].items()}
+    values |= {"inputs.tag": f"{registry.host}/team/action:main", "inputs.platform": NATIVE, "always()": "true"}
+    values |= {"inputs.push == 'true'": "true", "inputs.push != 'true'": "false"}
+    found = run_steps(target.sandbox, action["runs"]["steps"], project, env, values)
+    digest = pushed(f"{registry.host}/team/action:main")
+    assert found == {"reference": f"{registry.host}/team/action@{digest}", "digest": digest}
+    assert (project.parent / "installed").read_text() == "install /actions/shipwheel\n"
+    by_hand = shipwheel_json("build", project, "--tag", f"{registry.host}/team/action:main", "-o", tmp_path / "again.oci")
+    assert by_hand["digest"] == digest, "no file of a step is in the image"
+
+
+def test_the_workflow_names_what_it_has_started_main(target: RunTarget, project: Path, env: dict[str, str], registry: Registry) -> None:
+    assert shipwheel("export", "github-actions", project, "-o", project).returncode == 0
+    job: dict[str, Any] = yaml.safe_load((project / ".github/workflows/image.yaml").read_text())["jobs"]["image"]
+    values = {"always()": "true", "github.ref == 'refs/heads/main'": "true", "github.ref != 'refs/heads/main'": "false"}
+    values |= {"vars.REGISTRY_USER || github.actor": "", "secrets.REGISTRY_PASSWORD": ""}
+    run_steps(target.sandbox, job["steps"], project, env, values)
+    name = f"{registry.host}/team/hello"
+    assert pushed(f"{name}:main") == pushed(f"{name}:c0ffee")
+    (project / "main.py").write_text("raise SystemExit(3)\n")
+    with pytest.raises(EngineError, match="does not serve"):
+        run_steps(target.sandbox, job["steps"], project, env, values)
+    assert pushed(f"{name}:main") == pushed(f"{name}:c0ffee"), "main is as it was"
