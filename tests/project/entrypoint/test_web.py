@@ -49,6 +49,14 @@ LAYOUTS: dict[str, Layout] = {
         "fastapi uvicorn",
         ("uvicorn", *HOST_AND_PORT, "main:app"),
     ),
+    "ASGI application that wsgi.py wraps": (
+        {
+            "app/main.py": FASTAPI,
+            "wsgi.py": "from a2wsgi import ASGIMiddleware\nfrom app.main import app\napplication = ASGIMiddleware(app)\n",
+        },
+        "fastapi uvicorn",
+        ("uvicorn", *HOST_AND_PORT, "app.main:app"),
+    ),
     "factory of a package, called in wsgi.py": (
         {"pkg/__init__.py": FACTORY, "wsgi.py": "from pkg import create_app\napplication = create_app()\n"},
         "flask gunicorn",

@@ -253,13 +253,16 @@ def _entry_point(app: Application, modules: Sequence[Module]) -> Application | N
     names = _dotted_names(app, modules)
     own = {each.file for each in reached_modules(app.module.name, modules_by_name(modules, (app.module.import_root,)))}
     found: list[tuple[tuple[object, ...], Application]] = []
+    # An asgi.py may wrap a WSGI application for other servers, and the reverse.
+    interface = FrameworkKind.ASGI if app.framework.kind in (FrameworkKind.ASGI, FrameworkKind.SANIC) else FrameworkKind.WSGI
     for module in modules:
         stem = Path(module.file).stem
         is_run = module.is_script and not module.calls.isdisjoint(_RUN_CALLS) and stem != "manage"
         variable = _imported_as(module, names)
         if variable is None or module.file.count("/") > app.module.file.count("/"):
             continue
-        conventional, adds = stem in _CONVENTIONAL_MODULES, variable in module.completed and module.file not in own
+        conventional = _CONVENTIONAL_MODULES.get(stem) is interface
+        adds = variable in module.completed and module.file not in own
         if conventional or is_run or adds:
             it = replace(app, module=module, variable=variable)
             found.append(((not conventional, not is_run, it.rank), it))
