@@ -39,6 +39,10 @@ def test_knows_the_python_of_the_image(tmp_path: Path, image: str, python: str) 
     [
         ("ubuntu:22.04", "apt-get install -y python3 python3-pip", "3.10", "FROM in Dockerfile, line 1"),
         ("public.example/ubuntu:noble", "apt update && apt install -y python3", "3.12", "FROM in Dockerfile, line 1"),
+        ("debian:12.5", "apt-get install -y python3", "3.11", "FROM in Dockerfile, line 1"),
+        ("debian:12.5-slim", "apt-get install -y python3", "3.11", "FROM in Dockerfile, line 1"),
+        ("debian:bookworm-20240110-slim", "apt-get install -y python3", "3.11", "FROM in Dockerfile, line 1"),
+        ("python:3.11-slim-bookworm", "apt-get install -y python3", "3.11", "FROM in Dockerfile, line 1"),
         ("debian:bullseye", "apt-get install -y python3", "3.9", "FROM in Dockerfile, line 1"),
         ("nvidia/cuda:12", "apt-get update && apt-get install -y python3.11-venv python3.11 python3", "3.11", "Dockerfile, line 4"),
         ("ubuntu:22.04", "apt-get install -y python3 && pyenv install 3.12.1", "3.12", "Dockerfile, line 4"),

@@ -216,6 +216,8 @@ READ = {
     "ENV HERE=/app\nWORKDIR $HERE\nCMD gunicorn -b :8080 --chdir $HERE bot.core:app": (
         *("gunicorn", "-b", ":8080", "--chdir", ".", "bot.core:app"),
     ),
+    'CMD ["python", \\\n  # "-u", \\\n\n  # quickly\n  "run_it.py"]\nEXPOSE 80\n': ("python", "run_it.py"),
+    'CMD [ \\\r\n  # it\r\n  "python", "run_it.py"]\r\n': ("python", "run_it.py"),
     "ENV A=1\nENV B=$A\nCMD python run_it.py $B": ("python", "run_it.py", "1"),
     "ENV A=1\nCMD python run_it.py $A $OWN": ("python", "run_it.py", "1", "mine"),
 }

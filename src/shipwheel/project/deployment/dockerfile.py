@@ -20,8 +20,10 @@ _MAX_BYTES = 1 << 20
 _MAX_INSTRUCTION = 32768
 """Characters of an instruction; a longer one was not written by a person."""
 _ESCAPE_DIRECTIVE = lazy_pattern(rb"(?:#[ \t]*\w+[ \t]*=.*\n)*?#[ \t]*escape[ \t]*=[ \t]*`[ \t]*\r?\n", re.IGNORECASE)
-_CONTINUED = lazy_pattern(rb"\\[ \t]*\n")
-_EXEC_FORM = lazy_pattern(rb"^[ \t]*(?:CMD|ENTRYPOINT|RUN)[ \t]+\[(?:\\[ \t]*\n|[^\n\\]|\\.)*", re.IGNORECASE | re.MULTILINE)
+_END = rb"\\[ \t]*\n(?:[ \t]*(?:#[^\n]*)?\n)*"
+"""The end of a line that goes on, with the comments and empty lines behind it, which Docker leaves out."""
+_CONTINUED = lazy_pattern(_END)
+_EXEC_FORM = lazy_pattern(rb"^[ \t]*(?:CMD|ENTRYPOINT|RUN)[ \t]+\[(?:" + _END + rb"|[^\n\\]|\\.)*", re.IGNORECASE | re.MULTILINE)
 _FLAG = lazy_pattern(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
 _WITH_FLAGS = frozenset({"FROM", "COPY", "ADD", "RUN", "HEALTHCHECK"})
 _PAIR = lazy_pattern(r"""(?<!\w)([A-Za-z_]\w*)=((?:"(?:[^"\\]|\\.)*"|'[^']*'|\\.|[^\s"'])*)""", re.ASCII | re.DOTALL)

@@ -24,7 +24,7 @@ _PYTHON_PACKAGE = lazy_pattern(r"python3\.\d+")
 _MADE_BY = frozenset({"pyenv", "uv", "conda", "mamba", "micromamba"})
 """Programs that bring a Python of their own, whatever the system's is."""
 _MADE_PYTHON = lazy_pattern(r"(?:(?:--|c)?python[=-]{1,2})?(3\.\d+)(?:\.\d+)?")
-_SYSTEM_IMAGE = lazy_pattern(r"(?:^|/)(?:ubuntu|debian):([\w.]+)")
+_SYSTEM_IMAGE = lazy_pattern(r"(?:^|/)(?:ubuntu:([\w.]+)|debian:(\w+))")
 _OF_SYSTEMS = {
     **dict.fromkeys(("18.04", "bionic"), "3.6"),
     **dict.fromkeys(("20.04", "focal"), "3.8"),
@@ -130,7 +130,7 @@ def _python(stage: Stage) -> tuple[str, str]:
         names = {name: command.place for command in each.runs for name in _packages_of_apt(command)}
         if named := next((name for name in names if _PYTHON_PACKAGE.fullmatch(name)), None):
             return named.removeprefix("python"), names[named]
-        if "python3" in names and (match := _SYSTEM_IMAGE.search(each.image)) and (own := _OF_SYSTEMS.get(match[1])):
+        if "python3" in names and (match := _SYSTEM_IMAGE.search(each.image)) and (own := _OF_SYSTEMS.get(match[1] or match[2])):
             return own, f"FROM in {each.file}, line {each.line}"
     return "", ""
 
