@@ -573,6 +573,17 @@ def test_what_is_behind_a_server_never_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "once", ["gunicorn --check-config bot.core:app", "celery -A bot purge -f", "litestar database upgrade", "mlflow db upgrade sqlite:///x"]
+)
+@pytest.mark.parametrize("lasting", ["uvicorn --host 0.0.0.0 bot.core:app", "python run_it.py", "celery -A bot worker"])
+def test_what_a_server_s_program_does_once_runs_before_the_command(tmp_path: Path, once: str, lasting: str) -> None:
+    dockerfile = f"FROM python\nWORKDIR /code\nCOPY . .\nCMD {once} && {lasting}\n"
+    found = _command(_evidence(tmp_path, dockerfile, "gunicorn uvicorn celery litestar mlflow"))
+    assert found is not None
+    assert (found.command, found.before_start) == (tuple(lasting.split()), (tuple(once.split()),))
+
+
+@pytest.mark.parametrize(
     ("line", "command"),
     [
         ("gunicorn --daemon -b 0.0.0.0:8000 bot.core:app && tail -f /dev/null", "gunicorn -b 0.0.0.0:8000 bot.core:app"),

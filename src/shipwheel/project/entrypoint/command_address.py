@@ -16,7 +16,7 @@ from shipwheel.project.entrypoint.listening import LOOPBACK
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.servers import DEFAULT_PORT, EVERY_ADDRESS
 
-__all__ = ["Listening", "find_address", "is_server", "tool_of", "unprivileged", "without_flags"]
+__all__ = ["Listening", "find_address", "is_server", "lasts", "tool_of", "unprivileged", "without_flags"]
 
 _INTERPRETER_FLAGS = lazy_pattern(r"-[uOBEsSIx]+m?")
 _HOST_OPTIONS = ("--host", "--address", "--bind-address", "--ip", "--server.address", "--interface")
@@ -79,6 +79,10 @@ _EVERY_PORT_OPTION = frozenset(
 )
 _WORKERS = frozenset({"celery", "rq", "rqworker", "dramatiq", "arq", "huey_consumer", "faust", "faststream", "taskiq", "twistd", "pserve"})
 """Programs that run for as long as the container does, and listen on no port of their own."""
+_WITH_SUBCOMMAND = frozenset({"celery", "rq", "faust", "faststream", "taskiq", *(name for name, it in _SERVERS.items() if it.subcommand)})
+_LASTING = frozenset("run dev serve server start ui edit worker worker-pool beat events flower scheduler".split())  # noqa: SIM905
+"""Subcommands that do not end: `celery purge` and `litestar database upgrade` do."""
+_ENDING = frozenset({"--check-config", "--print-config", "--version", "--help"})
 
 
 class Listening(msgspec.Struct, frozen=True):
@@ -111,6 +115,13 @@ def tool_of(words: Sequence[str]) -> str:
 def is_server(words: Sequence[str]) -> bool:
     """Return whether a command runs a production server or a worker, which no other way to start the app replaces."""
     return tool_of(words) in _SERVERS or tool_of(words) in _WORKERS
+
+
+def lasts(words: Sequence[str]) -> bool:
+    """Return whether a command runs a production server or a worker that stays, and none of what these programs do once."""
+    if tool_of(words) in _WITH_SUBCOMMAND:
+        return not _LASTING.isdisjoint(words[1:])
+    return is_server(words) and _ENDING.isdisjoint(words)
 
 
 def find_address(

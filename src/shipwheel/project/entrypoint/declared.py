@@ -12,7 +12,7 @@ from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import BUILD, RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret, is_secret_variable
-from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, tool_of, unprivileged
+from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, lasts, tool_of, unprivileged
 from shipwheel.project.entrypoint.development import in_foreground
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.image_settings import IMAGE_VARIABLE
@@ -321,7 +321,7 @@ def _lasting(commands: Sequence[ShellCommand], runnable: Runnable) -> ShellComma
     """Return the command that lasts: a server, or the last one; if a script starts that in the background, the first server."""
     programs = [command for command in commands if not _is_side_work(command)]
     certain = (it for it in programs if not (it.background or it.doubt) and in_foreground(it.words) == it.words)
-    if (server := next((command for command in certain if is_server(runnable.words(command))), None)) is not None:
+    if (server := next((command for command in certain if lasts(runnable.words(command))), None)) is not None:
         return server
     before = programs[:-1]
     if any(command.background for command in before) and posixpath.basename(programs[-1].words[0]) in _PROXIES:
@@ -358,7 +358,7 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
             continue
         words = runnable.words(command)
         reason = command.doubt or ("it runs beside the app, as an entry of [tool.shipwheel.processes] could" if command.background else "")
-        reason = reason or ("it is a server, which does not end" if is_server(words) else "")
+        reason = reason or ("it is a server, which does not end" if lasts(words) else "")
         is_of_build = is_build_step(words) or _BUILD_STEPS & {*words[1:3]} or words[1:3] in _NEW_MIGRATIONS
         reason = reason or ("it writes beside the code: run it before the build, or in [[tool.shipwheel.steps]]" if is_of_build else "")
         reason = reason or ("" if runnable.directory(command) == home else "it runs in another directory")
