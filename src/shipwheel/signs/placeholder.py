@@ -7,6 +7,8 @@ __all__ = ["corrected", "placeholder"]
 
 _JSON = "[]"
 """A list, as pydantic's settings take it."""
+_TOKEN = "1234567890:" + "A" * 35
+"""The form of a bot's token for Telegram, which its clients check before they connect."""
 _ASYNCHRONOUS = {
     "aiosqlite": "sqlite+aiosqlite:////tmp/check.db",
     "asyncpg": "postgresql+asyncpg://user:password@localhost:5432/check",
@@ -57,6 +59,8 @@ def corrected(name: str, value: str, log: str, has_package: Callable[[str], bool
 
     `has_package` tells whether the image has a Python package.
     """
+    if "TOKEN" in name.upper() and value != _TOKEN and re.search(r"\b(?:TokenValidationError|telegram\.error\.InvalidToken)\b", log):
+        return _TOKEN
     field = re.search(r'error parsing value for field "(\w+)" from source "EnvSettingsSource"', log)
     if field is not None and name.lower().endswith(field[1].lower()) and value != _JSON:
         return _JSON
