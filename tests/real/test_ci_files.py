@@ -1,4 +1,4 @@
-"""The action and the exported workflow for GitHub: their steps build, start the image in docker, and push what any build would be."""
+"""The action and the exported files, run by small runners: they start the image in docker, and push what any build would be."""
 
 import shutil
 import sys
@@ -11,6 +11,7 @@ import yaml
 from support.actions import run_steps
 from support.command import ROOT, shipwheel, shipwheel_json
 from support.engines import NATIVE, SEARCH_PATH, Dockerd, EngineError, Registry
+from support.gitlab_jobs import run_jobs
 from support.project_tree import written
 from support.run_target import RunTarget, docker_target
 
@@ -86,3 +87,27 @@ def test_the_workflow_names_what_it_has_started_main(target: RunTarget, project:
     with pytest.raises(EngineError, match="does not serve"):
         run_steps(target.sandbox, job["steps"], project, env, values)
     assert pushed(f"{name}:main") == pushed(f"{name}:c0ffee"), "main is as it was"
+
+
+REFUSES = SERVER.replace("import http.server\n", "import http.server\nhttp.server.SimpleHTTPRequestHandler.do_GET = refuse\n").replace(
+    "import http.server\n", "import http.server\n\ndef refuse(self):\n    self.send_error(400)\n\n", 1
+)
+
+
+def test_gitlab_names_main_only_what_answers_as_a_service(
+    docker: Dockerd, project: Path, env: dict[str, str], registry: Registry, tmp_path: Path
+) -> None:
+    assert shipwheel("export", "gitlab-ci", project, "-o", project).returncode == 0
+    found = yaml.safe_load((project / ".gitlab-ci.yml").read_text())
+    jobs = [found[name] for name in ("push", "check", "publish")]
+    name = f"{registry.host}/team/hello"
+    reported = run_jobs(docker, jobs, project, {**env, "CI_COMMIT_SHA": "1"})
+    digest = pushed(f"{name}:main")
+    assert reported == {"IMAGE": f"{name}@{digest}"}
+    assert pushed(f"{name}:1") == digest
+    (project / "image.env").unlink()
+    assert shipwheel_json("build", project, "-o", tmp_path / "again.oci")["digest"] == digest, "no file of a job is in the image"
+    (project / "main.py").write_text(REFUSES)
+    with pytest.raises(EngineError, match="it refuses every caller"):
+        run_jobs(docker, jobs, project, {**env, "CI_COMMIT_SHA": "2"})
+    assert pushed(f"{name}:2") != digest == pushed(f"{name}:main")
