@@ -118,6 +118,15 @@ def test_a_command_that_starts_in_a_member_is_that_members(tmp_path: Path) -> No
     assert project_directory(root) == root / "apps/web"
 
 
+@pytest.mark.parametrize(("requires", "folder"), [('"httpx"', "apps/web"), ('"web"', "."), ("", "apps/web")])
+@pytest.mark.parametrize("dockerfile", ["Dockerfile", "docker/Dockerfile"])
+def test_a_dockerfile_that_starts_in_a_member_is_that_members(tmp_path: Path, dockerfile: str, requires: str, folder: str) -> None:
+    workspace = WORKSPACE.replace("[]", f"[{requires}]", 1) + "[tool.uv.sources]\nweb = {workspace = true}\n"
+    run = "FROM python:3.13\nCOPY . /app\nRUN uv sync --all-packages\nWORKDIR /app/apps/web\nCMD gunicorn -b :8000 app:app\n"
+    root = written(tmp_path / "repository", {"pyproject.toml": workspace, dockerfile: run, **MEMBER})
+    assert project_directory(root) == root / folder
+
+
 def test_a_member_may_lie_beside_the_workspace(tmp_path: Path) -> None:
     written(tmp_path, MEMBER)
     root = written(tmp_path / "root", {"pyproject.toml": WORKSPACE.replace("libs/*", "../apps/*"), "serve.sh": ""})

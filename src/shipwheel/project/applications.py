@@ -11,7 +11,7 @@ from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.nested_projects import has_code, is_project_directory, nested_projects
 from shipwheel.project.outside_imports import outside_imports
 from shipwheel.project.read import find_settings, read_project
-from shipwheel.project.workspace import is_project, read_workspace
+from shipwheel.project.workspace import is_project, name_in, read_workspace
 from shipwheel.settings.settings import Settings
 from shipwheel.user.files import UserFiles, table_at
 
@@ -91,7 +91,7 @@ def project_directory(path: Path) -> Path:
             return path
         has_dockerfile = any((path / name).is_file() for name in _DOCKERFILES)
         if is_project_directory(path, files):
-            return path if has_dockerfile else _member(path, files)
+            return _started_member(path, files) or (path if has_dockerfile else _member(path, files))
         found = nested_projects(path, files)
         if not found or (has_dockerfile and _is_readable(path) and _has_command(path, path)):
             return path
@@ -125,6 +125,23 @@ def _member(root: Path, files: UserFiles) -> Path:
     found = [path for path in workspace.members if _has_command(path, root)]
     servers = found if len(found) == 1 else [path for path in found if _serves(path, root)]
     return root / os.path.relpath(servers[0], root.resolve()) if len(servers) == 1 else root
+
+
+def _started_member(root: Path, files: UserFiles) -> Path | None:
+    """Return the member of a workspace whose directory the command of its root starts in, if the root does not require that member."""
+    workspace = read_workspace(files, root)
+    if workspace.root != root.resolve() or not workspace.members or find_settings(root, files) != Settings():
+        return None
+    try:
+        project = read_project(root)
+    except ShipwheelError:
+        return None
+    directory = project.launch.directory if project.launch is not None else ""
+    place = (root / directory).resolve()
+    for member in workspace.members if directory else ():
+        if (member == place or member in place.parents) and name_in(files.read_tables(member)) not in project.dependencies:
+            return root / os.path.relpath(member, root.resolve())
+    return None
 
 
 def _has_own_program(root: Path, files: UserFiles, modules: Sequence[Module], projects: Sequence[Path], names: Sequence[str] = ()) -> bool:
