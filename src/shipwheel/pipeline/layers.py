@@ -207,7 +207,7 @@ class LayerPlanner(msgspec.Struct, frozen=True):
             Generated("working directory", (directory(workdir.strip("/")),)),
         ]
         if project.launch is not None and project.launch.python_path:
-            lines = "".join(f"{workdir.rstrip('/')}/{folder}".rstrip("/.") + "\n" for folder in project.launch.python_path)
+            lines = "".join(posixpath.normpath(posixpath.join(workdir, folder)) + "\n" for folder in project.launch.python_path)
             sources.append(Generated("import path", (file(f"{site_packages}/shipwheel.pth", lines),)))
         if project.launch is not None and project.launch.static_front is not None:
             sources.append(front_files(project.launch.static_front, site_packages))

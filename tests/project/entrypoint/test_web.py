@@ -6,6 +6,8 @@ import pytest
 from support.project_tree import Layout, assert_command, launched
 
 from shipwheel.errors import ProjectError
+from shipwheel.project.entrypoint.launch import started_modules
+from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.settings.settings import Settings
 
 HOST_AND_PORT = ("--host", "0.0.0.0", "--port", "8000")
@@ -446,6 +448,25 @@ def test_a_file_beside_a_package_of_its_name_cannot_be_imported(tmp_path: Path) 
     launch = launched(tmp_path, files, "flask gunicorn")
     assert launch.command[-1] == "app:create_app()"
     assert not any("no other application" in note for note in launch.notes)
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "served", "path"),
+    [
+        ("__init__.py", "from . import views", "app:create_app()", ("..",)),
+        ("factory.py", "from .views import page", "app.factory:create_app()", ("..",)),
+        ("factory.py", "import views", "factory:create_app()", ()),
+        ("factory.py", "try:\n    from . import views\nexcept ImportError:\n    import views", "factory:create_app()", ()),
+    ],
+)
+def test_a_directory_may_be_the_package_of_its_files(tmp_path: Path, file: str, line: str, served: str, path: tuple[str, ...]) -> None:
+    files = {file: f"{line}\nfrom flask import Flask\ndef create_app():\n    return Flask(__name__)\n", "views.py": "page = 1\n"}
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert (launch.command[-1], launch.python_path) == (served, path)
+    started = started_modules(launch, {}, Scanner(tmp_path).scan_modules())
+    assert started[0].file == file
+    (tmp_path / "app.py").write_text("")
+    assert launched(tmp_path, {}, "flask gunicorn").python_path == ()
 
 
 def test_names_other_candidates(tmp_path: Path) -> None:

@@ -113,6 +113,8 @@ class Launch(msgspec.Struct, frozen=True):
     """File and line of the deployment file that declares the command; empty if it comes from elsewhere."""
     notes: tuple[str, ...] = ()
     """Remarks about the command for the user, one sentence each."""
+    source_names: dict[str, str] = msgspec.field(default_factory=dict)
+    """Word of the command -> the one by which the source, read from the project's directory, has that application."""
     volumes: tuple[str, ...] = ()
     """Paths that the command writes to, used if the settings name no volumes."""
     before_start: tuple[tuple[str, ...], ...] = ()
@@ -152,10 +154,9 @@ class Launch(msgspec.Struct, frozen=True):
     @property
     def source_command(self) -> tuple[str, ...]:
         """The command with the application that the project's source has."""
-        if self.static_front is None:
-            return self.command
         front = self.static_front
-        return tuple(front.word if word == front.served else word for word in self.command)
+        words = self.command if front is None else (front.word if word == front.served else word for word in self.command)
+        return tuple(self.source_names.get(word, word) for word in words)
 
 
 Finder = Callable[[Evidence, Scan], Launch | None]
