@@ -89,6 +89,30 @@ def test_the_workflow_names_what_it_has_started_main(target: RunTarget, project:
     assert pushed(f"{name}:main") == pushed(f"{name}:c0ffee"), "main is as it was"
 
 
+NEEDS = """
+[tool.shipwheel.services.web]
+needs = ["db"]
+env = {{ PASSWORD = "${{PASSWORD}}" }}
+[tool.shipwheel.services.db]
+image = "{host}/team/db:1"
+"""
+ASKS = "import os, urllib.request\nurllib.request.urlopen('http://db:8000/')\nassert os.environ['PASSWORD'] == 'check'\n"
+
+
+def test_the_workflow_starts_an_image_with_what_it_needs(target: RunTarget, project: Path, env: dict[str, str], registry: Registry) -> None:
+    db = shipwheel("build", project, "--tag", f"{registry.host}/team/db:1", "--push")
+    assert db.returncode == 0, db.stderr
+    settings = (project / "pyproject.toml").read_text() + NEEDS.format(host=registry.host)
+    written(project, {"pyproject.toml": settings.replace("team/hello", "team/asks"), "main.py": ASKS + SERVER})
+    assert shipwheel("export", "github-actions", project, "-o", project).returncode == 0
+    job: dict[str, Any] = yaml.safe_load((project / ".github/workflows/image.yaml").read_text())["jobs"]["image"]
+    values = {"always()": "true", "github.ref == 'refs/heads/main'": "true", "github.ref != 'refs/heads/main'": "false"}
+    values |= {"vars.REGISTRY_USER || github.actor": "", "secrets.REGISTRY_PASSWORD": "", "secrets.PASSWORD || 'check'": "check"}
+    run_steps(target.sandbox, job["steps"], project, env, values)
+    name = f"{registry.host}/team/asks"
+    assert pushed(f"{name}:main") == pushed(f"{name}:c0ffee")
+
+
 REFUSES = SERVER.replace("import http.server\n", "import http.server\nhttp.server.SimpleHTTPRequestHandler.do_GET = refuse\n").replace(
     "import http.server\n", "import http.server\n\ndef refuse(self):\n    self.send_error(400)\n\n", 1
 )

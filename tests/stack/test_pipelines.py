@@ -26,6 +26,8 @@ SUBJECTS = {
         "registry.example",
         "registry.example/team/shop",
         services=GitlabServices((Service("db", PulledImage("postgres:16"), command=("postgres",)),), {"URL": "pg://${PASSWORD}@db/$1"}),
+        needs_stack=True,
+        variables=("PASSWORD",),
     ),
     "without a port": PipelineSubject("registry.example", "registry.example/team/shop", services=GitlabServices(obstacle="it has no port")),
     "workspace": PipelineSubject("registry.example", shards=3),
@@ -96,7 +98,7 @@ def test_no_service_of_gitlab_sees_the_password() -> None:
     for subject in SUBJECTS:
         found = yaml.safe_load(TEXTS["gitlab-ci", subject])
         assert "PASSWORD" not in str(found["variables"])
-        assert not any("PASSWORD" in name for job in found.values() if isinstance(job, dict) for name in job.get("variables", ()))
+        assert not any("REGISTRY_PASSWORD" in name for job in found.values() if isinstance(job, dict) for name in job.get("variables", ()))
 
 
 def test_gitlab_starts_what_an_image_needs_before_it() -> None:
@@ -106,6 +108,22 @@ def test_gitlab_starts_what_an_image_needs_before_it() -> None:
         {"name": "$IMAGE", "alias": "web", "variables": {"URL": "pg://${PASSWORD}@db/$$1"}},
     ]
     assert check["variables"]["FF_NETWORK_PER_BUILD"] == "true", "otherwise services do not reach each other"
+    assert check["variables"]["PASSWORD"] == "check", "unless it is set in GitLab"
+
+
+def test_github_starts_an_image_with_what_it_needs() -> None:
+    """Alone, it would not serve, so it would never be pushed."""
+    *_, verify, push = yaml.safe_load(TEXTS["github-workflows", "with a database"])["jobs"]["image"]["steps"]
+    assert verify["run"].splitlines() == ["shipwheel up . --locked", "shipwheel down . --volumes"]
+    assert verify["env"] == {"PASSWORD": "${{ secrets.PASSWORD || 'check' }}"}
+    assert push["run"].splitlines() == [
+        "shipwheel up . --locked",
+        'IMAGE="$(shipwheel build . --locked --tag registry.example/team/shop:"$GITHUB_SHA" --push)"',
+        'shipwheel check "$IMAGE" --at 127.0.0.1',
+        "shipwheel down . --volumes",
+        'shipwheel copy "$IMAGE" registry.example/team/shop:main',
+    ]
+    assert push["env"].items() >= verify["env"].items()
 
 
 def test_a_file_that_checks_nothing_says_why() -> None:

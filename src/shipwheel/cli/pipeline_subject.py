@@ -7,7 +7,6 @@ from shipwheel.errors import UsageError
 
 if TYPE_CHECKING:
     from shipwheel.oci.reference import Reference
-    from shipwheel.stack.gitlab_services import GitlabServices
     from shipwheel.stack.pipelines import PipelineSubject
 
 __all__ = ["pipeline_subject"]
@@ -26,7 +25,7 @@ def pipeline_subject(path: Path) -> "PipelineSubject":
     workspace = read_workspace(UserFiles(), path) if path.is_dir() else None
     if workspace is None or workspace.root != path.resolve() or not workspace.members:
         reference = _reference(path)
-        return PipelineSubject(str(reference.registry), reference.name, services=_services(path))
+        return _of_project(path, PipelineSubject(str(reference.registry), reference.name))
     found = applications(path)
     registries = sorted({str(_reference(each).registry) for each in found})
     if len(registries) > 1:
@@ -35,14 +34,25 @@ def pipeline_subject(path: Path) -> "PipelineSubject":
     return PipelineSubject(registries[0], shards=min(len(found), _MAX_SHARDS))
 
 
-def _services(path: Path) -> "GitlabServices":
+def _of_project(path: Path, subject: "PipelineSubject") -> "PipelineSubject":
+    """Return the subject with what the project's image needs to be started."""
+    import msgspec
+
     from shipwheel.project.read import find_settings, read_project
-    from shipwheel.stack.gitlab_services import gitlab_services
+    from shipwheel.stack.gitlab_services import gitlab_services, own_service
     from shipwheel.stack.read import read_stack
 
     launch = read_project(path, find_settings(path)).launch
-    ports = launch.ports if launch is not None else ()
-    return gitlab_services(read_stack(path), listens=any(port.endswith("/tcp") for port in ports))
+    listens = any(port.endswith("/tcp") for port in (launch.ports if launch is not None else ()))
+    stack = read_stack(path).with_profiles(())
+    web = own_service(stack)
+    return msgspec.structs.replace(
+        subject,
+        services=gitlab_services(stack, listens=listens),
+        needs_stack=web is not None and bool(web.needs or web.variables),
+        variables=tuple(stack.variables),
+        listens=listens and web is not None and web.publishes_all,
+    )
 
 
 def _reference(path: Path) -> "Reference":

@@ -8,7 +8,7 @@ https://docs.gitlab.com/ci/yaml
 from typing import Any
 
 from shipwheel.stack.gitlab_services import ALIAS
-from shipwheel.stack.pipelines import DEPLOY, HEAD, MADE, PipelineSubject
+from shipwheel.stack.pipelines import DEPLOY, HEAD, MADE, PLACEHOLDER, PipelineSubject
 from shipwheel.stack.yaml_file import yaml_documents
 
 __all__ = ["gitlab_component", "gitlab_pipeline", "unchecked_note"]
@@ -135,7 +135,8 @@ def _checked_jobs(subject: PipelineSubject, job: dict[str, Any], setup: dict[str
             "stage": "check",
             "rules": pushed,
             "needs": ["push"],
-            "variables": {"CI_DEBUG_SERVICES": "true", **network},
+            # The project's variables in GitLab come before these.
+            "variables": {"CI_DEBUG_SERVICES": "true", **network, **dict.fromkeys(subject.services.variables, PLACEHOLDER)},
             "services": subject.services.documents("$IMAGE"),
             "script": [f'shipwheel check "$IMAGE" --at {ALIAS}'],
         },

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from shipwheel.stack.model import ProjectSource, PulledImage, Service, Stack, pieces
+from shipwheel.stack.model import ProjectSource, PulledImage, Service, Stack, pieces, variables_in
 
-__all__ = ["ALIAS", "NO_SERVICES", "GitlabServices", "gitlab_services"]
+__all__ = ["ALIAS", "NO_SERVICES", "GitlabServices", "gitlab_services", "own_service"]
 
 ALIAS = "web"
 """The host name of the project's own container: other services know it by that."""
@@ -26,6 +26,12 @@ class GitlabServices(msgspec.Struct, frozen=True):
     obstacle: str = ""
     """A clause; empty if there is none."""
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of the variables that values of `env` refer to."""
+        values = [*self.env.values(), *(value for it in self.companions for value in it.env.values())]
+        return tuple(sorted(frozenset[str]().union(*map(variables_in, values))))
+
     def documents(self, image: str) -> list[dict[str, Any]]:
         """Return the services of the job, with the project's own image last: while it is pulled, the others start."""
         companions = [_document(_reference(it), it.name, it.env, it.command) for it in self.companions]
@@ -37,8 +43,7 @@ NO_SERVICES = GitlabServices()
 
 def gitlab_services(stack: Stack, *, listens: bool) -> GitlabServices:
     """Return the services that a check of a stack's own image needs. `listens` is False if the image has no port."""
-    own = ProjectSource(stack.root)
-    web = next((it for it in stack.services if it.source == own and not it.command and not it.is_job), None)
+    web = own_service(stack)
     needed = list(_needed(stack, web)) if web is not None else []
     everything = [*needed, *([web] if web is not None else [])]
     if not listens:
@@ -47,6 +52,12 @@ def gitlab_services(stack: Stack, *, listens: bool) -> GitlabServices:
         if obstacle := _obstacle(service, is_own=service is web):
             return GitlabServices(obstacle=obstacle)
     return GitlabServices(tuple(needed), web.env if web is not None else {})
+
+
+def own_service(stack: Stack) -> Service | None:
+    """Return the service that is the project's image with its own command; None if the settings have no such one."""
+    own = ProjectSource(stack.root)
+    return next((it for it in stack.services if it.source == own and not it.command and not it.is_job), None)
 
 
 def _needed(stack: Stack, service: Service) -> Iterator[Service]:

@@ -11,11 +11,14 @@ import msgspec
 from shipwheel.stack.gitlab_services import NO_SERVICES, GitlabServices
 from shipwheel.stack.yaml_file import yaml_documents
 
-__all__ = ["DEPLOY", "HEAD", "MADE", "PipelineSubject", "github_action", "github_workflow"]
+__all__ = ["DEPLOY", "HEAD", "MADE", "PLACEHOLDER", "PipelineSubject", "github_action", "github_workflow"]
 
 MADE = "# Made by `make docs` from the code: do not edit.\n"
 HEAD = "# Made once by `shipwheel export {form}`, which leaves it as it is from then on: it is yours.\n"
 DEPLOY = ("shipwheel export kubernetes . --locked --push -o deploy", "kubectl apply -k deploy/overlays/production")
+PLACEHOLDER = "check"
+"""The value of a variable that a check needs and nobody has set: a password of a database that is made for it may be any."""
+
 _VERIFY, _PUSH = "Build and check", "Build, check and push"
 _CACHE = {"SHIPWHEEL_CACHE_LIMIT": "5GB"}
 
@@ -31,6 +34,12 @@ class PipelineSubject(msgspec.Struct, frozen=True):
     """Another path than the directory of the repository, as a word of the shell."""
     services: GitlabServices = NO_SERVICES
     """The services of the job of GitLab that checks the image."""
+    needs_stack: bool = False
+    """True if a project's image cannot serve alone: it needs services, or variables."""
+    variables: tuple[str, ...] = ()
+    """Names of the variables that its stack takes."""
+    listens: bool = True
+    """True if the stack publishes the ports of the image under their own numbers."""
 
     @property
     def is_workspace(self) -> bool:
@@ -59,12 +68,24 @@ class PipelineSubject(msgspec.Struct, frozen=True):
         main = self.build(shard, f"{check} --tag {self.name}:main --push")
         return [main, f'shipwheel copy {self.name}:main {self.name}:"{commit}"']
 
+    def verify_in_stack(self) -> list[str]:
+        """Return the commands that start a project with what it needs, and push nothing."""
+        return ["shipwheel up . --locked", "shipwheel down . --volumes"]
+
+    def push_from_stack(self, commit: str) -> list[str]:
+        """Return the commands that start a project with what it needs, ask it, and push it as `main` and under the name of the commit."""
+        up, down = self.verify_in_stack()
+        pushed = f'IMAGE="$({self.build("", f" --tag {self.name}:{chr(34)}{commit}{chr(34)} --push")})"'
+        ask = ['shipwheel check "$IMAGE" --at 127.0.0.1'] if self.listens else []
+        return [up, pushed, *ask, down, f'shipwheel copy "$IMAGE" {self.name}:main']
+
 
 def github_workflow(subject: PipelineSubject, version: str) -> str:
     """Return .github/workflows/image.yaml for a project or a workspace, with this version of shipwheel.
 
     A pull request is built and checked; the main branch is pushed too, under the names `main` and that of its commit. There is no emulator
-    and no build daemon; docker, which the runners have, starts the image.
+    and no build daemon; docker, which the runners have, starts the image: alone, as production would, or with what its settings say that it
+    needs.
     """
     checkout = {"uses": "actions/checkout@v5", "with": {"persist-credentials": False}}
     setup = [checkout, *_setup(subject, f"shipwheel=={version}")]
@@ -76,11 +97,14 @@ def github_workflow(subject: PipelineSubject, version: str) -> str:
         "SHIPWHEEL_REGISTRY_USER": "${{ vars.REGISTRY_USER || github.actor }}",
         "SHIPWHEEL_REGISTRY_PASSWORD": "${{ secrets.REGISTRY_PASSWORD }}",
     }
-    push = subject.push(shard, "$GITHUB_SHA", check)
+    verify, push, values = [subject.verify(shard, check)], subject.push(shard, "$GITHUB_SHA", check), {}
+    if subject.needs_stack:
+        verify, push = subject.verify_in_stack(), subject.push_from_stack("$GITHUB_SHA")
+        values = {name: f"${{{{ secrets.{name} || '{PLACEHOLDER}' }}}}" for name in subject.variables}
     steps = [
         *setup,
-        {"name": _VERIFY, "if": is_not, "run": subject.verify(shard, check)},
-        {"name": _PUSH, "if": is_main, "env": login, "run": "\n".join(push) + "\n"},
+        {"name": _VERIFY, "if": is_not, **({"env": values} if values else {}), "run": "\n".join(verify) + "\n" * (len(verify) > 1)},
+        {"name": _PUSH, "if": is_main, "env": {**login, **values}, "run": "\n".join(push) + "\n"},
     ]
     deploy = [*setup, {"name": "Deploy by digest", "env": login, "run": "\n".join(DEPLOY) + "\n"}]
     job = {"runs-on": "ubuntu-24.04", "timeout-minutes": 30, "permissions": {"contents": "read"}, "env": _CACHE}
