@@ -90,7 +90,7 @@ def test_lists_all_keys_if_none_is_similar() -> None:
 def test_reports_all_problems_at_once() -> None:
     message = _wrong('python = 3.11\nports = [0]\nuser = "www"\nvolumes = ["/"]\nlabels = { a = 1 }\nfoo_bar_baz = 1').message
     for part in (
-        "python: expected str, got float",
+        "python: expected string, got float",
         "ports: '0' is not a port",
         "user: 'www' is not numeric",
         "volumes: '/'",

@@ -11,6 +11,7 @@ import msgspec
 from shipwheel.container.path import as_container_path
 from shipwheel.container.signals import signal_name
 from shipwheel.container.venv import VENV
+from shipwheel.lazy_pattern import lazy_pattern
 
 __all__ = ["AllowedSecret", "InvalidValue", "pattern_of", "setting_value"]
 
@@ -31,6 +32,15 @@ class InvalidValue(Exception):
         self.hint = hint
 
 
+_TYPES = lazy_pattern(r"`([^`]*)`")
+_TOML_TYPES = {"str": "string", "int": "integer", "bool": "boolean", "object": "table"}
+"""msgspec's names of types -> those of TOML, where they differ."""
+
+
+def _toml_types(found: re.Match[str]) -> str:
+    return " or ".join(_TOML_TYPES.get(name, name) for name in found[1].split(" | ") if name != "null")
+
+
 def setting_value(key: str, value: object, kind: Any) -> Any:
     """Return a value converted to the type of its field and checked. Raise InvalidValue if it does not fit."""
     if key in _TO_TYPE:
@@ -41,7 +51,7 @@ def setting_value(key: str, value: object, kind: Any) -> Any:
         converted = msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$")
-        reason = reason.replace(" | null", "").replace("`", "").replace("Invalid RFC3339 encoded date", f"{value!r} is not a day")
+        reason = _TYPES.sub(_toml_types, reason).replace("Invalid RFC3339 encoded date", f"{value!r} is not a day")
         raise InvalidValue(
             (f"at {key}{place.rstrip('`')} " if place else "") + reason[:1].lower() + reason[1:], _HINTS.get(key, "")
         ) from None
