@@ -670,6 +670,11 @@ def test_a_database_without_a_host_is_named_with_the_variable_of_its_host(variab
     assert "no host" not in found.hint, "it was given one"
 
 
+def test_a_configuration_of_gunicorn_with_an_error_is_not_a_missing_file() -> None:
+    log = "Failed to read config file: conf/gunicorn.conf.py\nTraceback (most recent call last):\nKeyError: 'x'\n"
+    assert K.FILE not in {each.kind for each in find(ended(1, log), SERVER)}
+
+
 def test_databases_of_django_that_are_none_want_their_variable() -> None:
     error = "django.core.exceptions.ImproperlyConfigured: settings.DATABASES is improperly configured. Please supply the ENGINE value."
     trace = (

@@ -106,7 +106,8 @@ _REQUIREMENT = r"[A-Za-z][\w.-]*+(?:\[[\w,.-]++\])?(?:==[\w.]*\w)?"
 _FILE_PATH = r"(?:/[\w./-]+\w|[\w./-]*\w\.[A-Za-z]\w*)"
 _OPENED = r"[(\[\"'`]?"
 _ABSENT = r"(?:(?:was |is |could )?not (?:be )?found|(?:does not|doesn't) exist|is missing|cannot be (?:found|opened|read))"
-_CANNOT = r"(?:[Cc]annot|[Cc]an't|[Cc]ould(?: not|n't)|[Ff]ailed to|[Uu]nable to)"
+# Gunicorn says "Failed to read config file: …" of one that is there and has an error, whose traceback follows.
+_CANNOT = r"(?:[Cc]annot|[Cc]an't|[Cc]ould(?: not|n't)|[Ff]ailed to(?! read config file: )|[Uu]nable to)"
 _QUOTED_PATH = r"(?:'(/[^']++)'|\"(/[^\"]++)\"|‘(/[^’]++)’)"
 
 _RULES: tuple[tuple[SignKind, str], ...] = (
