@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from support.project_tree import launched, written
 
 from shipwheel.project.deployment.built_files import missing_note
@@ -36,6 +37,23 @@ def test_names_what_the_image_lacks(tmp_path: Path) -> None:
 def test_is_content_with_what_was_made_before(tmp_path: Path) -> None:
     files = {**FILES, "Dockerfile": DOCKERFILE.partition("RUN pip")[0], "shop/static/dist/app.js": ""}
     assert read_deployment(written(tmp_path, files), UserFiles()).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("ignored", "more", "lacks"),
+    [
+        ("**/dist/js\n", {}, True),
+        ("/shop/static/dist/js/\n", {}, True),
+        ("**/dist/js\n", {"shop/static/dist/js/app.js": ""}, False),
+        ("dist/*.map\n#dist/x\nother/dist2/js\n", {}, False),
+    ],
+)
+def test_a_directory_of_sources_that_a_build_adds_to_is_not_made_before_it(
+    tmp_path: Path, ignored: str, more: dict[str, str], lacks: bool
+) -> None:
+    files = {**FILES, "Dockerfile": DOCKERFILE.partition("RUN pip")[0], "shop/static/dist/logo.svg": "", ".gitignore": ignored, **more}
+    (built,) = read_deployment(written(tmp_path, files), UserFiles()).built
+    assert built.is_there is not lacks
 
 
 def test_takes_what_was_made_from_where_it_was_made(tmp_path: Path) -> None:

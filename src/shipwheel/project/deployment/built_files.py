@@ -22,6 +22,8 @@ _NODE_TOOLS = frozenset({"npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "g
 _BUILDS = lazy_pattern(r"build|compile|bundle|generate|dist|prod|compress|webpack|vite|gulp|tailwind|collectstatic|assets")
 _ELSEWHERE = lazy_pattern(r"\s(?:--prefix|--cwd|--dir|-C)[ =]([\w./-]+)")
 """The option of npm, yarn or pnpm that names the directory with package.json."""
+_LITERAL = lazy_pattern(r"(?:\*\*/|/)?[\w@.-]+(?:/[\w@.-]+)+/?")
+"""A line of .gitignore that names one path, at least in its last parts."""
 _MAX_SHOWN = 3
 
 
@@ -103,9 +105,10 @@ def _built(dockerfile: Dockerfile) -> Iterator[BuiltFiles]:
         directory = inside.project_path(ran_in) if ran_in else None
         made = _made(copy.sources, ran_in, directory)
         place = f"{copy.file or dockerfile.name}, line {copy.line}"
-        is_made = bool(made) and _has_files(files, made)
+        is_made = bool(made) and _has_files(files, made) and not _lacks_ignored(files, made)
+        is_there = _has_files(files, path) and not _lacks_ignored(files, path)
         node = match[1] if (match := _NODE_TAG.search(stage.image)) else ""
-        yield BuiltFiles(place, path, commands, directory or "", made, node, _has_files(files, path), is_made)
+        yield BuiltFiles(place, path, commands, directory or "", made, node, is_there, is_made)
 
 
 def _made(sources: tuple[str, ...], ran_in: str, directory: str | None) -> str:
@@ -174,3 +177,14 @@ def _expected(copy: Copy, files: CopiedFiles) -> str | None:
 def _has_files(files: CopiedFiles, path: str) -> bool:
     place = files.project / path
     return place.is_file() or (place.is_dir() and any(entry.name != ".gitkeep" for entry in place.iterdir()))
+
+
+def _lacks_ignored(files: CopiedFiles, path: str) -> bool:
+    """Return whether .gitignore names, in full, something below a directory that is not there: what a build adds to the files of git."""
+    try:
+        lines = (files.project / ".gitignore").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return False
+    named = (line.strip().removeprefix("**/").strip("/") for line in lines if _LITERAL.fullmatch(line.strip()))
+    inside = (name.removeprefix(f"{top}/") for name in named for top in (path, posixpath.basename(path)) if name.startswith(f"{top}/"))
+    return any(not (files.project / path / name).exists() for name in inside)
