@@ -306,3 +306,21 @@ def test_what_writes_migrations_is_no_start_step(tmp_path: Path, step: str) -> N
     dockerfile = f"FROM python\nWORKDIR /code\nCOPY . .\nCMD {step} && alembic upgrade head && gunicorn -b :8000 app:app\n"
     files = {**FILES, "Dockerfile": dockerfile, "alembic.ini": ""}
     assert launched(tmp_path, files, "gunicorn alembic flask").before_start == (("alembic", "upgrade", "head"),)
+
+
+@pytest.mark.parametrize(
+    ("line", "steps"),
+    [
+        ("ASK='import shop; exit(shop.has_users())'\npython -c \"$ASK\" && python first.py", ()),
+        ("python -c 'import sys; sys.exit(0)' && python first.py", ()),
+        ("if python ask.py; then python first.py; fi", ()),
+        ("if ! python manage.py migrate; then exit 1; fi", (("python", "manage.py", "migrate"),)),
+        ("python ask.py && python first.py", (("python", "ask.py"), ("python", "first.py"))),
+        ("until python ask.py; do sleep 1; done", (("python", "ask.py"),)),
+    ],
+)
+def test_what_only_asks_is_no_start_step(tmp_path: Path, line: str, steps: tuple[tuple[str, ...], ...]) -> None:
+    script = f"#!/bin/sh\n{line}\nexec gunicorn -b :8000 app:app\n"
+    dockerfile = 'FROM python\nWORKDIR /code\nCOPY . .\nCMD ["./start.sh"]\n'
+    files = {**FILES, "Dockerfile": dockerfile, "start.sh": script, "ask.py": "", "first.py": "", "manage.py": ""}
+    assert launched(tmp_path, files, "gunicorn").before_start == steps

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["is_build_step", "is_of_database"]
+__all__ = ["is_build_step", "is_of_database", "is_question"]
 
 _DJANGO_STEPS = frozenset({"collectstatic", "compress", "compilescss", "compilejsi18n"})
 _FLASK_STEPS = (("assets", "build"), ("digest", "compile"), ("translate", "compile"), ("scss", "compile"))
@@ -19,6 +19,8 @@ _DATABASE_STEPS = {
 _DJANGO = ("manage.py", "django-admin", "django")
 _PYTHON = lazy_pattern(r"python[\d.]*")
 _MAX_OPTIONS = 6
+_EXITS = lazy_pattern(r"\b(?:exit|quit)\(")
+"""Calls of inline code that give an exit status."""
 
 
 def is_build_step(words: Sequence[str]) -> bool:
@@ -35,6 +37,13 @@ def is_of_database(words: Sequence[str]) -> bool:
     """Return whether a command brings a database up to date, and ends: `alembic upgrade head`."""
     name, found = _program(words)
     return not _DATABASE_STEPS.get(_DJANGO[0] if name in _DJANGO else name, frozenset()).isdisjoint(found[1:_MAX_OPTIONS])
+
+
+def is_question(words: Sequence[str], *, is_condition: bool) -> bool:
+    """Return whether a command is there for its exit status: inline code that gives one, or a condition that changes nothing known."""
+    if "-c" in words and _EXITS.search(words[-1]):
+        return True
+    return is_condition and not (is_of_database(words) or is_build_step(words))
 
 
 def _program(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:

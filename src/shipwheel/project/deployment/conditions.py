@@ -4,12 +4,16 @@ import fnmatch
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from shipwheel.project.deployment.build_steps import is_question
+from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.shell_words import ShellState, expand_pattern, expand_word, text_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["clauses", "decide", "matches_pattern"]
+__all__ = ["clauses", "decide", "mark_questions", "matches_pattern"]
 
 _MAX_DEPTH = 20
 _NUMERIC: dict[str, Callable[[int, int], bool]] = {
@@ -90,6 +94,14 @@ def _known(node: "Node", state: ShellState) -> str | None:
     doubts: list[str] = []
     fields = expand_word(node, state, doubts, unset_is_empty=True)
     return None if doubts else " ".join(fields)
+
+
+def mark_questions(commands: list[ShellCommand], start: int, *, are_conditions: bool = False) -> bool:
+    """Doubt those of the commands from `start` on that only ask something, and return whether there is one: they may end with an error."""
+    asked = [number for number in range(start, len(commands)) if is_question(commands[number].words, is_condition=are_conditions)]
+    for number in asked:
+        commands[number] = replace(commands[number], doubt=commands[number].doubt or "its exit status is an answer")
+    return bool(asked)
 
 
 def clauses(node: "Node") -> Iterator[tuple[list["Node"], list["Node"]]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.project.deployment.conditions import clauses, decide, matches_pattern
+from shipwheel.project.deployment.conditions import clauses, decide, mark_questions, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
 from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell_words import (
@@ -23,6 +23,8 @@ from shipwheel.project.deployment.shell_words import (
     expand_argument,
     expand_assignment,
     expand_word,
+    first_word,
+    one_line,
     text_of,
 )
 from shipwheel.project.deployment.supervisor import is_supervisor, supervised
@@ -198,7 +200,10 @@ class _Shell(msgspec.Struct):
 
     def _list(self, node: "Node") -> bool | None:
         left, operator, right = node.children[0], node.children[1].type, node.children[-1]
-        outcome = self._run(left)
+        start, outcome = len(self.commands), self._run(left)
+        if outcome is None and operator == "&&" and mark_questions(self.commands, start):
+            self._doubtful([right], f"it depends on `{one_line([left])}`")
+            return None
         # A command whose success is not known is expected to succeed.
         if (outcome is False) if operator == "&&" else (outcome is not False):
             return outcome
@@ -206,7 +211,7 @@ class _Shell(msgspec.Struct):
 
     def _pipeline(self, node: "Node") -> bool | None:
         parts = node.named_children
-        names = [_first_word(part) for part in parts]
+        names = [first_word(part) for part in parts]
         if all(name in _PIPE_SOURCES for name in names[:-1]):
             return self._run(parts[-1])
         if all(name in _PIPE_SINKS for name in names[1:]):
@@ -235,9 +240,10 @@ class _Shell(msgspec.Struct):
         """Run the branch that the conditions select; with a doubt from the first condition that is not known."""
         doubt = ""
         for conditions, body in clauses(node):
-            outcome = self._sequence(conditions) if conditions else True
+            start, outcome = len(self.commands), self._sequence(conditions) if conditions else True
             if outcome is None:
-                doubt = doubt or f"it depends on `{_one_line(conditions)}`"
+                mark_questions(self.commands, start, are_conditions=True)
+                doubt = doubt or f"it depends on `{one_line(conditions)}`"
             if outcome is not False and doubt:
                 self._doubtful(body, doubt)
             if outcome is True:
@@ -294,7 +300,7 @@ class _Shell(msgspec.Struct):
                 expand_argument(child, words, self.state, doubts)
         if node.has_error:
             doubts.append("its syntax is not understood")
-        text, doubt = _one_line([node]), doubts[0] if doubts else ""
+        text, doubt = one_line([node]), doubts[0] if doubts else ""
         return self.start(tuple(words), tuple(env), text, node.start_point[0], doubt) if len(words) <= _MAX_WORDS else None
 
     def start(self, words: tuple[str, ...], env: tuple[tuple[str, str], ...], text: str, row: int, doubt: str) -> bool | None:
@@ -437,13 +443,3 @@ _BUILTINS: dict[str, Callable[[_Shell, tuple[str, ...]], bool | None]] = {
     "read": _Shell.read,
     "false": lambda _shell, _words: False,
 }
-
-
-def _first_word(node: "Node") -> str:
-    name = node.child_by_field_name("name") if node.type == "command" else None
-    return text_of(name) if name is not None else ""
-
-
-def _one_line(nodes: "Sequence[Node]") -> str:
-    text = " ".join(" ".join(map(text_of, nodes)).replace("\\\n", " ").split())
-    return text if len(text) <= 80 else f"{text[:79]}…"

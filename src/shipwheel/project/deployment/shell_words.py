@@ -23,6 +23,8 @@ __all__ = [
     "expand_assignment",
     "expand_pattern",
     "expand_word",
+    "first_word",
+    "one_line",
     "text_of",
 ]
 
@@ -100,6 +102,18 @@ class ShellState(msgspec.Struct):
 def text_of(node: "Node") -> str:
     """Return the source of a node, with replacement characters for what is not UTF-8."""
     return (node.text or b"").decode("utf-8", "replace")
+
+
+def first_word(node: "Node") -> str:
+    """Return the name of the program that a command starts, as it is written; empty for another statement."""
+    name = node.child_by_field_name("name") if node.type == "command" else None
+    return text_of(name) if name is not None else ""
+
+
+def one_line(nodes: "Sequence[Node]") -> str:
+    """Return the source of statements in one line, shortened for messages."""
+    text = " ".join(" ".join(map(text_of, nodes)).replace("\\\n", " ").split())
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def expand_word(node: "Node", state: ShellState, doubts: list[str], *, unset_is_empty: bool = False) -> list[str]:
