@@ -617,6 +617,16 @@ def test_a_made_up_value_has_the_form_that_the_program_asks_for(name: str, error
     assert improve(project, Settings(), project.lines.append).trial.verdict.is_good
 
 
+def test_values_of_an_example_with_which_another_line_fails_are_wanted() -> None:
+    first, second = (
+        fails("Traceback (most recent call last):", f'  File "/app/bot.py", line {line}, in <module>', "InvalidURI: empty")
+        for line in (3, 9)
+    )
+    project = Project(lambda settings, env: second if env else first, FakeAdvisor(example=(".env.example", {"TOKEN": "x"})))
+    found = improve(project, Settings(), project.lines.append)
+    assert (found.example, "line 9" in found.trial.seen.log) == (".env.example", True)
+
+
 @pytest.mark.parametrize("level", ["INFO", "check-" + "0" * 40])
 def test_a_variable_whose_name_tells_nothing_has_the_value_of_the_example(level: str) -> None:
     wants = fails('  File "<frozen os>", line 679, in __getitem__', "KeyError: 'LOG_LEVEL'")

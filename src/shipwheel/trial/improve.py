@@ -22,6 +22,7 @@ from shipwheel.known_packages import extends_django, requirement_of_module
 from shipwheel.settings.settings import Settings, added
 from shipwheel.signs.outgrown import misfit, outdated_module
 from shipwheel.signs.placeholder import corrected, placeholder
+from shipwheel.signs.tracebacks import last_traceback
 from shipwheel.trial.finding import OUTSIDE, FindingKind, Setting, Verdict
 from shipwheel.trial.mend import Advisor, Change, change_for_module, changes_for, with_unlisted
 from shipwheel.trial.trial import Trial
@@ -153,7 +154,10 @@ def _with_example(
         report(now.trial.headline)
         report(f"  with the values of {example.file}, for this trial only")
         after = attempt(settings, {**env, **values})
-        if _progress(after.trial) > _progress(now.trial):
+        further, before = _progress(after.trial), _progress(now.trial)
+        # Nothing but the values has changed: what fails elsewhere with them wants them.
+        elsewhere = further == before and _failed_in(after.trial) != _failed_in(now.trial)
+        if further > before or elsewhere:
             return _Example(example.file, values, True), after
     return _Example(example.file, {}, True), now
 
@@ -304,6 +308,11 @@ def _progress(trial: Trial) -> tuple[bool, ...]:
     listens = bool(seen.sockets) and seen.ended is None
     serves, needs = trial.verdict is Verdict.SERVES, trial.verdict is Verdict.NEEDS
     return serves, seen.answer is not None, listens, needs, seen.ended is None, not usage, "Traceback" not in seen.log
+
+
+def _failed_in(trial: Trial) -> tuple[str, ...]:
+    """Return the lines of code that the last traceback leads through."""
+    return tuple(line.strip() for line in last_traceback(trial.seen.log).splitlines() if line.lstrip().startswith('File "'))
 
 
 def _is_satisfied(change: Change, before: Trial, trial: Trial) -> bool:
