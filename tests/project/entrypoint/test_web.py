@@ -556,3 +556,13 @@ def test_an_application_that_the_dockerfile_copies_comes_first(tmp_path: Path, c
         "list.txt": "",
     }
     assert launched(tmp_path, files, "fastapi uvicorn").command[-1] == module
+
+
+@pytest.mark.parametrize(
+    ("imports", "served"),
+    [("import database", "wsgi:app"), ("from app.database import db", "app.wsgi:app"), ("import json", "app.wsgi:app")],
+)
+def test_a_package_with_a_module_of_its_name_may_be_where_modules_are_imported_from(tmp_path: Path, imports: str, served: str) -> None:
+    files = {"app/__init__.py": "", "app/app.py": "def create_app(): ...\n", "app/database.py": "db = 1\n"}
+    files["app/wsgi.py"] = f"{imports}\nfrom app import create_app\nfrom flask import Flask\napp = Flask('x')\n"
+    assert launched(tmp_path, files, "flask gunicorn").command[-1] == served

@@ -230,11 +230,14 @@ class _FileReader:
             }
             if any(directory.name in self._imported(path.relative_to(self._root).as_posix()) for path in directory.parent.glob("*.py")):
                 return False
+        # `from app import x` in app/ may mean app/app.py, and says nothing then.
+        is_ambiguous = (directory / f"{directory.name}.py").is_file()
+        siblings.discard(directory.name)
         answer = directory.name == "src" and not is_package
         for path in sorted(directory.rglob("*.py"))[:_MAX_FILES_OF_ROOT]:
             imports = self._imported(path.relative_to(self._root).as_posix())
             direct = path.parent == directory
-            if directory.name in imports or (direct and "." in imports):
+            if (directory.name in imports and not is_ambiguous) or (direct and "." in imports):
                 return False
             # A package below that imports itself by its bare name, or a file that imports its neighbours.
             known = siblings - {path.stem} if direct else siblings & {path.relative_to(directory).parts[0]}
