@@ -315,6 +315,7 @@ def test_what_writes_migrations_is_no_start_step(tmp_path: Path, step: str) -> N
         ("python -c 'import sys; sys.exit(0)' && python first.py", ()),
         ("if python ask.py; then python first.py; fi", ()),
         ("if ! python manage.py migrate; then exit 1; fi", (("python", "manage.py", "migrate"),)),
+        ("if ! python first.py; then echo no; exit 1; fi", (("python", "first.py"),)),
         ("python ask.py && python first.py", (("python", "ask.py"), ("python", "first.py"))),
         ("until python ask.py; do sleep 1; done", (("python", "ask.py"),)),
     ],
@@ -324,3 +325,11 @@ def test_what_only_asks_is_no_start_step(tmp_path: Path, line: str, steps: tuple
     dockerfile = 'FROM python\nWORKDIR /code\nCOPY . .\nCMD ["./start.sh"]\n'
     files = {**FILES, "Dockerfile": dockerfile, "start.sh": script, "ask.py": "", "first.py": "", "manage.py": ""}
     assert launched(tmp_path, files, "gunicorn").before_start == steps
+
+
+@pytest.mark.parametrize("end", ["", "\n# the end"])
+def test_a_script_that_ends_with_its_server_starts_that_whatever_it_asks_before(tmp_path: Path, end: str) -> None:
+    line = f"python -c 'import socket, sys; sys.exit(0)' && gunicorn -b :8000 -w 3 app:app{end}\n"
+    files = {**FILES, "Dockerfile": 'FROM python\nWORKDIR /code\nCOPY . .\nCMD ["./start.sh"]\n', "start.sh": f"#!/bin/sh\n{line}"}
+    launch = launched(tmp_path, files, "gunicorn")
+    assert (launch.command, launch.before_start) == (("gunicorn", "-b", ":8000", "-w", "3", "app:app"), ())

@@ -13,7 +13,7 @@ from shipwheel.project.deployment.shell_words import ShellState, expand_pattern,
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["clauses", "decide", "mark_questions", "matches_pattern"]
+__all__ = ["clauses", "decide", "is_last", "mark_questions", "matches_pattern"]
 
 _MAX_DEPTH = 20
 _NUMERIC: dict[str, Callable[[int, int], bool]] = {
@@ -96,12 +96,25 @@ def _known(node: "Node", state: ShellState) -> str | None:
     return None if doubts else " ".join(fields)
 
 
-def mark_questions(commands: list[ShellCommand], start: int, *, are_conditions: bool = False) -> bool:
-    """Doubt those of the commands from `start` on that only ask something, and return whether there is one: they may end with an error."""
-    asked = [number for number in range(start, len(commands)) if is_question(commands[number].words, is_condition=are_conditions)]
+def mark_questions(commands: list[ShellCommand], numbers: range, *, are_conditions: bool = False) -> bool:
+    """Doubt those of some commands that only ask something, and return whether there is one: they may end with an error."""
+    asked = [number for number in numbers if is_question(commands[number].words, is_condition=are_conditions)]
     for number in asked:
         commands[number] = replace(commands[number], doubt=commands[number].doubt or "its exit status is an answer")
     return bool(asked)
+
+
+def is_last(node: "Node") -> bool:
+    """Return whether nothing is behind a statement in its script."""
+    at: Node | None = node
+    while at is not None:
+        following = at.next_named_sibling
+        while following is not None and following.type == "comment":
+            following = following.next_named_sibling
+        if following is not None:
+            return False
+        at = at.parent
+    return True
 
 
 def clauses(node: "Node") -> Iterator[tuple[list["Node"], list["Node"]]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.project.deployment.conditions import clauses, decide, mark_questions, matches_pattern
+from shipwheel.project.deployment.conditions import clauses, decide, is_last, mark_questions, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
 from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell_words import (
@@ -201,7 +201,8 @@ class _Shell(msgspec.Struct):
     def _list(self, node: "Node") -> bool | None:
         left, operator, right = node.children[0], node.children[1].type, node.children[-1]
         start, outcome = len(self.commands), self._run(left)
-        if outcome is None and operator == "&&" and mark_questions(self.commands, start):
+        # What a script ends with is what the container is for, whatever it depends on.
+        if outcome is None and operator == "&&" and mark_questions(self.commands, range(start, len(self.commands))) and not is_last(node):
             self._doubtful([right], f"it depends on `{one_line([left])}`")
             return None
         # A command whose success is not known is expected to succeed.
@@ -241,11 +242,14 @@ class _Shell(msgspec.Struct):
         doubt = ""
         for conditions, body in clauses(node):
             start, outcome = len(self.commands), self._sequence(conditions) if conditions else True
+            asked = range(start, len(self.commands))
             if outcome is None:
-                mark_questions(self.commands, start, are_conditions=True)
                 doubt = doubt or f"it depends on `{one_line(conditions)}`"
             if outcome is not False and doubt:
                 self._doubtful(body, doubt)
+            if outcome is None and len(self.commands) > asked.stop:
+                # A condition whose body starts nothing is a step that may fail: `if ! python prepare.py; then exit 1; fi`.
+                mark_questions(self.commands, asked, are_conditions=True)
             if outcome is True:
                 return None if doubt else self._sequence(body)
         return None if doubt else True
