@@ -433,8 +433,9 @@ def test_a_template_of_projects_is_none_itself(tmp_path: Path) -> None:
 def test_a_project_may_hold_a_template_of_others(tmp_path: Path, files: dict[str, str], program: str) -> None:
     template = {"starter/manage.py": SETTINGS_MODULE.format("{{ project_name }}.settings")}
     assert launched(tmp_path / "both", {**files, **template}, "django gunicorn").command[0] == program
+    template |= {"starter/site/wsgi.py": WSGI, "starter/site/celery.py": "from celery import Celery\napp = Celery('site')\n"}
     with pytest.raises(ProjectError, match=r"^starter/manage\.py has a placeholder"):
-        launched(tmp_path / "alone", template, "django gunicorn")
+        launched(tmp_path / "alone", template, "django gunicorn celery")
 
 
 @pytest.mark.parametrize(

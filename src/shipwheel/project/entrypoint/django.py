@@ -32,6 +32,7 @@ __all__ = [
     "with_settings_module",
     "with_static_files",
     "with_static_front",
+    "without_templates",
 ]
 
 _SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
@@ -114,6 +115,13 @@ def refuse_template(_evidence: Evidence, scan: Scan) -> None:
 def refuse_own_template(evidence: Evidence, scan: Scan) -> None:
     """Raise ProjectError as `refuse_template`, if the project itself is one, and does not only hold one to make projects from."""
     refuse_template(evidence, replace(scan, modules=tuple(module for module in scan.modules if not _depth(module))))
+
+
+def without_templates(scan: Scan) -> Scan:
+    """Return the scan without what lies below the manage.py of a template: no worker, wsgi.py or program of it can be started."""
+    folders = tuple(module.file.removesuffix("manage.py") for module in scan.modules if _is_of_template(module))
+    kept = tuple(module for module in scan.modules if _is_of_template(module) or not module.file.startswith(folders))
+    return replace(scan, modules=kept) if folders else scan
 
 
 def _development_settings(project: _DjangoProject, application: str) -> Iterator[str]:

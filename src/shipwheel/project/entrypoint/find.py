@@ -32,6 +32,7 @@ from shipwheel.project.entrypoint.django import (
     with_settings_module,
     with_static_files,
     with_static_front,
+    without_templates,
 )
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import (
@@ -131,7 +132,7 @@ def find_launch(evidence: Evidence, scanner: Scanner | None = None) -> Launch:
     evidence = replace(evidence, declared_port=deployment.port)
     launch = _from_settings(evidence)
     if launch is None:
-        scan = _with_transport(scanner.scan_project(), evidence)
+        scan = _with_transport(without_templates(scanner.scan_project()), evidence)
         launch = _find(evidence, scan)
         if launch is None and evidence.kind == "app":
             other = _with_transport(scanner.scan_named_as_tests(), evidence)
