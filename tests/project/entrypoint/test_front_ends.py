@@ -165,6 +165,25 @@ def test_finds_what_vue_cli_builds_for_the_source(tmp_path: Path, config: str, o
     assert front.settings == AssetSettings(("npm", "run", "build"), output)
 
 
+@pytest.mark.parametrize(
+    ("line", "is_served"),
+    [
+        ("STATICFILES_DIRS = [\n    BASE_DIR / 'node_modules',\n]", True),
+        ("NODE = os.path.join(BASE_DIR, 'node_modules', 'jquery')", True),
+        ("app.mount('/lib', StaticFiles(directory='node_modules'))", True),
+        ("send_from_directory('./node_modules/jquery', 'x.js')", True),
+        ("EXCLUDED = ['node_modules', '.git']", False),
+        ("if name == 'node_modules': pass", False),
+    ],
+)
+@pytest.mark.parametrize("lock", ["", "package-lock.json", "yarn.lock"])
+def test_finds_the_packages_of_node_that_the_source_serves(tmp_path: Path, line: str, is_served: bool, lock: str) -> None:
+    files = {"package.json": '{"dependencies": {"jquery": "3"}}', "main.py": f"{SERVED}{line}\n", **({lock: ""} if lock else {})}
+    run = ("node", "-e", "0") if lock == "yarn.lock" else ("npm", "prune", "--omit=dev")
+    fronts = launched(tmp_path, files, "fastapi uvicorn").front_ends
+    assert [front.settings for front in fronts] == ([AssetSettings(run, "node_modules")] if is_served else [])
+
+
 def test_a_front_end_without_a_build_or_a_server_is_none(tmp_path: Path) -> None:
     served = f"{SERVED}app.mount('/', StaticFiles(directory='frontend/dist'))\n"
     assert launched(tmp_path, {"main.py": served, "frontend/package.json": "[]"}, "fastapi uvicorn").front_ends == ()

@@ -32,6 +32,12 @@ _WATCHES = lazy_pattern(r"\s(?:-w|--watch)(?=\s|=always|$)")
 _THEME = "static_src"
 """The directory in a Django app that django-tailwind builds its style sheet in."""
 _CONFIGURATIONS = ("vite.config.ts", "vite.config.js", "vite.config.mjs", "vite.config.mts", "vue.config.js")
+_PACKAGES = lazy_pattern(
+    r"""(?:\bjoin\([^\n]{0,200}|[/+]\s*|\bdirectory=|\b(?:static_folder|static_path)=|\bsend_from_directory\()["'](?:[^"'\s]*/)?node_modules["'/]"""
+)
+"""The directory of node's packages as a part of a path; a list of directories to leave out only has its name."""
+_OTHER_LOCKS = ("yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb")
+"""Locks of managers whose packages npm does not take away again."""
 _MAX_SOURCES = 300
 _MAX_SIBLINGS = 50
 
@@ -51,7 +57,7 @@ def with_front_ends(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
         notes.append(built.note(is_known=front is not None))
         found += [front] if front is not None else []
     if not missing and not found and launch.needs_source:
-        found = list(_served(evidence, scan)) or list(_written_by_scripts(evidence))
+        found = [*(list(_served(evidence, scan)) or _written_by_scripts(evidence)), *_served_packages(evidence, scan)]
         notes += [f"{front.reason}. `shipwheel init` writes the setting that builds it." for front in found]
     if not missing and not found:
         notes += _made_beside(evidence, scan.deployment.folders)
@@ -113,6 +119,19 @@ def _served(evidence: Evidence, scan: Scan) -> Iterator[FrontEnd]:
     if place:
         stated = AssetSettings(("npm", "run", "build"), output, folder or ".")
         yield FrontEnd(stated, f"{place} serves {output}, which `npm run build` makes from {posixpath.join(folder, 'package.json')}")
+
+
+def _served_packages(evidence: Evidence, scan: Scan) -> Iterator[FrontEnd]:
+    """Yield the packages of node that the source serves from where they are installed, without those for developing."""
+    texts = ((module.file, evidence.read_text(module.file)) for module in scan.modules[:_MAX_SOURCES])
+    place = next((file for file, text in texts if _PACKAGES.search(text)), "")
+    folder = next((name for name in _FOLDERS if evidence.has_file(posixpath.join(name, "package.json"))), None) if place else None
+    if folder is None or evidence.exists(output := posixpath.join(folder, "node_modules")):
+        return
+    others = any(evidence.has_file(posixpath.join(folder, name)) for name in _OTHER_LOCKS)
+    run = ("node", "-e", "0") if others else ("npm", "prune", "--omit=dev")
+    what = f"{place} serves {output}, which the packages of {posixpath.join(folder, 'package.json')} are installed in"
+    yield FrontEnd(AssetSettings(run, output, folder or "."), what)
 
 
 def _written_by_scripts(evidence: Evidence) -> Iterator[FrontEnd]:
