@@ -675,6 +675,14 @@ def test_a_configuration_of_gunicorn_with_an_error_is_not_a_missing_file() -> No
     assert K.FILE not in {each.kind for each in find(ended(1, log), SERVER)}
 
 
+def test_a_file_that_a_namespace_package_of_the_project_lacks_is_to_be_made() -> None:
+    error = "ImportError: cannot import name 'secrets' from 'shop.settings' (unknown location)"
+    log = f'Traceback (most recent call last):\n  File "/app/shop/settings/base.py", line 15, in <module>\n{error}\n'
+    found = {each.kind: each for each in find(ended(1, log), SERVER, SourceFacts(packages=frozenset({"shop", "shop.settings"})))}
+    assert found[K.NOT_MADE].subject == "shop.settings.secrets"
+    assert not is_outgrown(log)
+
+
 def test_databases_of_django_that_are_none_want_their_variable() -> None:
     error = "django.core.exceptions.ImproperlyConfigured: settings.DATABASES is improperly configured. Please supply the ENGINE value."
     trace = (

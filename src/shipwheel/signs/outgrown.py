@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _OUTGROWN = (
-    r"ImportError: cannot import name (?!'\w+' from '[\w.]+' \(/app/)",
+    r"ImportError: cannot import name (?!'\w+' from '[\w.]+' \((?:/app/|unknown location\)))",
     r"ModuleNotFoundError: No module named '\w+\.[\w.]+'",
     r"AttributeError: (?:module|type object|'(?!NoneType)\w+' object has no attribute)",
     r"ModuleNotFoundError: No module named '(?:imp|cgi|distutils|asynchat|asyncore|smtpd|pipes|telnetlib|[\w.]+\.six\.moves)",

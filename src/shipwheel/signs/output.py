@@ -216,6 +216,7 @@ _CLIENTS = tuple(
         (SignKind.VARIABLE, "GOOGLE_APPLICATION_CREDENTIALS", r"DefaultCredentialsError: Your default credentials were not found"),
         (SignKind.VARIABLE, "PINECONE_API_KEY", r"PineconeConfigurationError: You haven't specified an [Aa][Pp][Ii]-?[Kk]ey"),
         (SignKind.VARIABLE, "CHAINLIT_AUTH_SECRET", r"You must provide a JWT secret in the environment to use authentication"),
+        (SignKind.PACKAGE, "protobuf<3.21", r"Downgrade the protobuf package to 3\.20"),
         (SignKind.COMPANION, "5672", r"pika\.exceptions\.AMQPConnectionError"),
         (SignKind.COMPANION, "9092", r"kafka\.errors\.NoBrokersAvailable"),
         (SignKind.COMPANION, "4222", r"nats\.errors\.NoServersError"),
@@ -253,6 +254,7 @@ _EARLIER_FIELD = lazy_pattern(r"(?:values|\.data)\[['\"](\w++)['\"]\]")
 _OF_SETTINGS = lazy_pattern(r"pydantic(?:_settings/|/(?:v1/)?env_settings\.py)")
 """A frame of the class that takes its fields from the environment; any other model gets them from the program."""
 _ANY_KEY_ERROR = lazy_pattern(r"KeyError: '(\w+)'$")
+_ABSENT_SUBMODULE = lazy_pattern(r"ImportError: cannot import name '(\w+)' from '([\w.]+)' \(unknown location\)")
 _SANIC_KEY = lazy_pattern(rf"AttributeError: Config has no '({_NAME})'")
 _MODEL = lazy_pattern(r"validation errors? for (\w+)")
 _JARGON = frozenset("DEBUG INFO WARNING ERROR CRITICAL HTTP HTTPS GET POST JSON URL SQL API TLS SSL ID UUID TERM".split())  # noqa: SIM905
@@ -415,15 +417,16 @@ def _unnamed_server(line: str, before: list[str]) -> Sign | None:
     return Sign(SignKind.COMPANION, _PORTS.get(client, "6379"), line.strip()) if client else None
 
 
-def _outdated_protobuf(line: str, _: list[str]) -> Sign | None:
-    """Return the sign of code that an old protoc generated, which wants the protobuf of its time."""
-    return Sign(SignKind.PACKAGE, "protobuf<3.21", line.strip()) if "Downgrade the protobuf package to 3.20" in line else None
+def _absent_submodule(line: str, _: list[str]) -> Sign | None:
+    """Return the sign of a module that a namespace package lacks, which has no other names."""
+    match = _ABSENT_SUBMODULE.search(line)
+    return Sign(SignKind.MODULE, f"{match[2]}.{match[1]}", line.strip()) if match is not None else None
 
 
 _WITH_CONTEXT: tuple[Callable[[str, list[str]], Sign | None], ...] = (
     _missing_file,
     _of_client,
-    _outdated_protobuf,
+    _absent_submodule,
     _environ_key,
     _field_of_validator,
     _sanic_key,
