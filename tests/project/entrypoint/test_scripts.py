@@ -86,6 +86,21 @@ LAYOUTS: dict[str, Layout] = {
         "mcp",
         ("python", "cli.py"),
     ),
+    "a server of the Model Context Protocol that nothing starts": (
+        {"server.py": "from fastmcp import FastMCP\nmcp = FastMCP('x')\n", "sums.py": "import subprocess\nsubprocess.run('x')\n"},
+        "fastmcp",
+        ("fastmcp", "run", "server.py", "--transport", "http", "--host", "0.0.0.0", "--port", "8000"),
+    ),
+    "a server of the Model Context Protocol that its own function starts": (
+        {"server.py": "from fastmcp import FastMCP\nmcp = FastMCP('x')\ndef main():\n    mcp.run()\nmain()\n"},
+        "fastmcp",
+        ("python", "server.py"),
+    ),
+    "a server of the Model Context Protocol that another file starts": (
+        {"sums.py": "from fastmcp import FastMCP\nmcp = FastMCP('x')\n", "main.py": "from sums import mcp\nmcp.run()\n"},
+        "fastmcp",
+        ("python", "main.py"),
+    ),
     "application in tests": ({"tests/app.py": FASTAPI, "main.py": "x = 1"}, "fastapi uvicorn", ("python", "main.py")),
 }
 

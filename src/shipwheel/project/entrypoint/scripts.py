@@ -11,6 +11,7 @@ from shipwheel.project.entrypoint.launch import Launch, imports_neighbours, laun
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protocol_servers import SERVERS
 from shipwheel.project.entrypoint.scan import EXAMPLES, Scan
+from shipwheel.project.entrypoint.servers import DEFAULT_PORT, EVERY_ADDRESS
 from shipwheel.versions import normalized
 
 __all__ = ["USUAL_FILES", "find_console_script", "find_installed_file", "find_only_file", "find_script", "list_programs"]
@@ -22,6 +23,7 @@ _MAIN_FILES = 4
 """Names among them that tell nothing but that the file is the main one."""
 _DEEP = 2
 """Folders above a file."""
+_FASTMCP = "fastmcp.FastMCP"
 _OF_SERVER = lazy_pattern(r"(?:^|[/_-])server?[/._-]")
 _OF_TOOLS = frozenset({"setup.py", "versioneer.py", "noxfile.py", "conftest.py", "fabfile.py"})
 """Files that tools of development run, and not the application."""
@@ -64,7 +66,7 @@ def find_script(evidence: Evidence, scan: Scan) -> Launch | None:
     """
     if evidence.single_file is not None:
         return launch_file(evidence, scan.modules[0], (), f"{scan.modules[0].file} is the script.") if scan.modules else None
-    finders = (_protocol_server, _named_file, _main_module, _module_in_package, _only_script, _only_server)
+    finders = (_protocol_server, _unstarted_server, _named_file, _main_module, _module_in_package, _only_script, _only_server)
     looping = replace(scan, modules=tuple(replace(module, is_script=True) if module.loops else module for module in scan.modules))
     return next((launch for each in (scan, looping) for find in finders if (launch := find(evidence, each)) is not None), None)
 
@@ -80,6 +82,19 @@ def _protocol_server(evidence: Evidence, scan: Scan) -> Launch | None:
     if any(name in evidence.read_text(each.file) for each in top if each is not found[0] for name in names):
         return None
     return launch_file(evidence, found[0], (), f"{found[0].file} is a server of the Model Context Protocol.")
+
+
+def _unstarted_server(evidence: Evidence, scan: Scan) -> Launch | None:
+    """Return FastMCP's own program for the one file that makes a server of the Model Context Protocol, if no file starts it."""
+    found = [module for module in scan.modules if _FASTMCP in module.calls]
+    if len(found) != 1 or "/" in found[0].file or not evidence.has("fastmcp"):
+        return None
+    users = (module for module in scan.modules if module is found[0] or found[0].name in module.imports)
+    if any(call.startswith(".run") for module in users for call in module.calls):
+        return None
+    command = ("fastmcp", "run", found[0].file, "--transport", "http", "--host", EVERY_ADDRESS, "--port", DEFAULT_PORT)
+    reason = f"{found[0].file} makes a server of the Model Context Protocol, which nothing starts: FastMCP does."
+    return Launch(command, ports=(f"{DEFAULT_PORT}/tcp",), needs_source=True, reason=reason)
 
 
 def _named_file(evidence: Evidence, scan: Scan) -> Launch | None:
