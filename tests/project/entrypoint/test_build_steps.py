@@ -97,3 +97,21 @@ def test_a_package_whose_steps_need_its_directory_gets_it(tmp_path: Path) -> Non
     settings = Settings(command=("gunicorn", "shop.wsgi"), steps=(StepSettings(COLLECT),))
     launch = launched(tmp_path, DJANGO, "django gunicorn", settings, kind="package", packaged=frozenset({"shop"}))
     assert launch.needs_source
+
+
+MAKER = "import joblib\nmodel = 1\njoblib.dump(model, 'model.pkl')\n"
+
+
+@pytest.mark.parametrize(("text", "is_named"), [(MAKER, True), (f"from shop.models import db\n{MAKER}", False), ("print(1)\n", False)])
+def test_a_file_that_makes_files_for_the_app_is_named_and_no_start_step(tmp_path: Path, text: str, is_named: bool) -> None:
+    files = {"main.py": "from fastapi import FastAPI\napp = FastAPI()\n", "train.py": text}
+    dockerfile = "FROM python\nCOPY . .\nRUN python train.py\nCMD uvicorn main:app\n"
+    launch = launched(tmp_path / "a", {**files, "Dockerfile": dockerfile}, "fastapi uvicorn")
+    assert any("line 3: the build does not run `python train.py`" in note for note in launch.notes) == is_named
+    render = (
+        "services:\n  - type: web\n    runtime: python\n    buildCommand: pip install -r requirements.txt && python train.py\n"
+        "    startCommand: uvicorn main:app --host 0.0.0.0 --port $PORT\n"
+    )
+    hosted = launched(tmp_path / "b", {**files, "render.yaml": render}, "fastapi uvicorn")
+    assert hosted.before_start == (() if is_named else (("python", "train.py"),))
+    assert any("`python train.py` is not a start step: it writes beside the code" in note for note in hosted.notes) == is_named

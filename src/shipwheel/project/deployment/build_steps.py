@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from shipwheel.lazy_pattern import lazy_pattern
 
-__all__ = ["is_build_step", "is_of_database", "is_question"]
+__all__ = ["is_build_step", "is_of_database", "is_question", "makes_files"]
 
 _DJANGO_STEPS = frozenset({"collectstatic", "compress", "compilescss", "compilejsi18n"})
 _FLASK_STEPS = (("assets", "build"), ("digest", "compile"), ("translate", "compile"), ("scss", "compile"))
@@ -19,6 +19,8 @@ _DATABASE_STEPS = {
 _DJANGO = ("manage.py", "django-admin", "django")
 _PYTHON = lazy_pattern(r"python[\d.]*")
 _MAX_OPTIONS = 6
+_MAKES = lazy_pattern(r"\.(?:dump|save|save_model|save_pretrained|to_pickle|to_csv|to_parquet|savez)\(")
+_OF_DATABASE = lazy_pattern(r"\b(?:db|session|sqlalchemy|sqlite3|django|psycopg2?|pymongo|peewee|sqlmodel)\b")
 _EXITS = lazy_pattern(r"\b(?:exit|quit)\(")
 """Calls of inline code that give an exit status."""
 
@@ -44,6 +46,11 @@ def is_question(words: Sequence[str], *, is_condition: bool) -> bool:
     if "-c" in words and _EXITS.search(words[-1]):
         return True
     return is_condition and not (is_of_database(words) or is_build_step(words))
+
+
+def makes_files(text: str) -> bool:
+    """Return whether a script makes files, as one that trains a model does, and has nothing to do with a database."""
+    return _MAKES.search(text) is not None and _OF_DATABASE.search(text) is None
 
 
 def _program(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:

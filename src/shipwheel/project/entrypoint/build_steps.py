@@ -1,11 +1,11 @@
 """Steps that make files for the image from the project's own: those that deployment files run, and those that it cannot do without."""
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from shipwheel.project.deployment.build_steps import is_build_step
+from shipwheel.project.deployment.build_steps import is_build_step, makes_files
 from shipwheel.project.deployment.process import ProcessFiles
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.django import missing_static_files
@@ -16,7 +16,7 @@ from shipwheel.project.entrypoint.runnable import Runnable
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.settings.build import StepSettings
 
-__all__ = ["with_build_steps"]
+__all__ = ["runs_maker", "with_build_steps"]
 
 
 def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
@@ -36,7 +36,25 @@ def with_build_steps(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     if missing and not any("collectstatic" in step.run for step in found.values()):
         found[missing] = StepSettings(missing)
     steps = tuple(found.values())
+    launch = replace(launch, notes=(*launch.notes, *_makers(launch, evidence, scan)))
     return _with_generated(replace(launch, steps=steps, step_places=places, optional_steps=steps[len(built) :]), evidence, scan)
+
+
+def runs_maker(words: Sequence[str], directory: str | None, evidence: Evidence) -> bool:
+    """Return whether translated words run a file of the project that makes files, such as a model that the app reads."""
+    file = posixpath.join(directory or "", words[1]) if words[0] == "python" and len(words) > 1 else ""
+    return file.endswith(".py") and evidence.has_file(file) and makes_files(evidence.read_text(file))
+
+
+def _makers(launch: Launch, evidence: Evidence, scan: Scan) -> Iterator[str]:
+    """Yield a note about each file of the project that the Dockerfile runs, and the build does not: it may want a network, or data."""
+    for files, command in _runs(scan) if launch.needs_source else ():
+        runnable = Runnable(evidence, files)
+        if runs_maker(runnable.words(command), runnable.directory(command), evidence):
+            yield (
+                f"{command.place}: the build does not run `{command.text}`: if the app needs the files that it makes,"
+                " name it in [[tool.shipwheel.steps]], or run it before the build."
+            )
 
 
 def _with_generated(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:

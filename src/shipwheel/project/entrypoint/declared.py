@@ -12,6 +12,7 @@ from shipwheel.project.deployment.build_steps import is_build_step
 from shipwheel.project.deployment.process import BUILD, RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret, is_secret_variable
+from shipwheel.project.entrypoint.build_steps import runs_maker
 from shipwheel.project.entrypoint.command_address import Listening, find_address, is_server, lasts, tool_of, unprivileged
 from shipwheel.project.entrypoint.development import in_foreground
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -193,7 +194,8 @@ def declared_steps(evidence: Evidence, scan: Scan, given: _Steps) -> tuple[_Step
     before = [_all_steps(process, evidence) for process in releases if process.kind is releases[0].kind]
     first, notes = tuple(chain(*(steps for steps, _ in before))), tuple(chain(*(said for _, said in before)))
     found = next((steps for process in others if (steps := _all_steps(process, evidence))[0]), (given, ()))
-    return tuple(dict.fromkeys((*first, *found[0]))), (*notes, *found[1])
+    built = (note for process in others if process.name == BUILD for note in _all_steps(process, evidence)[1])
+    return tuple(dict.fromkeys((*first, *found[0]))), tuple(dict.fromkeys((*notes, *found[1], *built)))
 
 
 def _is_started_by_hand(process: Process) -> bool:
@@ -360,6 +362,7 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
         reason = command.doubt or ("it runs beside the app, as an entry of [tool.shipwheel.processes] could" if command.background else "")
         reason = reason or ("it is a server, which does not end" if lasts(words) else "")
         is_of_build = is_build_step(words) or _BUILD_STEPS & {*words[1:3]} or words[1:3] in _NEW_MIGRATIONS
+        is_of_build = is_of_build or (process.name == BUILD and runs_maker(words, home, evidence))
         reason = reason or ("it writes beside the code: run it before the build, or in [[tool.shipwheel.steps]]" if is_of_build else "")
         reason = reason or ("" if runnable.directory(command) == home else "it runs in another directory")
         env = dict(command.env)
