@@ -445,6 +445,46 @@ def test_asks_as_a_proxy_where_a_page_redirects_to_itself(tmp_path: Path) -> Non
     assert (answer.status, answer.forwarded) == (200, True)
 
 
+PAGES = """
+class Pages(Handler):
+    def do_GET(self):
+        self.send_response({{"/": 302, "/login?next=/": {status}}}.get(self.path, 404))
+        self.send_header("Location", "http://localhost/login?next=/")
+        self.end_headers()
+server = serve()
+server.RequestHandlerClass = Pages
+server.serve_forever()
+"""
+"""A server whose first page redirects to another one."""
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_asks_for_the_page_that_the_first_one_redirects_to(status: int, tmp_path: Path) -> None:
+    seen = observe_code(PAGES.format(status=status), tmp_path, timeout=1)
+    assert {answer.path: answer.status for answer in seen.answers}["/login?next=/"] == status
+    assert (seen.ready is not None) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("login", "/shop/login"),
+        ("/login?next=/shop/#top", "/login?next=/shop/"),
+        ("http://localhost/login", "/login"),
+        ("https://localhost/login", ""),
+        ("http://localhost:5173/", ""),
+        ("//shop.example/", ""),
+        ("/shop/", ""),
+        ("", ""),
+        ("javascript:x", ""),
+        ("http://[::1/", ""),
+    ],
+)
+def test_knows_the_page_of_the_same_server_that_a_redirect_leads_to(location: str, target: str) -> None:
+    assert pages.target_of({"status": 302, "location": location, "host": "localhost", "path": "/shop/"}) == target
+    assert pages.target_of({"status": 200, "location": location, "host": "localhost", "path": "/shop/"}) == ""
+
+
 @pytest.mark.parametrize(
     ("location", "is_own"),
     [("https://x/", True), ("/", True), ("", False), ("/login", False), ("/?next=1", False), ("http://[::1/", False)],

@@ -57,7 +57,10 @@ class Caller:
         self.pages: list[dict[str, Any]] = []
 
     def is_answered(self, address: str, port: int) -> bool:
-        """Return whether a path of a port answers with a status below 400, and none before it with an error; every answer is kept."""
+        """Return whether a path of a port answers with a status below 400, and none before it with an error; every answer is kept.
+
+        Where it redirects to another page of the same server, that page must not be an error either.
+        """
         failed = False
         for path in self.options["paths"]:
             answer = self.answers[(port, path)] = self.ask(address, port, path)
@@ -66,6 +69,10 @@ class Caller:
                 return False
             failed = failed or status >= 500
             if status < 400:
+                target = target_of(answer)
+                if target:
+                    answer = self.answers[(port, target)] = self.ask(address, port, target)
+                    failed = failed or answer.get("status", 0) >= 500
                 return not failed
         return False
 
@@ -91,7 +98,9 @@ class Caller:
         if answers and all(answer.get("status") == 404 for answer in answers):
             found = find_pages(answers[0], self.options.get("declared", ()), patience)
             self.answers.update(((answer["port"], answer["path"]), answer) for answer in found)
-        good = next((answer for answer in self.answers.values() if 0 < answer.get("status", 0) < 400), None)
+        # A page has links, and a redirect to one has none.
+        answered = sorted((answer for answer in self.answers.values() if 0 < answer.get("status", 0) < 400), key=is_redirect)
+        good = next(iter(answered), None)
         if good is None:
             return False
         self.pages = follow(good, patience)
@@ -181,6 +190,21 @@ def is_own_place(location: str, path: str) -> bool:
 def is_elsewhere(location: str, host: str) -> bool:
     """Return whether a redirect leads to another server than the one that was asked under this name."""
     return split(location).hostname not in (None, split(f"//{host}").hostname)
+
+
+def is_redirect(answer: Mapping[str, Any]) -> bool:
+    """Return whether an answer sends callers to another place."""
+    return bool(300 <= answer.get("status", 0) < 400)
+
+
+def target_of(answer: Mapping[str, Any]) -> str:
+    """Return the path, with its query, of another page of the same server that an answer redirects to; empty without one."""
+    parts = split(answer.get("location", ""))
+    is_here = parts.scheme in ("", "http") and parts.netloc in ("", answer["host"]) and ":" not in parts.path
+    if not is_redirect(answer) or not is_here or is_own_place(answer["location"], answer["path"]):
+        return ""
+    target = urljoin(answer["path"], parts.path) + ("?" + parts.query if parts.query else "")
+    return target if target.startswith("/") and target != answer["path"] else ""
 
 
 def split(location: str) -> SplitResult:
