@@ -96,6 +96,21 @@ services:
     assert dict(launch.processes).keys() - {"seed"} == {"web", "release"}
 
 
+def test_a_service_that_runs_once_is_no_server_and_its_step_runs_once(tmp_path: Path) -> None:
+    compose = """
+services:
+  migration: {build: ., image: app, command: ./manage.py migrate}
+  web: {image: app, ports: ["8000:8000"], command: "./manage.py runserver 0.0.0.0:8000", depends_on: [migration, db]}
+  db: {image: postgres}
+"""
+    procfile = "web: python manage.py migrate --noinput && gunicorn -b :$PORT app:app\n"
+    dockerfile = "FROM python\nWORKDIR /code\nCOPY . .\n"
+    files = {**FILES, "compose.yaml": compose, "Procfile": procfile, "Dockerfile": dockerfile, "manage.py": "#!/usr/bin/env python\n"}
+    launch = launched(tmp_path, files, "gunicorn django flask")
+    assert launch.before_start == (("python", "manage.py", "migrate", "--noinput"),)
+    assert launch.companions == ("db (postgres)",)
+
+
 @pytest.mark.parametrize(
     "command", ["pytest -q", "python manage.py shell", "./manage.py createsuperuser --noinput", "flask db migrate", "python prepare.py"]
 )

@@ -70,7 +70,7 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     developing = [service for service in own[:1] if service not in production and (service in started or not production)]
     notes = tuple(_development_note(service, dockerfile, taken=service in started) for service in developing)
     notes += tuple(_missing_mounts(web, dockerfile) if web is not None and dockerfile is not None else ())
-    companions = tuple(dict.fromkeys(_companions(own, others)))
+    companions = tuple(dict.fromkeys(_companions((*once, *own), others)))
     seen = {service.name: _files(service, dockerfile, root, files) for service in (*once, *started)}
     named = {service.name: "web" if service is web or service in developing else service.name for service in started}
     # What a profile starts, a person starts.

@@ -73,6 +73,7 @@ _BUILD_STEPS = frozenset(
 """Words of steps that write files beside the code, where a container has none to write."""
 _NEW_MIGRATIONS = (("db", "migrate"), ("db", "init"), ("db", "revision"))
 """Commands of Flask-Migrate that write beside the code."""
+_WITHOUT_QUESTIONS = ("--noinput", "--no-input")
 _EMPTIES = lazy_pattern(r"flush|drop|(?:reset|recreate|drop|wipe|purge|clear|destroy)[_-]?(?:db|database|all|tables?)")
 """Words of steps that throw away what the app has stored: good where somebody develops, and not at each start of a container."""
 
@@ -195,7 +196,16 @@ def declared_steps(evidence: Evidence, scan: Scan, given: _Steps) -> tuple[_Step
     first, notes = tuple(chain(*(steps for steps, _ in before))), tuple(chain(*(said for _, said in before)))
     found = next((steps for process in others if (steps := _all_steps(process, evidence))[0]), (given, ()))
     built = (note for process in others if process.name == BUILD for note in _all_steps(process, evidence)[1])
-    return tuple(dict.fromkeys((*first, *found[0]))), tuple(dict.fromkeys((*notes, *found[1], *built)))
+    return _unique((*first, *found[0])), tuple(dict.fromkeys((*notes, *found[1], *built)))
+
+
+def _unique(steps: _Steps) -> _Steps:
+    """Return steps without those of another file that differ by --noinput alone; the one with it stays."""
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for step in steps:
+        key = tuple(word for word in step if word not in _WITHOUT_QUESTIONS)
+        found[key] = max(found.get(key, ()), step, key=len)
+    return tuple(found.values())
 
 
 def _is_started_by_hand(process: Process) -> bool:
