@@ -565,4 +565,5 @@ def test_an_application_that_the_dockerfile_copies_comes_first(tmp_path: Path, c
 def test_a_package_with_a_module_of_its_name_may_be_where_modules_are_imported_from(tmp_path: Path, imports: str, served: str) -> None:
     files = {"app/__init__.py": "", "app/app.py": "def create_app(): ...\n", "app/database.py": "db = 1\n"}
     files["app/wsgi.py"] = f"{imports}\nfrom app import create_app\nfrom flask import Flask\napp = Flask('x')\n"
-    assert launched(tmp_path, files, "flask gunicorn").command[-1] == served
+    launch = launched(tmp_path, files, "flask gunicorn")
+    assert (launch.command[-1], launch.directory) == (served, "app" if served == "wsgi:app" else "")

@@ -166,8 +166,11 @@ Finder = Callable[[Evidence, Scan], Launch | None]
 def launch_module(evidence: Evidence, module: ModulePath, command: tuple[str, ...], reason: str) -> Launch:
     """Return the launch of a command that imports a module, from the wheel or, if that lacks it, from /app."""
     packaged = module.top_level in evidence.packaged
-    python_path = (module.import_root,) if module.import_root and not packaged else ()
-    return Launch(command, needs_source=not packaged, python_path=python_path, reason=reason)
+    root = "" if packaged else module.import_root
+    # The package app/ would hide app/app.py from a server that starts beside it.
+    is_hidden = bool(root) and evidence.has_file(f"{root}/{posixpath.basename(root)}.py")
+    directory, python_path = (root, ()) if is_hidden else ("", (root,) if root else ())
+    return Launch(command, needs_source=not packaged, directory=directory, python_path=python_path, reason=reason)
 
 
 def launch_application(evidence: Evidence, app: Application, server: Server, reason: str) -> Launch:
