@@ -53,3 +53,21 @@ def test_what_a_supervisor_runs_beside_the_server_is_no_step_before_it(tmp_path:
     launch = launched(tmp_path, files, "flask gunicorn")
     assert launch.command[:1] == ("gunicorn",)
     assert launch.before_start == (("python", "prepare.py"),)
+
+
+def test_the_script_of_the_server_has_its_own_steps(tmp_path: Path) -> None:
+    conf = "[supervisord]\nnodaemon=true\n[program:app]\ncommand=/srv/run.sh\n[program:jobs]\ncommand=/srv/jobs.sh\n"
+    scripts = {
+        "run.sh": "#!/bin/sh\npython first.py\ngunicorn -b :8000 shop:app\n",
+        "jobs.sh": "#!/bin/sh\npython other.py\ncelery -A shop worker\n",
+    }
+    files = {**FILES, **scripts, "deploy/supervisord.conf": conf, "migrations/env.py": "", "first.py": "", "other.py": ""}
+    launch = launched(tmp_path, files, "flask gunicorn celery")
+    assert launch.before_start == (("flask", "db", "upgrade"), ("python", "first.py"))
+    assert dict(launch.processes)["jobs"] == ("celery", "-A", "shop", "worker")
+
+
+def test_a_configuration_that_only_developers_mount_starts_nothing(tmp_path: Path) -> None:
+    start = START.replace("/srv/deploy/", "/etc/supervisor/")
+    launch = launched(tmp_path, {**FILES, "start.sh": start}, "flask gunicorn supervisor")
+    assert launch.command[0] == "gunicorn"

@@ -366,7 +366,8 @@ def _steps(process: Process, evidence: Evidence, commands: tuple[ShellCommand, .
     for number, command in enumerate(commands):
         if number > behind and not command.background:
             continue
-        if command is main or _is_side_work(command) or command.program:
+        of_other = command.program and (main is None or command.program != main.program)
+        if command is main or _is_side_work(command) or of_other:
             continue
         words = runnable.words(command)
         reason = command.doubt or ("it runs beside the app, as an entry of [tool.shipwheel.processes] could" if command.background else "")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from shipwheel.project.deployment.process import BUILD, DeploymentFile
+from shipwheel.project.deployment.process import BUILD, RELEASE, DeploymentFile
 from shipwheel.project.entrypoint.declared import find_process, started_with
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.launch import Launch
@@ -29,7 +29,8 @@ def with_processes(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
             if reason and kind.is_firm:
                 notes.append(f"{process.place}: the process {process.name} cannot run in the image: {reason}.")
             elif not reason and (kind is not DeploymentFile.DOCKERFILE or words != (*launch.command, *launch.arguments)):
-                found.setdefault(process.name, words)
+                # Of what runs once, the first names it; of what a supervised script runs, the last one lasts.
+                found[process.name] = found.get(process.name, words) if process.name == RELEASE else words
                 beside.update(started_with(process, evidence))
     processes = {**found, **dict(evidence.settings.processes)}
     processes.pop(_WEB, None)

@@ -197,7 +197,8 @@ class Runnable(msgspec.Struct, frozen=True):
         inside = (self.evidence.workdir or "/", "/dev", *settings.copy, *settings.volumes)
         outside = (value for value in named if not is_within(value, inside))
         # Another image may have the file.
-        return next(outside, "") if is_server(words) and not settings.base else ""
+        reads_them = is_server(words) or posixpath.basename(words[0]) == "supervisord"
+        return next(outside, "") if reads_them and not settings.base else ""
 
     def _has_module(self, name: str, directory: str | None, words: tuple[str, ...] = ()) -> bool:
         """Return whether a module can be imported from the directory that the command starts in, or that its options name."""
