@@ -567,3 +567,9 @@ def test_a_package_with_a_module_of_its_name_may_be_where_modules_are_imported_f
     files["app/wsgi.py"] = f"{imports}\nfrom app import create_app\nfrom flask import Flask\napp = Flask('x')\n"
     launch = launched(tmp_path, files, "flask gunicorn")
     assert (launch.command[-1], launch.directory) == (served, "app" if served == "wsgi:app" else "")
+
+
+def test_a_folder_that_is_no_package_hides_no_module(tmp_path: Path) -> None:
+    code = "import util\nfrom flask import Flask\napp = Flask('x')\n"
+    launch = launched(tmp_path, {"backend/backend.py": code, "backend/util.py": "", "data/rows.csv": ""}, "flask gunicorn")
+    assert (launch.command[-1], launch.directory, launch.python_path) == ("backend:app", "", ("backend",))

@@ -167,8 +167,8 @@ def launch_module(evidence: Evidence, module: ModulePath, command: tuple[str, ..
     """Return the launch of a command that imports a module, from the wheel or, if that lacks it, from /app."""
     packaged = module.top_level in evidence.packaged
     root = "" if packaged else module.import_root
-    # The package app/ would hide app/app.py from a server that starts beside it.
-    is_hidden = bool(root) and evidence.has_file(f"{root}/{posixpath.basename(root)}.py")
+    # The package app/ would hide app/app.py from a server that starts beside it. A folder without __init__.py hides no module.
+    is_hidden = bool(root) and all(map(evidence.has_file, (f"{root}/__init__.py", f"{root}/{posixpath.basename(root)}.py")))
     directory, python_path = (root, ()) if is_hidden else ("", (root,) if root else ())
     return Launch(command, needs_source=not packaged, directory=directory, python_path=python_path, reason=reason)
 
