@@ -75,33 +75,45 @@ def lock(folder: Path, manager: str) -> None:
         shutil.copy(copy / name, folder)
 
 
-@pytest.mark.parametrize("manager", ["pnpm", "yarn 2", "yarn 3"])
-def test_an_edited_front_end_is_built_without_a_network(tmp_path: Path, manager: str) -> None:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the base, and node unpacked, which take longer than the rest.
+
+    That both come from the bundle is shown with pnpm, which has them from there and nowhere else.
+    """
+    folder = tmp_path_factory.mktemp("prepared")
+    app, bundle, store = folder / "app", folder / "inputs.tar", folder / "air"
+    written(app, {**FILES, "shipwheel.toml": FILES["shipwheel.toml"].partition("[[assets]]")[0]})
+    assert shipwheel("bundle", app, "--for-build", "-o", bundle).returncode == 0
+    assert alone("unbundle", bundle, store=store).returncode == 0
+    assert alone("build", app, "--locked", "-o", folder / "app.oci", store=store).returncode == 0
+    (store / BUILDERS).symlink_to(TEST_CACHE / BUILDERS)
+    return store
+
+
+def test_an_edited_front_end_is_built_without_a_network(tmp_path: Path) -> None:
+    app = written(tmp_path / "shop", FILES)
+    lock(app / "ui", "pnpm")
+    expect_a_build_without_a_network(app, tmp_path)
+
+
+@pytest.mark.parametrize("manager", ["yarn 2", "yarn 3"])
+def test_an_edited_front_end_is_built_by_other_package_managers(tmp_path: Path, manager: str, prepared: Path) -> None:
     app = written(tmp_path / "shop", FILES)
     lock(app / "ui", manager)
-    if manager != "pnpm":
-        share_node(tmp_path)
+    shutil.copytree(prepared, tmp_path / "air", symlinks=True)
     expect_a_build_without_a_network(app, tmp_path)
 
 
 @pytest.mark.parametrize("manager", ["npm", "yarn 1", "yarn 4", "bun"])
-def test_an_edited_workspace_is_built_without_a_network(tmp_path: Path, manager: str) -> None:
+def test_an_edited_workspace_is_built_without_a_network(tmp_path: Path, manager: str, prepared: Path) -> None:
     """Its lock file is that of several packages, and links lead from one to another."""
     app = written(tmp_path / "shop", FILES | WORKSPACE)
     settings = app / "shipwheel.toml"
     settings.write_text(settings.read_text().replace('"npm run build"\nin = "ui"', '"npm run build --workspace ui"'))
     lock(app, manager)
-    share_node(tmp_path)
+    shutil.copytree(prepared, tmp_path / "air", symlinks=True)
     expect_a_build_without_a_network(app, tmp_path)
-
-
-def share_node(folder: Path) -> None:
-    """Let the machine without a network have node unpacked, which takes longer than the rest.
-
-    That node comes from the bundle is shown with pnpm, which has it from there and nowhere else.
-    """
-    (folder / "air").mkdir()
-    (folder / "air" / BUILDERS).symlink_to(TEST_CACHE / BUILDERS)
 
 
 def expect_a_build_without_a_network(app: Path, folder: Path) -> None:
