@@ -573,3 +573,15 @@ def test_a_folder_that_is_no_package_hides_no_module(tmp_path: Path) -> None:
     code = "import util\nfrom flask import Flask\napp = Flask('x')\n"
     launch = launched(tmp_path, {"backend/backend.py": code, "backend/util.py": "", "data/rows.csv": ""}, "flask gunicorn")
     assert (launch.command[-1], launch.directory, launch.python_path) == ("backend:app", "", ("backend",))
+
+
+@pytest.mark.parametrize(
+    ("line", "served"),
+    [("", "config:app"), ("@app.route('/')\ndef index(): ...\n", "pages:app"), ("@app.errorhandler(404)\ndef lost(): ...\n", "config:app")],
+)
+def test_the_file_with_the_routes_of_an_application_is_served(tmp_path: Path, line: str, served: str) -> None:
+    files = {"config.py": FLASK, "pages.py": f"from config import app\n{line}"}
+    assert launched(tmp_path / "a", files, "flask gunicorn").command[-1] == served
+    # An application that imports its own routes has them.
+    files = {"config.py": f"{FLASK}import pages\n", "pages.py": f"from config import app\n{line}"}
+    assert launched(tmp_path / "b", files, "flask gunicorn").command[-1] == "config:app"

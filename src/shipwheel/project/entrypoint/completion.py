@@ -14,6 +14,8 @@ _REGISTERS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Methods that add routes to an application."""
+_ROUTES = frozenset({"route", "get", "post", "put", "patch", "delete", "websocket", "api_route"})
+"""Methods whose decorators make a route of a function."""
 _LAYOUT = "layout"
 """The attribute of a Dash application that is its page."""
 _SERVES = frozenset({"run", "run_server", "serve", "run_simple", "print"})
@@ -25,7 +27,16 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def completed(source: SourceFile) -> frozenset[str]:
     """Return the names in a file to which it adds routes or a layout whenever it is imported."""
     statements = (node for node in source.tree.body if not (isinstance(node, _Definition) or is_main_guard(node)))
-    return frozenset(name for node in statements for name in _added_to(node))
+    added = (name for node in statements for name in _added_to(node))
+    decorators = (each for node in source.tree.body if isinstance(node, _Definition) for each in node.decorator_list)
+    return frozenset({*added, *(name for each in decorators for name in _routed(each))})
+
+
+def _routed(decorator: ast.expr) -> Iterator[str]:
+    """Yield the name of the application whose route a decorator makes of a function."""
+    match decorator:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if method in _ROUTES:
+            yield name
 
 
 def completed_when_run(source: SourceFile) -> frozenset[str]:
