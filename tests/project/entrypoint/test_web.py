@@ -582,6 +582,8 @@ def test_a_folder_that_is_no_package_hides_no_module(tmp_path: Path) -> None:
 def test_the_file_with_the_routes_of_an_application_is_served(tmp_path: Path, line: str, served: str) -> None:
     files = {"config.py": FLASK, "pages.py": f"from config import app\n{line}"}
     assert launched(tmp_path / "a", files, "flask gunicorn").command[-1] == served
-    # An application that imports its own routes has them.
+    # One that has a route, or imports its own routes, is whole.
+    (tmp_path / "a" / "config.py").write_text(f"{FLASK}@app.get('/')\ndef home(): ...\n")
+    assert launched(tmp_path / "a", {}, "flask gunicorn").command[-1] == "config:app"
     files = {"config.py": f"{FLASK}import pages\n", "pages.py": f"from config import app\n{line}"}
     assert launched(tmp_path / "b", files, "flask gunicorn").command[-1] == "config:app"

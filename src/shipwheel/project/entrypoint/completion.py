@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shipwheel.project.entrypoint.syntax import SourceFile, called_name, is_main_guard, walk
 
-__all__ = ["completed", "completed_when_run"]
+__all__ = ["completed", "completed_when_run", "routed"]
 
 _REGISTERS = frozenset(
     """
@@ -27,9 +27,13 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def completed(source: SourceFile) -> frozenset[str]:
     """Return the names in a file to which it adds routes or a layout whenever it is imported."""
     statements = (node for node in source.tree.body if not (isinstance(node, _Definition) or is_main_guard(node)))
-    added = (name for node in statements for name in _added_to(node))
+    return frozenset(name for node in statements for name in _added_to(node))
+
+
+def routed(source: SourceFile) -> frozenset[str]:
+    """Return the names of applications in a file that its decorators give a route."""
     decorators = (each for node in source.tree.body if isinstance(node, _Definition) for each in node.decorator_list)
-    return frozenset({*added, *(name for each in decorators for name in _routed(each))})
+    return frozenset(name for each in decorators for name in _routed(each))
 
 
 def _routed(decorator: ast.expr) -> Iterator[str]:

@@ -22,7 +22,7 @@ from shipwheel.project.entrypoint.applications import (
     with_subclasses,
 )
 from shipwheel.project.entrypoint.background import find_background, started_beside
-from shipwheel.project.entrypoint.completion import completed, completed_when_run
+from shipwheel.project.entrypoint.completion import completed, completed_when_run, routed
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.language import OldLanguage, find_python_2, oldest_python, python_2_import
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
@@ -122,6 +122,8 @@ class Module(ModulePath, frozen=True):
     """(name, dotted origin) of what it imports from modules at its top level, or takes from a module: `app = config.app`."""
     completed: frozenset[str] = frozenset()
     """The names to which it adds routes or a layout when it is imported."""
+    routed: frozenset[str] = frozenset()
+    """Names of applications that its decorators give a route."""
     completed_when_run: frozenset[str] = frozenset()
     """The names that it adds to, or gives to a function that may, only if it is run as a program."""
     required: tuple[tuple[str, int], ...] = ()
@@ -195,6 +197,7 @@ def _scan(source: SourceFile) -> Module:
         names=frozenset(_top_level_names(tree)),
         imported=imported,
         completed=completed(source),
+        routed=routed(source),
         completed_when_run=completed_when_run(source),
         required=required,
         required_calls=tuple(dict.fromkeys(required_calls(source))),

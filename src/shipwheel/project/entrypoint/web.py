@@ -272,6 +272,9 @@ def _entry_point(app: Application, modules: Sequence[Module]) -> Application | N
         return None
     names = _dotted_names(app, modules)
     own = {each.file for each in reached_modules(app.module.name, modules_by_name(modules, (app.module.import_root,)))}
+    # One that has routes needs none of a file that nothing imports, which may be for developing.
+    whole = [each for each in modules if each.file in own or each.file == app.module.file]
+    has_routes = any((_imported_as(each, names) or app.variable) in each.completed | each.routed for each in whole)
     found: list[tuple[tuple[object, ...], Application]] = []
     # An asgi.py may wrap a WSGI application for other servers, and the reverse.
     interface = FrameworkKind.ASGI if app.framework.kind in (FrameworkKind.ASGI, FrameworkKind.SANIC) else FrameworkKind.WSGI
@@ -282,7 +285,7 @@ def _entry_point(app: Application, modules: Sequence[Module]) -> Application | N
         if variable is None or module.file.count("/") > app.module.file.count("/"):
             continue
         conventional = _CONVENTIONAL_MODULES.get(stem) is interface
-        adds = variable in module.completed and module.file not in own
+        adds = module.file not in own and (variable in module.completed or (variable in module.routed and not has_routes))
         if conventional or is_run or adds:
             it = replace(app, module=module, variable=variable)
             found.append(((not conventional, not is_run, it.rank), it))
