@@ -123,10 +123,12 @@ def _served(evidence: Evidence, scan: Scan) -> Iterator[FrontEnd]:
 
 def _served_packages(evidence: Evidence, scan: Scan) -> Iterator[FrontEnd]:
     """Yield the packages of node that the source serves from where they are installed, without those for developing."""
-    texts = ((module.file, evidence.read_text(module.file)) for module in scan.modules[:_MAX_SOURCES])
-    place = next((file for file, text in texts if _PACKAGES.search(text)), "")
-    folder = next((name for name in _FOLDERS if evidence.has_file(posixpath.join(name, "package.json"))), None) if place else None
+    folder = next((name for name in _FOLDERS if evidence.has_file(posixpath.join(name, "package.json"))), None)
     if folder is None or evidence.exists(output := posixpath.join(folder, "node_modules")):
+        return
+    sources = (module.file for module in scan.modules[:_MAX_SOURCES])
+    place = next((file for file in sources if _PACKAGES.search(evidence.read_text(file))), "")
+    if not place:
         return
     others = any(evidence.has_file(posixpath.join(folder, name)) for name in _OTHER_LOCKS)
     run = ("node", "-e", "0") if others else ("npm", "prune", "--omit=dev")
