@@ -460,7 +460,7 @@ server.serve_forever()
 
 @pytest.mark.parametrize("status", [200, 500])
 def test_asks_for_the_page_that_the_first_one_redirects_to(status: int, tmp_path: Path) -> None:
-    seen = observe_code(PAGES.format(status=status), tmp_path, timeout=1)
+    seen = observe_code(PAGES.format(status=status), tmp_path, patience=1)
     assert {answer.path: answer.status for answer in seen.answers}["/login?next=/"] == status
     assert (seen.ready is not None) == (status == 200)
 
