@@ -289,7 +289,7 @@ def signs_in(log: str) -> tuple[Sign, ...]:
 
 
 def _signs_of(line: str, before: list[str]) -> Iterator[Sign]:
-    seen = set()
+    seen = {SignKind.FILE} if re.search(r":\d+: \w*Warning: ", line) else set()  # A program that is warned goes on without the file.
     for general, pattern in _COMPILED:
         if general not in seen and (match := pattern.search(line)) is not None:
             seen.add(general)
