@@ -1,5 +1,6 @@
 """The action and the exported files, run by small runners: they start the image in docker, and push what any build would be."""
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -48,12 +49,19 @@ def project(target: RunTarget, registry: Registry) -> Iterator[Path]:
 
 @pytest.fixture
 def env(target: RunTarget, project: Path) -> dict[str, str]:
-    """The variables of the runner: `pipx`, which would install what runs here already, writes down what it is asked for."""
+    """The variables of the runner. `pipx`, whose work is done, and `kubectl`, which wants a cluster, write down what they are asked for."""
     programs = project.parent / "bin"
-    written(programs, {"pipx": f'#!/bin/sh\necho "$@" >> {project.parent}/installed\n'})
-    (programs / "pipx").chmod(0o755)
+    for name in ("pipx", "kubectl"):
+        written(programs, {name: f'#!/bin/sh\necho "$@" >> {project.parent}/{name}\n'})
+        (programs / name).chmod(0o755)
     path = f"{programs}:{Path(sys.executable).parent}:{SEARCH_PATH}"
     return {**target.sandbox.environment, "PATH": path, "GITHUB_ACTION_PATH": "/actions/shipwheel", "GITHUB_SHA": "c0ffee"}
+
+
+def deployed(folder: Path) -> set[str]:
+    """Return the digests of the images in the manifests of a directory."""
+    texts = (file.read_text() for file in folder.rglob("*.yaml"))
+    return {digest for text in texts for digest in re.findall(r"hello@(sha256:[0-9a-f]{64})", text)}
 
 
 def pushed(name: str) -> str:
@@ -66,11 +74,17 @@ def test_the_action_pushes_what_it_has_started(
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     values = {f"inputs.{name}": str(it["default"]) for name, it in action["inputs"].items()}
     values |= {"inputs.tag": f"{registry.host}/team/action:main", "inputs.platform": NATIVE, "always()": "true"}
-    values |= {"inputs.push == 'true'": "true", "inputs.push != 'true'": "false"}
+    values |= {
+        "inputs.push == 'true'": "true",
+        "inputs.push != 'true'": "false",
+        "inputs.push == 'true' && inputs.deploy == 'true'": "true",
+    }
     found = run_steps(target.sandbox, action["runs"]["steps"], project, env, values)
     digest = pushed(f"{registry.host}/team/action:main")
     assert found == {"reference": f"{registry.host}/team/action@{digest}", "digest": digest}
-    assert (project.parent / "installed").read_text() == "install /actions/shipwheel\n"
+    assert (project.parent / "pipx").read_text() == "install /actions/shipwheel\n"
+    assert (project.parent / "kubectl").read_text() == f"apply -k {project.parent}/deploy/overlays/production\n"
+    assert deployed(project.parent / "deploy") == {digest}
     by_hand = shipwheel_json("build", project, "--tag", f"{registry.host}/team/action:main", "-o", tmp_path / "again.oci")
     assert by_hand["digest"] == digest, "no file of a step is in the image"
 
@@ -123,14 +137,19 @@ def test_gitlab_names_main_only_what_answers_as_a_service(
 ) -> None:
     assert shipwheel("export", "gitlab-ci", project, "-o", project).returncode == 0
     found = yaml.safe_load((project / ".gitlab-ci.yml").read_text())
-    jobs = [found[name] for name in ("push", "check", "publish")]
+    jobs = [found[name] for name in ("push", "check", "publish", "deploy")]
     name = f"{registry.host}/team/hello"
     reported = run_jobs(docker, jobs, project, {**env, "CI_COMMIT_SHA": "1"})
     digest = pushed(f"{name}:main")
     assert reported == {"IMAGE": f"{name}@{digest}"}
     assert pushed(f"{name}:1") == digest
+    assert deployed(project / "deploy") == {digest}, "no file of a job is in the image"
     (project / "image.env").unlink()
-    assert shipwheel_json("build", project, "-o", tmp_path / "again.oci")["digest"] == digest, "no file of a job is in the image"
+    shutil.rmtree(project / "deploy")
+    assert shipwheel_json("build", project, "-o", tmp_path / "again.oci")["digest"] == digest
+    with pytest.raises(EngineError, match="another image than sha256:0"):
+        run_jobs(docker, [found["deploy"]], project, {**env, "IMAGE": f"{name}@sha256:{'0' * 64}"})
+    shutil.rmtree(project / "deploy")
     (project / "main.py").write_text(REFUSES)
     with pytest.raises(EngineError, match="it refuses every caller"):
         run_jobs(docker, jobs, project, {**env, "CI_COMMIT_SHA": "2"})

@@ -8,7 +8,7 @@ https://docs.gitlab.com/ci/yaml
 from typing import Any
 
 from shipwheel.stack.gitlab_services import ALIAS
-from shipwheel.stack.pipelines import DEPLOY, HEAD, MADE, PLACEHOLDER, PipelineSubject
+from shipwheel.stack.pipelines import HEAD, MADE, PLACEHOLDER, PipelineSubject
 from shipwheel.stack.yaml_file import yaml_documents
 
 __all__ = ["gitlab_component", "gitlab_pipeline", "unchecked_note"]
@@ -23,6 +23,9 @@ _PULLS = """\
 """
 _KUBECTL = "apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends kubectl"
 """Debian's kubectl: GitHub's runners have one."""
+
+_CHECKED = "${IMAGE#*@}"
+"""The digest in the report of the job that pushes."""
 
 _IS_MAIN = "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
 _IS_MERGE = "$CI_PIPELINE_SOURCE == 'merge_request_event'"
@@ -48,14 +51,7 @@ def _document(subject: PipelineSubject, version: str) -> dict[str, Any]:
     job = {**setup, "cache": {"key": "shipwheel", "paths": [".shipwheel-cache/"]}}
     jobs = _unchecked_jobs(subject, job) if unchecked_note(subject) else _checked_jobs(subject, job, setup)
     if not subject.is_workspace:
-        jobs["deploy"] = {
-            **job,
-            "before_script": [*job["before_script"], _KUBECTL],
-            "stage": "deploy",
-            "rules": [{"if": _IS_MAIN, "when": "manual"}],
-            "environment": "production",
-            "script": [*DEPLOY],
-        }
+        jobs["deploy"] = _deploy_job(subject, job, _CHECKED if "check" in jobs else "")
     return {"stages": list(dict.fromkeys(it["stage"] for it in jobs.values())), "variables": _variables(subject), **jobs}
 
 
@@ -74,9 +70,11 @@ def gitlab_component(version: str) -> str:
         "image": _of("python-image"),
         "before_script": [f"python -m pip install --quiet shipwheel=={_of('version')}"],
     }
-    jobs = _checked_jobs(subject, {**setup, "cache": {"key": "shipwheel", "paths": [".shipwheel-cache/"]}}, setup)
+    job = {**setup, "cache": {"key": "shipwheel", "paths": [".shipwheel-cache/"]}}
+    jobs = {**_checked_jobs(subject, job, setup), "deploy": {**_deploy_job(subject, job, _CHECKED), "needs": ["push", "publish"]}}
+    for name in ("check", "deploy"):
+        jobs[name]["rules"] = [{"if": f'"{_of(name)}" == "false"', "when": "never"}, *jobs[name]["rules"]]
     jobs["check"] |= {
-        "rules": [{"if": f'"{_of("check")}" == "false"', "when": "never"}, *jobs["check"]["rules"]],
         "services": _of("services"),
         "variables": {**jobs["check"]["variables"], "FF_NETWORK_PER_BUILD": "true"},
     }
@@ -89,6 +87,11 @@ def gitlab_component(version: str) -> str:
         "version": {"description": "Version of shipwheel.", "default": version},
         "python-image": {"description": "Image of the jobs: one with Python and pip.", "default": "python:3.13"},
         "check": {"description": "Whether to start the image before it becomes main.", "type": "boolean", "default": True},
+        "deploy": {
+            "description": "Whether there is a job, to start by hand, that applies its manifests; python-image is then one of Debian.",
+            "type": "boolean",
+            "default": False,
+        },
         "services": {
             "description": "Services of the job that checks the image: what it needs, then itself, with its variables.",
             "type": "array",
@@ -147,6 +150,17 @@ def _checked_jobs(subject: PipelineSubject, job: dict[str, Any], setup: dict[str
             "needs": ["push", "check"],
             "script": [f'shipwheel copy "$IMAGE" {subject.name}:main'],
         },
+    }
+
+
+def _deploy_job(subject: PipelineSubject, job: dict[str, Any], digest: str) -> dict[str, Any]:
+    return {
+        **job,
+        "before_script": [*job["before_script"], _KUBECTL],
+        "stage": "deploy",
+        "rules": [{"if": _IS_MAIN, "when": "manual"}],
+        "environment": "production",
+        "script": subject.deploy(digest=digest),
     }
 
 

@@ -11,15 +11,14 @@ import msgspec
 from shipwheel.stack.gitlab_services import NO_SERVICES, GitlabServices
 from shipwheel.stack.yaml_file import yaml_documents
 
-__all__ = ["DEPLOY", "HEAD", "MADE", "PLACEHOLDER", "PipelineSubject", "github_action", "github_workflow"]
+__all__ = ["HEAD", "MADE", "PLACEHOLDER", "PipelineSubject", "github_action", "github_workflow"]
 
 MADE = "# Made by `make docs` from the code: do not edit.\n"
 HEAD = "# Made once by `shipwheel export {form}`, which leaves it as it is from then on: it is yours.\n"
-DEPLOY = ("shipwheel export kubernetes . --locked --push -o deploy", "kubectl apply -k deploy/overlays/production")
 PLACEHOLDER = "check"
 """The value of a variable that a check needs and nobody has set: a password of a database that is made for it may be any."""
 
-_VERIFY, _PUSH = "Build and check", "Build, check and push"
+_VERIFY, _PUSH, _DEPLOY = "Build and check", "Build, check and push", "Deploy by digest"
 _CACHE = {"SHIPWHEEL_CACHE_LIMIT": "5GB"}
 
 
@@ -75,9 +74,21 @@ class PipelineSubject(msgspec.Struct, frozen=True):
     def push_from_stack(self, commit: str) -> list[str]:
         """Return the commands that start a project with what it needs, ask it, and push it as `main` and under the name of the commit."""
         up, down = self.verify_in_stack()
-        pushed = f'IMAGE="$({self.build("", f" --tag {self.name}:{chr(34)}{commit}{chr(34)} --push")})"'
+        tag = f'{self.name}:"{commit}"'
+        pushed = f'IMAGE="$({self.build("", f" --tag {tag} --push")})"'
         ask = ['shipwheel check "$IMAGE" --at 127.0.0.1'] if self.listens else []
         return [up, pushed, *ask, down, f'shipwheel copy "$IMAGE" {self.name}:main']
+
+    def deploy(self, directory: str = "deploy", digest: str = "") -> list[str]:
+        """Return the commands that write a project's manifests into a directory, with the digests of the images, and apply them.
+
+        The image is that of the same commit, so that its digest is the one that was pushed; if `digest`, text of the shell, says that one,
+        no other is deployed.
+        """
+        write = f"shipwheel export kubernetes {self.path or '.'} --locked --push -o {directory}"
+        refuse = f'{{ echo "the manifests have another image than {digest}, which was checked" >&2; exit 1; }}'
+        same = [f'grep --quiet --recursive --fixed-strings "{digest}" {directory} || {refuse}'] if digest else []
+        return [write, *same, f"kubectl apply -k {directory}/overlays/production"]
 
 
 def github_workflow(subject: PipelineSubject, version: str) -> str:
@@ -106,7 +117,7 @@ def github_workflow(subject: PipelineSubject, version: str) -> str:
         {"name": _VERIFY, "if": is_not, **({"env": values} if values else {}), "run": "\n".join(verify) + "\n" * (len(verify) > 1)},
         {"name": _PUSH, "if": is_main, "env": {**login, **values}, "run": "\n".join(push) + "\n"},
     ]
-    deploy = [*setup, {"name": "Deploy by digest", "env": login, "run": "\n".join(DEPLOY) + "\n"}]
+    deploy = [*setup, {"name": _DEPLOY, "env": login, "run": "\n".join(subject.deploy()) + "\n"}]
     job = {"runs-on": "ubuntu-24.04", "timeout-minutes": 30, "permissions": {"contents": "read"}, "env": _CACHE}
     matrix = {"strategy": {"fail-fast": False, "matrix": {"shard": list(range(1, subject.shards + 1))}}} if subject.shards > 1 else {}
     document: dict[str, Any] = {
@@ -138,6 +149,7 @@ def github_action() -> str:
         "platform": _input("Platforms to build for, separated by commas. The default is both, or those of the settings."),
         "check": _input("Engine of the runner that starts the image before it is pushed; empty to start none.", "docker"),
         "push": _input("Whether to push the image.", "true"),
+        "deploy": _input("Whether to apply its manifests, with its digest, by the kubectl of the runner.", "false"),
         "registry": _input("Host of the registry to log in to."),
         "user": _input("User to log in as."),
         "password": _input("Password, or token, to log in with."),
@@ -151,10 +163,13 @@ def github_action() -> str:
     login = {"SHIPWHEEL_REGISTRY_HOST": subject.registry, **login}
     options = "".join(f' ${{{name}:+--{key} "${name}"}}' for name, key in _ACTION_VARIABLES.items() if name != "TARGET")
     push = [f'reference="$({subject.build("", options)} --push)"', _OUTPUT]
+    deploy = subject.deploy('"$RUNNER_TEMP"/deploy', "$DIGEST")
+    checked = {**login, "DIGEST": outputs["digest"]["value"]}
     steps = [
         *_setup(subject, '"$GITHUB_ACTION_PATH"'),
         {"name": _VERIFY, "if": "inputs.push != 'true'", "run": subject.build("", f'{options} --output "$RUNNER_TEMP/image.oci"')},
         {"name": _PUSH, "id": "push", "if": "inputs.push == 'true'", "run": "\n".join(push) + "\n", "env": login},
+        {"name": _DEPLOY, "if": "inputs.push == 'true' && inputs.deploy == 'true'", "run": "\n".join(deploy) + "\n", "env": checked},
     ]
     document = {
         "name": "shipwheel",
