@@ -221,7 +221,8 @@ def is_endless_loop(node: ast.stmt) -> bool:
     """Return whether a statement is a `while True` that nothing breaks, or a call that says that it is one."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
         called = node.value.func
-        return called.attr in _FOREVER or ast.unparse(called) == "reactor.run"
+        is_twisted = called.attr == "run" and isinstance(called.value, ast.Name) and called.value.id == "reactor"
+        return called.attr in _FOREVER or is_twisted
     loops = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
     return loops and not any(isinstance(part, ast.Break) for part in walk(node))
 
