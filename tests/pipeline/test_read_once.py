@@ -90,6 +90,11 @@ TREES = {
         "app/app.py": MAIN,
         "app/Procfile": "web: python -m app\n",
     },
+    "web application": {
+        "app/requirements.txt": "flask\ngunicorn\nsmall\n",
+        "app/main.py": "from flask import Flask\nfrom . import views\napp = Flask(__name__)\n",
+        "app/views.py": "import small\n",
+    },
     "script": {
         "app/main.py": '# /// script\n# dependencies = ["small"]\n# requires-python = ">=3.9"\n# ///\n' + MAIN,
     },
@@ -146,7 +151,8 @@ class ImageBase:
 @pytest.fixture(scope="module")
 def index() -> Iterator[PackageIndex]:
     with PackageIndex() as served:
-        for wheel in (SmallWheel("small", "1.0", requires=("leaf",)), SmallWheel("leaf", "1.0", files={"leaf.py": ""})):
+        small, leaf = SmallWheel("small", "1.0", requires=("leaf",)), SmallWheel("leaf", "1.0", files={"leaf.py": ""})
+        for wheel in (small, leaf, SmallWheel("flask", "3.0"), SmallWheel("gunicorn", "23.0")):
             served.add(wheel.filename, wheel.content())
         yield served
 

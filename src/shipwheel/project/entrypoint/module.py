@@ -39,6 +39,7 @@ from shipwheel.project.entrypoint.syntax import (
     imported_packages,
     is_endless_loop,
     is_main_guard,
+    needs_package,
     parse_source,
     required_imports,
     run_nodes,
@@ -70,6 +71,8 @@ class Module(ModulePath, frozen=True):
 
     imports: frozenset[str] = frozenset()
     """Top-level packages that it imports."""
+    needs_package: bool = False
+    """True if it imports its neighbours as a part of a package, and does nothing else where it is none."""
     applications: tuple[Application, ...] = ()
     calls: frozenset[str] = frozenset()
     """The functions that it calls, decorators included: dotted names, and methods as `.name`."""
@@ -169,6 +172,7 @@ def _scan(source: SourceFile) -> Module:
         path.name,
         path.import_root,
         imports=imported_packages(source),
+        needs_package=needs_package(source),
         applications=applications,
         calls=frozenset(_calls(source.of(*_CALLING), source.aliases)),
         calls_when_run=frozenset(_calls(run_nodes(tree), source.aliases)),

@@ -27,6 +27,7 @@ __all__ = [
     "is_main_guard",
     "keyword_value",
     "last_name",
+    "needs_package",
     "parse_source",
     "parse_tree",
     "required_imports",
@@ -225,6 +226,13 @@ def is_endless_loop(node: ast.stmt) -> bool:
         return called.attr in _FOREVER or is_twisted
     loops = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
     return loops and not any(isinstance(part, ast.Break) for part in walk(node))
+
+
+def needs_package(source: SourceFile) -> bool:
+    """Return whether a file imports its neighbours as a part of a package, and does nothing else where it is none."""
+    handlers = (handler.type for handler in source.of(ast.ExceptHandler) if handler.type is not None)
+    caught = {last_name(part) for each in handlers for part in walk(each) if isinstance(part, (ast.Name, ast.Attribute))}
+    return any(node.level for node in source.of(ast.ImportFrom)) and caught.isdisjoint(("ImportError", "ModuleNotFoundError"))
 
 
 def imported_packages(source: SourceFile) -> frozenset[str]:

@@ -4,7 +4,6 @@ Development servers, such as those of Flask and Django, are never chosen: withou
 """
 
 import posixpath
-import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -14,7 +13,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
-from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.django import find_django, is_in_django_project
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -48,8 +46,6 @@ _CONVENTIONAL_MODULES = {"wsgi": FrameworkKind.WSGI, "asgi": FrameworkKind.ASGI}
 _CONVENTIONAL_VARIABLES = ("application", "app")
 _IMPORTED = (FrameworkKind.ASGI, FrameworkKind.WSGI, FrameworkKind.DASH, FrameworkKind.SANIC)
 """Kinds of applications that one module may take from another."""
-_RELATIVE = lazy_pattern(r"^[ \t]*from[ \t]+\.", re.MULTILINE)
-_TRIES = lazy_pattern(r"^[ \t]*except[^\n]*\b(?:Import|ModuleNotFound)Error\b", re.MULTILINE)
 _RUN_CALLS = frozenset({".run", ".run_server", "uvicorn.run"})
 
 
@@ -208,17 +204,16 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
     what = f"application that {best.variable}() in {file} creates" if best.is_factory else f"application {best.variable} in {file}"
     others = also_found(f"{app.module.name}:{app.variable}" for app in apps if app.module.file != file)
     reason = f"{server.program} serves the {best.framework.label} {what}{others}."
-    launch = _in_package(launch_application(evidence, best, server, reason), best, server, evidence)
+    launch = launch_application(evidence, best, server, reason)
+    launch = _in_package(launch, best, server, evidence) if module is not None and module.needs_package else launch
     return replace(launch, env={"FLASK_RUN_FROM_CLI": "true"}) if module is not None and module.ignored_run else launch
 
 
 def _in_package(launch: Launch, app: Application, server: Server, evidence: Evidence) -> Launch:
-    """Return the launch with the project's directory as a package, if the application's file imports its neighbours as a part of one."""
+    """Return the launch of an application in the project's directory with that as the package which its file is a part of."""
     name, file = posixpath.basename(evidence.workdir), app.module.file
     is_shadowed = any(map(evidence.exists, (name, f"{name}.py")))
-    text = evidence.read_text(file)
-    is_part = _RELATIVE.search(text) is not None and _TRIES.search(text) is None
-    if "/" in file or evidence.kind != "app" or not name.isidentifier() or is_shadowed or not is_part:
+    if "/" in file or evidence.kind != "app" or not name.isidentifier() or is_shadowed:
         return launch
     stem = file.removesuffix(".py")
     path = ModulePath(file, name if stem == "__init__" else f"{name}.{stem}", "..")
