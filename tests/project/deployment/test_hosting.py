@@ -63,11 +63,13 @@ release:
 run:
   web: gunicorn -b 0.0.0.0:$PORT app:app
   worker: {command: [celery, -A, app, worker], image: web}
+  clock: {command: [bash, -c, python tick.py], image: web}
 """
     found = _read(tmp_path, {"heroku.yml": text, "ops/web.txt": "FROM python\nCOPY . /app\n"})
     assert [(process.name, process.shown, process.line) for process in found.processes] == [
         ("web", "gunicorn -b 0.0.0.0:$PORT app:app", 9),
         ("worker", "celery -A app worker", 10),
+        ("clock", "bash -c 'python tick.py'", 11),
         ("release", "flask db upgrade && flask seed", 4),
     ]
     assert found.dockerfile is not None and found.dockerfile.name == "ops/web.txt"

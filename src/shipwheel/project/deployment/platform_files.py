@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -177,10 +178,12 @@ def _heroku(path: Path, name: str, files: UserFiles) -> Iterator[Hosting]:
     found = _Described(name, ProjectFiles(path.parent, files=files), table.line_of("build"))
     run, release = yaml_table(table.get("run")), yaml_table(table.get("release"))
     for process, value, line in (*((key, value, run.line_of(key)) for key, value in run.items()), (RELEASE, release, release.line)):
-        words = list(map(yaml_text, yaml_list(yaml_table(value).get("command") or value)))
-        # A list has the words of a command, or commands.
-        if text := (" && " if any(" " in word for word in words) else " ").join(filter(None, words)):
-            found.commands[process] = (text, line)
+        words = [word for item in yaml_list(yaml_table(value).get("command") or value) if (word := yaml_text(item))]
+        # A list has commands, or the words of one, as an option shows: [bash, -c, "…"].
+        are_commands = any(" " in word for word in words) and not any(word.startswith("-") for word in words)
+        joined = " && ".join(words) if are_commands else " ".join(shlex.quote(word) if " " in word else word for word in words)
+        if joined:
+            found.commands[process] = (joined, line)
     found.dockerfile = yaml_text(yaml_table(yaml_table(table.get("build")).get("docker")).get("web"))
     yield found.hosting()
 
