@@ -1,7 +1,8 @@
 """Directories that are applications: members of a uv workspace that have a command to start, and a project in a sub-folder."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from shipwheel.errors import NoCommand, ProjectError, ShipwheelError, UsageError
@@ -10,6 +11,7 @@ from shipwheel.project.entrypoint.scan import Scanner
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
 from shipwheel.project.nested_projects import has_code, is_project_directory, nested_projects
 from shipwheel.project.outside_imports import outside_imports
+from shipwheel.project.project import Project
 from shipwheel.project.read import find_settings, read_project
 from shipwheel.project.workspace import is_project, name_in, read_workspace
 from shipwheel.settings.settings import Settings
@@ -33,33 +35,48 @@ def applications(root: Path) -> tuple[Path, ...]:
         hint = "Name the directory whose pyproject.toml has [tool.uv.workspace], or leave out --all."
         raise UsageError(f"{root} is not the root of a uv workspace", hint=hint)
     own = (root,) if is_project(files, root) else ()
-    found = tuple(path for path in sorted((*own, *workspace.members)) if _has_command(path, root))
+    read = _reader(root)
+    found = tuple(path for path in sorted((*own, *workspace.members)) if _has_command(read(path)))
     if not found:
         raise UsageError(f"{root}: no member of the workspace has a command to start", hint="Set `command` in the settings of one.")
     return found
 
 
-def _has_command(path: Path, top: Path) -> bool:
-    try:
-        read_project(path, files=UserFiles(top))
-    except NoCommand:
-        return False
-    except ShipwheelError:
-        return True
-    return True
+_Found = Project | ShipwheelError
+"""A project, or why a directory is none."""
+_Read = Callable[[Path], _Found]
 
 
-def _declares_command(path: Path) -> bool:
+def _reader(top: Path) -> _Read:
+    """Return what reads each project in a directory that the user gave once."""
+
+    @cache
+    def read(path: Path) -> _Found:
+        try:
+            return read_project(path, files=UserFiles(top))
+        except ShipwheelError as error:
+            return error
+
+    return read
+
+
+def _has_command(found: _Found) -> bool:
+    """Return whether a directory has a command to start; also if it cannot be read, which building it says."""
+    return not isinstance(found, NoCommand)
+
+
+def _declares_command(found: _Found) -> bool:
     """Return whether a file or the metadata names a command that starts here, and not in a folder, as a compose file's may.
 
     A main.py may be what uv wrote for a new project.
     """
-    try:
-        project = read_project(path)
-    except ShipwheelError:
+    if isinstance(found, ShipwheelError) or found.launch is None:
         return False
-    launch = project.launch
-    return launch is not None and not launch.directory and (bool(launch.declared_at) or launch.command[0] in project.scripts)
+    return not found.launch.directory and (bool(found.launch.declared_at) or found.launch.command[0] in found.scripts)
+
+
+def _serves(found: _Found) -> bool:
+    return isinstance(found, Project) and found.launch is not None and bool(found.launch.ports)
 
 
 def _is_readable(path: Path) -> bool:
@@ -71,29 +88,21 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
-def _serves(path: Path, top: Path) -> bool:
-    try:
-        launch = read_project(path, files=UserFiles(top)).launch
-    except ShipwheelError:
-        return False
-    return launch is not None and bool(launch.ports)
-
-
 def project_directory(path: Path) -> Path:
     """Return the directory that is meant by `path`: that of the one application below it, if `path` itself is none; else `path`.
 
     Settings and Python files in `path` that import packages are those of an application there, and so is a Dockerfile whose requirements
     are found from there, if there is a command, too. Of a workspace's members, the one application is also the only one that is a server.
     """
-    files = UserFiles()
+    files, read = UserFiles(), _reader(path)
     try:
         if not path.is_dir():
             return path
         has_dockerfile = any((path / name).is_file() for name in _DOCKERFILES)
         if is_project_directory(path, files):
-            return _started_member(path, files) or (path if has_dockerfile else _member(path, files))
+            return _meant_of_workspace(path, files, read, has_dockerfile=has_dockerfile)
         found = nested_projects(path, files)
-        if not found or (has_dockerfile and _is_readable(path) and _has_command(path, path)):
+        if not found or (has_dockerfile and _is_readable(path) and _has_command(read(path))):
             return path
         if find_settings(path, files) != Settings():
             return path
@@ -106,42 +115,39 @@ def project_directory(path: Path) -> Path:
         # Reported when the project is read.
         return path
     # A folder with a Dockerfile and requirements may be about the code beside it.
-    found = tuple(each for each in found if has_code(each) and suits(each, path))
+    found = tuple(each for each in found if has_code(each) and suits(read(each)))
     return found[0] if len(found) == 1 else path
 
 
-def _member(root: Path, files: UserFiles) -> Path:
-    """Return the member that is meant by the root of a uv workspace that has no command itself; the root where that is not clear."""
+def _meant_of_workspace(root: Path, files: UserFiles, read: _Read, *, has_dockerfile: bool) -> Path:
+    """Return the member of a uv workspace that is meant by its root; the root of any other project, or where that is not clear."""
     workspace = read_workspace(files, root)
     if workspace.root != root.resolve() or not workspace.members or find_settings(root, files) != Settings():
         return root
-    requires = bool(table_at(files.read_tables(root), "project").get("dependencies"))
-    if requires:
-        is_meant = _has_command(root, root)
+    member = _started_member(read(root), workspace.members, files)
+    if member is None and not has_dockerfile:
+        member = _member(root, workspace.members, files, read)
+    return root / os.path.relpath(member, root.resolve()) if member is not None else root
+
+
+def _started_member(found: _Found, members: Sequence[Path], files: UserFiles) -> Path | None:
+    """Return the member whose directory the command of the root starts in, if the root does not require that member."""
+    if isinstance(found, ShipwheelError) or found.launch is None or not found.launch.directory:
+        return None
+    place = (found.root / found.launch.directory).resolve()
+    inside = (member for member in members if member == place or member in place.parents)
+    return next((member for member in inside if name_in(files.read_tables(member)) not in found.dependencies), None)
+
+
+def _member(root: Path, members: Sequence[Path], files: UserFiles, read: _Read) -> Path | None:
+    """Return the member that is meant by a root without a command: the only one that has one, or that is a server."""
+    if table_at(files.read_tables(root), "project").get("dependencies"):
+        is_meant = _has_command(read(root))
     else:
-        is_meant = _declares_command(root) or _has_own_program(root, files, Scanner(root, files=files).scan_modules(), workspace.members)
-    if is_meant:
-        return root
-    found = [path for path in workspace.members if _has_command(path, root)]
-    servers = found if len(found) == 1 else [path for path in found if _serves(path, root)]
-    return root / os.path.relpath(servers[0], root.resolve()) if len(servers) == 1 else root
-
-
-def _started_member(root: Path, files: UserFiles) -> Path | None:
-    """Return the member of a workspace whose directory the command of its root starts in, if the root does not require that member."""
-    workspace = read_workspace(files, root)
-    if workspace.root != root.resolve() or not workspace.members or find_settings(root, files) != Settings():
-        return None
-    try:
-        project = read_project(root)
-    except ShipwheelError:
-        return None
-    directory = project.launch.directory if project.launch is not None else ""
-    place = (root / directory).resolve()
-    for member in workspace.members if directory else ():
-        if (member == place or member in place.parents) and name_in(files.read_tables(member)) not in project.dependencies:
-            return root / os.path.relpath(member, root.resolve())
-    return None
+        is_meant = _declares_command(read(root)) or _has_own_program(root, files, Scanner(root, files=files).scan_modules(), members)
+    found = [path for path in members if not is_meant and _has_command(read(path))]
+    servers = found if len(found) == 1 else [path for path in found if _serves(read(path))]
+    return servers[0] if len(servers) == 1 else None
 
 
 def _has_own_program(root: Path, files: UserFiles, modules: Sequence[Module], projects: Sequence[Path], names: Sequence[str] = ()) -> bool:
