@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from pathlib import Path
 
+import msgspec
 import pytest
 from support.command import ROOT, TEST_CACHE, environment
 from support.engines import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, Sandbox, ensure_binfmt, enter_as_person, missing
 from support.examples import Example, build_example
+from support.made_once import made_once
 from support.run_target import RunTarget, bwrap_target, containerd_target, docker_target, podman_target, rootless_target
 from support.tour import Tour
 
@@ -155,11 +158,16 @@ def chatchat(tour: Tour) -> Example:
 
 @pytest.fixture(scope="session")
 def fastapi(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    """examples/fastapi for both platforms."""
-    folder = tmp_path_factory.mktemp("fastapi")
-    project, archive = folder / "fastapi", folder / "fastapi.tar"
-    shutil.copytree(ROOT / "examples" / "fastapi", project, ignore=shutil.ignore_patterns("pylock*.toml"))
-    return build_example(project, ["build", "-o", str(archive), "-t", "fastapi:test"], archive)
+    """examples/fastapi for both platforms. No test changes it."""
+
+    def make(folder: Path) -> None:
+        project, archive = folder / "fastapi", folder / "fastapi.tar"
+        shutil.copytree(ROOT / "examples" / "fastapi", project, ignore=shutil.ignore_patterns("pylock*.toml"))
+        built = build_example(project, ["build", "-o", str(archive), "-t", "fastapi:test"], archive)
+        (folder / "example.json").write_bytes(msgspec.json.encode(built, enc_hook=str))
+
+    text = (made_once(tmp_path_factory, "fastapi", make) / "example.json").read_bytes()
+    return msgspec.json.decode(text, type=Example, dec_hook=lambda kind, value: kind(value))
 
 
 @pytest.fixture(scope="module", params=["docker", "podman", "containerd", "bwrap"])

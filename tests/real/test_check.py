@@ -2,15 +2,16 @@
 
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.command import shipwheel, shipwheel_json
 from support.engines import Registry, wait_until
+from support.made_once import made_once
 from support.process import HANG_S
-from support.run_target import RunTarget
+from support.run_target import SEES_EMULATORS, RunTarget
 from support.trial_projects import PROJECTS
 
 TRIED = ("server", "module", "write")
@@ -23,38 +24,32 @@ OBSERVER = "Run an image.s command, watch it from inside"
 """The observer's first line, which is in the list of processes."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Archives:
     """Built projects, each built when it is first needed."""
 
-    folder: Path
-    built: dict[tuple[str, str], Path] = field(default_factory=dict)
+    factory: pytest.TempPathFactory
 
     def of(self, name: str, platform: str = "linux/amd64") -> Path:
         """Return the archive of a project for a platform."""
-        if (name, platform) not in self.built:
-            folder = self.folder / f"{name}-{platform.replace('/', '-')}"
-            archive = folder / "image.tar"
-            shipwheel_json("build", PROJECTS[name].write(folder / "shop"), "--platform", platform, "-o", archive)
-            self.built[name, platform] = archive
-        return self.built[name, platform]
+
+        def make(folder: Path) -> None:
+            shipwheel_json("build", PROJECTS[name].write(folder / "shop"), "--platform", platform, "-o", folder / "image.tar")
+
+        return made_once(self.factory, f"{name}-{platform.replace('/', '-')}", make) / "image.tar"
 
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
     """The archives of the small projects."""
-    return Archives(tmp_path_factory.mktemp("archives"))
-
-
-BINFMT = ["unshare", "--mount", "sh", "-c", 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "$@"', "sh"]
-"""Lets a command of a sandbox see which emulators the kernel has."""
+    return Archives(tmp_path_factory)
 
 
 def check(target: RunTarget, subject: Path, *more: str) -> tuple[int, dict[str, Any]]:
     """Run `shipwheel check --json`. Return its exit code and its document."""
     words = ("check", str(subject), "--engine", target.name, "--json", *more)
     if "--platform" in more:
-        done = target.sandbox.run([*BINFMT, sys.executable, "-m", "shipwheel", *words], check=False)
+        done = target.sandbox.run([*SEES_EMULATORS, sys.executable, "-m", "shipwheel", *words], check=False)
     else:
         done = target.shipwheel(*words)
     assert done.stdout, done.stderr
@@ -82,11 +77,13 @@ def test_every_engine_says_the_same_of_an_image(target: RunTarget, archives: Arc
     assert target.left() == ""
 
 
-def test_an_image_of_another_platform_is_tried_by_emulation(any_store: RunTarget, archives: Archives, arm64: str) -> None:
-    status, document = check(any_store, archives.of("server", arm64), "--platform", arm64)
+@pytest.mark.parametrize("target", ["docker", "bwrap"], indirect=True)
+def test_an_image_of_another_platform_is_tried_by_emulation(target: RunTarget, archives: Archives, arm64: str) -> None:
+    """With an engine and without one. test_run.py has how each of the others gets the image of the platform."""
+    status, document = check(target, archives.of("server", arm64), "--platform", arm64)
     assert (status, document["verdict"]) == (0, "serves"), document
     assert [(found["address"], found["port"]) for found in document["seen"]["sockets"]] == [("0.0.0.0", 8000)]
-    assert any_store.left() == ""
+    assert target.left() == ""
 
 
 def test_an_interruption_leaves_no_container(target: RunTarget, archives: Archives) -> None:

@@ -12,9 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.engines import NATIVE, STOPPED, wait_until
 from support.examples import Example
-from support.run_target import RunTarget
+from support.run_target import SEES_EMULATORS, RunTarget
 from support.running import answer, start
 
 from shipwheel.oci.archive import read_archive, write_archive
@@ -241,6 +242,16 @@ def test_an_edit_loads_one_small_layer(any_store: RunTarget, fastapi: Example, t
     if any_store.name != "bwrap":
         found = re.search(r"([0-9.]+) MB to \w+(?: \(([0-9.]+) MB already there\))?", done.stderr)
         assert found and float(found[1]) < 0.5 < float(found[2] or 0), done.stderr
+
+
+@pytest.mark.parametrize("any_store", ["docker_containerd_store", "podman", "containerd"], indirect=True)
+def test_a_foreign_platform_runs_by_emulation(any_store: RunTarget, fastapi: Example, arm64: str) -> None:
+    """Both platforms have one name in an engine. test_check.py tries docker's own store and bwrap."""
+    program = ["python", "-c", "import platform; print(platform.machine())"]
+    words = ["run", "--engine", any_store.name, str(fastapi.archive), "--platform", arm64, "--", *program]
+    done = any_store.sandbox.run([*SEES_EMULATORS, sys.executable, "-m", "shipwheel", *words])
+    assert done.stdout == "aarch64\n", done.stderr
+    assert any_store.left() == ""
 
 
 def test_refuses_a_foreign_platform_without_emulation(target: RunTarget, fastapi: Example) -> None:

@@ -8,7 +8,7 @@ from shipwheel.testing import forks
 from support.command import TEST_CACHE
 from support.engines import Containerd, Dockerd, Podman, Sandbox
 
-__all__ = ["RunTarget", "bwrap_target", "containerd_target", "docker_target", "podman_target", "rootless_target"]
+__all__ = ["SEES_EMULATORS", "RunTarget", "bwrap_target", "containerd_target", "docker_target", "podman_target", "rootless_target"]
 
 _REMOVE_ALL = {
     "docker": "docker ps --all --quiet | xargs --no-run-if-empty docker rm --force --volumes",
@@ -16,6 +16,9 @@ _REMOVE_ALL = {
     "containerd": "ctr tasks ls -q | xargs -r ctr tasks rm --force; ctr containers ls -q | xargs -r ctr containers rm",
 }
 """Engine -> a shell's command line that removes all containers."""
+
+SEES_EMULATORS = ["unshare", "--mount", "sh", "-c", 'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc && exec "$@"', "sh"]
+"""Lets a command of a sandbox see which emulators the kernel has."""
 
 
 @dataclass
