@@ -1,4 +1,7 @@
-"""An image with a Python that no Debian suite has, made from a CPython of this machine, run by real engines."""
+"""An image with a Python that no Debian suite has, made from a CPython of this machine, and run by podman.
+
+That an image runs in every engine is shown by test_examples.py.
+"""
 
 import os
 import shutil
@@ -9,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.command import ROOT, shipwheel_json
-from support.engines import PYTHON, STOPPED, Engine
+from support.engines import PYTHON, STOPPED, Podman
 
 from shipwheel.locking import uv
 from shipwheel.testing.standalone import installed_files, invented_files, make_standalone, standalone_name
@@ -68,10 +71,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.mark.online
-def test_the_image_runs_without_rights(built: Built, any_engine: Engine) -> None:
+def test_the_image_runs_without_rights(built: Built, podman: Podman) -> None:
     assert f'version = "{built.version}"' in (built.project / "pylock.toml").read_text()
     assert [image["platform"] for image in built.result["images"]] == ["linux/amd64", "linux/arm64"]
-    with any_engine.run(any_engine.load(built.archive)) as container:
+    with podman.run(podman.load(built.archive)) as container:
         assert container.wait_http("http://127.0.0.1:8000/") == 200
         done = container.exec([PYTHON, "-c", _CODE])
         assert done.output.split() == [built.version, "/opt/venv", "/opt/python", "True"]
