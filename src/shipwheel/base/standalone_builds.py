@@ -202,12 +202,12 @@ def _available_builds(project: Project) -> list[_AvailableBuild]:
     return list(_local_builds(directory)) if directory is not None else _uv_builds(project)
 
 
-def _uv_builds(project: Project) -> list[_AvailableBuild]:
-    """Return the builds that uv lists. Raise FetchError if it cannot list them."""
+def _uv_builds(project: Project, version: str = "") -> list[_AvailableBuild]:
+    """Return the builds that uv lists, all or those of one version. Raise FetchError if it cannot list them."""
     setting = project.settings.python_builds
     mirror = setting if setting and _local_path(setting) is None else None
     try:
-        downloads = uv.python_downloads(project.root, mirror)
+        downloads = uv.python_downloads(project.root, mirror, version)
     except uv.UvFailed as error:
         raise _unavailable(project, f"uv cannot list the standalone builds: {error.failure.text}") from error
     builds = []
@@ -266,12 +266,13 @@ def _with_hash(available: _AvailableBuild, project: Project) -> Standalone:
 
 def _published_sha256(available: _AvailableBuild, project: Project) -> Sha256 | None:
     """Return the sha256 that a source other than the file itself states, None if there is none."""
+    build = available.build
     if available.path is not None:
-        return _sha256_from_sums(available.path.parent.as_uri(), available.build) or _sha256_from_uv(available.build, _uv_builds(project))
+        return _sha256_from_sums(available.path.parent.as_uri(), build) or _sha256_from_uv(build, _uv_builds(project, build.version))
     return (
         _sha256_from_metadata(available.url, os.environ)
-        or _sha256_from_uv(available.build, [available])
-        or _sha256_from_sums(available.url.rpartition("/")[0], available.build)
+        or _sha256_from_uv(build, [available])
+        or _sha256_from_sums(available.url.rpartition("/")[0], build)
     )
 
 

@@ -410,12 +410,13 @@ def local_python(minor: str) -> Path | None:
     return path if finished.code == 0 and path.is_file() else python_on_path(minor, _environment({}))
 
 
-def python_downloads(directory: Path, mirror: str | None = None) -> tuple[PythonDownload, ...]:
-    """Return the released CPythons for Linux with glibc that uv can download.
+def python_downloads(directory: Path, mirror: str | None = None, version: str = "") -> tuple[PythonDownload, ...]:
+    """Return the released CPythons for Linux with glibc that uv can download, all or those of one full version.
 
     uv looks for its settings in `directory`; `mirror` replaces the mirror that they name. Raise UvFailed.
     """
     command = ["python", "list", "--all-versions", "--all-platforms", "--all-arches", "--only-downloads", "--output-format", "json"]
+    command += [version] if version else []
     env = {"UV_PYTHON_DOWNLOADS": "manual", **({"UV_PYTHON_INSTALL_MIRROR": mirror} if mirror else {})}
     finished = _checked(run(command, cwd=directory, env=env, timeout=120))
     try:
