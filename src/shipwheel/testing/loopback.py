@@ -47,7 +47,7 @@ class Loopback:
     def __init__(self, handler: "type[Handler[Any]]") -> None:
         self.closing = threading.Event()
         self._server = _Server(self, handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name=type(self).__name__, daemon=True)
+        self._thread = threading.Thread(target=self._server.accept_all, name=type(self).__name__, daemon=True)
         self._kept: socket.socket | None = None
 
     @property
@@ -63,9 +63,12 @@ class Loopback:
     def close(self) -> None:
         """Stop the server and release clients that it keeps waiting."""
         self.closing.set()
-        self._server.shutdown()
+        if self._thread.is_alive():
+            # `accept` returns for this connection, which is the last.
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self._server.server_port)):
+                pass
+            self._thread.join()
         self._server.server_close()
-        self._thread.join()
         if self._kept is not None:
             self._kept.close()
 
@@ -92,6 +95,20 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, owner: Loopback, handler: "type[Handler[Any]]") -> None:
         self.owner = owner
         super().__init__(("127.0.0.1", 0), handler)
+
+    def accept_all(self) -> None:
+        """Serve each connection in a thread of its own, until the owner closes.
+
+        It waits in the kernel, where `serve_forever` would look fifty times a second.
+        """
+        while not self.owner.closing.is_set():
+            # A client may have gone before it is accepted.
+            with suppress(OSError):
+                request, address = self.get_request()
+                if self.owner.closing.is_set():
+                    self.shutdown_request(request)
+                else:
+                    self.process_request(request, address)
 
     def handle_error(self, *_: Any) -> None:
         """Ignore clients that close the connection."""
