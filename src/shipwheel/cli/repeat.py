@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from shipwheel.cli.terminal import Terminal
     from shipwheel.events import Event
 
-__all__ = ["Outcome", "RepeatableBuild", "repeat_build"]
+__all__ = ["Outcome", "RepeatableBuild", "own_code", "repeat_build"]
 
 _KIND = "builds"
 
@@ -156,7 +156,7 @@ def _key(arguments: Sequence[str]) -> str | None:
     environment = sorted(item for item in os.environ.items() if item[0] not in _OF_THE_SESSION)
     try:
         libraries = [(folder, os.stat(folder).st_mtime_ns) for folder in _library_folders()]  # noqa: PTH116
-        code = tree_state(str(Path(__file__).parent.parent))
+        code = own_code()
         folder = os.getcwd()  # noqa: PTH109
     except (OSError, Uncomparable):
         return None
@@ -164,6 +164,12 @@ def _key(arguments: Sequence[str]) -> str | None:
     programs = [shutil.which(name) for name in _PROGRAMS]
     everything = (list(arguments), environment, folder, user, time.strftime("%F", time.gmtime()), sys.version, programs, code, libraries)
     return hashlib.sha256(repr(everything).encode(errors="surrogateescape")).hexdigest()
+
+
+@cache
+def own_code() -> str:
+    """Return the state of the code that this process runs. Raise OSError and Uncomparable."""
+    return tree_state(str(Path(__file__).parent.parent))
 
 
 def _library_folders() -> list[str]:

@@ -24,6 +24,7 @@ from tempfile import TemporaryFile
 from typing import NoReturn
 
 import shipwheel
+from shipwheel.cli.repeat import own_code
 from shipwheel.download.http import trusted_authorities
 from shipwheel.lazy_pattern import LazyPattern
 from shipwheel.testing import offline_command
@@ -141,6 +142,7 @@ def _import_all() -> None:
     for name in _OTHERS:
         import_module(name)
     trusted_authorities()
+    own_code()
     for pattern in gc.get_objects():
         if isinstance(pattern, LazyPattern):
             pattern.compiled()
