@@ -3,7 +3,6 @@
 import gc
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from support.collection import COLLECTED
+from support.kept_tree import KeptTree, keep_tree
 from support.machine import Machine, lasting_changes, look
 from support.no_sync import ignore_syncs
 from xdist.scheduler import LoadScopeScheduling
@@ -214,6 +214,12 @@ def common(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive) -> Wo
     return make_common(tmp_path_factory.mktemp("common"), archive)
 
 
+@pytest.fixture(scope="session")
+def base_store(common: World) -> KeptTree:
+    """A store with the base."""
+    return keep_tree(common.cache)
+
+
 @pytest.fixture
 def empty_world(tmp_path: Path, archive: FakeArchive, common: World) -> Iterator[World]:
     """A world for one test, with an empty store."""
@@ -222,9 +228,9 @@ def empty_world(tmp_path: Path, archive: FakeArchive, common: World) -> Iterator
 
 
 @pytest.fixture
-def world(empty_world: World, common: World) -> World:
+def world(empty_world: World, base_store: KeptTree) -> World:
     """A world for one test, with the base in its store: making it takes half of the time of a first build."""
-    shutil.copytree(common.cache, empty_world.cache)
+    base_store.write(empty_world.cache)
     return empty_world
 
 
