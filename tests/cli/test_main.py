@@ -10,6 +10,7 @@ from types import ModuleType
 
 import click
 import pytest
+from support.command import shipwheel as run
 from support.digests import ANY
 
 from shipwheel import __version__, errors
@@ -29,13 +30,9 @@ from shipwheel.errors import (
 from shipwheel.events import Moved, StageFinished, StageStarted, Warned
 
 
-def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-m", "shipwheel", *arguments], capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize("flag", ["--version", "-V"])
 def test_prints_the_version(flag: str) -> None:
-    done = run(flag)
+    done = subprocess.run([sys.executable, "-m", "shipwheel", flag], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"shipwheel, version {__version__}\n", "")
 
 
@@ -53,7 +50,7 @@ def test_every_command_has_help(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0, done.stderr
     usage, _, text = done.stdout.partition("\n\n")
-    assert usage.startswith(f"Usage: python -m shipwheel {name} ")
+    assert usage.startswith(f"Usage: shipwheel {name} ")
     assert text.split()[0] == commands.COMMANDS[name].split()[0], "the list of commands and the command start with the same verb"
 
 

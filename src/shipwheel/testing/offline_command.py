@@ -44,6 +44,8 @@ def run(arguments: Sequence[str]) -> None:
     from shipwheel.cli import main
 
     sys.argv[:] = ["shipwheel", *arguments]
+    # Otherwise the help names this module as the program.
+    sys.modules["__main__"].__package__ = None
     main()
 
 
