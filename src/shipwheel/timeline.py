@@ -9,14 +9,14 @@ and again, such as hashing the next megabyte: pieces of one kind that follow one
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shipwheel.events import Event, Reporter, StageFinished, StageStarted
 
-__all__ = ["LAYERS", "TIMELINE_START", "belongs", "piece", "recorded", "span"]
+__all__ = ["LAYERS", "TIMELINE_START", "Moment", "add_moments", "belongs", "collected", "is_recorded", "piece", "recorded", "span"]
 
 TIMELINE_START = '{"displayTimeUnit":"ms","otherData":{"format":"shipwheel timeline 1"},"traceEvents":['
 """The start of every such file."""
@@ -28,6 +28,17 @@ _GAP_NS = 5_000_000
 """Pieces that are closer to each other become one."""
 
 _OFF: AbstractContextManager[None] = nullcontext()
+
+
+class Moment(NamedTuple):
+    """A piece of work on a track. `began` and `ended` are nanoseconds of the machine's monotonic clock, which processes share."""
+
+    kind: str
+    name: str
+    track: str
+    began: int
+    ended: int
+    details: dict[str, Any]
 
 
 def span(name: str, about: str = "", **details: str) -> AbstractContextManager[None]:
@@ -46,6 +57,35 @@ def belongs(key: str, platform: str) -> None:
         _recording.platforms.setdefault(key, {})[platform] = None
 
 
+def is_recorded() -> bool:
+    """Return whether this process records."""
+    return _recording is not None
+
+
+def add_moments(moments: Iterable[Moment]) -> None:
+    """Record what another process has done for the calling thread."""
+    if _recording is not None:
+        thread = threading.current_thread().name
+        for each in moments:
+            _recording.add(each._replace(track=each.track.replace(threading.main_thread().name, thread, 1)))
+
+
+@contextmanager
+def collected(*, active: bool) -> Iterator[list[Moment]]:
+    """Record the block for another process. Behind the block, the list has what was recorded; without `active`, nothing."""
+    global _recording
+    moments: list[Moment] = []
+    if not active:
+        yield moments
+        return
+    recording = _recording = _Recording()
+    try:
+        yield moments
+    finally:
+        _recording = None
+        moments += recording.moments()
+
+
 @contextmanager
 def recorded(path: Path | None, reporter: Reporter) -> Iterator[Reporter]:
     """Record the block, then write the file, also if the block fails. Yield the reporter to use. Without a path, record nothing."""
@@ -58,6 +98,10 @@ def recorded(path: Path | None, reporter: Reporter) -> Iterator[Reporter]:
         stream.write(f"{TIMELINE_START}]}}")
         stream.flush()
         recording = _recording = _Recording()
+        # Python, the imports and the command line came before.
+        now = time.monotonic_ns()
+        zero = now - time.process_time_ns()
+        recording.add(Moment("stage", "start", "stage start", zero, now, {}))
         try:
             yield recording.listen(reporter)
         finally:
@@ -65,7 +109,8 @@ def recorded(path: Path | None, reporter: Reporter) -> Iterator[Reporter]:
             import json
 
             stream.seek(len(TIMELINE_START))
-            stream.write(",".join(json.dumps(event, separators=(",", ":")) for event in recording.events()) + "]}")
+            events = _events(recording.moments(), zero, recording.platforms)
+            stream.write(",".join(json.dumps(event, separators=(",", ":")) for event in events) + "]}")
 
 
 class _Open:
@@ -83,14 +128,10 @@ class _Recording:
 
     def __init__(self) -> None:
         self.platforms: dict[str, dict[str, None]] = {}
-        # Python, the imports and the command line came before.
-        self._zero = time.monotonic_ns() - time.process_time_ns()
-        self._events: list[dict[str, Any]] = []
-        self._tracks: dict[str, int] = {}
+        self._moments: list[Moment] = []
         self._pieces: dict[tuple[str, str], _Open] = {}
         self._stages: dict[tuple[str, bool], list[int]] = {}
         self._lock = threading.Lock()
-        self._add("stage", "start", "stage start", self._zero, time.monotonic_ns(), {})
 
     def listen(self, reporter: Reporter) -> Reporter:
         """Return a reporter that records the stages as well."""
@@ -108,7 +149,7 @@ class _Recording:
         try:
             yield
         finally:
-            self._add("work", name, threading.current_thread().name, began, time.monotonic_ns(), details)
+            self.add(Moment("work", name, threading.current_thread().name, began, time.monotonic_ns(), details))
 
     @contextmanager
     def piece(self, name: str) -> Iterator[None]:
@@ -119,8 +160,13 @@ class _Recording:
         finally:
             self._add_piece(name, threading.current_thread().name, began, time.monotonic_ns())
 
-    def events(self) -> list[dict[str, Any]]:
-        """Return the file's events."""
+    def add(self, moment: Moment) -> None:
+        """Record what was done."""
+        with self._lock:
+            self._moments.append(moment)
+
+    def moments(self) -> list[Moment]:
+        """Return what was recorded, also of what has not ended."""
         with self._lock:
             pieces, stages = dict(self._pieces), dict(self._stages)
             self._pieces.clear()
@@ -128,16 +174,10 @@ class _Recording:
         for (name, thread), work in pieces.items():
             self._add_open(name, thread, work)
         # A stage that failed has no end.
-        for (name, _), begins in stages.items():
-            for began in begins:
-                self._add("stage", name, f"stage {name}", began, now, {"failed": True})
-        for event in self._events:
-            details = event["args"]
-            if event["name"] == LAYERS and (found := self.platforms.get(details.pop("key", ""))):
-                details["platforms"] = list(found)
-        names = [{"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": {"name": name}} for name, tid in self._tracks.items()]
-        events = sorted(self._events, key=lambda event: (event["ts"], -event["dur"]))
-        return [*names, *events]
+        failed = [
+            Moment("stage", name, f"stage {name}", began, now, {"failed": True}) for (name, _), begins in stages.items() for began in begins
+        ]
+        return [*self._moments, *failed]
 
     def _take(self, event: Event, now: int) -> None:
         if isinstance(event, StageStarted):
@@ -151,13 +191,8 @@ class _Recording:
                 begins = self._stages.get((event.stage, True)) or self._stages.get((event.stage, False)) or []
                 began = begins.pop() if begins else None
             if began is not None:
-                self._add("stage", event.stage, f"stage {event.stage}", began, now, {"about": event.summary} if event.summary else {})
-
-    def _add(self, kind: str, name: str, track: str, began: int, ended: int, details: dict[str, Any]) -> None:
-        with self._lock:
-            tid = self._tracks.setdefault(track, len(self._tracks) + 1)
-            event = {"ph": "X", "cat": kind, "name": name, "pid": 1, "tid": tid, "ts": self._us(began), "dur": (ended - began) / 1e3}
-            self._events.append({**event, "args": details})
+                details = {"about": event.summary} if event.summary else {}
+                self.add(Moment("stage", event.stage, f"stage {event.stage}", began, now, details))
 
     def _add_piece(self, name: str, thread: str, began: int, ended: int) -> None:
         work = self._pieces.get((name, thread))
@@ -171,10 +206,23 @@ class _Recording:
 
     def _add_open(self, name: str, thread: str, work: _Open) -> None:
         # A track of its own, because pieces of two kinds do not contain each other.
-        self._add("piece", name, f"{thread} {name}", work.began, work.ended, {"busy_ms": work.busy / 1e6, "pieces": work.count})
+        details = {"busy_ms": work.busy / 1e6, "pieces": work.count}
+        self.add(Moment("piece", name, f"{thread} {name}", work.began, work.ended, details))
 
-    def _us(self, moment: int) -> float:
-        return (moment - self._zero) / 1e3
+
+def _events(moments: Iterable[Moment], zero: int, platforms: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
+    """Return the file's events. `platforms` are those of layers by their keys; `zero` is when the process started."""
+    tracks: dict[str, int] = {}
+    events: list[dict[str, Any]] = []
+    for each in moments:
+        tid = tracks.setdefault(each.track, len(tracks) + 1)
+        details = dict(each.details)
+        if each.name == LAYERS and (found := platforms.get(details.pop("key", ""))):
+            details["platforms"] = list(found)
+        times = {"ts": (each.began - zero) / 1e3, "dur": (each.ended - each.began) / 1e3}
+        events.append({"ph": "X", "cat": each.kind, "name": each.name, "pid": 1, "tid": tid, **times, "args": details})
+    names = [{"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": {"name": name}} for name, tid in tracks.items()]
+    return [*names, *sorted(events, key=lambda event: (event["ts"], -event["dur"]))]
 
 
 _recording: _Recording | None = None

@@ -6,7 +6,8 @@ import pytest
 
 from shipwheel.container.venv import Paths
 from shipwheel.oci.layer import Layer, LayerSpec, make_layer
-from shipwheel.pipeline import layer_supply
+from shipwheel.pipeline import layer_processes
+from shipwheel.pipeline.layer_processes import LayerProcesses
 from shipwheel.pipeline.layer_supply import LayerSupply
 from shipwheel.store.store import Store
 from shipwheel.testing.wheels import SmallWheel
@@ -21,13 +22,13 @@ def test_the_layer_with_most_to_do_begins_first(tmp_path: Path, monkeypatch: pyt
         begun.append(spec.name)
         return make_layer(spec, store)
 
-    monkeypatch.setattr(layer_supply, "make_layer", noted)
+    monkeypatch.setattr(layer_processes, "make_layer", noted)
     specs = []
     for name, lines in (("middle", 200), ("small", 2), ("large", 20_000)):
         wheel = SmallWheel(name, files={f"{name}.txt": "".join(f"{number}\n" for number in range(lines))})
         specs.append(LayerSpec(name, (WheelSource(name, wheel.filename, store.add(wheel.content()), store, Paths("3.11")),)))
     # One thread, which makes one after the other.
-    supply = LayerSupply((), None, None, None, store, lambda _: None, 0)  # type: ignore[arg-type]
+    supply = LayerSupply((), None, None, None, store, lambda _: None, 0, LayerProcesses(store, None, 0))  # type: ignore[arg-type]
     announced: list[str] = []
     supply.announce_to(lambda layer: announced.append(layer.name))
     supply.make(specs)

@@ -10,6 +10,7 @@ from shipwheel.events import Reporter, Warned
 from shipwheel.pipeline.compiler import bytecode_compiler
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.downloads import Downloads
+from shipwheel.pipeline.layer_processes import layer_processes
 from shipwheel.pipeline.layer_supply import LayerSupply
 from shipwheel.pipeline.layers import LayerPlanner
 from shipwheel.pipeline.local_builds import LocalBuilds
@@ -46,8 +47,11 @@ def build_context(
     project, platforms, store, reporter = resolution.project, resolution.platforms, request.store, request.reporter
     downloads = Downloads(project, bases.archive, store, reporter, request.workers)
     local = LocalBuilds(resolution, downloads, store, reporter, request.workers)
-    supply = LayerSupply(platforms, downloads, local, destination, store, reporter, request.workers)
-    with bytecode_compiler(project, platforms, downloads, store, reporter, request.workers, interpreter) as compiler:
+    with (
+        bytecode_compiler(project, platforms, downloads, store, reporter, request.workers, interpreter) as compiler,
+        layer_processes(store, compiler, request.workers) as processes,
+    ):
+        supply = LayerSupply(platforms, downloads, local, destination, store, reporter, request.workers, processes)
         planner = LayerPlanner(project, store, compiler, _imports(resolution, reporter))
         yield BuildContext(project, store, reporter, downloads, local, supply, planner, destination)
 

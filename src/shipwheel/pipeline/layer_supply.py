@@ -12,10 +12,11 @@ from shipwheel.digest import Digest
 from shipwheel.events import Moved, Reporter, StageFinished, StageStarted
 from shipwheel.files.entry import Source
 from shipwheel.files.segment import Segment, find_segment, load_segment_metadata
-from shipwheel.oci.layer import Layer, LayerSpec, find_layer, make_layer
+from shipwheel.oci.layer import Layer, LayerSpec, find_layer
 from shipwheel.pipeline.assets import AssetsSource
 from shipwheel.pipeline.destination import Destination
 from shipwheel.pipeline.downloads import Downloads
+from shipwheel.pipeline.layer_processes import LayerProcesses
 from shipwheel.pipeline.local_builds import LocalBuilds
 from shipwheel.pipeline.resolve import Resolved
 from shipwheel.pipeline.steps_source import StepsSource
@@ -44,6 +45,7 @@ class LayerSupply:
         store: Store,
         reporter: Reporter,
         workers: int,
+        processes: LayerProcesses,
     ) -> None:
         self._platforms = platforms
         self._downloads = downloads
@@ -52,6 +54,7 @@ class LayerSupply:
         self._store = store
         self._reporter = reporter
         self._workers = workers
+        self._processes = processes
         self._layers: dict[str, Layer] = {}
         self._described: dict[str, Segment] = {}
         self._announce: Callable[[Layer], None] | None = None
@@ -75,12 +78,13 @@ class LayerSupply:
         """Fetch the files that the missing layers are made from. Raises FetchError or IntegrityError."""
         sources = [source for spec in self.missing(specs) for source in spec.sources]
         wheels = {wheel.digest for source in sources if (wheel := _wheel(source)) and find_segment(source.key, self._store) is None}
+        locked = {item.digest: item for each in self._platforms for item in each.selection.distributions if item.digest in wheels}
+        self._processes.expect(sum(item.size or 0 for item in locked.values()))
         if wheels and not self._has_layers_elsewhere():
             # A first build needs the base's packages as well: they are fetched now, and not after the wheels' layers were made.
             self._downloads.standalones([each.base.standalone for each in self._platforms if each.base.standalone is not None])
             self._downloads.packages([package for each in self._platforms for package in each.base.all_packages])
-        locked = (item for each in self._platforms for item in each.selection.distributions)
-        self._downloads.distributions([item for item in locked if item.digest in wheels])
+        self._downloads.distributions([*locked.values()])
         self._downloads.standalones([build for source in sources for build in _standalones(source, self._store)])
         self._downloads.packages([package for source in sources for package in _packages(source, self._store)])
 
@@ -173,11 +177,12 @@ class LayerSupply:
 
     def _make_all(self, specs: Collection[LayerSpec]) -> Iterator[Layer]:
         with ThreadPoolExecutor(self._workers + 1, thread_name_prefix="layer") as pool:
-            jobs = [pool.submit(make_layer, spec, self._store) for spec in specs]
+            jobs = [pool.submit(self._processes.make, spec) for spec in specs]
             try:
                 for job in as_completed(jobs):
                     yield job.result()
             except BaseException:
+                self._processes.close()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
