@@ -1,6 +1,7 @@
 """One run of a build backend in a builder's root: it gets the source and the target's variables, and nothing of this machine."""
 
 import fcntl
+import hashlib
 import os
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import threading
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.programs import needs
 
@@ -19,7 +21,10 @@ from shipwheel.builder.sandbox_run import SandboxRun
 from shipwheel.builder.surroundings import Surroundings
 from shipwheel.locking.bounds import Bounds, OverBounds
 from shipwheel.locking.process import Finished
+from shipwheel.locking.uv import UvFailed
 from shipwheel.platform import host_platform
+from shipwheel.testing.package_index import PackageIndex
+from shipwheel.testing.wheels import SmallWheel
 from shipwheel.wheels.frontend import HookFailed
 
 PYPROJECT = """
@@ -110,6 +115,27 @@ def test_a_backend_sees_nothing_of_this_machine(tmp_path: Path) -> None:
     assert environment["CC"] == f"{host_platform().multiarch}-gcc"
     assert os.environ["HOME"] not in environment.values()
     assert str(tmp_path) not in "".join(environment.values()), "nothing that differs from build to build gets into what it makes"
+
+
+def test_build_requirements_are_those_of_the_lock_with_their_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    with PackageIndex() as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.simple)
+        for version in ("1.0", "2.0"):
+            wheel = SmallWheel("small", version)
+            index.add(wheel.filename, wheel.content())
+        first, second, third = (build_run(tmp_path / name, "") for name in ("first", "second", "third"))
+        first.site_packages.mkdir(parents=True)
+        first._install(["small<2"])
+        digest = hashlib.sha256(SmallWheel("small", "1.0").content()).hexdigest()
+        assert first.installed == [f"small==1.0 --hash=sha256:{digest}"]
+        second = msgspec.structs.replace(second, pins=tuple(first.installed))
+        second._install(["small"])
+        assert (second.installed, (second.site_packages / "small-1.0.dist-info").is_dir()) == (first.installed, True)
+        changed = msgspec.structs.replace(third, pins=(f"small==1.0 --hash=sha256:{'ab' * 32}",))
+        with pytest.raises(UvFailed, match=r"(?i)hash"):
+            changed._install(["small"])
+        assert not (changed.site_packages / "small").exists()
 
 
 KEEPING = """

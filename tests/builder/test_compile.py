@@ -43,6 +43,8 @@ HASH = Sha256("ab" * 32)
 NAME = "made-1.0-cp313-cp313-linux_aarch64.whl"
 
 
+PIN = f"backend==1.0 --hash=sha256:{HASH}"
+NEWER_PIN, STALE = f"backend==1.1 --hash=sha256:{HASH}", f"other==1.0 --hash=sha256:{HASH}"
 HIDDEN = "\nhidden:\n"
 PROBE = "conftest.c:1:10: fatal error: sys/endian.h: No such file or directory"
 
@@ -109,6 +111,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
         def __init__(self, place: Path, root: Path, *facts: Any) -> None:
             self.place, self.requires, self.exclude_newer, self.site_packages = place, facts[4], facts[6], place / "none"
+            self.installed = [PIN if pin == STALE else pin for pin in facts[11] or (PIN,)]
             made.append(self)
 
         def build(self) -> Path:
@@ -136,9 +139,15 @@ def source(**more: Any) -> SourceToCompile:
 
 
 def compiled(
-    workshop: FakeWorkshop, store: Store, *, known: tuple[str, ...] | None = None, compilers: tuple[str, ...] = (), **more: Any
+    workshop: FakeWorkshop,
+    store: Store,
+    *,
+    known: tuple[str, ...] | None = None,
+    compilers: tuple[str, ...] = (),
+    pins: tuple[str, ...] = (),
+    **more: Any,
 ) -> Compiled:
-    return compile_wheel(source(**more), workshop, OPTIONS, store, silent, known=known, compilers=compilers)  # type: ignore[arg-type]
+    return compile_wheel(source(**more), workshop, OPTIONS, store, silent, known=known, compilers=compilers, pins=pins)  # type: ignore[arg-type]
 
 
 def test_adds_what_is_missing_and_remembers_it(tmp_path: Path, runs: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +159,7 @@ def test_adds_what_is_missing_and_remembers_it(tmp_path: Path, runs: list[Any], 
     assert first.packages == ("libldap-dev", "libsasl2-dev")
     assert workshop.asked == [(), ("libldap-dev",), ("libldap-dev", "libsasl2-dev")]
     assert compiled(workshop, store) == first
-    assert compiled(workshop, store, known=("libldap-dev", "libsasl2-dev")).wheel == first.wheel
+    assert compiled(workshop, store, known=("libldap-dev", "libsasl2-dev"), pins=first.pins).wheel == first.wheel
     assert len(runs) == 3, "the store has the wheel, and the packages for those who do not know them"
 
 
@@ -220,6 +229,18 @@ def test_a_wheel_is_not_taken_for_one_of_another_library(tmp_path: Path, runs: l
         "packages of other builds in the lock do not matter"
     )
     assert len(runs) == 1
+
+
+def test_a_wheel_is_not_taken_for_one_of_other_build_requirements(tmp_path: Path, runs: list[Any]) -> None:
+    store, workshop = Store(tmp_path), FakeWorkshop({})
+    first = compiled(workshop, store)
+    assert (first.pins, compiled(workshop, store), compiled(workshop, store, pins=(PIN,)), len(runs)) == ((PIN,), first, first, 1)
+    newer = compiled(workshop, store, pins=(NEWER_PIN,))
+    assert (newer.pins, newer.wheel.key != first.wheel.key, len(runs)) == ((NEWER_PIN,), True, 2)
+    for _ in range(2):
+        fresh = compiled(workshop, store, pins=(STALE,))
+        assert (fresh.pins, fresh.wheel.key) == ((PIN,), first.wheel.key)
+    assert len(runs) == 3, "pins of what the source no longer requires do not let it be compiled each time"
 
 
 def test_a_lock_starts_with_its_packages(tmp_path: Path, runs: list[Any]) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -136,6 +137,20 @@ def test_a_lock_within_the_bounds_of_what_was_compiled_stays(index: PackageIndex
     assert pins(older) == {"figures": "1.26"}
     assert renewed(within, older) is older
     assert renewed(listed(tmp_path, "figures\n"), older) is older, "the bounds are no inputs"
+
+
+def test_build_requirements_stay_until_an_upgrade_or_another_python(index: PackageIndex, tmp_path: Path) -> None:
+    wheels = {"amd64": {"small": (f"cython==3.0.11 --hash=sha256:{'ab' * 32}",)}}
+    made = make_lock(listed(tmp_path, "small\n")).with_compiled({"small": ()}).with_compilers({"amd64": ("gcc-14 14.2.0-19",)}, (), wheels)
+    changed = listed(tmp_path, "small>=1\n")
+    assert renewed(changed, made).build_wheels == wheels
+    assert renewed(changed, made, upgrade=Upgrade(everything=True)).build_wheels == {}
+    assert renewed(changed, replace(made, data=_of_python(made, "3.7"))).build_wheels == {}
+
+
+def _of_python(lock: Lock, minor: str) -> dict[str, Any]:
+    tool = {**lock.data["tool"]["shipwheel"], "python": minor}
+    return {**lock.data, "tool": {"shipwheel": tool}}
 
 
 def test_names_the_inputs_that_changed(tmp_path: Path) -> None:

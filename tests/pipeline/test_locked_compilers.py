@@ -24,6 +24,7 @@ from shipwheel.wheels.built_wheels import BuiltWheel
 
 OLD, NEW = ("gcc-14 14.2.0-19", "libc6-dev 2.41-11"), ("gcc-14 14.2.0-19", "libc6-dev 2.41-12")
 DEBS = (LockedDeb("gcc-14", "14.2.0-19", "amd64", Sha256("ab" * 32)), LockedDeb("gcc-14", "14.2.0-19", "arm64", Sha256("cd" * 32)))
+PIN, NEWER_PIN = f"cython==3.0.11 --hash=sha256:{'ab' * 32}", f"cython==3.1.0 --hash=sha256:{'cd' * 32} --hash=sha256:{'ef' * 32}"
 NEEDS = {"far": ("numbers<2",), "near": ("numbers<3", "other<1")}
 LOCK = Lock(Path("/project/pylock.toml"), {"lock-version": "1.0", "tool": {"shipwheel": {"base": {"amd64": {"suite": "trixie"}}}}})
 
@@ -107,3 +108,25 @@ def test_a_wheel_for_older_packages_than_the_lock_has_is_refused(tmp_path: Path)
     with pytest.raises(NewerAtRunTime, match=r"far is compiled for numbers<2, and pylock.toml has numbers 2\.0") as error:
         builds.check_bounds(wheels)
     assert error.value.bounds == ("numbers<2",)
+
+
+def test_build_requirements_are_locked_with_the_hashes_of_their_wheels(tmp_path: Path) -> None:
+    lock = with_build_packages(LOCK, {"far": ()}, {"amd64": OLD}, (), request(tmp_path), {"amd64": {"far": (PIN,)}})
+    path = tmp_path / "pylock.toml"
+    replace(lock, path=path).write()
+    again = read_lock(path)
+    assert again is not None and (again.build_wheels, again.text()) == ({"amd64": {"far": (PIN,)}}, lock.text())
+    more = {"amd64": {"near": (PIN,)}, "arm64": {"far": (NEWER_PIN,)}}
+    for mode in (LockMode.LOCKED, LockMode.FROZEN):
+        assert with_build_packages(lock, {"far": ()}, {"amd64": OLD}, (), request(tmp_path, mode), more) is lock
+    updated = with_build_packages(lock, {"far": ()}, {"amd64": OLD}, (), request(tmp_path), more)
+    assert updated.build_wheels == {"amd64": {"far": (PIN,), "near": (PIN,)}, "arm64": {"far": (NEWER_PIN,)}}
+    assert updated.with_compilers({}).build_wheels == {}, "another suite may have another Python"
+
+
+@pytest.mark.parametrize("pin", ["--index-url=http://127.0.0.1:1/", "cython==3.0", f"{PIN}\n-r /etc/passwd", f"{PIN} ; x"])
+def test_a_build_requirement_that_is_no_pin_is_refused(tmp_path: Path, pin: str) -> None:
+    path = tmp_path / "pylock.toml"
+    replace(LOCK.with_compilers({}, (), {"amd64": {"far": (pin,)}}), path=path).write()
+    with pytest.raises(LockError, match="is not a valid lock"):
+        read_lock(path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,14 @@ def test_warm_store(shared_world: World, reference: str) -> None:
 def test_store_that_another_project_warmed(shared_world: World, reference: str) -> None:
     built(shared_world, Vary(folder="first/shop", platforms="linux/arm64", cache="half-warm"))
     assert built(shared_world, Vary(folder="later/shop", cache="half-warm")).digest == reference
+
+
+def test_four_builds_at_once_on_one_new_store(shared_world: World, reference: str) -> None:
+    projects = [Vary(folder=f"at-once-{number}/shop", cache="at-once") for number in range(4)]
+    with ThreadPoolExecutor(len(projects)) as pool:
+        done = [*pool.map(lambda vary: built(shared_world, vary), projects)]
+    assert {each.digest for each in done} == {reference}
+    assert built(shared_world, Vary(folder="at-once-0/shop", cache="at-once")).digest == reference
 
 
 def test_order_of_the_platforms(shared_world: World, reference: str) -> None:

@@ -4,6 +4,7 @@ import os
 import threading
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from shipwheel.cleanup.scratch import scratch_directory
 from shipwheel.locking import uv
 from shipwheel.locking.bounds import Bounds
 from shipwheel.locking.process import Finished
+from shipwheel.platform import DEBIAN_ARCHITECTURES, Platform
 from shipwheel.wheels.frontend import HookFailed, checked_requirements, run_backend, write_index_settings
 from shipwheel.wheels.kept_requirements import KeptRequirements
+from shipwheel.wheels.requirement_pins import merged_pins, pins_of, usable_pins
 
 __all__ = ["BuildRun", "rewrite_scripts"]
 
@@ -36,7 +39,7 @@ class BuildRun(msgspec.Struct, frozen=True):
     `root` has the builder's packages. `below` is the package's directory in the source. `requires` are build requirements that the source
     does not state; `exclude_newer`, an RFC 3339 instant, limits all of them, and `index_settings` are uv's. `glibc` is the minor version
     of the builder's. Setting `stop` ends the build, and each of its programs has `bounds`. `crates` is a directory of a `CrateFetch`;
-    `kept` has requirements for a machine without a network.
+    `kept` has requirements for a machine without a network. `pins` are the exact wheels that the lock has for requirements.
     """
 
     place: Path
@@ -52,6 +55,9 @@ class BuildRun(msgspec.Struct, frozen=True):
     bounds: Bounds = msgspec.field(default_factory=Bounds)
     crates: Path | None = None
     kept: KeptRequirements | None = None
+    pins: tuple[str, ...] = ()
+    installed: list[str] = msgspec.field(default_factory=list)
+    """The pins of what was installed so far."""
 
     def build(self) -> Path:
         """Build the wheel, and return its path.
@@ -104,17 +110,34 @@ class BuildRun(msgspec.Struct, frozen=True):
             return
         with scratch_directory() as folder:
             listed = folder / "build-requirements.txt"
-            listed.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            limits = folder / "constraints.txt"
-            limits.write_text("".join(f"{line}\n" for line in self.constraints), encoding="utf-8")
+            _write_lines(listed, lines)
+            limits, pins = folder / "constraints.txt", usable_pins(self.pins, lines, self.constraints)
+            _write_lines(limits, (*self.constraints, *pins))
             write_index_settings(folder, self.index_settings)
-            platform = f"{self.surroundings.host.machine}-manylinux_2_{min(self.glibc, 40)}"
+            platform = self._platform(self.surroundings.host)
             minor, limit = self.surroundings.python.minor, self.exclude_newer
             wheels = self._kept_wheels(folder, listed, limits, platform)
+            if wheels is None and not pins:
+                pins = self._new_pins(listed, limits)
+                _write_lines(limits, (*self.constraints, *pins))
+            self.installed[:] = merged_pins(self.installed, pins)
             uv.install_for(
                 self.site_packages, listed, minor, platform, limit, constraints=limits, cwd=folder, stop=self.stop, wheels=wheels
             )
         rewrite_scripts(self.site_packages / "bin", f"{INSIDE}/venv/bin/python")
+
+    def _new_pins(self, listed: Path, limits: Path) -> tuple[str, ...]:
+        """Return the pins of a list of requirements, for machines of both kinds: the other one is to compile with the same."""
+        host, minor = self.surroundings.host, self.surroundings.python.minor
+        found = [uv.list_wheels(uv.foreign_python(minor, self._platform(host), limits), listed, self.exclude_newer)]
+        _write_lines(limits, (*self.constraints, *(pin.partition(" ")[0] for pin in pins_of(*found))))
+        for other in (Platform("linux", each) for each in DEBIAN_ARCHITECTURES if each != host.architecture):
+            with suppress(uv.UvFailed):
+                found.append(uv.list_wheels(uv.foreign_python(minor, self._platform(other), limits), listed, self.exclude_newer))
+        return pins_of(*found)
+
+    def _platform(self, machine: Platform) -> str:
+        return f"{machine.machine}-manylinux_2_{min(self.glibc, 40)}"
 
     def _kept_wheels(self, folder: Path, listed: Path, limits: Path, platform: str) -> Path | None:
         """Return a directory with the kept wheels of a list of requirements, None if they are not kept."""
@@ -143,6 +166,10 @@ class BuildRun(msgspec.Struct, frozen=True):
 
     def _inside(self, text: str) -> str:
         return text.replace(str(self.place), INSIDE)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _backend_of(source: Path) -> str:

@@ -34,7 +34,7 @@ from shipwheel.wheels.rewrite import remove_local_urls
 
 __all__ = ["Compiled", "SourceToCompile", "compile_wheel"]
 
-_VERSION = "5"
+_VERSION = "6"
 """Part of every key: raise it whenever the same source gives another wheel."""
 _FOUND = "compiled-with"
 _MAX_ROUNDS = 30
@@ -65,17 +65,19 @@ class SourceToCompile(msgspec.Struct, frozen=True):
 class Compiled(msgspec.Struct, frozen=True):
     """A wheel, the names of the Debian packages that its build needs, and the compilers and packages with their versions.
 
-    `debs` are these as files; there are none for a wheel of the lock's compilers that was there.
+    `debs` are these as files; there are none for a wheel of the lock's compilers that was there. `pins` are its build requirements.
     """
 
     wheel: BuiltWheel
     packages: tuple[str, ...]
     compilers: tuple[str, ...]
     debs: tuple[LockedDeb, ...] = ()
+    pins: tuple[str, ...] = ()
 
 
 class _Found(msgspec.Struct, frozen=True):
     packages: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
 
 
 class _Failed(Exception):
@@ -92,10 +94,11 @@ class _Failed(Exception):
 
 
 class _Recipe(msgspec.Struct, frozen=True):
-    """The ingredients of a build that its failures add to: names of Debian packages, build requirements."""
+    """The ingredients of a build: names of Debian packages and build requirements, to which failures add, and the pins of these."""
 
     packages: tuple[str, ...]
     requires: tuple[str, ...]
+    pins: tuple[str, ...] = ()
 
     @property
     def has_cargo(self) -> bool:
@@ -116,35 +119,38 @@ def compile_wheel(
     *,
     known: tuple[str, ...] | None,
     compilers: tuple[str, ...] = (),
+    pins: tuple[str, ...] = (),
     need_bytes: bool = True,
     kept: KeptRequirements | None = None,
 ) -> Compiled:
     """Return the wheel of a source for the workshop's target; compile it if necessary.
 
-    `known` are the Debian packages that the lock has for it, None if it has none; `compilers` are the lock's versions. A wheel of these
-    is taken if there is one, also where the archive has others by now. Without `need_bytes`, a wheel that another machine built
-    is good enough. With `kept`, it is compiled in any case, and what its build requires is collected there. Raise BuildError, and any error
-    of a download.
+    `known` are the Debian packages that the lock has for it, None if it has none; `compilers` are the lock's versions, and `pins` its
+    build requirements. A wheel of these is taken if there is one, also where the archive has others by now. Without `need_bytes`, a wheel
+    that another machine built is good enough. With `kept`, it is compiled in any case, and what its build requires is collected there.
+    Raise BuildError, and any error of a download.
     """
     packages = workshop.addable((*(known or ()), *options.build_packages))
-    start = _key(source, workshop, options, packages, ())
-    if (found := store.get_as(_FOUND, start, _Found)) is not None and known is None:
+    start = _key(source, workshop, options, packages, (), pins)
+    found = store.get_as(_FOUND, start, _Found) or _Found(packages, pins)
+    if known is None:
         packages = found.packages
     for used, debs in _candidates(compilers, packages, workshop) if kept is None else ():
-        built = find_built_wheel(_key(source, workshop, options, packages, used), store, need_bytes=need_bytes)
+        # Those that were found differ from the lock's if these are of other requirements than the source has by now.
+        built = find_built_wheel(_key(source, workshop, options, packages, used, found.pins), store, need_bytes=need_bytes)
         if built is not None:
-            return Compiled(built, _without(packages, options), used, debs)
+            return Compiled(built, _without(packages, options), used, debs, found.pins)
     name = f"{source.label} for {workshop.target.platform.architecture}"
     reporter(StageStarted(name, detail=True))
-    wheel, recipe = _Compilation(source, workshop, options, store, reporter, kept).run(packages)
+    wheel, recipe = _Compilation(source, workshop, options, store, reporter, kept).run(packages, found.pins)
     debs = workshop.deciders(recipe.packages)
     used = compiler_labels(debs)
-    wheel = msgspec.structs.replace(wheel, key=_key(source, workshop, options, recipe.packages, used))
+    wheel = msgspec.structs.replace(wheel, key=_key(source, workshop, options, recipe.packages, used, recipe.pins))
     record_built_wheel(wheel, store)
-    store.put(_FOUND, start, msgspec.json.encode(_Found(recipe.packages)))
+    store.put(_FOUND, start, msgspec.json.encode(_Found(recipe.packages, recipe.pins)))
     added = f" with {', '.join(recipe.packages)}" if recipe.packages else ""
     reporter(StageFinished(name, f"{name}{added}"))
-    return Compiled(wheel, _without(recipe.packages, options), used, debs)
+    return Compiled(wheel, _without(recipe.packages, options), used, debs, recipe.pins)
 
 
 def _candidates(
@@ -164,13 +170,19 @@ def _without(packages: tuple[str, ...], options: BuildOptions) -> tuple[str, ...
 
 
 def _key(
-    source: SourceToCompile, workshop: AnyWorkshop, options: BuildOptions, packages: tuple[str, ...], compilers: tuple[str, ...]
+    source: SourceToCompile,
+    workshop: AnyWorkshop,
+    options: BuildOptions,
+    packages: tuple[str, ...],
+    compilers: tuple[str, ...],
+    pins: tuple[str, ...],
 ) -> str:
     target, name = workshop.target, source.name
     facts = (
         *(_VERSION, source.content, workshop.identity, str(target), options.as_of, str(source_date_epoch())),
         *(str(source.uploaded or ""), *options.build_requirements_of(name), *options.build_constraints),
         *("compilers", *compilers, "packages", *packages, "env", *(f"{key}={value}" for key, value in sorted(options.build_env.items()))),
+        *("pins", *pins),
     )
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()
 
@@ -185,9 +197,9 @@ class _Compilation(msgspec.Struct, frozen=True):
     reporter: Reporter
     kept: KeptRequirements | None
 
-    def run(self, packages: tuple[str, ...]) -> tuple[BuiltWheel, _Recipe]:
+    def run(self, packages: tuple[str, ...], pins: tuple[str, ...]) -> tuple[BuiltWheel, _Recipe]:
         """Return the wheel, and with what it was built. Raise BuildError."""
-        recipe = _Recipe(packages, self.options.build_requirements_of(self.source.name))
+        recipe = _Recipe(packages, self.options.build_requirements_of(self.source.name), pins)
         if recipe.has_cargo:
             # The lock's may be of another suite, whose Rust has other packages.
             recipe = recipe.with_packages(self.workshop.rust())
@@ -222,7 +234,7 @@ class _Compilation(msgspec.Struct, frozen=True):
     def _on_day(self, day: str, recipe: _Recipe) -> tuple[BuiltWheel, _Recipe]:
         for _ in range(_MAX_ROUNDS):
             try:
-                return self._attempt(day, recipe), recipe
+                return self._attempt(day, recipe)
             except _Failed as failed:
                 more = self._improved(recipe, failed)
                 if more is None:
@@ -230,7 +242,7 @@ class _Compilation(msgspec.Struct, frozen=True):
                 recipe = more
         raise _Failed("its build misses one thing after the other", "")
 
-    def _attempt(self, day: str, recipe: _Recipe) -> BuiltWheel:
+    def _attempt(self, day: str, recipe: _Recipe) -> tuple[BuiltWheel, _Recipe]:
         from shipwheel.wheels.frontend import HookFailed
 
         workshop, options = self.workshop, self.options
@@ -254,6 +266,7 @@ class _Compilation(msgspec.Struct, frozen=True):
                     options.bounds,
                     crates.path if crates is not None else None,
                     self.kept or KeptRequirements(self.store, workshop.python.minor),
+                    recipe.pins,
                 )
                 wheel = run.build()
                 check_product(wheel, workshop.target, self.source.label)
@@ -278,7 +291,8 @@ class _Compilation(msgspec.Struct, frozen=True):
             left_out, unpackaged = self.source.finish(place / "source" / below, wheel)
             with self.store.writer() as blob:
                 blob.write(wheel.read_bytes())
-            return BuiltWheel(wheel.name, blob.digest, blob.size, left_out=left_out, unpackaged=unpackaged, bounds=bounds)
+            built = BuiltWheel(wheel.name, blob.digest, blob.size, left_out=left_out, unpackaged=unpackaged, bounds=bounds)
+            return built, replace(recipe, pins=tuple(run.installed))
 
     def _improved(self, recipe: _Recipe, failed: _Failed) -> _Recipe | None:
         """Return the recipe with what a failed attempt missed; None if nothing is found that it does not have."""

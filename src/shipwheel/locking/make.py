@@ -66,6 +66,7 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
     compiled: dict[str, tuple[str, ...]] = {}
     compilers: dict[str, tuple[str, ...]] = {}
     builder: dict[tuple[str, str], LockedDeb] = {}
+    build_wheels: dict[str, dict[str, tuple[str, ...]]] = {}
     node: dict[str, LockedNode] = {}
     for known in filter(None, (main, found)):
         node |= known.node if preferred else {}
@@ -73,10 +74,14 @@ def renewed(request: LockRequest, found: Lock | None, reporter: Reporter = silen
         compiled |= {name: needed for name, needed in known.compiled.items() if name in lock.names}
         compilers |= known.compilers
         builder |= {deb.place: deb for deb in known.builder}
+        if preferred and known.python == lock.python:
+            for architecture, pins in known.build_wheels.items():
+                kept = {name: each for name, each in pins.items() if name in compiled}
+                build_wheels[architecture] = {**build_wheels.get(architecture, {}), **kept}
     lock = lock.with_node(node) if node else lock
     for architecture, base in bases.items():
         lock = lock.with_base(architecture, base)
-    return lock.with_compiled(compiled).with_compilers(compilers, builder.values()) if compiled else lock
+    return lock.with_compiled(compiled).with_compilers(compilers, builder.values(), build_wheels) if compiled else lock
 
 
 @kept_copies()

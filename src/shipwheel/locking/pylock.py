@@ -2,8 +2,9 @@
 
 shipwheel adds `packages.dependencies`, and a table [tool.shipwheel]: the checksum of the inputs, the day as of which the index was read,
 the Python version, the requirements of the project itself (`roots`), the packages that are compiled with the Debian packages that this
-needs (`compiled`), the `compilers` with the digests of their Debian packages (`builder`), the `node` of front ends, and the exact packages
-of the base (`base.<architecture>`), whose contents this module does not interpret.
+needs (`compiled`), the `compilers` with the digests of their Debian packages (`builder`), the build requirements with theirs
+(`build-wheels.<architecture>`), the `node` of front ends, and the exact packages of the base (`base.<architecture>`), whose contents this
+module does not interpret.
 """
 
 import os
@@ -49,7 +50,7 @@ From format 2 on, the lock has every package that `packages.dependencies` names 
 
 CREATOR = "shipwheel"
 
-_LAST_TABLES = ("compiled", "compilers", "builder", "node", "imports", "base")
+_LAST_TABLES = ("compiled", "compilers", "builder", "build-wheels", "node", "imports", "base")
 _OLD_ENDINGS = (".tar.bz2", ".tar.xz", ".tgz", ".tar.Z", ".tar")
 
 
@@ -87,6 +88,10 @@ class LockedNode(msgspec.Struct, frozen=True):
     wheels: tuple[LockedFile, ...]
 
 
+Pin = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*==[A-Za-z0-9.!+_-]+( --hash=sha256:[0-9a-f]{64})+\Z")]
+"""The version of a build requirement with the hashes of its wheels. uv reads it, so that it must not be another option."""
+
+
 class _Named(msgspec.Struct):
     name: str
 
@@ -112,6 +117,7 @@ class _Table(msgspec.Struct):
     compiled: dict[str, list[str]] = {}
     compilers: dict[str, list[str]] = {}
     builder: dict[str, tuple[LockedDeb, ...]] = {}
+    build_wheels: dict[str, dict[str, list[Pin]]] = msgspec.field(name="build-wheels", default_factory=dict)
     node: dict[str, LockedNode] = {}
     imports: dict[str, list[str]] = {}
     base: dict[str, dict[str, Any]] = {}
@@ -246,6 +252,11 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         return convert(self._tool.get("builder", {}).get("packages", ()), tuple[LockedDeb, ...])
 
     @property
+    def build_wheels(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """The build requirements of what is compiled, as `Pin`, by the architecture of the target and the name of the package."""
+        return {each: {name: tuple(pins) for name, pins in found.items()} for each, found in self._tool.get("build-wheels", {}).items()}
+
+    @property
     def node(self) -> dict[str, LockedNode]:
         """The node of front ends, by the range of versions that they ask for."""
         return convert(self._tool.get("node", {}), dict[str, LockedNode])
@@ -298,10 +309,17 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         """Return the lock with other packages to compile."""
         return self._with_lists("compiled", compiled)
 
-    def with_compilers(self, compilers: Mapping[str, tuple[str, ...]], builder: Iterable[LockedDeb] = ()) -> "Lock":
-        """Return the lock with other compilers, and their files."""
+    def with_compilers(
+        self,
+        compilers: Mapping[str, tuple[str, ...]],
+        builder: Iterable[LockedDeb] = (),
+        build_wheels: Mapping[str, Mapping[str, Iterable[str]]] = {},
+    ) -> "Lock":
+        """Return the lock with other compilers and their files, and other build requirements."""
         packages = msgspec.to_builtins(sorted(builder, key=lambda deb: deb.place))
-        return self._with_lists("compilers", compilers)._with_table("builder", {"packages": packages} if packages else {})
+        pins = {each: {name: sorted(pins) for name, pins in sorted(found.items())} for each, found in sorted(build_wheels.items())}
+        lock = self._with_lists("compilers", compilers)._with_table("builder", {"packages": packages} if packages else {})
+        return lock._with_table("build-wheels", pins)
 
     def with_node(self, node: Mapping[str, LockedNode]) -> "Lock":
         """Return the lock with another node for each range of versions."""

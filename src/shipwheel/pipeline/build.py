@@ -412,7 +412,7 @@ def _pin(request: Request, resolution: Resolution, platforms: tuple[BuiltPlatfor
     lock = resolution.lock
     same = [after.base == before.base for after, before in zip(resolved, resolution.platforms, strict=True)]
     check_bases_locked(same, request, lock)
-    pinned = with_build_packages(lock, local.build_packages, local.compilers, local.builder, request)
+    pinned = with_build_packages(lock, local.build_packages, local.compilers, local.builder, request, local.build_wheels)
     if not all(same):
         pinned = lock_with_bases(pinned, resolved, resolution.project.packages)
     if pinned is not lock:

@@ -45,7 +45,8 @@ class CompiledBuilds:
 
     `wheels` maps (name, architecture) to a wheel, `ways` to words about how it was compiled, `build_packages` a name to the
     Debian packages that its build needs, `compilers` an architecture to the versions of compilers and packages, and `builder` has these as
-    files. The project's own wheel has the name "" in the first two.
+    files. `build_wheels` has the pins of build requirements, by architecture and name. The project's own wheel has the name "" in the
+    first two.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class CompiledBuilds:
         self.build_packages: dict[str, tuple[str, ...]] = {}
         self.compilers: dict[str, tuple[str, ...]] = {}
         self.builder: tuple[LockedDeb, ...] = ()
+        self.build_wheels: dict[str, dict[str, tuple[str, ...]]] = {}
         self.ways: dict[tuple[str, str], str] = {}
         self._resolution = resolution
         self._downloads = downloads
@@ -142,6 +144,7 @@ class CompiledBuilds:
                 self.wheels[name, architecture] = compiled.wheel
                 self.ways[name, architecture] = f"{source.label}: {workshop.label}{added}"
                 self._note_compilers(source.label, architecture, compiled)
+                self.build_wheels.setdefault(architecture, {})[source.name] = compiled.pins
                 self.build_packages[source.name] = tuple(sorted({*self.build_packages.get(source.name, ()), *compiled.packages}))
         return None
 
@@ -169,10 +172,18 @@ class CompiledBuilds:
     def _compile(
         self, source: SourceToCompile, workshop: AnyWorkshop, known: tuple[str, ...] | None, kept: KeptRequirements | None = None
     ) -> Compiled:
-        compilers = self._resolution.lock.compilers.get(workshop.target.platform.architecture, ())
-        options = self._options.of(source.name)
+        lock, architecture = self._resolution.lock, workshop.target.platform.architecture
         return compile_wheel(
-            source, workshop, options, self._store, self._reporter, known=known, compilers=compilers, need_bytes=self._need_bytes, kept=kept
+            source,
+            workshop,
+            self._options.of(source.name),
+            self._store,
+            self._reporter,
+            known=known,
+            compilers=lock.compilers.get(architecture, ()),
+            pins=lock.build_wheels.get(architecture, {}).get(source.name, ()),
+            need_bytes=self._need_bytes,
+            kept=kept,
         )
 
     def _workshop(self, label: str, platform: Resolved) -> AnyWorkshop:

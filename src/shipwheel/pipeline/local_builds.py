@@ -59,6 +59,8 @@ class LocalSources(msgspec.Struct, frozen=True):
     """The compilers and Debian packages with their versions, by architecture."""
     builder: tuple[LockedDeb, ...] = ()
     """The same as files, as far as the archive was asked for them."""
+    build_wheels: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
+    """The pins of build requirements, by architecture and name."""
     ways: Mapping[tuple[str, str], str] = {}
     """Words about how each of `compiled` was made."""
 
@@ -194,6 +196,7 @@ class LocalBuilds:
             build_packages=compiled.build_packages,
             compilers=compiled.compilers,
             builder=compiled.builder,
+            build_wheels=compiled.build_wheels,
             ways=compiled.ways,
         )
         self._report(found)

@@ -146,26 +146,29 @@ def with_build_packages(
     compilers: Mapping[str, tuple[str, ...]],
     builder: Iterable[LockedDeb],
     request: Request,
+    build_wheels: Mapping[str, Mapping[str, tuple[str, ...]]] = {},
 ) -> Lock:
     """Return the lock with what was compiled, the Debian packages that this needed, and their versions; the same lock if it has them.
 
     Another platform may need more, so that nothing is removed from a package's list. Locked versions stay, like the base. `builder` are
-    the packages as files: those of this machine's processor, which may be missing in a lock that another processor has made. Raise
-    LockError if the request forbids to change the lock.
+    the packages as files: those of this machine's processor, which may be missing in a lock that another processor has made. `build_wheels`
+    are the build requirements, in place of those of the lock. Raise LockError if the request forbids to change the lock.
     """
     named = {name: tuple(sorted({*lock.compiled.get(name, ()), *needed})) for name, needed in build_packages.items()}
     versions = {each: _added(lock.compilers.get(each, ()), labels) for each, labels in compilers.items() if labels}
     files = {deb.place: deb for deb in (*builder, *lock.builder)}
     may_change = request.lock_mode is LockMode.UPDATE
+    pins = {each: {**lock.build_wheels.get(each, {}), **build_wheels.get(each, {})} for each in {*lock.build_wheels, *build_wheels}}
+    has_files = len(files) == len(lock.builder) and pins == lock.build_wheels
     is_complete = named.items() <= lock.compiled.items() and versions.items() <= lock.compilers.items()
-    if is_complete and (len(files) == len(lock.builder) or not may_change):
+    if is_complete and (has_files or not may_change):
         return lock
     if not may_change:
         raise LockError(
             f"{lock.path.name} does not say what is compiled, and with what: {', '.join(sorted(named))}",
             hint=f"The first build locks it: build without --{request.lock_mode.value}, and commit {lock.path.name}.",
         )
-    return lock.with_compiled({**lock.compiled, **named}).with_compilers({**lock.compilers, **versions}, files.values())
+    return lock.with_compiled({**lock.compiled, **named}).with_compilers({**lock.compilers, **versions}, files.values(), pins)
 
 
 def _added(locked: Iterable[str], used: Iterable[str]) -> tuple[str, ...]:
