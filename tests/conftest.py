@@ -96,7 +96,7 @@ def group_of(test: str) -> str:
     path, _, name = test.partition("::")
     folder, _, file = path.rpartition("/")
     if folder.endswith("real"):
-        if file in ("test_examples_pushed.py", "test_tour.py"):
+        if file in ("test_examples_pushed.py", "test_small_tour.py", "test_tour.py"):
             return "chatchat"
         if file in ("test_base_images.py", "test_builds_on_bases.py", "test_rebase_in_registry.py"):
             return "bases"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.command import ROOT, TEST_CACHE, environment
+from support.command import ROOT, TEST_CACHE, environment, shipwheel_json
 from support.engines import NATIVE, Containerd, Dockerd, Engine, Podman, Registry, Sandbox, ensure_binfmt, enter_as_person, missing
 from support.examples import Example, build_example
 from support.made_once import made_once
@@ -142,7 +142,18 @@ def chromium() -> None:
 def tour(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[Tour]:
     """The commands of docs/chatchat.md, of which none was run yet."""
     folder = tmp_path_factory.mktemp("tour")
-    yield Tour(folder, registry.host, ("chatchat", "chatchat-model", "chatchat-postgres"))
+    yield Tour(folder, registry.host)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def small_tour(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Iterator[Tour]:
+    """The same commands with a small application of Chatchat's shape, built for both platforms: engines have no network."""
+    folder = tmp_path_factory.mktemp("small")
+    found = Tour(folder, registry.host, ROOT / "tests" / "apps" / "answers")
+    for path in (found.project, found.project.with_name("chatchat-model")):
+        shipwheel_json("build", path, "--output", folder / "any.tar")
+    yield found
     shutil.rmtree(folder)
 
 

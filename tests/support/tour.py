@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,14 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 class Tour:
     """The page in a directory of its own."""
 
-    def __init__(self, folder: Path, registry: str, examples: Iterable[str]) -> None:
-        """Copy examples. `registry` is what `registry.example` stands for.
+    def __init__(self, folder: Path, registry: str, project: Path = ROOT / "examples" / "chatchat") -> None:
+        """Copy the examples, with a project of its shape in place of Chatchat if one is given. `registry` stands for `registry.example`.
 
         The model server is for this machine's processor alone: it runs on no other here, and what it is compiled of takes a minute.
         """
-        for name in examples:
-            shutil.copytree(ROOT / "examples" / name, folder / "examples" / name, ignore=shutil.ignore_patterns("pylock*.toml"))
+        for name in ("chatchat", "chatchat-model", "chatchat-postgres"):
+            source = project if name == "chatchat" else ROOT / "examples" / name
+            shutil.copytree(source, folder / "examples" / name, ignore=shutil.ignore_patterns("pylock*.toml"))
         settings = folder / "examples" / "chatchat-model" / "pyproject.toml"
         settings.write_text(settings.read_text().replace("[tool.shipwheel]\n", f'[tool.shipwheel]\nplatforms = ["{NATIVE}"]\n'))
         self.project = folder / "examples" / "chatchat"
