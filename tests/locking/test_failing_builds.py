@@ -1,5 +1,6 @@
 """Builds that fail while the lock is made: none fails twice, since each takes as long as the rest of the resolution."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -11,6 +12,7 @@ import pytest
 from support.lock_requests import lock_request
 from support.programs import needs
 from support.sdist import packed
+from support.uv_cache import new_uv_cache
 
 from shipwheel.errors import LockError
 from shipwheel.locking import kept_copies, uv
@@ -47,10 +49,10 @@ def archive(contents: dict[str, str], version: str = "1.0") -> bytes:
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+def index(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
     with PackageIndex() as served:
         monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
-        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+        monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
         monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
         yield served
 
@@ -123,7 +125,7 @@ def test_few_of_many_versions_are_asked_what_they_require(index: PackageIndex, t
     index.add(engine.filename, engine.content())
     lock = make_lock(listed(tmp_path / "app", "made\nengine<3\n"))
     assert {str(package.name): str(package.version) for package in lock.packages}["made"] == "2.0"
-    asked = [path.parents[2].name for path in (tmp_path / "uv-cache").glob("sdists-v*/*/**/src/asked")]
+    asked = [path.parents[2].name for path in Path(os.environ["UV_CACHE_DIR"]).glob("sdists-v*/*/**/src/asked")]
     assert sorted(asked) == ["6.0", "7.0", "8.0", "9.0"]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from support.lock_requests import lock_request
+from support.uv_cache import new_uv_cache
 
 from shipwheel.download import mirrors
 from shipwheel.locking import index_cache, uv
@@ -61,10 +62,12 @@ def test_a_rule_of_the_user_stays() -> None:
     assert with_cache_control({"index": [index]}, Indexes(OWN["url"], "UV_DEFAULT_INDEX"))["index"] == [index]
 
 
-def test_a_backend_that_is_asked_for_a_name_asks_the_public_index_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_that_is_asked_for_a_name_asks_the_public_index_once(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
     monkeypatch.setattr(index_cache, "is_index_mirror", lambda _url: True)
     backend = "def prepare_metadata_for_build_wheel(folder, config_settings=None):\n    import pathlib, tool\n" + BACKEND
     with PackageIndex() as index:
@@ -82,10 +85,12 @@ def test_a_backend_that_is_asked_for_a_name_asks_the_public_index_once(tmp_path:
 
 
 @pytest.mark.parametrize("is_public", [True, False])
-def test_a_lock_asks_the_public_index_for_a_page_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_public: bool) -> None:
+def test_a_lock_asks_the_public_index_for_a_page_once(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, is_public: bool
+) -> None:
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
     monkeypatch.setattr(index_cache, "is_index_mirror", lambda _url: is_public)
     with PackageIndex() as index:
         wheel = SmallWheel(files={"small.py": ""})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.lock_requests import lock_request, read_again
+from support.uv_cache import new_uv_cache
 
 from shipwheel.locking.inputs import inputs_digest
 from shipwheel.locking.make import lock_for
@@ -33,13 +34,13 @@ SETUP = 'from setuptools import setup\nsetup(name="made", version="1", packages=
 
 
 @pytest.fixture
-def own_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_uv(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with PackageIndex() as served:
         for name in ("tiny", "extra"):
             wheel = SmallWheel(name, files={f"{name}.py": ""})
             served.add(wheel.filename, wheel.content())
         monkeypatch.setenv("UV_DEFAULT_INDEX", served.simple)
-        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+        monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
         monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
         yield
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.project_tree import written
+from support.uv_cache import new_uv_cache
 
 from shipwheel.base.model import Base, ImageFacts, LockedImage
 from shipwheel.debian.session import ArchiveSession
@@ -158,9 +159,9 @@ def index() -> Iterator[PackageIndex]:
 
 
 @pytest.fixture
-def request_for(index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def request_for(index: PackageIndex, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("UV_DEFAULT_INDEX", index.simple)
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path_factory))
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
     monkeypatch.setenv("UV_NO_CONFIG", "1")
 
