@@ -332,10 +332,10 @@ def files_of(world: World, kind: str) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive) -> Iterator[tuple[World, str]]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive, common: World) -> Iterator[tuple[World, str]]:
     """Build with bytecode, and return the digest; each test damages a copy of the store."""
     with World(tmp_path_factory.mktemp("undisturbed")) as made:
-        fill(made, archive)
+        fill(made, archive, common)
         yield made, made.build(made.app("small\nnative\n"), "--bytecode", *ONE).digest
 
 

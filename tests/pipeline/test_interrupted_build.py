@@ -35,19 +35,19 @@ def content() -> bytes:
 
 
 @pytest.fixture
-def busy(tmp_path: Path, archive: FakeArchive, content: bytes) -> Iterator[World]:
+def busy(tmp_path: Path, archive: FakeArchive, common: World, content: bytes) -> Iterator[World]:
     """A world with the large wheel."""
     with World(tmp_path) as made:
-        fill(made, archive)
+        fill(made, archive, common)
         made.index.add("large-1.0-py3-none-any.whl", content)
         yield made
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive, content: bytes) -> str:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive, common: World, content: bytes) -> str:
     """The digest of a build that nobody interrupts."""
     with World(tmp_path_factory.mktemp("undisturbed")) as made:
-        fill(made, archive)
+        fill(made, archive, common)
         made.index.add("large-1.0-py3-none-any.whl", content)
         return made.build(app(made), "--bytecode", *ONE).digest
 

@@ -18,10 +18,10 @@ Measure = Callable[[RealRegistry], RegistryRow]
 
 
 @pytest.fixture(scope="module")
-def row(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive) -> Iterator[Measure]:
+def row(tmp_path_factory: pytest.TempPathFactory, archive: FakeArchive, common: World) -> Iterator[Measure]:
     """A function that measures a registry, once."""
     with World(tmp_path_factory.mktemp("registries")) as world:
-        project = make_app(fill(world, archive))
+        project = make_app(fill(world, archive, common))
         yield cache(lambda real: measure(world, project, real))
 
 
