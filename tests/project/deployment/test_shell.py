@@ -38,6 +38,12 @@ def _words(text: str, *arguments: str, **variables: str) -> list[str]:
 
 
 FOLLOWED = {
+    "if a; then exec serve; else echo no >&2; exit 1; fi": ["a", "serve"],
+    "if ! a; then exit 2; else exec serve; fi": ["a", "serve"],
+    "a\nif [ $? -eq 0 ]; then exec serve; fi\nexit 1": ["a", "serve"],
+    "if a; then serve; else other; fi": [],
+    "if a; then serve; else exit 0; fi": [],
+    "if a; then serve; elif b; then other; else exit 1; fi": [],
     "a 1; b 2": ["a 1", "b 2"],
     "a && b || c": ["a", "b"],
     "a \\\n  --x\n# comment\nb": ["a --x", "b"],

@@ -1,7 +1,7 @@
 """Conditions of shell scripts, decided as far as they are known without running anything (POSIX shell, `test`)."""
 
 import fnmatch
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -13,9 +13,11 @@ from shipwheel.project.deployment.shell_words import ShellState, expand_pattern,
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["clauses", "decide", "is_last", "mark_questions", "matches_pattern"]
+__all__ = ["clauses", "decide", "expected_branch", "is_last", "mark_questions", "matches_pattern"]
 
 _MAX_DEPTH = 20
+_SAYS = frozenset({"echo", "printf", "sleep", "true", ":"})
+"""Programs that a branch may have before it ends the script."""
 _NUMERIC: dict[str, Callable[[int, int], bool]] = {
     "-eq": int.__eq__,
     "-ne": int.__ne__,
@@ -128,3 +130,37 @@ def clauses(node: "Node") -> Iterator[tuple[list["Node"], list["Node"]]]:
     yield [child for child in children[:cut] if child.is_named], [child for child in children[cut + 1 :] if child not in others]
     for other in others:
         yield from clauses(other)
+
+
+def expected_branch(node: "Node", branches: "Sequence[tuple[list[Node], list[Node]]]") -> "list[Node] | None":
+    """Return the branch of an `if` that runs where nothing fails: the other one, or what follows, only ends the script with an error.
+
+    `branches` are those from the first one whose condition is not known. None if both lead somewhere, or the `if` has further conditions.
+    """
+    (_, body), *others = branches
+    if not others:
+        return body if _only_fails(_following(node)) and not _only_fails(body) else None
+    if len(others) > 1 or others[0][0]:
+        return None
+    other = others[0][1]
+    if _only_fails(body):
+        return other
+    return body if _only_fails(other) else None
+
+
+def _only_fails(nodes: "Sequence[Node]") -> bool:
+    """Return whether statements do nothing but end the script with an error, maybe with a message."""
+    named = [each for each in nodes if each.is_named and each.type != "comment"]
+    if not named or any(each.type not in ("command", "redirected_statement") for each in named):
+        return False
+    *before, last = (text_of(each).split() for each in named)
+    return last[0] == "exit" and last[1:2] not in ([], ["0"]) and all(words[0] in _SAYS for words in before)
+
+
+def _following(node: "Node") -> "list[Node]":
+    """Return the statements of the script behind one at its top level."""
+    at, found = node.next_sibling, list["Node"]()
+    while at is not None:
+        found.append(at)
+        at = at.next_sibling
+    return found if node.parent is not None and node.parent.type == "program" else []

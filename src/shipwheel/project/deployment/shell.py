@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shipwheel.project.deployment.conditions import clauses, decide, is_last, mark_questions, matches_pattern
+from shipwheel.project.deployment.conditions import clauses, decide, expected_branch, is_last, mark_questions, matches_pattern
 from shipwheel.project.deployment.script import Script, ScriptFiles, ShellCommand
 from shipwheel.project.deployment.secrets import masked
 from shipwheel.project.deployment.shell_words import (
@@ -223,12 +223,9 @@ class _Shell(msgspec.Struct):
     def _assign(self, node: "Node") -> bool | None:
         parts = [node] if node.type == "variable_assignment" else node.named_children
         exports = node.type == "declaration_command" and text_of(node.children[0]) == "export"
-        for assignment in (part for part in parts if part.type == "variable_assignment"):
-            name = assign(assignment, self.state, certain=not self.doubts)
-            if exports:
-                self.state.exported[name] = None
-        names = (text_of(it) for it in node.named_children if exports and it.type == "variable_name")
-        self.state.exported.update(dict.fromkeys(names))
+        names = [assign(part, self.state, certain=not self.doubts) for part in parts if part.type == "variable_assignment"]
+        names += [text_of(it) for it in node.named_children if it.type == "variable_name"]
+        self.state.exported.update(dict.fromkeys(names if exports else ()))
         return True
 
     def _define(self, node: "Node") -> bool | None:
@@ -239,12 +236,14 @@ class _Shell(msgspec.Struct):
 
     def _if(self, node: "Node") -> bool | None:
         """Run the branch that the conditions select; with a doubt from the first condition that is not known."""
-        doubt = ""
-        for conditions, body in clauses(node):
+        doubt, branches = "", list(clauses(node))
+        for number, (conditions, body) in enumerate(branches):
             start, outcome = len(self.commands), self._sequence(conditions) if conditions else True
             asked = range(start, len(self.commands))
-            if outcome is None:
-                doubt = doubt or f"it depends on `{one_line(conditions)}`"
+            if outcome is None and not doubt and (expected := expected_branch(node, branches[number:])) is not None:
+                mark_questions(self.commands, asked)
+                return self._sequence(expected)
+            doubt = doubt or (f"it depends on `{one_line(conditions)}`" if outcome is None else "")
             if outcome is not False and doubt:
                 self._doubtful(body, doubt)
             if outcome is None and len(self.commands) > asked.stop:
