@@ -433,3 +433,77 @@ def test_says_which_mounts_of_the_repository_the_image_lacks(tmp_path: Path) -> 
     (tmp_path / ".git").mkdir()
     notes = read_deployment(tmp_path / "api", UserFiles()).notes
     assert notes == ("../compose.yaml, line 1: /app/ui is ../ui, which the image lacks: mount it there, too.",)
+
+
+_BASE = """
+services:
+  web: {build: ., environment: [MODE=base, A=1], depends_on: [db]}
+  worker:
+    build: .
+    command: celery -A app worker
+  db: {image: postgres:16}
+"""
+
+
+def test_a_file_that_only_adds_is_merged_with_the_one_that_it_adds_to(tmp_path: Path) -> None:
+    override = (
+        "services:\n  web:\n    command: gunicorn app:app\n    environment: {MODE: prod}\n    ports: ['80:8000']\n  cache: {image: redis}\n"
+    )
+    deployment = _deployment(tmp_path, _BASE, **{"compose.prod.yml": override})
+    main = next(each for each in deployment.of_kind(DeploymentFile.COMPOSE) if each.name == "web")
+    assert (main.shown, main.place, main.ports) == ("gunicorn app:app", "compose.prod.yml, line 3", ("8000",))
+    worker = next(each for each in deployment.of_kind(DeploymentFile.COMPOSE) if each.name == "worker")
+    assert (worker.shown, worker.place) == ("celery -A app worker", "compose.yaml, line 6")
+    assert deployment.settings[1].variables == {"MODE": "prod", "A": "1"}
+    assert set(deployment.companions) == {"db (postgres:16)", "cache (redis)"}
+
+
+@pytest.mark.parametrize("name", ["compose.prod.yml", "compose.override.yml"])
+def test_a_file_that_can_be_started_alone_is_merged_with_none(tmp_path: Path, name: str) -> None:
+    text = "services:\n  web: {build: ., command: gunicorn app:app, ports: ['80:8000']}\n"
+    deployment = _deployment(tmp_path, _BASE, **{name: text})
+    assert ("worker" in {each.name for each in deployment.processes}) is (name == "compose.override.yml")
+
+
+@pytest.mark.parametrize("file", ["common.yml", ""])
+def test_a_service_has_what_it_extends(tmp_path: Path, file: str) -> None:
+    base = "  base: {build: {context: ., args: {V: '1'}}, environment: {A: '1', B: '2'}}\n"
+    named = f"{{file: {file}, service: base}}" if file else "base"
+    web = f"  web:\n    extends: {named}\n    build: {{target: prod}}\n    environment: [B=3]\n"
+    written(tmp_path, {file: f"services:\n{base}"} if file else {})
+    found = _services(tmp_path, f"services:\n{web}" + ("" if file else base))["web"]
+    assert (found.context, found.target, found.arguments, found.variables) == (tmp_path, "prod", {"V": "1"}, {"A": "1", "B": "3"})
+
+
+def test_services_that_extend_each_other_end(tmp_path: Path) -> None:
+    assert set(_services(tmp_path, "services: {a: {image: x, extends: b}, b: {image: y, extends: a}}")) == {"a", "b"}
+
+
+_STAGES = """FROM python AS base
+WORKDIR /code
+COPY . /code
+FROM base AS jobs
+CMD ["celery", "-A", "app", "worker"]
+FROM base AS tables
+CMD alembic upgrade head
+FROM base AS site
+CMD ["gunicorn", "-b", ":8000", "app:app"]
+"""
+
+
+def test_a_service_of_another_stage_runs_the_command_of_that(tmp_path: Path) -> None:
+    text = """
+services:
+  jobs: {build: {context: ., target: jobs}}
+  tables: {build: {context: ., target: tables}}
+  web:
+    build: {context: ., target: site}
+    ports: ["8000:8000"]
+    depends_on: {tables: {condition: service_completed_successfully}}
+"""
+    deployment = _deployment(tmp_path, text, Dockerfile=_STAGES)
+    assert {each.name: each.commands({})[-1].words for each in deployment.processes} == {
+        "web": ("gunicorn", "-b", ":8000", "app:app"),
+        "jobs": ("celery", "-A", "app", "worker"),
+        "release": ("alembic", "upgrade", "head"),
+    }

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.lazy_pattern import lazy_pattern
+from shipwheel.project.deployment.compose_merge import ComposeTables
 from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.project.deployment.stage import parse_port
 from shipwheel.project.deployment.yaml_file import YamlTable, parse_yaml, yaml_list, yaml_table, yaml_text
@@ -59,6 +61,8 @@ class ComposeService(msgspec.Struct, frozen=True):
     file: str
     """The path relative to the project, for messages."""
     line: int
+    stack: str = ""
+    """The path of the file that is started with it, which may add to that of another one."""
     image: str = ""
     context: Path | None = None
     """The directory that it is built from."""
@@ -83,6 +87,8 @@ class ComposeService(msgspec.Struct, frozen=True):
     """Those that start it; it starts by itself if there are none."""
     health: str = ""
     """The command of the health check, as one line."""
+    variable_files: tuple[str, ...] = ()
+    """Paths of files with environment variables, relative to the project."""
 
     @property
     def place(self) -> str:
@@ -92,7 +98,7 @@ class ComposeService(msgspec.Struct, frozen=True):
     @property
     def is_for_production(self) -> bool:
         """True if the name of the file says that it is for production."""
-        return not _words(self.file.rpartition("/")[2]).isdisjoint(_PRODUCTION)
+        return not _words(self.stack.rpartition("/")[2]).isdisjoint(_PRODUCTION)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -108,14 +114,17 @@ class ComposeService(msgspec.Struct, frozen=True):
 def find_compose_services(folders: tuple[Path, ...], files: UserFiles) -> tuple[ComposeService, ...]:
     """Return the services of the compose files in and above a project that production may use."""
     root = folders[0]
-    found: list[ComposeService] = []
+    tables: dict[Path, YamlTable] = {}
     for path in sorted(_compose_files(folders), key=lambda path: _rank(path, root)):
         try:
             if path.stat().st_size <= _MAX_BYTES and _is_compose_file(path, files):
-                values = {name: text for name, text in environment_beside(path.parent).items() if text and not is_secret(name, text)}
-                found += _services(parse_yaml(files.read_bytes(path)), path, Path(os.path.relpath(path, root)).as_posix(), values)
+                tables[path] = parse_yaml(files.read_bytes(path))
         except OSError:
             continue
+    found: list[ComposeService] = []
+    for path in tables:
+        values = {name: text for name, text in environment_beside(path.parent).items() if text and not is_secret(name, text)}
+        found += _services(path, ComposeTables(tables, files), root, values)
     return tuple(found[:_MAX_SERVICES])
 
 
@@ -157,11 +166,13 @@ def _rank(path: Path, root: Path) -> tuple[object, ...]:
     return (relative.count("../"), relative.count("/"), not words & _PRODUCTION, bool(words - _PLAIN), relative)
 
 
-def _services(table: YamlTable, path: Path, name: str, values: Mapping[str, str]) -> Iterator[ComposeService]:
-    services = yaml_table(table.get("services"))
-    for key, value in services.items():
-        if isinstance(value, YamlTable):
-            yield _service(key, value, (services.line_of(key), path, name), values)
+def _services(path: Path, tables: ComposeTables, root: Path, values: Mapping[str, str]) -> Iterator[ComposeService]:
+    stack = Path(os.path.relpath(path, root)).as_posix()
+    for key, (table, line, own) in tables.services(path).items():
+        name = Path(os.path.relpath(own, root)).as_posix()
+        given = (yaml_text(it) or yaml_text(yaml_table(it).get("path")) for it in yaml_list(table.get("env_file")))
+        named = tuple(Path(os.path.relpath(path.parent / each, root)).as_posix() for each in given if each)
+        yield replace(_service(key, table, (line, path, name), values), stack=stack, variable_files=named)
 
 
 def _service(key: str, table: YamlTable, place: tuple[int, Path, str], values: Mapping[str, str]) -> ComposeService:
@@ -182,6 +193,7 @@ def _service(key: str, table: YamlTable, place: tuple[int, Path, str], values: M
         key,
         name,
         line,
+        name,
         _filled(yaml_text(table.get("image"))) or "",
         context,
         dockerfile,

@@ -74,6 +74,8 @@ class Dockerfile(msgspec.Struct, frozen=True):
     stage: Stage
     files: CopiedFiles
     path: Path = Path()
+    stages: tuple[Stage, ...] = ()
+    """All stages of the file."""
 
     @property
     def has_python(self) -> bool:
@@ -187,15 +189,15 @@ class _Dockerfiles(msgspec.Struct, frozen=True):
         context = self._context_of(path, instructions)
         name = self._name(path)
 
-        def image_of(workdir: str = "") -> CopiedFiles | None:
+        def image_of(workdir: str = "") -> tuple[tuple[Stage, ...], CopiedFiles | None]:
             stages = self._stages(path, instructions, workdir, frozenset({path}))
             stage = _production_stage(stages, build.target if build else "")
-            return CopiedFiles(stage, context, self.root, self.folders[-1], self.files) if stage is not None else None
+            return stages, CopiedFiles(stage, context, self.root, self.folders[-1], self.files) if stage is not None else None
 
-        image = image_of()
+        stages, image = image_of()
         if image is not None and (workdir := _workdir_of_base(image)):
-            image = image_of(workdir)
-        return Dockerfile(name, image.stage, image, path) if image is not None and _is_about(image, path, self.root) else None
+            stages, image = image_of(workdir)
+        return Dockerfile(name, image.stage, image, path, stages) if image is not None and _is_about(image, path, self.root) else None
 
     def _name(self, path: Path) -> str:
         return Path(os.path.relpath(path, self.root)).as_posix()

@@ -70,7 +70,7 @@ def other_images(dockerfiles: Sequence[Dockerfile], services: Sequence[ComposeSe
     """Yield what runs in the images of further Dockerfiles: the services of the compose `file`, or a worker that only a Dockerfile has."""
     dockerfiles = [dockerfile for dockerfile in dockerfiles if dockerfile.has_python]
     for dockerfile in dockerfiles if file else ():
-        named = [service for service in services if service.dockerfile == dockerfile.path and service.file == file]
+        named = [service for service in services if service.dockerfile == dockerfile.path and service.stack == file]
         for service in (service for service in named if not is_for_developing(service)):
             if service.words or service.entrypoint is not None:
                 yield service_process(service, service.name, dockerfile.files, dockerfile)

@@ -17,7 +17,7 @@ from shipwheel.project.deployment.other_images import image_process, other_image
 from shipwheel.project.deployment.platform_files import Hosting, read_hosting
 from shipwheel.project.deployment.process import DeploymentFile, Process, ProjectFiles
 from shipwheel.project.deployment.procfile import parse_procfile
-from shipwheel.project.deployment.services import production_arguments, read_services
+from shipwheel.project.deployment.services import production_arguments, read_services, with_command_of_stage
 from shipwheel.project.deployment.stage import FIRST_PORT
 from shipwheel.project.deployment.system_packages import listed_packages
 from shipwheel.project.deployment.systemd import read_units
@@ -49,6 +49,8 @@ class Deployment(msgspec.Struct, frozen=True):
     translations: str = ""
     """The file and line that compiles gettext's catalogues; empty if nothing does."""
     notes: tuple[str, ...] = ()
+    variable_files: tuple[str, ...] = ()
+    """Files with environment variables that compose gives its services, and what they are made from, as paths in the project."""
     folders: tuple[Path, ...] = ()
     """The project's directory and those above it, up to the one of the repository."""
 
@@ -73,7 +75,10 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     folders = repository_folders(root, files)
     services = find_compose_services(folders, files)
     hosting = read_hosting(root, files)
-    own = ((it, it.dockerfile, it.context) for it in services if it.dockerfile and it.context)
+    own = [(it, it.dockerfile, it.context) for it in services if it.dockerfile and it.context]
+    # Of the stages that one file builds, that of a server is the image's.
+    stacks = list(dict.fromkeys(it.stack for it in services))
+    own.sort(key=lambda each: (stacks.index(each[0].stack), bool(each[0].target) and not each[0].ports))
     composed = (
         Build(path, context, it.target, production_arguments(it), it.image, bool(it.ports), it.is_for_production)
         for it, path, context in own
@@ -85,7 +90,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
     dockerfile = dockerfiles[0] if dockerfiles else None
     built = find_built_files(dockerfile) if dockerfile is not None else ()
     own_builds = find_own_builds(dockerfile) if dockerfile is not None else ()
-    services = _with_own_image(services, dockerfiles)
+    services = tuple(with_command_of_stage(each, dockerfile) for each in _with_own_image(services, dockerfiles))
     run = read_services(services, dockerfile, root, files)
     docker = image_process(dockerfile, run.directory) if dockerfile is not None else ()
     as_built = tuple(
@@ -112,6 +117,7 @@ def read_deployment(root: Path, files: UserFiles) -> Deployment:
         own_builds,
         translation_step(root, dockerfile, files),
         (*run.notes, *(own_run_notes(dockerfile) if dockerfile is not None else ())),
+        tuple(dict.fromkeys(name for service in services for name in service.variable_files)),
         folders,
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.build_steps import is_build_step, is_of_database
@@ -20,7 +21,15 @@ from shipwheel.project.deployment.secrets import is_secret
 from shipwheel.user.files import UserFiles
 from shipwheel.versions import normalized
 
-__all__ = ["WORKS_BESIDE", "Services", "is_for_developing", "production_arguments", "read_services", "service_process"]
+__all__ = [
+    "WORKS_BESIDE",
+    "Services",
+    "is_for_developing",
+    "production_arguments",
+    "read_services",
+    "service_process",
+    "with_command_of_stage",
+]
 
 _WEB_NAMES = ("web", "app", "api", "server", "backend", "webserver", "django", "flask", "fastapi", "site", "www")
 _DEVELOPMENT_WORDS = frozenset({"runserver", "runserver_plus", "--reload", "--debug", "dev", "develop", "watch", "watchmedo", "watchfiles"})
@@ -59,11 +68,11 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     own = [service for service in services if service.image in built or _runs_project(service, dockerfile, root, names)]
     if not own:
         return Services()
-    file = own[0].file
-    of_file = [service for service in own if service.file == file]
+    file = own[0].stack
+    of_file = [service for service in own if service.stack == file]
     once = [service for service in of_file if _runs_once(service, of_file, dockerfile)]
     own = sorted((service for service in of_file if service not in once or len(once) == len(of_file)), key=_web_rank)
-    others = [service for service in services if service.file == file]
+    others = [service for service in services if service.stack == file]
     production = [service for service in own if not _development_sign(service, dockerfile)]
     web = _web_service(production, own, dockerfile)
     started = _started(production, own, dockerfile)
@@ -228,6 +237,17 @@ def _development_note(service: ComposeService, dockerfile: Dockerfile | None, *,
     sign = _development_sign(service, dockerfile)
     what = "nothing of it but its command, as far as that is for production" if taken and _has_command(service) else "nothing of it"
     return f"{service.place}: the service {service.name} is for developing ({sign}), so the image has {what}."
+
+
+def with_command_of_stage(service: ComposeService, dockerfile: Dockerfile | None) -> ComposeService:
+    """Return a service that is built from another stage of the project's Dockerfile, and has no command, with that stage's."""
+    if dockerfile is None or service.dockerfile != dockerfile.path or not service.target or _has_command(service):
+        return service
+    stage = next((each for each in dockerfile.stages if each.name == service.target.lower()), dockerfile.stage)
+    if (stage.entrypoint, stage.command) == (dockerfile.stage.entrypoint, dockerfile.stage.command):
+        return service
+    entrypoint, command = (exec_form(text) or (("/bin/sh", "-c", text) if text else ()) for text in (stage.entrypoint, stage.command))
+    return replace(service, entrypoint=entrypoint or None, command=command or None)
 
 
 def _files(service: ComposeService, dockerfile: Dockerfile | None, root: Path, files: UserFiles) -> ProcessFiles:
