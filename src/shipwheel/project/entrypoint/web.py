@@ -17,6 +17,7 @@ from shipwheel.project.entrypoint.applications import Application
 from shipwheel.project.entrypoint.django import find_django, is_in_django_project
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, launch_aiohttp
+from shipwheel.project.entrypoint.flask_app import with_flask_app_first
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, also_found, launch_application, launch_file, with_rivals
 from shipwheel.project.entrypoint.module import Module
@@ -241,7 +242,7 @@ def _ranked_applications(evidence: Evidence, scan: Scan) -> list[Application]:
     own = [app for app in every if app.framework.kind is not FrameworkKind.WORKER and _is_own(evidence, app)]
     dockerfile = scan.deployment.dockerfile
     copied = {app.module.file for app in own if dockerfile is not None and dockerfile.files.has_copy_of(app.module.file)}
-    return sorted(own, key=lambda app: (app.module.file not in copied, app.rank))
+    return with_flask_app_first(sorted(own, key=lambda app: (app.module.file not in copied, app.rank)), evidence, scan)
 
 
 def _is_own(evidence: Evidence, app: Application) -> bool:
