@@ -46,6 +46,8 @@ def test_is_content_with_what_was_made_before(tmp_path: Path) -> None:
         ("/shop/static/dist/js/\n", {}, True),
         ("**/dist/js\n", {"shop/static/dist/js/app.js": ""}, False),
         ("dist/*.map\n#dist/x\nother/dist2/js\n", {}, False),
+        ("/shop/static/dist/bundle.js*\n", {}, True),
+        ("/shop/static/dist/bundle-*.css\n", {"shop/static/dist/bundle-1.css": ""}, False),
     ],
 )
 def test_a_directory_of_sources_that_a_build_adds_to_is_not_made_before_it(
@@ -61,3 +63,21 @@ def test_takes_what_was_made_from_where_it_was_made(tmp_path: Path) -> None:
     assert launched(tmp_path, made).copies == (("/app/shop/static/dist", "ui/dist"),)
     there = launched(tmp_path, {**made, "shop/static/dist/app.js": ""})
     assert (there.copies, there.include) == ((), ("/shop/static/dist",))
+
+
+def test_names_what_a_stage_makes_whose_directory_is_copied_as_a_whole(tmp_path: Path) -> None:
+    dockerfile = """
+FROM debian AS builder
+WORKDIR /code
+COPY . .
+RUN yarnpkg install --inline-builds && yarnpkg build && flask assets build
+FROM python:3.12
+WORKDIR /code
+COPY --from=builder /code /code
+CMD python main.py
+"""
+    files = {"Dockerfile": dockerfile, "main.py": "", "package.json": "{}", "requirements.txt": "flask"}
+    deployment = read_deployment(written(tmp_path, files), UserFiles())
+    assert [(built.directory, built.commands) for built in deployment.own_builds] == [(".", ("yarnpkg build",))]
+    (note,) = deployment.notes
+    assert note.startswith("Dockerfile, line 5: `flask assets build` does not run here.")

@@ -18,12 +18,12 @@ __all__ = ["BuiltFiles", "OwnBuild", "find_built_files", "find_own_builds", "mis
 
 _NODE_IMAGE = lazy_pattern(r"(^|/)(node|bun|deno|yarn|pnpm)\b")
 _NODE_TAG = lazy_pattern(r"(?:^|/)node:([\w.]+)")
-_NODE_TOOLS = frozenset({"npm", "npx", "yarn", "pnpm", "bun", "bunx", "deno", "gulp", "grunt", "webpack", "vite"})
+_NODE_TOOLS = frozenset({"npm", "npx", "yarn", "yarnpkg", "pnpm", "bun", "bunx", "deno", "gulp", "grunt", "webpack", "vite"})
 _BUILDS = lazy_pattern(r"build|compile|bundle|generate|dist|prod|compress|webpack|vite|gulp|tailwind|collectstatic|assets")
 _ELSEWHERE = lazy_pattern(r"\s(?:--prefix|--cwd|--dir|-C)[ =]([\w./-]+)")
 """The option of npm, yarn or pnpm that names the directory with package.json."""
-_LITERAL = lazy_pattern(r"(?:\*\*/|/)?[\w@.-]+(?:/[\w@.-]+)+/?")
-"""A line of .gitignore that names one path, at least in its last parts."""
+_LITERAL = lazy_pattern(r"(?:\*\*/|/)?[\w@.-]+(?:/[\w@.-]+)*/(?:[\w@.-]+/?|\w[\w@.*-]*\.(?:js|css)\*?)")
+"""A line of .gitignore that names one path, at least in its last parts, or scripts and style sheets: bundle.js*, theme-*.css."""
 _MAX_SHOWN = 3
 
 
@@ -121,15 +121,29 @@ def _made(sources: tuple[str, ...], ran_in: str, directory: str | None) -> str:
 def find_own_builds(dockerfile: Dockerfile) -> tuple[OwnBuild, ...]:
     """Return what the stage that production uses builds with node, one for each directory."""
     found: dict[str, OwnBuild] = {}
-    for command in dockerfile.stage.runs:
-        if command.doubt or command.words[0] not in _NODE_TOOLS or not _makes_files(command, dockerfile.files):
+    for command, files in _own_runs(dockerfile):
+        if command.doubt or command.words[0] not in _NODE_TOOLS or not _makes_files(command, files):
             continue
         below, text = _run_below(command)
-        directory = dockerfile.files.project_path(below) if below else None
+        directory = files.project_path(below) if below else None
         known = "" if directory is None else directory or "."
         earlier = found[known].commands if known in found else ()
         found[known] = OwnBuild(command.place, known, (*earlier, text))
     return tuple(found.values())
+
+
+def _own_runs(dockerfile: Dockerfile) -> Iterator[tuple[ShellCommand, CopiedFiles]]:
+    """Yield the commands of the stage, and of one whose whole directory of the app it copies, with the files that they see."""
+    home = dockerfile.files.home.rstrip("/")
+    yield from ((command, dockerfile.files) for command in dockerfile.stage.runs)
+    for copy in dockerfile.stage.copies:
+        if (
+            copy.origin is not None
+            and home
+            and [copy.target.rstrip("/"), *copy.sources] == [home, (copy.origin.workdir or "/").rstrip("/")]
+        ):
+            inside = replace(dockerfile.files, stage=copy.origin)
+            yield from ((command, inside) for command in copy.origin.runs)
 
 
 def _run_below(command: ShellCommand) -> tuple[str, str]:
@@ -145,8 +159,10 @@ def own_run_notes(dockerfile: Dockerfile) -> tuple[str, ...]:
 
 
 def _own_run_notes(dockerfile: Dockerfile) -> Iterator[str]:
-    for command in dockerfile.stage.runs:
-        if not command.doubt and command.words[0] not in _NODE_TOOLS and _makes_files(command, dockerfile.files):
+    for command, files in _own_runs(dockerfile):
+        # Steps of the stage itself run in the image, and translations are compiled without theirs.
+        is_done = is_build_step(command.words) and files is dockerfile.files
+        if not (command.doubt or is_done or command.words[0] in _NODE_TOOLS) and _makes_files(command, files):
             what = f"{command.place}: `{command.text}` does not run here"
             yield f"{what}. If the app needs what it makes, run it in the image, by [[tool.shipwheel.steps]]."
 
@@ -154,12 +170,10 @@ def _own_run_notes(dockerfile: Dockerfile) -> Iterator[str]:
 def _makes_files(command: ShellCommand, files: CopiedFiles) -> bool:
     name, rest = posixpath.basename(command.words[0]), command.words[1:]
     if name in _NODE_TOOLS:
-        return bool(_BUILDS.search(" ".join(rest)))
+        return rest[:1] not in (("install",), ("ci",)) and bool(_BUILDS.search(" ".join(rest)))
     script = rest[0] if rest and re.fullmatch(r"python[\d.]*", name) else command.words[0]
     own = files.project_path(posixpath.normpath(posixpath.join(command.directory or "/", script))) is not None
-    # Translations are compiled without it.
-    is_done = is_build_step(command.words) or "compilemessages" in rest
-    return (own or name in ("flask", "django-admin")) and bool(_BUILDS.search(" ".join(rest))) and not is_done
+    return (own or name in ("flask", "django-admin")) and bool(_BUILDS.search(" ".join(rest))) and "compilemessages" not in rest
 
 
 def _is_node(stage: Stage) -> bool:
@@ -187,4 +201,4 @@ def _lacks_ignored(files: CopiedFiles, path: str) -> bool:
         return False
     named = (line.strip().removeprefix("**/").strip("/") for line in lines if _LITERAL.fullmatch(line.strip()))
     inside = (name.removeprefix(f"{top}/") for name in named for top in (path, posixpath.basename(path)) if name.startswith(f"{top}/"))
-    return any(not (files.project / path / name).exists() for name in inside)
+    return any(next((files.project / path).glob(name), None) is None for name in inside)
