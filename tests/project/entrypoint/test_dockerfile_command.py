@@ -624,3 +624,20 @@ def test_a_server_whose_settings_are_made_at_the_start_is_not_the_command(tmp_pa
     found = _command(_evidence(tmp_path, dockerfile, "uwsgi"))
     assert found is not None
     assert "other.ini" in found.command[-1]
+
+
+def test_a_script_that_ends_with_a_step_is_no_command(tmp_path: Path) -> None:
+    evidence = _evidence(tmp_path, 'FROM python:3.11\nWORKDIR /app\nCOPY . .\nENTRYPOINT ["sh", "start.sh"]\n')
+    files = {"manage.py": "", "app.py": "def app(environ, start_response): ...\n"}
+    for name, text in {**files, "start.sh": 'python manage.py migrate\npython manage.py collectstatic\nexec "$@"\n'}.items():
+        (tmp_path / name).write_text(text)
+    launch = find_launch(evidence)
+    assert launch.command[0] == "gunicorn"
+    assert launch.before_start == (("python", "manage.py", "migrate"),)
+    assert [note for note in launch.notes if "ends with a step" in note]
+
+
+def test_a_server_whose_port_is_a_variable_listens_where_the_dockerfile_says(tmp_path: Path) -> None:
+    main = "import os\nfrom aiohttp import web\nweb.run_app(web.Application(), port=int(os.environ['WEB_PORT']))\n"
+    files = {"requirements.txt": "aiohttp", "main.py": main, "Dockerfile": 'FROM python\nENV WEB_PORT=8081\nEXPOSE 8081\nCMD ["other"]\n'}
+    assert launched(tmp_path, files).ports == ("8081/tcp",)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shipwheel.lazy_pattern import lazy_pattern
-from shipwheel.project.deployment.build_steps import is_build_step
+from shipwheel.project.deployment.build_steps import is_build_step, is_of_database
 from shipwheel.project.deployment.process import BUILD, RELEASE, DeploymentFile, Process
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.deployment.secrets import has_credentials, is_secret, is_secret_variable
@@ -322,6 +322,9 @@ def _main_command(process: Process, evidence: Evidence, commands: tuple[ShellCom
     if main is None or sum(map(len, main.words)) > _MAX_COMMAND:
         return "it starts nothing that is known"
     words = runnable.words(main)
+    if process.name not in (BUILD, RELEASE) and (is_build_step(words) or is_of_database(words)):
+        # Its script expects a command that nothing gives it: `exec "$@"`.
+        return "it ends with a step, and starts nothing that lasts"
     obstacle = main.doubt or runnable.obstacle(words, runnable.directory(main))
     if obstacle or _is_of_another_machine(process, words):
         return obstacle or "it names files of the machine that it is installed on"

@@ -225,7 +225,7 @@ def launch_aiohttp(evidence: Evidence, modules: Sequence[Module], every: Sequenc
     running = next((module for module in modules if _RUN_AIOHTTP in module.calls), None)
     if running is None or (program := _program(running, evidence, every)) is None:
         return None
-    port = (*running.ports, _AIOHTTP_PORT)[0]
+    port = (*running.ports, evidence.port or _AIOHTTP_PORT)[0]
     return launch_file(evidence, program, (f"{port}/tcp",), f"{program.file} runs an aiohttp application.")
 
 
