@@ -1,11 +1,11 @@
 """Commands that are for developing or for a machine: with options that a container leaves out, or with a server that it does not use."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from shipwheel.project.entrypoint.command_address import tool_of, without_flags
 
-__all__ = ["in_foreground", "is_development_server", "with_logs_on_output", "without_development_options"]
+__all__ = ["as_own_user", "in_foreground", "is_development_server", "with_logs_on_output", "without_development_options"]
 
 _SERVERS = frozenset({"runserver", "runserver_plus", "dev"})
 _OPTIONS = frozenset("--reload --debug --dev --auto-reload --autoreload --use-reloader --with-reload --watch".split())  # noqa: SIM905
@@ -20,6 +20,8 @@ _DEVICES = ("/dev/", "/proc/")
 _LOG_FILES = frozenset({"--access-logfile", "--error-logfile", "--log-file"})
 _DAEMONS = {"gunicorn": ("-D", "--daemon"), "celery": ("-D", "--detach"), "uwsgi": ("--daemonize", "--daemonize2")}
 """Servers -> their options for leaving the terminal. Those of uwsgi have a file behind them."""
+_USERS = {"gunicorn": ("-u", "--user", "-g", "--group"), "celery": ("--uid", "--gid"), "uwsgi": ("--uid", "--gid")}
+"""Servers -> their options for the user that they become, which only root may. The image has a user of its own."""
 _TRUTHS = frozenset({"true", "false", "yes", "no", "on", "off", "0", "1"})
 
 
@@ -45,11 +47,21 @@ def without_development_options(words: Sequence[str]) -> tuple[str, ...]:
 
 def in_foreground(words: Sequence[str]) -> tuple[str, ...]:
     """Return a command of a server that stays in the foreground: a container ends with its first process."""
-    tool, found, is_value = posixpath.basename(tool_of(words)), list[str](), False
+    tool = posixpath.basename(tool_of(words))
+    return _without(words, _DAEMONS.get(tool, ()), has_value=tool == "uwsgi")
+
+
+def as_own_user(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a command of a server that stays the user that it is started as."""
+    return _without(words, _USERS.get(posixpath.basename(tool_of(words)), ()), has_value=True)
+
+
+def _without(words: Sequence[str], options: Collection[str], *, has_value: bool) -> tuple[str, ...]:
+    found, is_value = list[str](), False
     for word in words:
         option, equals, _ = word.partition("=")
-        if option in _DAEMONS.get(tool, ()):
-            is_value = tool == "uwsgi" and not equals
+        if option in options:
+            is_value = has_value and not equals
         elif is_value:
             is_value = False
         else:

@@ -10,13 +10,19 @@ from shipwheel.lazy_pattern import lazy_pattern
 from shipwheel.project.deployment.process import ProcessFiles
 from shipwheel.project.deployment.script import ShellCommand
 from shipwheel.project.entrypoint.command_address import is_server, tool_of, without_flags
-from shipwheel.project.entrypoint.development import in_foreground, is_development_server, with_logs_on_output, without_development_options
+from shipwheel.project.entrypoint.development import (
+    as_own_user,
+    in_foreground,
+    is_development_server,
+    with_logs_on_output,
+    without_development_options,
+)
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES
 from shipwheel.versions import normalized
 
-__all__ = ["DEVELOPMENT", "Runnable", "is_encodable"]
+__all__ = ["DEVELOPMENT", "SERVE_FILES", "Runnable", "is_encodable"]
 
 DEVELOPMENT = "it starts a development server"
 _DISTRIBUTIONS = {
@@ -41,7 +47,7 @@ _TARGET = lazy_pattern(r"(?!(?:python|file):)[\w.]+:\w[\w.]*(\(.*\))?")
 """module:variable, but not gunicorn's `python:` and `file:` before the name of its configuration."""
 _MODULE = lazy_pattern(r"[A-Za-z_]\w*(\.\w+)+")
 _MODULE_OPTIONS = frozenset({"-A", "--app", "-m", "--module"})
-_SERVE_FILES = frozenset({"streamlit", "chainlit", "panel", "bokeh", "marimo", "shiny", "solara", "mesop", "fastapi", "taipy"})
+SERVE_FILES = frozenset({"streamlit", "chainlit", "panel", "bokeh", "marimo", "shiny", "solara", "mesop", "fastapi", "taipy"})
 """Programs that serve a file which they are given."""
 _ALEMBIC_CONFIG = "ALEMBIC_CONFIG"
 """The variable that names alembic's settings."""
@@ -74,7 +80,7 @@ class Runnable(msgspec.Struct, frozen=True):
             return ()
         inside = self.files.project_path(directory) or "."
         found = (*self._program(words[0], directory, inside), *(self._path(word, directory, inside) for word in words[1:]))
-        found = with_logs_on_output(in_foreground(without_development_options(found)))
+        found = with_logs_on_output(as_own_user(in_foreground(without_development_options(found))))
         return self._as_console_script(found, inside) or found
 
     def value(self, text: str) -> str:
@@ -103,7 +109,7 @@ class Runnable(msgspec.Struct, frozen=True):
             return f"the project has no module {missing[0]}"
         if settings := self._missing_settings(words):
             return f"the image lacks {settings}"
-        file = self._missing_file(words) if tool_of(words) in _SERVE_FILES else ""
+        file = self._missing_file(words) if tool_of(words) in SERVE_FILES else ""
         return f"the project has no file {file}" if file else ""
 
     def _as_console_script(self, words: tuple[str, ...], inside: str) -> tuple[str, ...]:
