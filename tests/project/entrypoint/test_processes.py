@@ -348,3 +348,19 @@ def test_a_script_that_ends_with_its_server_starts_that_whatever_it_asks_before(
     files = {**FILES, "Dockerfile": 'FROM python\nWORKDIR /code\nCOPY . .\nCMD ["./start.sh"]\n', "start.sh": f"#!/bin/sh\n{line}"}
     launch = launched(tmp_path, files, "gunicorn")
     assert (launch.command, launch.before_start) == (("gunicorn", "-b", ":8000", "-w", "3", "app:app"), ())
+
+
+@pytest.mark.parametrize(("dependencies", "is_process"), [("fastapi uvicorn", False), ("fastapi uvicorn streamlit", True)])
+def test_a_page_whose_own_image_has_its_server_is_no_process_without_that(tmp_path: Path, dependencies: str, is_process: bool) -> None:
+    compose = "services:\n  api: {build: ., ports: ['8000:8000'], command: uvicorn main:app}\n"
+    compose += "  page: {build: {context: ., dockerfile: page/Dockerfile}, ports: ['8501:8501']}\n"
+    files = {
+        "main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+        "page/run.py": 'if __name__ == "__main__":\n    import streamlit.web.cli\n    streamlit.web.cli.main()\n',
+        "Dockerfile": "FROM python\nWORKDIR /app\nCOPY . .\nCMD uvicorn main:app\n",
+        "page/Dockerfile": "FROM python\nWORKDIR /app\nRUN pip install streamlit\nCOPY . .\nCMD python page/run.py\n",
+        "compose.yaml": compose,
+    }
+    launch = launched(tmp_path, files, dependencies)
+    assert ("page" in dict(launch.processes)) is is_process
+    assert ("it imports streamlit, which the project does not require" in "".join(launch.notes)) is not is_process
