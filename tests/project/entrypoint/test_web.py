@@ -587,3 +587,16 @@ def test_the_file_with_the_routes_of_an_application_is_served(tmp_path: Path, li
     assert launched(tmp_path / "a", {}, "flask gunicorn").command[-1] == "config:app"
     files = {"config.py": f"{FLASK}import pages\n", "pages.py": f"from config import app\n{line}"}
     assert launched(tmp_path / "b", files, "flask gunicorn").command[-1] == "config:app"
+
+
+_PARSES = "import argparse, uvicorn\n" + FASTAPI + "def options():\n    return argparse.ArgumentParser().parse_args()\n%s\n"
+_RUNS = 'if __name__ == "__main__":\n    options()\n    uvicorn.run(app, host="0.0.0.0")\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "command"), [("args = options()", "python main.py --port 9000"), ("", "uvicorn --host 0.0.0.0 --port 9000 main:app")]
+)
+def test_a_program_that_parses_the_command_line_when_it_is_imported_starts_itself(tmp_path: Path, line: str, command: str) -> None:
+    dockerfile = "FROM python\nWORKDIR /app\nCOPY . .\nEXPOSE 9000\nCMD python main.py --port 9000\n"
+    launch = launched(tmp_path, {"main.py": _PARSES % line + _RUNS, "Dockerfile": dockerfile}, "fastapi uvicorn")
+    assert " ".join(launch.command) == command

@@ -117,6 +117,8 @@ class Module(ModulePath, frozen=True):
     """(class, prefix) of the variables that classes of settings read."""
     reads_arguments: bool = False
     """True if it reads sys.argv."""
+    parses_when_imported: bool = False
+    """True if it parses the command line, which is another program's if that imports it."""
     paths: FilePaths = msgspec.field(default_factory=FilePaths)
     classes: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
@@ -196,6 +198,7 @@ def _scan(source: SourceFile) -> Module:
         allowed_hosts=find_allowed_hosts(source),
         prefixes=find_prefixes(source),
         reads_arguments=_reads_arguments(source),
+        parses_when_imported=bool(applications) and _parses_when_imported(source),
         paths=scan_paths(source),
         classes=frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)),
         names=frozenset(_top_level_names(tree)),
@@ -234,6 +237,13 @@ def _acts(tree: ast.Module) -> bool:
 def _reads_arguments(source: SourceFile) -> bool:
     names = (node for node in source.of(ast.Attribute, ast.Name) if isinstance(node, ast.Name) or node.attr == "argv")
     return any(full_name(node, source.aliases) == "sys.argv" for node in names)
+
+
+def _parses_when_imported(source: SourceFile) -> bool:
+    imported = ast.Module([node for node in source.tree.body if not is_main_guard(node)], [])
+    attributes = (node.func for node in run_nodes(imported) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    parses = any(each.attr == "parse_args" for each in attributes)
+    return parses and any(origin.partition(".")[0] == "argparse" for origin in source.aliases.values())
 
 
 def _taken_names(source: SourceFile) -> Iterator[tuple[str, str]]:

@@ -51,9 +51,15 @@ _RUN_CALLS = frozenset({".run", ".run_server", "uvicorn.run"})
 
 
 def find_served_web_application(evidence: Evidence, scan: Scan) -> Launch | None:
-    """Return the project's web application if a server for it is among the dependencies."""
+    """Return the project's web application if a server for it is among the dependencies.
+
+    One whose module parses the command line when it is imported would refuse the server's: a program of the project starts it.
+    """
     launch = find_web_application(evidence, scan)
-    return launch if launch is not None and not launch.extra_requirements else None
+    if launch is None or launch.extra_requirements:
+        return None
+    served = {word.partition(":")[0] for word in launch.command}
+    return None if any(module.parses_when_imported and module.name in served for module in scan.modules) else launch
 
 
 def find_surrounding_program(evidence: Evidence, scan: Scan) -> Launch | None:
