@@ -115,3 +115,15 @@ def test_a_file_that_makes_files_for_the_app_is_named_and_no_start_step(tmp_path
     hosted = launched(tmp_path / "b", {**files, "render.yaml": render}, "fastapi uvicorn")
     assert hosted.before_start == (() if is_named else (("python", "train.py"),))
     assert any("`python train.py` is not a start step: it writes beside the code" in note for note in hosted.notes) == is_named
+
+
+def test_no_volume_hides_the_static_files_that_a_step_collects(tmp_path: Path) -> None:
+    files = {
+        **DJANGO,
+        "shop/settings.py": "WSGI_APPLICATION = 'shop.wsgi.application'\nSTATIC_ROOT = 'out/static'\n",
+        "Dockerfile": f"FROM python\nCOPY . /app\nWORKDIR /app\nRUN {' '.join(COLLECT)}\nCMD gunicorn shop.wsgi\n",
+        "compose.yaml": "services: {web: {build: ., ports: ['80:80'], volumes: ['a:/app/out/static', 'b:/app/media']}}\n",
+    }
+    assert launched(tmp_path / "a", files, "django gunicorn").volumes == ("/app/media",)
+    by_others = {**files, "Dockerfile": "FROM python\nCOPY . /app\nWORKDIR /app\nCMD gunicorn shop.wsgi\n"}
+    assert launched(tmp_path / "b", by_others, "django gunicorn").volumes == ("/app/out/static", "/app/media")

@@ -17,6 +17,7 @@ from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.launch import Launch, StaticFront, launch_application, with_rivals
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.path_eval import is_plain_path
+from shipwheel.project.entrypoint.project_paths import is_within
 from shipwheel.project.entrypoint.reached import modules_by_name, reached_modules, served_name
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.servers import PROGRAM_PACKAGES, choose_server
@@ -32,6 +33,7 @@ __all__ = [
     "with_settings_module",
     "with_static_files",
     "with_static_front",
+    "without_static_volume",
     "without_templates",
 ]
 
@@ -277,6 +279,18 @@ def with_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Modu
     """Return a command of a Django project with the static files that WhiteNoise serves, if somebody collected them before the build."""
     folder, _ = _static_root(evidence, modules)
     return replace(launch, include=(*launch.include, f"/{folder}/")) if folder and evidence.has_entries(folder) else launch
+
+
+def without_static_volume(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> Launch:
+    """Return the launch without a volume at the static files that a step collects: the volume would keep them out of the image.
+
+    Compose files have one for a proxy, which shares it.
+    """
+    folder, _ = _static_root(evidence, modules)
+    if not folder or not any("collectstatic" in step.run for step in launch.steps):
+        return launch
+    kept = (path for path in launch.volumes if not is_within(path, [f"{evidence.workdir}/{folder}"]))
+    return replace(launch, volumes=tuple(kept))
 
 
 def missing_static_files(launch: Launch, evidence: Evidence, modules: Sequence[Module]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from shipwheel.project.entrypoint.django import (
     with_settings_module,
     with_static_files,
     with_static_front,
+    without_static_volume,
     without_templates,
 )
 from shipwheel.project.entrypoint.evidence import Evidence
@@ -219,6 +220,7 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     outside_wheel = () if needs_source or is_installed else find_outside_wheel(evidence, launch, modules)
     ports = evidence.settings.ports or launch.ports
     launch = with_build_steps(replace(launch, ports=ports, outside_wheel=outside_wheel), evidence, scan)
+    launch = without_static_volume(launch, evidence, modules)
     launch = with_front_ends(launch, evidence, scan)
     launch = with_import_roots(launch, evidence, modules)
     if _from_settings(evidence) is None:
