@@ -61,3 +61,13 @@ def test_a_port_that_only_root_may_open_is_no_default(tmp_path: Path) -> None:
 def test_a_directory_that_the_command_names_is_a_volume(tmp_path: Path) -> None:
     lines = 'CMD ["uvicorn", "main:app", "--host=::", "--data", "/data", "--conf=/etc/x", "--log", "/var/a.log", "-d", "/code/lib"]'
     assert _launch(tmp_path, lines).volumes == ("/data",)
+
+
+def test_a_volume_beside_a_folder_that_is_the_images_whole_app_is_beside_that_folder(tmp_path: Path) -> None:
+    files = {
+        "backend/main.py": FILES["main.py"],
+        "backend/requirements.txt": "fastapi\n",
+        "backend/Dockerfile": "FROM python\nWORKDIR /code\nCOPY . .\nCMD uvicorn main:app --port 80\n",
+        "compose.yaml": "services: {web: {build: backend, ports: ['80:80'], volumes: ['media:/code/media', 'other:/data']}}\n",
+    }
+    assert launched(tmp_path, files, "fastapi uvicorn").volumes == ("/app/backend/media", "/data")

@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from msgspec.structs import replace
 
@@ -79,6 +80,10 @@ def _in_our_image(path: str, settings: ContainerSettings, evidence: Evidence) ->
     """Return where a directory is in our image, which may not exist yet: below the project's, or at the same place."""
     if settings.home not in ("", "/") and path.startswith(f"{settings.home}/"):
         return posixpath.join(evidence.workdir or "/", path[len(settings.home) + 1 :])
+    # The image may have a folder of the project at that place, and not its root.
+    for parent in map(str, PurePosixPath(path).parents) if not settings.home else ():
+        if parent != "/" and (folder := settings.files.project_path(parent)) is not None:
+            return posixpath.normpath(posixpath.join(evidence.workdir or "/", folder, posixpath.relpath(path, parent)))
     return posixpath.normpath(path)
 
 
