@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.project_tree import launched, written
 
 from shipwheel.project.deployment.compose import ComposeService, find_compose_services
+from shipwheel.project.deployment.container_settings import health_path
 from shipwheel.project.deployment.process import DeploymentFile
 from shipwheel.project.deployment.read import Deployment, read_deployment
 from shipwheel.project.deployment.yaml_file import parse_yaml
@@ -507,3 +508,71 @@ services:
         "jobs": ("celery", "-A", "app", "worker"),
         "release": ("alembic", "upgrade", "head"),
     }
+
+
+@pytest.mark.parametrize(
+    ("check", "path"),
+    [
+        ("curl -f http://localhost:8000/up || exit 1", "/up"),
+        ("python -c \"import httpx; httpx.get(f'http://localhost:{port}/up')\"", "/up"),
+        ("python -c \"get(f'http://{host}:{os.environ.get('PORT', 8000)}/up')\"", "/up"),
+        ("python -c \"get('http://localhost:%s/up' % port)\"", "/up"),
+        ("python -c \"get('http://localhost:' + port + '/up')\"", ""),
+        ("curl localhost", ""),
+        ("curl http://localhost:$PORT", "/"),
+    ],
+)
+def test_a_health_check_asks_for_a_path_at_a_port_that_it_may_be_told(check: str, path: str) -> None:
+    assert health_path(check) == path
+
+
+_PAIR = """
+services:
+  site-dev: {build: ., ports: ["8000:8000"], command: python manage.py runserver 0.0.0.0:8000, volumes: [".:/code"], profiles: [dev]}
+  site-%s: {build: ., ports: ["8000:8000"], command: gunicorn app:app -b 0.0.0.0:8000, volumes: [".:/code"], profiles: [%s]}
+"""
+
+
+@pytest.mark.parametrize(("name", "profile"), [("prod", "live"), ("live", "production")])
+def test_a_service_for_production_comes_before_the_one_for_developing(tmp_path: Path, name: str, profile: str) -> None:
+    files = {"Dockerfile": "FROM python\nWORKDIR /code\nCOPY . .\n"}
+    (web,) = _deployment(tmp_path, _PAIR % (name, profile), **files).processes
+    assert (web.name, web.words[0]) == ("web", "gunicorn")
+
+
+def test_an_address_that_nobody_has_is_no_value_of_an_image(tmp_path: Path) -> None:
+    given = '{API: "https://your-api.example.com/v1", KIND: example, MAIL: a@example.org}'
+    text = f'services: {{web: {{build: ., ports: ["80:80"], environment: {given}}}}}'
+    (_, settings) = _deployment(tmp_path, text).settings
+    assert (settings.variables, settings.withheld) == ({"KIND": "example"}, ("API", "MAIL"))
+
+
+def test_what_another_image_does_before_the_start_is_said_and_no_companion(tmp_path: Path) -> None:
+    text = """
+services:
+  db: {image: postgres}
+  tables:
+    image: python:3.11-slim
+    command: sh -c "pip install queue && queue init"
+  web:
+    build: .
+    ports: ["80:80"]
+    depends_on: {db: {condition: service_healthy}, tables: {condition: service_completed_successfully}}
+"""
+    found = _deployment(tmp_path, text)
+    assert found.companions == ("db (postgres)",)
+    assert "tables (python:3.11-slim) runs to its end before the app starts, and is no part of the image" in "".join(found.notes)
+
+
+_MOUNTED = """
+services:
+  api: {build: ., ports: ["80:80"], command: uvicorn src.api:app --reload, volumes: ["./src:/code/src"]}
+  page: {build: ., ports: ["81:81"], command: streamlit run src/a.py, volumes: ["./src:/code/src"]}
+"""
+
+
+@pytest.mark.parametrize(("file", "command"), [("src/old.py", "streamlit run src/a.py"), ("src/a.py", "streamlit run src/a.py --page")])
+def test_a_service_tells_the_command_if_the_dockerfiles_own_runs_a_file_that_is_gone(tmp_path: Path, file: str, command: str) -> None:
+    dockerfile = f'FROM python\nWORKDIR /code\nCOPY . .\nCMD ["streamlit", "run", "{file}", "--page"]\n'
+    found = _deployment(tmp_path, _MOUNTED, Dockerfile=dockerfile)
+    assert " ".join(found.processes[0].words) == command

@@ -97,8 +97,9 @@ class ComposeService(msgspec.Struct, frozen=True):
 
     @property
     def is_for_production(self) -> bool:
-        """True if the name of the file says that it is for production."""
-        return not _words(self.stack.rpartition("/")[2]).isdisjoint(_PRODUCTION)
+        """True if the name of the file, of the service or of a profile says that it is for production."""
+        names = (self.stack.rpartition("/")[2], self.name, *self.profiles)
+        return any(not _words(name).isdisjoint(_PRODUCTION) for name in names)
 
     @property
     def words(self) -> tuple[str, ...]:

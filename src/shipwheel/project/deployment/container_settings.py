@@ -11,7 +11,11 @@ from shipwheel.project.deployment.process import ProcessFiles
 
 __all__ = ["ContainerSettings", "dockerfile_settings", "health_path"]
 
-_URL_PATH = lazy_pattern(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|\$\{?\w+\}?)(?::(?:\d+|\$\{?[\w:-]+\}?))?(/[\w./~-]*)?")
+_URL_PATH = lazy_pattern(
+    r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\]|\$\{?\w+\}?|\{\w+\})"
+    r"(?::(?:\d+|\$\{?[\w:-]+\}?|\{[^{}]+\}|%[ds]))?(:)?(/[\w./~-]*)?"
+)
+"""The URL of a health check, also one that a program fills in: `{port}`. A colon behind it begins a port that is not understood."""
 
 
 class ContainerSettings(msgspec.Struct, frozen=True):
@@ -57,9 +61,9 @@ def dockerfile_settings(dockerfile: Dockerfile) -> ContainerSettings:
 
 
 def health_path(command: str) -> str:
-    """Return the path that a health check asks for over HTTP; empty if it asks for none."""
+    """Return the path that a health check asks for over HTTP; empty if it asks for none, or for one that is not understood."""
     match = _URL_PATH.search(command)
-    return (match[1] or "/") if match else ""
+    return (match[2] or "/") if match and not match[1] else ""
 
 
 def _made_directories(dockerfile: Dockerfile) -> Iterator[str]:

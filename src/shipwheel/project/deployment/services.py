@@ -37,6 +37,8 @@ WORKS_BESIDE = frozenset({"celery", "flower", "rq", "rqworker", "rqscheduler", "
 """Words of commands that work beside a web server, and may show a page of their own."""
 _DEVELOPMENT_NAMES = lazy_pattern(r"(^|[-_.])(dev|devel|development|develop|test|tests|testing|debug|local|ci)([-_.]|$)", re.IGNORECASE)
 _TRUE = frozenset({"1", "true", "yes", "on"})
+_EXAMPLE = lazy_pattern(r"(^|[/@.])example\.(com|org|net)($|[:/,])|\.(example|invalid)($|[:/,])", re.IGNORECASE)
+"""The names that nobody has (RFC 2606): who deploys writes another."""
 _NO_COMPANION = lazy_pattern(
     r"(^|/)(nginx|traefik|caddy|haproxy|adminer|pgadmin4?|phpmyadmin|redisinsight|portainer|prometheus|grafana|watchtower|certbot|alpine|busybox"
     r"|swag|jwilder/.*|node|mkcert|dozzle|flower)(:|$)"
@@ -72,14 +74,18 @@ def read_services(services: Sequence[ComposeService], dockerfile: Dockerfile | N
     of_file = [service for service in own if service.stack == file]
     once = [service for service in of_file if _runs_once(service, of_file, dockerfile)]
     own = sorted((service for service in of_file if service not in once or len(once) == len(of_file)), key=_web_rank)
+    if _is_outdated(dockerfile):
+        own.sort(key=lambda service: bool(is_for_developing(service)))
     others = [service for service in services if service.stack == file]
     production = [service for service in own if not _development_sign(service, dockerfile)]
     web = _web_service(production, own, dockerfile)
     started = _started(production, own, dockerfile)
-    developing = [service for service in own[:1] if service not in production and (service in started or not production)]
+    first = own if _is_outdated(dockerfile) else own[:1]
+    developing = [service for service in first if service not in production and (service in started or not production)]
     notes = tuple(_development_note(service, dockerfile, taken=service in started) for service in developing)
     notes += tuple(_missing_mounts(web, dockerfile) if web is not None and dockerfile is not None else ())
     companions = tuple(dict.fromkeys(_companions((*once, *own), others)))
+    notes += tuple(_notes_about_work((*once, *own), others))
     seen = {service.name: _files(service, dockerfile, root, files) for service in (*once, *started)}
     named = {service.name: "web" if service is web or service in developing else service.name for service in started}
     # What a profile starts, a person starts.
@@ -150,7 +156,18 @@ def _works_beside(service: ComposeService, dockerfile: Dockerfile | None) -> boo
 
 
 def _has_own_command(dockerfile: Dockerfile | None) -> bool:
-    return dockerfile is not None and bool(dockerfile.stage.entrypoint or dockerfile.stage.command)
+    return dockerfile is not None and bool(dockerfile.stage.entrypoint or dockerfile.stage.command) and not _is_outdated(dockerfile)
+
+
+def _is_outdated(dockerfile: Dockerfile | None) -> bool:
+    """Return whether an image's own command runs a file that it does not have: the services that run another one are newer."""
+    if dockerfile is None:
+        return False
+    stage = dockerfile.stage
+    words = (*(exec_form(stage.entrypoint) or ()), *(exec_form(stage.command) or ()))
+    paths = (posixpath.join(stage.workdir or "/", word) for word in words if word.endswith(".py"))
+    files = dockerfile.files
+    return any(not files.exists(path) and files.project_path(posixpath.dirname(path)) is not None for path in paths)
 
 
 def _runs_project(service: ComposeService, dockerfile: Dockerfile | None, root: Path, names: frozenset[str]) -> bool:
@@ -297,8 +314,8 @@ def _settings(service: ComposeService, files: ProcessFiles, dockerfile: Dockerfi
 
 
 def _is_withheld(name: str, value: str, services: Iterable[str]) -> bool:
-    """Return whether a variable is secret, or names a companion, whose address is another one in production."""
-    named = any(_names(value, service) for service in services)
+    """Return whether a variable is secret, or has an address that is another one in production: a companion's, or an example."""
+    named = any(_names(value, service) for service in services) or _EXAMPLE.search(value) is not None
     local = re.search(r"(^|[/@])(localhost|127\.0\.0\.1|host\.docker\.internal)(:|/|$)", value) is not None
     return named or local or is_secret(name, value)
 
@@ -332,7 +349,7 @@ def _companions(own: Sequence[ComposeService], every: Sequence[ComposeService]) 
     Most apps name no service: the address is in a file of variables, or in the code. A proxy depends on the app, and a tool for a database
     on that.
     """
-    names = {service.name for service in own}
+    names = {service.name for service in own} | _completed(own)
     wanted = {name for service in own for name in service.depends_on}
     values = [value for service in own for value in service.variables.values()]
     for service in every:
@@ -341,6 +358,19 @@ def _companions(own: Sequence[ComposeService], every: Sequence[ComposeService]) 
         is_other = service.name not in names and service.image and not _NO_COMPANION.search(service.image)
         if is_other and (is_wanted or is_beside):
             yield f"{service.name} ({service.image})"
+
+
+def _completed(own: Sequence[ComposeService]) -> set[str]:
+    return {name for service in own for name in service.completed}
+
+
+def _notes_about_work(own: Sequence[ComposeService], every: Sequence[ComposeService]) -> Iterator[str]:
+    """Yield a note about each service with an image of its own that has to end before one of the project's starts."""
+    names = _completed(own) - {service.name for service in own}
+    for service in every:
+        if service.name in names and service.image and service.context is None:
+            what = f"{service.place}: {service.name} ({service.image}) runs to its end before the app starts"
+            yield f"{what}, and is no part of the image: do its work once, where the app is deployed."
 
 
 class _MountedFiles(msgspec.Struct, frozen=True):
