@@ -8,6 +8,7 @@ from support.project_tree import written
 from shipwheel.errors import MissingImports
 from shipwheel.pipeline.import_proof import check_imports, wanted_imports
 from shipwheel.project.read import read_project
+from shipwheel.settings.settings import Settings
 from shipwheel.testing.wheels import SmallWheel
 from shipwheel.testing.world import MINOR, World
 
@@ -163,6 +164,18 @@ def test_a_package_of_another_list_is_taken_from_there(tmp_path: Path) -> None:
         check_imports(read_project(written(tmp_path, files)), MINOR, ())
     assert caught.value.settings == (("dependencies", ("streamlit-chatbox~=1.1.11",)),)
     assert '"streamlit-chatbox~=1.1.11" (requirements_webui.txt, line 1)' in caught.value.hint
+    assert caught.value.modules == ("nowhere",)
+
+
+def test_an_extra_of_the_project_comes_before_any_version_of_a_package(tmp_path: Path) -> None:
+    metadata = (
+        '[project]\nname = "shop"\nversion = "1"\n[project.optional-dependencies]\nweb = ["django>=4,<7", "pyyaml"]\ntest = ["nowhere"]\n'
+    )
+    files = {"main.py": "import django, yaml, nowhere\n", "pyproject.toml": metadata, "Procfile": PROCFILE}
+    with pytest.raises(MissingImports) as caught:
+        check_imports(read_project(written(tmp_path, files), Settings(install="source")), MINOR, ())
+    assert caught.value.settings == (("extras", ("web",)),)
+    assert 'django is in the project\'s extras: set extras = ["web"].' in caught.value.hint
     assert caught.value.modules == ("nowhere",)
 
 

@@ -13,11 +13,11 @@ import msgspec
 from shipwheel.container.venv import Paths
 from shipwheel.errors import MissingImports
 from shipwheel.files.segment import Segment
-from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE, shown_requirement
+from shipwheel.known_packages import GENERATED_SUFFIXES, PACKAGE_OF_MODULE, requirement_of_module, shown_requirement
 from shipwheel.project.entrypoint.launch import started_modules
 from shipwheel.project.entrypoint.module import Module
 from shipwheel.project.entrypoint.protobuf import generated_modules
-from shipwheel.project.module_origin import listed_elsewhere
+from shipwheel.project.module_origin import extra_or_group_with, listed_elsewhere
 from shipwheel.project.outer_package import is_directory_itself, outer_package
 from shipwheel.project.project import Project
 from shipwheel.project.standard_library import standard_library
@@ -69,10 +69,10 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     unmade = dict(unmade_modules(project, others))
     submodules = {name: path for name, path in absent_submodules(project.root).items() if name in others}
     others = tuple(name for name in others if name not in {*unmade, *submodules})
-    by_lists = {name: found for name in others if (found := listed_elsewhere(project, name, project.dependencies)) is not None}
-    renamed = {name: name for name in others if name not in by_lists and _is_directory_itself(project, name)}
+    elsewhere, ways = _required_elsewhere(project, others)
+    renamed = {name: name for name in others if name not in elsewhere and _is_directory_itself(project, name)}
     outer |= renamed
-    others = tuple(name for name in others if name not in {*by_lists, *renamed})
+    others = tuple(name for name in others if name not in {*elsewhere, *renamed})
     hints = []
     settings: list[tuple[str, Any]] = [("include", (pattern,)) for pattern in left_out.values()]
     if outer:
@@ -96,10 +96,8 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
     if unmade:
         made = ", ".join(unmade.values())
         hints.append(f"Make {made} before the build. It is part of the image: let it read secrets from the environment.")
-    if by_lists:
-        settings += [("dependencies", (text,)) for text, _ in by_lists.values()]
-        texts = ", ".join(f'"{text}" ({place})' for text, place in by_lists.values())
-        hints.append(f"Another list of the project has it: add {texts} to the setting `dependencies`.")
+    settings += dict.fromkeys(elsewhere.values())
+    hints += ways
     if submodules:
         listed = ", ".join(submodules.values())
         hints.append(f"{listed}: a git submodule that is not checked out. Run `git submodule update --init`, and build again.")
@@ -112,6 +110,21 @@ def check_imports(project: Project, minor: str, segments: Sequence[Segment]) -> 
         hint=" ".join(hints),
         unlisted=project.unlisted,
     )
+
+
+def _required_elsewhere(project: Project, names: Sequence[str]) -> tuple[dict[str, tuple[str, tuple[str, ...]]], list[str]]:
+    """Return (module -> the setting that brings it, what to do) for what an extra, a group or another list of the project requires."""
+    found, hints, texts = dict[str, tuple[str, tuple[str, ...]]](), list[str](), list[str]()
+    for name in names:
+        if (choice := extra_or_group_with(project, requirement_of_module(name) or name)) is not None:
+            found[name] = choice[0], (choice[1],)
+            hints.append(f'{name} is in the project\'s {choice[0]}: set {choice[0]} = ["{choice[1]}"].')
+        elif (listed := listed_elsewhere(project, name, project.dependencies)) is not None:
+            found[name] = "dependencies", (listed[0],)
+            texts.append(f'"{listed[0]}" ({listed[1]})')
+    if texts:
+        hints.append(f"Another list of the project has it: add {', '.join(texts)} to the setting `dependencies`.")
+    return found, hints
 
 
 def unmade_modules(project: Project, names: Sequence[str]) -> Iterator[tuple[str, str]]:

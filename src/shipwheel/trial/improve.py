@@ -284,6 +284,8 @@ def _bringing(modules: Sequence[str], reason: str, unlisted: tuple[str, ...]) ->
 
 def _brought(setting: Setting, reason: str, unlisted: tuple[str, ...]) -> Change:
     """Return the change that brings a module of the project, or a package that another of its lists has."""
+    if setting.key in ("extras", "groups"):
+        return Change(setting, "The program imports what only these bring")
     if setting.key != "dependencies":
         return Change(setting, reason)
     return with_unlisted(Change(setting, "The program imports it, and another list of the project has it"), unlisted)
