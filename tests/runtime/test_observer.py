@@ -382,6 +382,26 @@ def test_asks_as_the_first_host_that_is_not_refused_and_follows_links(tmp_path: 
     assert [page.path for page in seen.pages[2:]] == [pages.NO_PAGE, pages.DEBUGGER]
 
 
+@pytest.mark.parametrize(
+    ("link", "found"),
+    [
+        ("/a.css", ["/a.css"]),
+        ("b/a.js?v=1", ["b/a.js"]),
+        ("http://shop.example/static/a.css", ["/static/a.css"]),
+        ("//shop.example/a.mjs", ["/a.mjs"]),
+        ("https://shop.example/a.css", ["/a.css"]),
+        ("http://cdn.example/a.css", []),
+        ("//cdn.example/a.css", []),
+        ("http://shop.example:8080/a.css", []),
+        ("data:x.css", []),
+        ("http://[::1/a.css", []),
+        ("#a.css", []),
+    ],
+)
+def test_knows_the_files_of_its_own_server_that_a_page_links_to(link: str, found: list[str]) -> None:
+    assert pages.own_links(f'<link rel=stylesheet href="{link}">', "shop.example") == found
+
+
 def test_asks_for_the_pages_of_the_source_where_there_are_no_usual_ones(tmp_path: Path) -> None:
     code = "serve(statuses={'/broken': [500], '/sales': [200], '/more': [200]}).serve_forever()"
     seen = observe_code(code, tmp_path, declared=["/gone", "/broken", "/sales", "/more"], patience=5)

@@ -26,8 +26,8 @@ PAGE = 256 << 10
 """Bytes of a page that are read for its links, and for what a debugger shows at its end."""
 
 MAX_LINKS = 5
-LINK = re.compile(r"""(?:href|src)=["']?((?![a-z]+:|//|#)[^"'>\s?#]+\.(?:css|js|mjs))\b""", re.IGNORECASE)
-"""A file of a page's own server."""
+LINK = re.compile(r"""(?:href|src)=["']?([^"'>\s?#]+\.(?:css|js|mjs))\b""", re.IGNORECASE)
+"""A style sheet or a script that a page wants."""
 
 NOT_HTTP = ("BadStatusLine", "RemoteDisconnected", "ConnectionResetError")
 """Errors of a request to a server that may speak TLS."""
@@ -153,7 +153,7 @@ def ask(address: str, port: int, path: str, host: str, timeout: float, tls: bool
         answer["server"] = response.getheader("Server", "")[:BODY]
         page = read_page(response, PAGE if "html" in answer["type"] else BODY, started + timeout).decode("utf-8", "replace")
         answer["body"], answer["end"] = page[:BODY], page[BODY:][-BODY:]
-        answer["links"] = list(dict.fromkeys(LINK.findall(page)))[:MAX_LINKS] if "html" in answer["type"] else []
+        answer["links"] = own_links(page, host) if "html" in answer["type"] else []
     except Exception as error:  # whatever a server sends is an observation
         answer["error"] = type(error).__name__
     finally:
@@ -168,6 +168,13 @@ def ask(address: str, port: int, path: str, host: str, timeout: float, tls: bool
         is_known = "status" in behind and not is_elsewhere(behind["location"], host)
         return {**behind, "forwarded": True} if is_known else answer
     return answer
+
+
+def own_links(page: str, host: str) -> list[str]:
+    """Return the files of the page's own server that it links to, also by the name that the server was asked by: Starlette's url_for."""
+    links = [split(link) for link in LINK.findall(page)]
+    own = [link.path for link in links if link.scheme in ("", "http", "https") and link.netloc in ("", host)]
+    return list(dict.fromkeys(path for path in own if path and ":" not in path))[:MAX_LINKS]
 
 
 def read_page(response: http.client.HTTPResponse, size: int, deadline: float) -> bytes:
