@@ -180,8 +180,11 @@ class RequirementsNotReached(BuildError):
 
 def not_reached(error: BaseException | None) -> Failure | None:
     """Return why the package index of an error or of its causes was not reached; None if that is not what happened."""
+    # Two builds that wait for one result raise its error from each other's: causes may lead in a circle.
+    seen: list[BaseException] = []
     while error is not None and not isinstance(error, RequirementsNotReached):
-        error = error.__cause__
+        seen.append(error)
+        error = None if any(error.__cause__ is each for each in seen) else error.__cause__
     return error.failure if error is not None else None
 
 
