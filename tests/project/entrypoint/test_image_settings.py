@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from support.project_tree import launched
 
 from shipwheel.project.entrypoint.launch import Launch
@@ -51,6 +52,36 @@ def test_paths_of_the_directory_that_ours_is_called_as_well_stay(tmp_path: Path)
 def test_a_directory_that_is_made_for_a_variable_is_a_volume(tmp_path: Path) -> None:
     launch = _launch(tmp_path, "RUN mkdir -p /var/uploads /unused && chown 1 /var/uploads\nENV UPLOADS=/var/uploads/new OTHER=/nowhere")
     assert (launch.env, launch.volumes) == ({"UPLOADS": "/var/uploads/new"}, ("/var/uploads",))
+
+
+@pytest.mark.parametrize("home", ["/app", "/code"])
+def test_a_variable_may_name_what_a_compose_file_mounts(tmp_path: Path, home: str) -> None:
+    mounts = f"volumes: ['./data:{home}/data', 'up:/srv/up']"
+    files = {
+        **FILES,
+        "Dockerfile": f"FROM python\nWORKDIR {home}\nCOPY . .\nENV DATA_PATH={home}/data OTHER={home}/none\n",
+        "compose.yml": f"services:\n  web:\n    build: .\n    {mounts}\n    environment: [UP=/srv/up/a]\n",
+    }
+    launch = launched(tmp_path, files, "fastapi uvicorn")
+    assert launch.env == {"DATA_PATH": "/app/data", "UP": "/srv/up/a"}
+    assert launch.volumes == ("/app/data", "/srv/up")
+
+
+@pytest.mark.parametrize(("value", "needs_source"), [("/app/plugins", True), ("/app/none:/app/plugins/b.txt", True), ("/app/none", False)])
+def test_the_image_of_a_package_has_the_files_that_its_variables_name(tmp_path: Path, value: str, needs_source: bool) -> None:
+    files = {
+        "pyproject.toml": "[project]\nname = 'shop'\nversion = '1'\n[build-system]\nrequires = ['hatchling']\n",
+        "shop/__init__.py": "",
+        "shop/main.py": "from fastapi import FastAPI\napp = FastAPI()\n",
+        "plugins/a.py": "",
+        "plugins/b.txt": "",
+        "Dockerfile": f"FROM python\nWORKDIR /app\nRUN pip install .\nCOPY plugins plugins\nVOLUME /app/none\nENV PLUGINS={value}\n",
+    }
+    assert launched(tmp_path, files, "fastapi uvicorn", kind="package", packaged={"shop"}).needs_source is needs_source
+    named = launched(
+        tmp_path, {"Dockerfile": "FROM x\n"}, "fastapi uvicorn", Settings(env={"PLUGINS": value}), kind="package", packaged={"shop"}
+    )
+    assert named.needs_source is needs_source
 
 
 def test_a_port_that_only_root_may_open_is_no_default(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ from shipwheel.project.entrypoint.near_misses import find_near_miss
 from shipwheel.project.entrypoint.open_address import with_open_address
 from shipwheel.project.entrypoint.pastedeploy import find_pastedeploy
 from shipwheel.project.entrypoint.processes import with_processes
-from shipwheel.project.entrypoint.project_paths import find_outside_wheel
+from shipwheel.project.entrypoint.project_paths import find_outside_wheel, is_within
 from shipwheel.project.entrypoint.protocol_servers import chooses_transport
 from shipwheel.project.entrypoint.python_2 import refuse_python_2
 from shipwheel.project.entrypoint.scan import Scan, Scanner
@@ -211,8 +211,9 @@ def _completed(launch: Launch, evidence: Evidence, scan: Scan) -> Launch:
     needs_source = evidence.kind == "app" or launch.needs_source or _names_source(evidence, launch)
     needs_source = needs_source or any(_reads_directory(evidence, words) for words in started) or _reads_own_files(evidence, modules)
     launch = replace(launch, needs_source=needs_source)
-    for settings in scan.deployment.settings:
-        launch = with_image_settings(launch, evidence, settings)
+    launch = with_image_settings(launch, evidence, scan.deployment.settings)
+    needs_source = needs_source or _has_files_in_variables(evidence, launch)
+    launch = replace(launch, needs_source=needs_source)
     launch = with_flask_steps(with_settings_module(launch, evidence, scan.modules), evidence)
     launch = with_argument_volumes(launch, evidence)
     launch = with_copies(with_aliases(_with_surroundings(launch, evidence, scan), evidence, scan), evidence, scan)
@@ -280,6 +281,13 @@ def _reads_directory(evidence: Evidence, words: tuple[str, ...]) -> bool:
     """
     named = (re.split(r"[.:]", word.rpartition("=")[2])[0] for word in words[1:])
     return words[0] not in evidence.scripts and evidence.packaged.isdisjoint(named)
+
+
+def _has_files_in_variables(evidence: Evidence, launch: Launch) -> bool:
+    """Return whether a variable names a file or directory of the project, which is where the image has its directory: /app/plugins."""
+    values = (part for value in {**launch.env, **evidence.settings.env}.values() for part in value.split(":"))
+    inside = (part[len(evidence.workdir) + 1 :] for part in values if is_within(part, [evidence.workdir]) and part != evidence.workdir)
+    return evidence.workdir not in ("", "/") and any(evidence.exists(path) for path in inside)
 
 
 def _reads_own_files(evidence: Evidence, modules: Sequence[Module]) -> bool:

@@ -1,7 +1,7 @@
 """The variables, volumes and ports that deployment files give a container, translated for our image."""
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from msgspec.structs import replace
@@ -28,15 +28,28 @@ _ALLOWED_PARENTS = ("/opt", "/home", "/mnt")
 _NO_VOLUMES = frozenset({"/", "/var", "/var/lib", "/var/log", "/srv", *_ALLOWED_PARENTS})
 
 
-def with_image_settings(launch: Launch, evidence: Evidence, settings: ContainerSettings) -> Launch:
-    """Return the launch with what a deployment file sets for a container. What the launch has itself stays."""
-    runnable = Runnable(evidence, settings.files)
-    in_ours = {path: _in_our_image(path, settings, evidence) for path in (*settings.volumes, *settings.made)}
-    usable = {path for path, ours in in_ours.items() if _can_be_volume(ours, evidence) and (path in settings.volumes or ours == path)}
-    volumes = tuple(dict.fromkeys(in_ours[path] for path in settings.volumes if path in usable))
-    data = (*volumes, *(path for path in settings.made if path in usable))
-    variables = dict(_variables(settings, runnable, data))
-    used = [path for path in data if path not in volumes and any(is_within(value, [path]) for value in variables.values())]
+def with_image_settings(launch: Launch, evidence: Evidence, declared: Sequence[ContainerSettings]) -> Launch:
+    """Return the launch with what deployment files set for a container, the first of them before the others. What the launch has stays.
+
+    A variable of one file may name a volume of another: ENV of a Dockerfile, what a compose file mounts.
+    """
+    mounted = tuple(path for settings in declared for path in _volumes(settings, evidence))
+    for settings in declared:
+        launch = _with_settings(launch, evidence, settings, mounted)
+    return launch
+
+
+def _volumes(settings: ContainerSettings, evidence: Evidence) -> Iterator[str]:
+    """Yield the file's volumes in our image."""
+    ours = dict.fromkeys(_in_our_image(path, settings, evidence) for path in settings.volumes)
+    return (path for path in ours if _can_be_volume(path, evidence))
+
+
+def _with_settings(launch: Launch, evidence: Evidence, settings: ContainerSettings, mounted: tuple[str, ...]) -> Launch:
+    volumes = tuple(_volumes(settings, evidence))
+    made = [path for path in settings.made if _in_our_image(path, settings, evidence) == path and _can_be_volume(path, evidence)]
+    variables = dict(_variables(settings, evidence, (*mounted, *made)))
+    used = [path for path in made if path not in volumes and any(is_within(value, [path]) for value in variables.values())]
     ports = launch.ports or (() if launch.is_program else tuple(f"{port}/tcp" for port in settings.ports))
     more = tuple(path for path in dict.fromkeys((*volumes, *used)) if not is_within(path, launch.volumes))
     paths = tuple(_python_path(settings)) if launch.needs_source else ()
@@ -64,10 +77,13 @@ def with_argument_volumes(launch: Launch, evidence: Evidence) -> Launch:
     return replace(launch, volumes=(*launch.volumes, *dict.fromkeys(found))) if not launch.is_program and launch.declared_at else launch
 
 
-def _variables(settings: ContainerSettings, runnable: Runnable, data: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield the variables, without those about another image and paths in it."""
+def _variables(settings: ContainerSettings, evidence: Evidence, data: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the variables, without those about another image and paths in it. `data` are directories of our image."""
+    runnable = Runnable(evidence, settings.files)
     for name, value in settings.variables.items():
         translated = runnable.value(value)
+        if translated == value and is_within(inside := _in_our_image(value, settings, evidence), data):
+            translated = inside
         if IMAGE_VARIABLE.fullmatch(name) or not is_encodable((translated or "x",)) or has_credentials(translated):
             continue
         in_project = any(runnable.files.project_path(part) is not None for part in value.split(":"))
