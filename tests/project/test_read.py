@@ -304,6 +304,15 @@ def test_reads_settings_from_inline_metadata(tmp_path: Path) -> None:
         read_project(tmp_path / "x.py")
 
 
+@pytest.mark.parametrize(("more", "is_dynamic"), [("", False), ("options['x'] = 1\n", True)])
+def test_reads_options_that_setup_py_gives_in_a_dictionary(tmp_path: Path, more: str, is_dynamic: bool) -> None:
+    options = "{'name': 'd', 'version': about(), 'install_requires': ['flask'], 'scripts': ['d']}"
+    setup = f"from setuptools import setup\noptions = {options}\n{more}setup(**options)\n"
+    files = {"setup.py": setup, "d": "#!/usr/bin/env python3\nprint(1)\n"}
+    project = read_project(written(tmp_path, files), launch=False)
+    assert (project.name, project.scripts, project.dependencies, project.dynamic) == ("d", {"d": "d"}, frozenset({"flask"}), is_dynamic)
+
+
 def test_reads_entry_points_written_as_text_in_setup_py(tmp_path: Path) -> None:
     points = "\n    [console_scripts]\n    d=d.cli:cli\n\n    [x]\n    y=z\n"
     files = {"setup.py": f"from setuptools import setup\nsetup(name='d', entry_points={points!r})\n", "d/__init__.py": ""}

@@ -260,8 +260,21 @@ def _setup_call(text: str, origin: str) -> dict[str, Any]:
             known[statement.targets[0].id] = _literal(statement.value, known)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _called(node.func) == "setup":
-            return {keyword.arg or "**": _literal(keyword.value, known) for keyword in node.keywords}
+            given = ({it.arg: _literal(it.value, known)} if it.arg else _options(it.value, tree, known) for it in node.keywords)
+            return {name: value for each in given for name, value in each.items()}
     return {"**": _UNKNOWN}
+
+
+def _options(node: ast.expr, tree: ast.Module, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords that `**node` gives, of a dictionary at the top level; `**` if there may be more."""
+    name = node.id if isinstance(node, ast.Name) else ""
+    made = [it.value for it in tree.body if isinstance(it, ast.Assign) and [_called(each) for each in it.targets] == [name]]
+    if not name or len(made) != 1 or not isinstance(made[0], ast.Dict):
+        return {"**": _UNKNOWN}
+    pairs = zip(made[0].keys, made[0].values, strict=True)
+    found = {key.value: _literal(value, known) for key, value in pairs if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+    uses = sum(isinstance(each, ast.Name) and each.id == name for each in ast.walk(tree))
+    return found if uses == 2 and len(found) == len(made[0].keys) else {**found, "**": _UNKNOWN}
 
 
 def _called(node: ast.expr) -> str:
