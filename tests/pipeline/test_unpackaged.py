@@ -57,6 +57,12 @@ def test_the_packages_may_be_below_src(tmp_path: Path) -> None:
         reported(tmp_path, {name.replace("shop/", "src/shop/"): text for name, text in TREE.items()})
 
 
+def test_modules_below_src_are_missing_where_the_command_starts_above(tmp_path: Path) -> None:
+    run = "import shop.db, flask\nopen('data/a.txt')\n"
+    tree = {"pyproject.toml": TREE["pyproject.toml"], "Procfile": "web: python -m shop.run\n", "data/a.txt": "", "src/shop/run.py": run}
+    assert len(reported(tmp_path, tree, files=("shop/run.py",), unpackaged=("shop/db/__init__.py",))) == 1
+
+
 def test_a_console_script_needs_the_wheel(tmp_path: Path) -> None:
     main = 'from flask import Flask\napp = Flask(__name__)\ndef main():\n    app.run(host="0.0.0.0")\n'
     tree = {**TREE, "pyproject.toml": TREE["pyproject.toml"] + SCRIPT, "Procfile": "web: shop\n", "shop/__init__.py": main}

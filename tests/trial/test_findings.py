@@ -825,6 +825,13 @@ def test_of_several_modules_the_one_beside_the_importing_file_is_meant() -> None
         assert finding.setting == Setting("env", {"PYTHONPATH": folder})
 
 
+def test_a_module_that_the_wheel_of_its_package_lacks_asks_for_the_source() -> None:
+    seen = ended(1, "ModuleNotFoundError: No module named 'shop.db'\n")
+    facts = SourceFacts(packages=frozenset({"shop"}), unpackaged=("shop/db/__init__.py",))
+    finding = next(each for each in find(seen, SERVER, facts) if each.kind is K.MODULE)
+    assert finding.setting == Setting("install", "source")
+
+
 def test_a_module_that_only_the_project_has_asks_for_the_source() -> None:
     seen = ended(1, "ModuleNotFoundError: No module named 'resources'\n")
     finding = next(each for each in find(seen, SERVER, SourceFacts(beside=frozenset({"resources.py"}))) if each.kind is K.MODULE)

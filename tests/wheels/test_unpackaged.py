@@ -1,4 +1,4 @@
-"""Data files that a wheel lacks."""
+"""Files that a wheel lacks."""
 
 import zipfile
 from pathlib import Path
@@ -45,6 +45,19 @@ def test_finds_the_data_files_of_packages_that_the_wheel_lacks(tmp_path: Path, b
 def test_a_complete_wheel_lacks_nothing(tmp_path: Path) -> None:
     source = written(tmp_path / "project", {"shop/__init__.py": "", "shop/a.html": ""})
     assert unpackaged_files(source, _wheel(tmp_path, "shop/__init__.py", "shop/a.html")) == ()
+
+
+def test_finds_the_modules_that_the_wheel_imports_and_lacks(tmp_path: Path) -> None:
+    run = "import shop.db\nfrom shop.pages.today import x\nfrom shop._version import version\nimport flask.json, shop.kept\n"
+    tree = dict.fromkeys(("shop/db/__init__.py", "shop/pages/today.py", "shop/kept.py", "shop/unused.py", "flask/json.py"), "")
+    source = written(tmp_path / "project", {f"src/{path}": text for path, text in tree.items()} | {"src/shop/run.py": run})
+    wheel = tmp_path / "shop-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("shop/run.py", run)
+        archive.writestr("shop/kept.py", "")
+    found = unpackaged_files(source, wheel)
+    assert found == ("shop/db/__init__.py", "shop/pages/today.py")
+    assert looks_needed(found) == found
 
 
 @pytest.mark.parametrize(

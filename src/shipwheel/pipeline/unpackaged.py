@@ -1,4 +1,4 @@
-"""Data files that a project's packages have in its directory and not in its wheel: what follows for the image."""
+"""Files that a project's packages have in its directory and not in its wheel: what follows for the image."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from shipwheel.errors import IncompleteWheel, ShipwheelError
 from shipwheel.events import Reporter, Warned, silent
 from shipwheel.pipeline.app_files import app_tree
 from shipwheel.project.entrypoint.command_address import is_server
+from shipwheel.project.entrypoint.launch import import_roots
 from shipwheel.project.project import Project
 from shipwheel.project.read import read_project
 from shipwheel.wheels.built_wheels import BuiltWheel
@@ -24,7 +25,7 @@ def report_unpackaged(project: Project, wheel: BuiltWheel, reporter: Reporter) -
     Nothing is to be said if it does start from there: the directory is in the image beside the wheel.
     """
     needed = looks_needed(wheel.unpackaged)
-    if not needed or _starts_there(project):
+    if not needed or _starts_there(project, needed[0].partition("/")[0]):
         return
     more = f" and {len(needed) - _MAX_NAMED} more" if len(needed) > _MAX_NAMED else ""
     what = f"the wheel of {project.name} lacks files that its packages have: {', '.join(needed[:_MAX_NAMED])}{more}"
@@ -34,10 +35,12 @@ def report_unpackaged(project: Project, wheel: BuiltWheel, reporter: Reporter) -
     reporter(Warned(what, hint))
 
 
-def _starts_there(project: Project) -> bool:
-    """Return whether the command imports the packages from the directory in the image: Python and servers look there first."""
+def _starts_there(project: Project, package: str) -> bool:
+    """Return whether the command imports a package from the directory in the image: Python and servers look there first."""
     launch = project.launch
-    return launch is not None and launch.needs_source and (launch.command[0] == "python" or is_server(launch.command))
+    if launch is None or not launch.needs_source or not (launch.command[0] == "python" or is_server(launch.command)):
+        return False
+    return any((project.root / root / package).is_dir() for root in import_roots(launch))
 
 
 def _can_start_there(project: Project, files: Sequence[str]) -> bool:

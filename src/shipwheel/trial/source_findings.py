@@ -113,7 +113,9 @@ def _in_folder(finding: Finding, source: SourceFacts, log: str) -> Finding:
     folders = [folder for folder in folders if (last, posixpath.join(folder, *above)) in source.modules]
     importing = [posixpath.dirname(frame["path"]) for frame in map(_FRAME.match, plain_lines(log)) if frame is not None][-1:]
     folder = next((each for each in (*importing, *folders) if each in folders), "")
-    if not folder and not source.beside.isdisjoint((f"{top}.py", f"{top}/__init__.py")):
+    path = finding.subject.replace(".", "/")
+    has_file = not source.beside.isdisjoint((f"{top}.py", f"{top}/__init__.py"))
+    if not folder and (has_file or not {f"{path}.py", f"{path}/__init__.py"}.isdisjoint(source.unpackaged)):
         message = f"the Python module {finding.subject} is missing: the project has it, and the image has its wheel alone"
         hint = 'Set install = "source", which takes the directory as it is, or name it in the metadata.'
         return msgspec.structs.replace(finding, message=message, hint=hint, setting=Setting("install", "source"))

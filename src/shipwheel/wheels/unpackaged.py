@@ -1,4 +1,4 @@
-"""Data files that a project's packages have in its directory and not in its wheel: templates that nothing told the build backend of."""
+"""Files that a project's packages have in its directory and not in its wheel: templates, or modules, that nothing told the backend of."""
 
 import os
 import re
@@ -15,7 +15,8 @@ _NEVER_DATA = lazy_pattern(
 )
 """Names of files and directories that a program does not read."""
 
-_NEEDED = lazy_pattern(r"(?i)(?:.*/)?(?:templates|static)/.*|.*\.(?:html?|jinja2?|j2|mako|sql)")
+_NEEDED = lazy_pattern(r"(?i)(?:.*/)?(?:templates|static)/.*|.*\.(?:html?|jinja2?|j2|mako|sql|py)")
+_IMPORTED = lazy_pattern(rb"^[ \t]*(?:from|import)[ \t]+([\w.]+)", re.MULTILINE)
 _METADATA = lazy_pattern(rb"importlib(?:[._]metadata\b| +import\b[^\n]*\bmetadata\b)|\bpkg_resources\b")
 _GROUP = lazy_pattern(rb"^\[[ \t]*([^\]\n]+?)[ \t]*\]", re.MULTILINE)
 _SCRIPTS = frozenset({b"console_scripts", b"gui_scripts"})
@@ -23,16 +24,35 @@ _MAX_FILES = 500
 
 
 def unpackaged_files(source: Path, wheel: Path) -> tuple[str, ...]:
-    """Return the data files below the packages of a wheel that only its source has, by their paths as they would be in the wheel."""
+    """Return the files below the packages of a wheel that only its source has, by their paths as they would be in the wheel.
+
+    They are data files, and modules that those of the wheel import.
+    """
     with zipfile.ZipFile(wheel) as archive:
         names = frozenset(archive.namelist())
-    packages = {name.partition("/")[0] for name in names if name.endswith("/__init__.py") and name.count("/") == 1}
-    found: list[str] = []
-    for package in sorted(packages):
-        root = next((root for root in (source / "src", source) if (root / package / "__init__.py").is_file()), None)
-        if root is not None:
-            found += (path for path in _data_files(root, package) if path not in names)
+        packages = {name.partition("/")[0] for name in names if name.endswith(".py") and "/" in name}
+        found: list[str] = []
+        for package in sorted(each for each in packages if not each.endswith((".data", ".dist-info"))):
+            root = next((root for root in (source / "src", source) if _is_package(root / package)), None)
+            if root is not None:
+                found += (path for path in _data_files(root, package) if path not in names)
+                found += _missing_modules(root, package, archive, names)
     return tuple(found[:_MAX_FILES])
+
+
+def _is_package(directory: Path) -> bool:
+    """Return whether a directory is a package, maybe one without an __init__.py."""
+    return directory.is_dir() and any(each.suffix == ".py" for each in directory.iterdir())
+
+
+def _missing_modules(root: Path, package: str, archive: zipfile.ZipFile, names: frozenset[str]) -> Iterator[str]:
+    """Yield the modules of a package in `root` that those in the wheel import by their full names and that the wheel lacks."""
+    own = sorted(name for name in names if name.startswith(f"{package}/") and name.endswith(".py"))
+    imported = {found.decode() for name in own for found in _IMPORTED.findall(archive.read(name))}
+    for path in sorted(each.replace(".", "/") for each in imported if each.startswith(f"{package}.")):
+        for file in (f"{path}.py", f"{path}/__init__.py"):
+            if file not in names and (root / file).is_file():
+                yield file
 
 
 def files_without_metadata(wheel: Path) -> tuple[str, ...]:

@@ -190,7 +190,8 @@ def launch_file(evidence: Evidence, module: Module, ports: Iterable[str], reason
     notes = (loopback_note(module),) if module.loopback_only else ()
     folder = module.file.rpartition("/")[0]
     importable = not module.import_root or module.top_level in evidence.packaged
-    in_package = bool(folder) and evidence.has_file(f"{folder}/__init__.py") and importable
+    is_package = evidence.has_file(f"{folder}/__init__.py") or module.top_level in evidence.packaged
+    in_package = bool(folder) and is_package and importable
     as_module = in_package and not imports_neighbours(evidence, module)
     words = ("-m", module.name.removesuffix(".__main__")) if as_module else (module.file,)
     return Launch(("python", *words), is_program, ports=ports, needs_source=True, reason=reason, notes=notes)
