@@ -23,6 +23,7 @@ from shipwheel.project.entrypoint.applications import (
 )
 from shipwheel.project.entrypoint.background import find_background, started_beside
 from shipwheel.project.entrypoint.completion import completed, completed_when_run, routed
+from shipwheel.project.entrypoint.configured import GivenValues, find_given_values
 from shipwheel.project.entrypoint.frameworks import Framework, FrameworkKind
 from shipwheel.project.entrypoint.language import OldLanguage, find_python_2, oldest_python, python_2_import
 from shipwheel.project.entrypoint.listen_options import ListenOptions, find_listen_options
@@ -131,6 +132,8 @@ class Module(ModulePath, frozen=True):
     """Names of applications that its decorators give a route."""
     completed_when_run: frozenset[str] = frozenset()
     """The names that it adds to, or gives to a function that may, only if it is run as a program."""
+    given: GivenValues = msgspec.field(default_factory=GivenValues)
+    """The values that it gives applications, and reads of them."""
     required: tuple[tuple[str, int], ...] = ()
     """(absolute dotted name, line) of what it imports whenever it is imported itself: at the top level, in no `try` and no `if`."""
     required_calls: tuple[tuple[str, int], ...] = ()
@@ -206,6 +209,7 @@ def _scan(source: SourceFile) -> Module:
         completed=completed(source),
         routed=routed(source),
         completed_when_run=completed_when_run(source),
+        given=find_given_values(source),
         required=required,
         required_calls=tuple(dict.fromkeys(required_calls(source))),
         python_2=python_2_import(required),

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from shipwheel.errors import ProjectError
 from shipwheel.project.entrypoint.applications import Application
+from shipwheel.project.entrypoint.configured import lacking_values
 from shipwheel.project.entrypoint.django import find_django, is_in_django_project
 from shipwheel.project.entrypoint.evidence import Evidence
 from shipwheel.project.entrypoint.file_servers import find_file_server, launch_aiohttp
@@ -25,7 +26,7 @@ from shipwheel.project.entrypoint.protocol_servers import SERVERS
 from shipwheel.project.entrypoint.reached import modules_by_name, reached_modules, unrelated_modules
 from shipwheel.project.entrypoint.scan import Scan
 from shipwheel.project.entrypoint.scripts import USUAL_FILES
-from shipwheel.project.entrypoint.servers import Server, choose_server
+from shipwheel.project.entrypoint.servers import DEFAULT_PORT, Server, choose_server
 from shipwheel.project.entrypoint.syntax import ModulePath
 
 __all__ = [
@@ -163,7 +164,7 @@ def find_run_object(launch: Launch, evidence: Evidence, scan: Scan) -> Launch | 
         return None
     origins = {**{name: name for name in module.names}, **{name: origin for name, origin in module.imported if name in module.names}}
     objects = [name for name, origin in origins.items() if not module.calls.isdisjoint((f"{name}.run", f"{origin}.run"))]
-    if len(objects) != 1:
+    if len(objects) != 1 or _lacking(objects[0], module, scan):
         return None
     server = choose_server(FrameworkKind.WSGI, "", evidence)
     app = Application(module, objects[0], Framework("", FrameworkKind.WSGI))
@@ -179,6 +180,8 @@ def find_other_applications(evidence: Evidence, scan: Scan) -> Iterator[Launch]:
             for served in filter(None, (_entry_point(app, scan.modules), app)):
                 if (launch := _launch(served, apps, evidence, scan)) is not None:
                     yield launch
+                    if launch.command[0] == "python":
+                        break  # the bare application lacks what its program gives it
 
 
 def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, scan: Scan) -> Launch | None:
@@ -207,6 +210,10 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
         )
         launch = launch_file(evidence, module, (f"{evidence.port or (*module.ports, _DASH_PORT)[0]}/tcp",), reason)
         return replace(launch, notes=(*launch.notes, note))
+    if module is not None and (lacking := _lacking(best.variable, module, scan)):
+        launch = _with_given_values(best, module, lacking, evidence)
+        if launch is not None:
+            return launch
     server = choose_server(kind, distribution, evidence)
     what = f"application that {best.variable}() in {file} creates" if best.is_factory else f"application {best.variable} in {file}"
     others = also_found(f"{app.module.name}:{app.variable}" for app in apps if app.module.file != file)
@@ -214,6 +221,24 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
     launch = launch_application(evidence, best, server, reason)
     launch = _in_package(launch, best, server, evidence) if module is not None and module.needs_package else launch
     return replace(launch, env={"FLASK_RUN_FROM_CLI": "true"}) if module is not None and module.ignored_run else launch
+
+
+def _lacking(variable: str, module: Module, scan: Scan) -> tuple[tuple[str, int], ...]:
+    return lacking_values(variable, module.given, (each.given for each in scan.modules))
+
+
+def _with_given_values(app: Application, module: Module, lacking: Sequence[tuple[str, int]], evidence: Evidence) -> Launch | None:
+    """Return the launch of the program that gives an application what its pages read; None if nothing outside would reach it."""
+    if module.loopback_only or not module.is_script:
+        return None
+    names = ", ".join(name for name, _ in lacking)
+    reason = f"{module.file} gives its application {names} before it runs it (line {lacking[0][1]})."
+    note = (
+        f"The pages of {app.variable} read {names}, which only {module.file} sets, as a program: the image runs that program's own server."
+        " Set them when the module is imported, and a production server serves it."
+    )
+    launch = launch_file(evidence, module, (f"{evidence.port or (*module.ports, DEFAULT_PORT)[0]}/tcp",), reason)
+    return replace(launch, notes=(*launch.notes, note))
 
 
 def _in_package(launch: Launch, app: Application, server: Server, evidence: Evidence) -> Launch:
