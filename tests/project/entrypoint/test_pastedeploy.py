@@ -39,6 +39,21 @@ def test_finds_the_command(tmp_path: Path, layout: str) -> None:
     assert_command(tmp_path, LAYOUTS[layout])
 
 
+SERVED = "[app:shop]\nuse = egg:shop\n[pipeline:main]\npipeline = shop\n[server:main]\nhost = 127.0.0.1\n"
+
+
+@pytest.mark.parametrize(("name", "more"), [("app.ini", "# pyramid_debugtoolbar\n"), ("shop-live.ini", "")])
+def test_takes_a_file_of_any_name_that_is_for_no_development(name: str, more: str, tmp_path: Path) -> None:
+    files = {name: SERVED + more, "development.ini": SERVED, "alembic.ini": "[alembic]\nscript_location = a\n", "app-test.ini": SERVED}
+    assert launched(tmp_path, files, "pyramid waitress").command == (*GUNICORN, "--paste", name)
+
+
+@pytest.mark.parametrize("more", ["[a]\npyramid.includes =\n  pyramid_debugtoolbar\n", "[a]\npyramid.reload_templates = true\n"])
+def test_takes_no_file_with_a_debugger(more: str, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError):
+        launched(tmp_path, {"app.ini": SERVED + more}, "pyramid waitress")
+
+
 def test_ignores_development_ini_with_its_debugger(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no command"):
         launched(tmp_path, {"development.ini": "[app:main]\nuse = egg:x\n[server:main]\nlisten = *:6543\n"}, "pyramid gunicorn")

@@ -31,7 +31,10 @@ _TOOLS = ("scripts", "tools")
 """Skipped directories, which are the project itself where it has no other code: those of tools only if they are packages."""
 _DJANGO_FILES = ("wsgi.py", "asgi.py", "settings.py")
 _PASTEDEPLOY_FILES = ("production.ini", "prod.ini")
-"""Not development.ini, which enables a debugger that runs whatever a visitor types."""
+"""The usual names. Not development.ini, which enables a debugger that runs whatever a visitor types."""
+_FOR_DEVELOPMENT = lazy_pattern(r"(?i)(?:^|[._-])(?:dev|devel|development|test|tests|testing|debug)(?:[._-]|$)")
+_SERVER = lazy_pattern(r"^\[server:main\]", re.MULTILINE)
+_DEBUGGER = lazy_pattern(r"^[^#;\n]*(?:debugtoolbar|weberror|\breload_templates[ \t]*=[ \t]*true)", re.MULTILINE)
 _IMPORT = lazy_pattern(rb"^[ \t]*(?:from|import)[ \t]+(\.|[A-Za-z_]\w*)", re.MULTILINE)
 _TESTS = lazy_pattern(rb"\b(?:pytest|unittest|nose)\b|^[ \t]*(?:async )?def test_|^class Test", re.MULTILINE)
 _MAX_FILES = 1500
@@ -113,10 +116,19 @@ def _scan_directory(root: Path, modules: tuple[Module, ...], deployment: Deploym
     return Scan(
         modules,
         deployment,
-        pastedeploy=tuple((name, text) for name in _PASTEDEPLOY_FILES if (text := _text(files, root / name)) is not None),
+        pastedeploy=tuple(_pastedeploy(root, files)),
         tac_files=tuple(reader.module(path.name) or Module(path.name, path.stem) for path in sorted(root.glob("*.tac")) if path.is_file()),
         notebooks=tuple(path.name for path in sorted(root.glob("*.ipynb"))),
     )
+
+
+def _pastedeploy(root: Path, files: UserFiles) -> Iterator[tuple[str, str]]:
+    """Yield (name, text) of PasteDeploy's files: those of usual names, and others with a server that are not for developing."""
+    others = sorted(path.name for path in root.glob("*.ini") if not _FOR_DEVELOPMENT.search(path.stem))
+    for name in dict.fromkeys((*_PASTEDEPLOY_FILES, *others)):
+        text = _text(files, root / name)
+        if text is not None and (name in _PASTEDEPLOY_FILES or (_SERVER.search(text) and not _DEBUGGER.search(text))):
+            yield name, text
 
 
 def _python_files(root: Path, skipped: frozenset[str]) -> Iterator[str]:
