@@ -294,6 +294,8 @@ REFUSED: dict[str, str] = {
     "surrogates": "open('\\ud800x', 'w')\nU = 'sqlite:///\\udc80.db'\n",
     "names that are too long": f"open({'x' * 270!r}, 'w')\nU = 'sqlite:///{'数' * 90}'\n",
     "format strings": "from loguru import logger\nlogger.add('f_{time}.log')\nopen('$HOME/x', 'w')\n",
+    "the null device": "open(os.devnull, 'w')\nnothing = getattr(os, 'devnull', '/dev/null')\nopen(nothing, 'a')\n",
+    "an option's name": "from shop import config\nopen(config.get('LOG', 'PATH'), 'a')\n",
     "read only": "U = 'sqlite:///file:x.db?mode=ro&uri=true'\nV = 'sqlite:///file:y.db?uri=true&immutable=1'\n",
 }
 

@@ -61,7 +61,7 @@ def _runs(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _RUN_METHODS
 
 
-def _stored(assignment: ast.Assign) -> Iterator[tuple[ast.AST, str, str, bool]]:
+def _stored(assignment: ast.Assign) -> Iterator[tuple[ast.expr, str, str, bool]]:
     """Yield (target, application, value's name, whether the source has what is assigned) of an assignment."""
     is_fixed = not any(isinstance(node, (ast.Name, ast.Attribute, ast.Call)) for node in walk(assignment.value))
     for target in assignment.targets:

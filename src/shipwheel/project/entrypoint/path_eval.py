@@ -30,7 +30,9 @@ _IDENTITIES = frozenset(
 _IDENTITY_METHODS = frozenset({"resolve", "absolute", "as_posix"})
 _TEXT_METHODS = frozenset({"replace", "strip", "rstrip", "lstrip", "removeprefix", "removesuffix"})
 _WITH_DEFAULT = frozenset({"get", "getenv", "config", "env", "str", "path", "Field", "getattr", "pop"})
-"""Functions whose second argument or `default` is what they return for want of a value."""
+"""Functions whose second argument or `default` is what they return for want of a value; the third of getattr."""
+_OPTION = lazy_pattern(r"[A-Z][A-Z0-9_]*")
+"""What is more likely the name of an option than a path: `config.get("LOG", "PATH")`."""
 _MAX_LENGTH = 300
 _MAX_DEPTH = 25
 _MAX_REFERENCES = 6
@@ -134,6 +136,8 @@ class PathEvaluator:
         return self._known[key]
 
     def _attribute(self, node: ast.Attribute, depth: int) -> str | None:
+        if full_name(node, self._aliases) == "os.devnull":
+            return "/dev/null"
         match node.attr:
             case "parent":
                 return _parent(self.text(node.value, depth - 1))
@@ -169,8 +173,9 @@ class PathEvaluator:
             return _joined(self._arguments(node, depth))
         name = function.rpartition(".")[2] or (node.func.attr if isinstance(node.func, ast.Attribute) else "")
         if name in _WITH_DEFAULT:
-            defaults = [keyword.value for keyword in node.keywords if keyword.arg == "default"]
-            return self._first([*defaults, *node.args[1:2], *(node.args[:1] if name == "Field" else ())], depth)
+            defaults = [keyword.value for keyword in node.keywords if keyword.arg in ("default", "fallback")]
+            second = node.args[2:3] if name == "getattr" else [each for each in node.args[1:2] if not _is_option(each)]
+            return self._first([*defaults, *second, *(node.args[:1] if name == "Field" else ())], depth)
         return self._method(node, node.func, depth) if isinstance(node.func, ast.Attribute) else None
 
     def _method(self, node: ast.Call, method: ast.Attribute, depth: int) -> str | None:
@@ -204,6 +209,10 @@ class Names(msgspec.Struct, frozen=True):
             if len(template) > _MAX_LENGTH:
                 return None
         return None
+
+
+def _is_option(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and _OPTION.fullmatch(node.value) is not None
 
 
 def normal_path(text: str) -> str | None:

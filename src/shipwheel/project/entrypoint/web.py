@@ -211,9 +211,9 @@ def _launch(best: Application, apps: Sequence[Application], evidence: Evidence, 
         launch = launch_file(evidence, module, (f"{evidence.port or (*module.ports, _DASH_PORT)[0]}/tcp",), reason)
         return replace(launch, notes=(*launch.notes, note))
     if module is not None and (lacking := _lacking(best.variable, module, scan)):
-        launch = _with_given_values(best, module, lacking, evidence)
-        if launch is not None:
-            return launch
+        program = _with_given_values(best, module, lacking, evidence)
+        if program is not None:
+            return program
     server = choose_server(kind, distribution, evidence)
     what = f"application that {best.variable}() in {file} creates" if best.is_factory else f"application {best.variable} in {file}"
     others = also_found(f"{app.module.name}:{app.variable}" for app in apps if app.module.file != file)
