@@ -84,6 +84,16 @@ def test_the_image_of_a_package_has_the_files_that_its_variables_name(tmp_path: 
     assert named.needs_source is needs_source
 
 
+def test_a_volume_that_the_command_starts_in_is_not_the_projects_directory(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": "[project]\nname = 'shop'\nversion = '1'\nscripts = {shop = 'shop:main'}\n",
+        "shop/__init__.py": "",
+        "Dockerfile": "FROM python\nRUN pip install shop\nWORKDIR /data\nVOLUME /data\nCMD shop --datadir /data --log /data/shop/a.log\n",
+    }
+    launch = launched(tmp_path, files, kind="package", packaged={"shop"}, scripts={"shop": "shop:main"})
+    assert (launch.command, launch.volumes) == (("shop", "--datadir", "/data", "--log", "/data/shop/a.log"), ("/data",))
+
+
 def test_a_port_that_only_root_may_open_is_no_default(tmp_path: Path) -> None:
     assert _launch(tmp_path, "EXPOSE 80").ports == ("8000/tcp",)
     assert _launch(tmp_path, 'EXPOSE 80\nCMD ["uvicorn", "--host=::", "--port=80", "main:app"]').ports == ("8080/tcp",)

@@ -117,7 +117,9 @@ class CopiedFiles(msgspec.Struct, frozen=True, dict=True):
             found = self._in_project(source)
             if found is not None and self._has(self.context / source) and not self._is_only_laid_over(path, source):
                 return found
-        home = self.home or ("" if self.placed else self.stage.workdir or "/")
+        # A volume holds data, and hides what an image has there.
+        is_elsewhere = bool(self.placed) or self.stage.workdir in self.stage.volumes
+        home = self.home or ("" if is_elsewhere else self.stage.workdir or "/")
         if not home and (start := self._context_home) and (path == start or path.startswith(start.rstrip("/") + "/")):
             found = self._in_project(posixpath.relpath(path, start))
             return found if found is not None and self._has(self.project / found) else None
