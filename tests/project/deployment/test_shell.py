@@ -69,6 +69,8 @@ FOLLOWED = {
     "bash -c 'exec serve $MODE'": ["serve prod"],
     "sh -ec 'a && b'": ["a", "b"],
     "exec gosu app:app tini -- serve": ["serve"],
+    "sudo -EHu shop serve -u 1": ["serve -u 1"],
+    "sudo -ushop -E serve": ["serve"],
     "conda run -n env --no-capture-output a --b; mamba run -p /env c": ["a --b", "c"],
     "poetry run a; uv run --no-sync b; pipenv run c; env X=1 d": ["a", "b", "c", "d"],
     "./wait-for-it.sh db:5432 -t 30 -- serve": ["serve"],

@@ -84,6 +84,10 @@ def test_the_image_of_a_package_has_the_files_that_its_variables_name(tmp_path: 
     assert named.needs_source is needs_source
 
 
+def test_the_directory_of_the_apps_own_configuration_may_be_a_volume(tmp_path: Path) -> None:
+    assert _launch(tmp_path, "VOLUME /etc/demo /etc/ssl").volumes == ("/etc/demo",)
+
+
 def test_a_volume_that_the_command_starts_in_is_not_the_projects_directory(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": "[project]\nname = 'shop'\nversion = '1'\nscripts = {shop = 'shop:main'}\n",

@@ -60,5 +60,11 @@ def _after_options(words: tuple[str, ...], with_value: frozenset[str] = frozense
     while position < len(words) and words[position].startswith("-"):
         if words[position] == "--":
             return words[position + 1 :]
-        position += 2 if words[position] in with_value else 1
+        position += 2 if _takes_value(words[position], with_value) else 1
     return words[position:]
+
+
+def _takes_value(option: str, with_value: frozenset[str]) -> bool:
+    """Return whether the word behind an option is its value, also behind several in one: `-EHu`, but not `-uapp`."""
+    letters = "" if option.startswith("--") else option[1:]
+    return option in with_value or (f"-{letters[-1:]}" in with_value and not any(f"-{letter}" in with_value for letter in letters[:-1]))

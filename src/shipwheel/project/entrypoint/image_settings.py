@@ -109,6 +109,8 @@ def _can_be_volume(path: str, evidence: Evidence) -> bool:
         return False
     if is_within(path, [evidence.workdir]):
         return not evidence.has_entries(path[len(evidence.workdir) + 1 :])
+    if path == f"/etc/{evidence.name}":
+        return True  # the app's own configuration: nothing of the system has the project's name
     fixed = (*(it for it in SYSTEM_DIRECTORIES if it not in _ALLOWED_PARENTS), *OWN_DIRECTORIES, "/var/lib/apt", "/var/cache")
     return not is_within(path, fixed) and not is_within(evidence.workdir, [path])
 
