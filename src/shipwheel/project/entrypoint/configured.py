@@ -1,4 +1,4 @@
-"""What a program gives its web application before it runs it, and pages read: `app.config["STORE"] = Store(arguments.path)`.
+"""Values that a program gives its web application before it runs it, and that pages read: `app.config["STORE"] = Store(arguments.path)`.
 
 A server that imports the application has none of that: its pages fail.
 """
@@ -20,7 +20,7 @@ _RUN_METHODS = frozenset({"run", "run_server"})
 
 
 class GivenValues(msgspec.Struct, frozen=True):
-    """What a file says about the values that applications hold."""
+    """The values of applications that a file sets or reads."""
 
     when_run: tuple[tuple[str, str, int], ...] = ()
     """(application, "config.STORE", line) of those that only a block sets which then runs the application."""

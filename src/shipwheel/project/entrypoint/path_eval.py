@@ -32,7 +32,7 @@ _TEXT_METHODS = frozenset({"replace", "strip", "rstrip", "lstrip", "removeprefix
 _WITH_DEFAULT = frozenset({"get", "getenv", "config", "env", "str", "path", "Field", "getattr", "pop"})
 """Functions whose second argument or `default` is what they return for want of a value; the third of getattr."""
 _OPTION = lazy_pattern(r"[A-Z][A-Z0-9_]*")
-"""What is more likely the name of an option than a path: `config.get("LOG", "PATH")`."""
+"""Text that is more likely the name of an option than a path: `config.get("LOG", "PATH")`."""
 _MAX_LENGTH = 300
 _MAX_DEPTH = 25
 _MAX_REFERENCES = 6
