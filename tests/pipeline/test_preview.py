@@ -74,6 +74,20 @@ def test_a_project_that_cannot_be_compiled_goes_into_the_image_as_it_is(world: W
     assert "the source of shop" in planned.out
 
 
+def test_says_why_the_wheel_that_might_have_a_module_was_not_built(world: World) -> None:
+    place = world.app("small\n")
+    (place / "backend.py").write_text("def build_wheel(*_):\n    raise SystemExit('fast.c:2: error: it is Friday')\n")
+    (place / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n[project]\nname = "shop"\nversion = "1"\n'
+    )
+    (place / "main.py").write_text("import fast\n")
+    (place / "shipwheel.toml").write_text(f'python = "{MINOR}"\ncommand = ["python", "main.py"]\n')
+    built = world.build(place, *ONE)
+    assert built.code == 8
+    assert "main.py, line 1: fast\nThe project's own wheel might have them, but was not built: " in built.err
+    assert "fast.c:2: error: it is Friday" in built.err.partition("error: ")[2]
+
+
 def test_refuses_a_command_that_is_not_in_the_image(world: World) -> None:
     place = world.app("small\n")
     (place / "shipwheel.toml").write_text(f'python = "{MINOR}"\ncommand = ["serveit", "main:app"]\n')

@@ -20,6 +20,7 @@ from shipwheel.errors import (
     FetchError,
     IncompleteWheel,
     LockError,
+    MissingImports,
     NewerAtRunTime,
     OptionalStepError,
     ProjectError,
@@ -168,11 +169,14 @@ def with_context(request: Request, destination: Destination | None, work: Work[T
     of the image, if a step fails that no Dockerfile runs, if a wheel was compiled for older packages than the lock has, if an older Python
     may build a source that the chosen one does not, and if the interpreter that compiles bytecode does not start.
     """
+    unbuilt: ProjectWheelError | None = None
     while True:
         try:
             return _once(request, destination, work)
         except ProjectWheelError as error:
-            request = _from_source(request, error)
+            request, unbuilt = _from_source(request, error), error
+        except MissingImports as error:
+            raise _maybe_in_wheel(error, unbuilt) from unbuilt
         except CoveredFiles as error:
             request = _without_copies(request, error)
         except OptionalStepError as error:
@@ -247,6 +251,15 @@ def _from_source(request: Request, error: ShipwheelError) -> Request:
         )
     )
     return replace(request, settings=settings)
+
+
+def _maybe_in_wheel(error: MissingImports, unbuilt: ProjectWheelError | None) -> MissingImports:
+    """Return the error about modules with that of the project's wheel, which might have had them: those that it compiles."""
+    if unbuilt is None or isinstance(unbuilt, IncompleteWheel):
+        return error
+    message = f"{error.message}\nThe project's own wheel might have them, but was not built: {unbuilt.message}"
+    hint = f"If it has them: {unbuilt.hint} Otherwise: {error.hint}"
+    return MissingImports(message, error.modules, error.settings, hint=hint, unlisted=error.unlisted)
 
 
 def _without_copies(request: Request, error: CoveredFiles) -> Request:
