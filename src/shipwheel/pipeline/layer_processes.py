@@ -14,26 +14,26 @@ from shipwheel.oci.layer import Layer, LayerSpec, make_layer
 from shipwheel.pipeline.layer_messages import CompiledModules, CompileModules, MakeLayer, dump_spec, receive_answer, send
 from shipwheel.store.store import Store
 from shipwheel.timeline import add_moments, is_recorded
-from shipwheel.wheels.bytecode import BytecodeSource, Compiler
+from shipwheel.wheels.bytecode import Compiler
 from shipwheel.wheels.wheel import WheelSource
 
 __all__ = ["LayerProcesses", "layer_processes"]
 
 _PROGRAM = "from shipwheel.pipeline.layer_worker import main; main()"
-_FROM_THE_STORE = (WheelSource, DebSource, StandaloneSource, BytecodeSource)
-"""Sources that need nothing but files of the store, and the compiler."""
+_FROM_THE_STORE = (WheelSource, DebSource, StandaloneSource)
+"""Sources that need nothing but files of the store, and the compiler for a few modules at a time: messages are held whole."""
 
 _WORTH_BYTES = 8 << 20
 """Compressed bytes from which on processes take less time than they take to start."""
-_MOST = 4
-"""Each takes some 25 MB, and the registry and the disk have their limits."""
+_MOST = 3
+"""Each takes some 40 MB, and the registry and the disk have their limits."""
 _EXIT_TIMEOUT_S = 10.0
 
 
 @contextmanager
 def layer_processes(store: Store, compiler: Compiler | None, workers: int) -> Iterator["LayerProcesses"]:
-    """Yield what makes layers. Its processes, as many as there are workers, start when they are asked for and end with the block."""
-    processes = LayerProcesses(store, compiler, min(workers, _MOST) if workers > 1 else 0)
+    """Yield what makes layers. Its processes, one for each worker but the first, start when they are asked for and end with the block."""
+    processes = LayerProcesses(store, compiler, min(workers - 1, _MOST))
     try:
         yield processes
     finally:
